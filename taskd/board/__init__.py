@@ -1,0 +1,28 @@
+"""The board: shared memory through which master, workers and maintenance see each other.
+
+Nothing is sent and nobody waits: each word has one writer, and whoever wants to know reads. So
+there is no pipe between master and workers that could fill up or deadlock, and a worker that is
+stuck can still be seen. An eventfd a slot only says "look".
+
+    header  | lane 0 … lane L-1 | slot 0 … slot S-1
+    ------    -----------------   -----------------
+    master    maintenance         one worker each, which also keeps its low-water marks there:
+    writes    writes              they outlive it, and its successor goes on from them
+"""
+
+from taskd.board.layout import Board, BoardMismatch, Slot, SlotReading, WorkerState
+from taskd.board.lanes import GIVEN_BACK_LANE, Lane, LaneTable, LaneTableFull
+from taskd.board.wakeups import Wakeups
+
+__all__ = [
+    "GIVEN_BACK_LANE",
+    "Board",
+    "BoardMismatch",
+    "Lane",
+    "LaneTable",
+    "LaneTableFull",
+    "Slot",
+    "SlotReading",
+    "Wakeups",
+    "WorkerState",
+]

@@ -1,0 +1,103 @@
+"""The lanes that this host knows, with the floor from which each is to be claimed.
+
+Maintenance alone writes. It learns of lanes from notifications and from its rescans; a lane, once
+known, keeps its index for the life of the master. When something turns up behind the claimers'
+low-water marks (a transaction that committed late, a claim that was rolled back), maintenance
+lowers the lane's floor and counts its epoch up; claimers who see a new epoch lower their mark.
+
+    commit order     seq 5 ............ commits late
+                     seq 6 commits, is claimed: mark = 6
+                                        notification says seq 5: floor = 5, epoch + 1
+                     claimer: epoch changed, mark = min(mark, floor - 1) = 4: seq 5 is found
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from taskd.board.layout import LANE_COUNT, LANE_EPOCH, LANE_WORDS, Board
+from taskd.errors import TaskdError
+
+GIVEN_BACK_LANE = 10
+"""The lane of jobs that were given back: claimed before all others of their queue."""
+
+_FLOOR, _EPOCH, _LANE, _PAUSED, _NAME_BYTES, _NAME = 0, 1, 2, 3, 4, 5
+_NAME_LIMIT = (LANE_WORDS - _NAME) * 8
+
+
+class LaneTableFull(TaskdError):
+    """More lanes (queues x priorities) are in use than a board holds; use fewer queues."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One lane as it stood when read."""
+
+    index: int
+    queue: str
+    number: int
+    floor: int
+    epoch: int
+    paused: bool
+
+
+class LaneTable:
+    """The lanes of a board. Any process may read; only maintenance may write."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    @property
+    def epoch(self) -> int:
+        """Counts up with every change of any lane: read the lanes again when it has changed."""
+        return self._board.words[LANE_EPOCH]
+
+    def __len__(self) -> int:
+        return self._board.words[LANE_COUNT]
+
+    def __iter__(self) -> Iterator[Lane]:
+        return (self.read(index) for index in range(len(self)))
+
+    def read(self, index: int) -> Lane:
+        """One lane, by its index."""
+        w = self._board.lane_words(index)
+        name = w[_NAME:].tobytes()[: w[_NAME_BYTES]].decode()
+        return Lane(index, name, w[_LANE], w[_FLOOR], w[_EPOCH], bool(w[_PAUSED]))
+
+    def add(self, queue: str, number: int) -> Lane:
+        """Enter a lane that is not in the table yet.
+
+        Raises LaneTableFull when no place is left or the queue's name is too long for one.
+        """
+        index = len(self)
+        name = queue.encode()
+        if index >= self._board.lanes or len(name) > _NAME_LIMIT:
+            raise LaneTableFull(
+                f"no place on the board for lane {number} of queue {queue!r}: "
+                f"it holds {self._board.lanes} lanes of names up to {_NAME_LIMIT} bytes"
+            )
+        w = self._board.lane_words(index)
+        padded = memoryview(name.ljust(_NAME_LIMIT, b"\0")).cast("Q")
+        w[_NAME:] = padded
+        w[_NAME_BYTES], w[_LANE] = len(name), number
+        self._board.words[LANE_COUNT] = index + 1  # only now can a reader see it, complete
+        self._changed()
+        return self.read(index)
+
+    def lower_floor(self, index: int, seq: int) -> None:
+        """Something waits at `seq`, which may lie behind marks: let claimers look from there."""
+        w = self._board.lane_words(index)
+        w[_FLOOR] = seq
+        w[_EPOCH] += 1
+        self._changed()
+
+    def set_paused(self, index: int, paused: bool) -> None:
+        """Let claimers leave a lane alone, or take it up again."""
+        w = self._board.lane_words(index)
+        if bool(w[_PAUSED]) != paused:
+            w[_PAUSED] = paused
+            self._changed()
+
+    def _changed(self) -> None:
+        self._board.words[LANE_EPOCH] += 1

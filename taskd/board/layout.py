@@ -1,0 +1,198 @@
+"""Where each word of the board is, and who writes it."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from dataclasses import dataclass
+from enum import IntEnum
+
+from taskd.errors import TaskdError
+
+MAGIC = 0x7461736B64
+LAYOUT_VERSION = 1
+WORD = 8
+
+# Words of the header. The master writes all but HOST and MAINTENANCE_BEAT, which are maintenance's.
+_MAGIC, _VERSION, _SLOTS, _LANES, _MASTER_PID, HOST, MAINTENANCE_BEAT = range(7)
+LANE_COUNT, LANE_EPOCH = 8, 9
+HEADER_WORDS = 64
+
+LANE_WORDS = 64
+SLOT_FIELDS = 64
+
+# Words of a slot. The worker writes them, but for LOOK and WARM (maintenance).
+(
+    PID,
+    GENERATION,
+    STATE,
+    BEAT,
+    IN_FLIGHT,
+    SUCCEEDED,
+    FAILED,
+    RETRIED,
+    IDLE,
+    JOB,
+    FENCE,
+    DEADLINE,
+    WORKER,
+    PREFETCHED,
+    STARTED,
+    LOST,
+    LOOK,
+    WARM,
+) = range(18)
+
+
+class WorkerState(IntEnum):
+    """How far a worker is in its life, as it says itself."""
+
+    EMPTY = 0
+    STARTING = 1
+    READY = 2
+    DRAINING = 3
+    EXITING = 4
+
+
+class BoardMismatch(TaskdError):
+    """The shared memory has another layout: two versions of taskd met; restart the daemon."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotReading:
+    """What one slot said at one moment; times are CLOCK_MONOTONIC nanoseconds, 0 for never."""
+
+    slot: int
+    pid: int
+    generation: int
+    state: WorkerState
+    beat: int
+    in_flight: int
+    prefetched: int
+    idle: int
+    job: int
+    fence: int
+    deadline: int
+    worker: int
+    succeeded: int
+    failed: int
+    retried: int
+    started: int
+
+
+class Slot:
+    """One worker's part of the board.
+
+    `words` is for the path of every job (plain indexing by the constants of this module);
+    `marks` holds the low-water mark of each lane, by the lane's index.
+    """
+
+    __slots__ = ("index", "marks", "words")
+
+    def __init__(self, index: int, words: memoryview, marks: memoryview) -> None:
+        self.index = index
+        self.words = words
+        self.marks = marks
+
+    def clear(self) -> None:
+        """Empty the slot for its next worker; the marks stay."""
+        for word in range(SLOT_FIELDS):
+            self.words[word] = 0
+
+    def read(self) -> SlotReading:
+        """Everything the slot says now."""
+        w = self.words
+        return SlotReading(
+            slot=self.index,
+            pid=w[PID],
+            generation=w[GENERATION],
+            state=WorkerState(w[STATE]),
+            beat=w[BEAT],
+            in_flight=w[IN_FLIGHT],
+            prefetched=w[PREFETCHED],
+            idle=w[IDLE],
+            job=w[JOB],
+            fence=w[FENCE],
+            deadline=w[DEADLINE],
+            worker=w[WORKER],
+            succeeded=w[SUCCEEDED],
+            failed=w[FAILED],
+            retried=w[RETRIED],
+            started=w[STARTED],
+        )
+
+
+class Board:
+    """The shared memory itself: made once by the master, attached by its children."""
+
+    def __init__(self, fd: int, memory: mmap.mmap) -> None:
+        self.fd = fd
+        self.words = memoryview(memory).cast("Q")
+        self.slots = self.words[_SLOTS]
+        self.lanes = self.words[_LANES]
+        self._first_slot = HEADER_WORDS + self.lanes * LANE_WORDS
+        self._slot_words = SLOT_FIELDS + self.lanes
+
+    @classmethod
+    def create(cls, slots: int, lanes: int = 2048) -> Board:
+        """Make a new board; its descriptor is inheritable. Pages never written cost no memory."""
+        fd = os.memfd_create("taskd-board", 0)
+        os.set_inheritable(fd, True)
+        words = HEADER_WORDS + lanes * LANE_WORDS + slots * (SLOT_FIELDS + lanes)
+        os.ftruncate(fd, words * WORD)
+        memory = mmap.mmap(fd, words * WORD)
+        header = memoryview(memory).cast("Q")
+        header[_VERSION], header[_SLOTS], header[_LANES] = LAYOUT_VERSION, slots, lanes
+        header[_MASTER_PID] = os.getpid()
+        header[_MAGIC] = MAGIC
+        return cls(fd, memory)
+
+    @classmethod
+    def attach(cls, fd: int) -> Board:
+        """Open the board behind an inherited descriptor.
+
+        Raises BoardMismatch if it was made by another version.
+        """
+        memory = mmap.mmap(fd, os.fstat(fd).st_size)
+        header = memoryview(memory).cast("Q")
+        if header[_MAGIC] != MAGIC or header[_VERSION] != LAYOUT_VERSION:
+            raise BoardMismatch(
+                f"the board has layout {header[_VERSION]}, this program knows {LAYOUT_VERSION}: "
+                "restart the daemon"
+            )
+        return cls(fd, memory)
+
+    @property
+    def master_pid(self) -> int:
+        """The master that made it."""
+        return self.words[_MASTER_PID]
+
+    @property
+    def host(self) -> int:
+        """The id of this host's row, 0 before it has one; it changes if the lease was lost."""
+        return self.words[HOST]
+
+    @host.setter
+    def host(self, host_id: int) -> None:
+        self.words[HOST] = host_id
+
+    @property
+    def maintenance_beat(self) -> int:
+        """When maintenance last beat, CLOCK_MONOTONIC nanoseconds."""
+        return self.words[MAINTENANCE_BEAT]
+
+    @maintenance_beat.setter
+    def maintenance_beat(self, at: int) -> None:
+        self.words[MAINTENANCE_BEAT] = at
+
+    def slot(self, index: int) -> Slot:
+        """The part of one worker."""
+        start = self._first_slot + index * self._slot_words
+        fields = self.words[start : start + SLOT_FIELDS]
+        marks = self.words[start + SLOT_FIELDS : start + self._slot_words]
+        return Slot(index, fields, marks)
+
+    def lane_words(self, index: int) -> memoryview:
+        """The words of one lane; LaneTable gives them their meaning."""
+        start = HEADER_WORDS + index * LANE_WORDS
+        return self.words[start : start + LANE_WORDS]

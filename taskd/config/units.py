@@ -1,0 +1,85 @@
+"""Durations and sizes as people write them: `30s`, `14d`, `400MB`, `1MiB`."""
+
+import math
+import re
+
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+"""Each unit of a duration, in seconds."""
+
+BYTES = {
+    "B": 1,
+    "kB": 1000,
+    "KB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "KiB": 1024,
+    "MiB": 1024**2,
+    "GiB": 1024**3,
+}
+"""Each unit of a size, in bytes."""
+
+# Numbers of at most 15 digits are exact in a float.
+NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?"
+DURATION_PATTERN = rf"^({NUMBER}) ?({'|'.join(SECONDS)})?$"
+SIZE_PATTERN = rf"^({NUMBER}) ?({'|'.join(BYTES)})?$"
+
+_DURATION = re.compile(DURATION_PATTERN)
+_SIZE = re.compile(SIZE_PATTERN)
+
+
+def parse_duration(value: object) -> float:
+    """Seconds from a number of seconds, or from text such as `500ms`, `30s`, `5m`, `1h`, `14d`.
+
+    Raises ValueError with a sentence for the reader of the configuration.
+    """
+    number, unit = _split(value, _DURATION)
+    if number is None:
+        raise ValueError("is not a duration: write seconds, or a number with ms, s, m, h or d")
+    return number * SECONDS[unit or "s"]
+
+
+def parse_size(value: object) -> int:
+    """Bytes from a number of bytes, or from text such as `64kB`, `400MB`, `1MiB`.
+
+    Raises ValueError with a sentence for the reader of the configuration.
+    """
+    number, unit = _split(value, _SIZE)
+    if number is None:
+        raise ValueError("is not a size: write bytes, or a number with kB, MB, GB, KiB, MiB or GiB")
+    size = number * BYTES[unit or "B"]
+    # 0.3kB is 300 bytes although 0.3 is no exact float, hence the tolerance.
+    if abs(size - round(size)) > 1e-6:
+        raise ValueError("is not a whole number of bytes")
+    return round(size)
+
+
+def _split(value: object, pattern: re.Pattern[str]) -> tuple[float | None, str | None]:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None, None
+    if isinstance(value, str):
+        found = pattern.fullmatch(value)
+        return (float(found[1]), found[2]) if found else (None, None)
+    # An int too large for a float would raise OverflowError.
+    if isinstance(value, float) and not math.isfinite(value):
+        return None, None
+    return float(min(max(value, -(10**300)), 10**300)), None
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest exact way to write a duration: 0.5 is `500ms`, 90 is `90s`, 86400 is `1d`."""
+    if seconds == 0:
+        return "0s"
+    for unit in ("d", "h", "m", "s"):
+        if seconds % SECONDS[unit] == 0:
+            return f"{seconds / SECONDS[unit]:.0f}{unit}"
+    return f"{seconds * 1000:g}ms"
+
+
+def format_size(size: int) -> str:
+    """The shortest exact way to write a size: 1048576 is `1MiB`, 64000 is `64kB`, 7 is `7B`."""
+    if size == 0:
+        return "0B"
+    for unit in ("GiB", "GB", "MiB", "MB", "KiB", "kB"):
+        if size % BYTES[unit] == 0:
+            return f"{size // BYTES[unit]}{unit}"
+    return f"{size}B"

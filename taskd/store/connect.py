@@ -1,0 +1,179 @@
+"""Connections as taskd needs them: each statement has a deadline, errors are ours.
+
+They work through PgBouncer in transaction mode and RDS Proxy: autocommit, nothing prepared on the
+server, no session state.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, Self, TypeVar
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.abc import PQGen
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool
+
+from taskd.config.dsn import mask_dsn
+from taskd.errors import DatabaseRefused, DatabaseUnavailable, StatementTimedOut
+
+Result = TypeVar("Result")
+
+CONNECT_TIMEOUT = 10
+STATEMENT_DEADLINE = 30.0
+
+_SETTINGS = {
+    "connect_timeout": CONNECT_TIMEOUT,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
+# What a server says when it is the server that is in trouble: class 08 connection, 57 operator
+# intervention (restart, termination), 53 resources (disk full, too many connections).
+_UNAVAILABLE = (
+    pg.OperationalError,
+    pg.InterfaceError,
+    pg.ReadOnlySqlTransaction,
+    pg.LockNotAvailable,
+    pg.DeadlockDetected,
+    pg.SerializationFailure,
+)
+_REFUSALS = {
+    "28000": "the server refuses this user: check the user name and pg_hba.conf",
+    "28P01": "the password is wrong",
+    "3D000": "the database does not exist: create it, or correct its name",
+}
+
+
+class Waiter(Protocol):
+    """Drives a psycopg generator until it is done, waiting for its socket in between."""
+
+    def __call__(self, gen: PQGen[Result], fileno: int, timeout: float) -> Result:
+        """Return what `gen` returns; raise TimeoutError after `timeout` seconds."""
+
+
+class Connection(psycopg.Connection[TupleRow]):
+    """A psycopg connection whose statements cannot hang.
+
+    After `deadline` seconds without an answer it closes itself and raises StatementTimedOut: a
+    black-holed network answers nothing, and keepalives do not see it while data is under way.
+    Under gevent, `waiter` is the one that waits on the hub; otherwise psycopg's own.
+    """
+
+    deadline: float = STATEMENT_DEADLINE
+    waiter: Waiter | None = None
+
+    def wait(
+        self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None
+    ) -> Result:
+        """Drive one statement to its end, at most `deadline` seconds."""
+        limit = self.deadline if timeout is None else timeout
+        try:
+            if self.waiter is not None:
+                return self.waiter(gen, self.pgconn.socket, limit)
+            return super().wait(gen, interval, limit)
+        except (TimeoutError, pg._WaitTimeout) as late:
+            self.pgconn.finish()
+            raise StatementTimedOut(limit) from late
+
+    @classmethod
+    def open(cls, dsn: str, application_name: str, deadline: float) -> Self:
+        """Connect; raises what psycopg raises."""
+        connection = cls.connect(
+            dsn,
+            autocommit=True,
+            prepare_threshold=None,
+            **{**_SETTINGS, **_given(dsn), "application_name": application_name},
+        )
+        connection.deadline = deadline
+        return connection
+
+
+def _given(dsn: str) -> dict[str, Any]:
+    """What the DSN itself sets of our settings: the user's word goes before ours."""
+    named = psycopg.conninfo.conninfo_to_dict(dsn)
+    return {key: value for key, value in named.items() if key in _SETTINGS and value is not None}
+
+
+def connect(
+    dsn: str, *, application_name: str = "taskd", deadline: float = STATEMENT_DEADLINE
+) -> Connection:
+    """Open a connection; blocks at most 10 seconds a host.
+
+    Raises DatabaseRefused when trying again cannot help (wrong password, missing database) and
+    DatabaseUnavailable when it may.
+    """
+    try:
+        return Connection.open(dsn, application_name, deadline)
+    except psycopg.Error as error:
+        raise _connect_error(dsn, error) from error
+
+
+def _connect_error(dsn: str, error: psycopg.Error) -> DatabaseRefused | DatabaseUnavailable:
+    where = mask_dsn(dsn)
+    text = " ".join(str(error).split())
+    # libpq gives no SQLSTATE for a refused connection attempt, only the server's sentence.
+    for state, sentence in _REFUSALS.items():
+        if error.sqlstate == state:
+            return DatabaseRefused(f"{where}: {sentence} ({text})")
+    if "password authentication failed" in text or "no password supplied" in text:
+        return DatabaseRefused(f"{where}: {_REFUSALS['28P01']} ({text})")
+    if "database " in text and "does not exist" in text:
+        return DatabaseRefused(f"{where}: {_REFUSALS['3D000']} ({text})")
+    if ("role " in text and "does not exist" in text) or "no pg_hba.conf entry" in text:
+        return DatabaseRefused(f"{where}: {_REFUSALS['28000']} ({text})")
+    if isinstance(error, psycopg.ProgrammingError):
+        return DatabaseRefused(f"{where}: the database setting cannot be used ({text})")
+    return DatabaseUnavailable(f"{where}: {text}")
+
+
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Turn psycopg's "not now" errors into DatabaseUnavailable; let all others through.
+
+    A deadlock, a serialization failure and a lock that is not to be had are "not now" as well:
+    everything taskd sends may be sent again.
+    """
+    try:
+        yield
+    except _UNAVAILABLE as error:
+        raise DatabaseUnavailable(" ".join(str(error).split())) from error
+
+
+def connection_pool(dsn: str, max_size: int) -> ConnectionPool[Connection]:
+    """A pool of at most `max_size` connections, opened when first needed, thread-safe."""
+    return ConnectionPool(
+        dsn,
+        connection_class=Connection,
+        kwargs={
+            "autocommit": True,
+            "prepare_threshold": None,
+            **_SETTINGS,
+            **_given(dsn),
+            "application_name": "taskd client",
+        },
+        min_size=0,
+        max_size=max_size,
+        max_idle=60.0,
+        timeout=30.0,
+        check=check_connection,
+        open=True,
+        name="taskd",
+    )
+
+
+def check_connection(connection: psycopg.Connection[Any]) -> None:
+    """Raise OperationalError if an idle connection is dead; costs no round trip.
+
+    An idle connection has nothing to read: if its socket is readable, the server has said
+    goodbye or the connection is cut.
+    """
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    if poll.poll(0):
+        raise psycopg.OperationalError("the idle connection was closed by the server")

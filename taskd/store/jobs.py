@@ -1,0 +1,184 @@
+"""The life of a job: enqueue, claim, end, retry, give back, promote, cancel, requeue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from taskd.store.literals import integer_array, number_array, text_array
+from taskd.store.rows import JobEnd, JobRetry, NewJobs, Promoted, WaitingLane
+
+Row = list[Any]
+AnyConnection = psycopg.Connection[Any]
+
+_ENQUEUE = """
+SELECT taskd.enqueue_jobs_v1(%s, %s::text[], %s::text[], %s, %s::smallint, %s::float8,
+                             %s::timestamptz, %s::smallint, %s::real, %s)
+"""
+_CLAIM = "SELECT taskd.claim_jobs_v1(%s, %s::text[], %s::smallint[], %s::bigint[], %s)"
+_SUCCEEDED = "SELECT taskd.complete_succeeded_v1(%s, %s::bigint[], %s::bigint[], %s::real[])"
+_COMPLETE = """
+SELECT taskd.complete_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[],
+                              %s::text[], %s::text[], %s::text[])
+"""
+_RETRY = """
+SELECT taskd.retry_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[],
+                           %s::float8[], %s::text[], %s::text[])
+"""
+_GIVE_BACK = "SELECT taskd.give_back_jobs_v1(%s, %s::bigint[], %s::bigint[])"
+_PROMOTE = "SELECT promoted, lanes FROM taskd.promote_jobs_v1(%s)"
+_CANCEL = "SELECT id, outcome FROM taskd.cancel_jobs_v1(%s::bigint[])"
+_REQUEUE = "SELECT old_id, new_id FROM taskd.requeue_jobs_v1(%s::bigint[])"
+_WAITING = """
+SELECT queue, lane, seq FROM taskd.waiting_lanes_v1(%s::text[], %s::smallint[], %s::bigint[])
+"""
+_ALL_LANES = "SELECT queue, lane, seq FROM taskd.all_lanes_v1()"
+
+
+def enqueue_jobs(connection: AnyConnection, new: NewJobs) -> list[int]:
+    """Store new jobs in one round trip; their ids, in the order of the arguments.
+
+    Within a transaction of the connection's owner they commit or vanish with it.
+    """
+    parameters = (
+        new.task,
+        text_array(new.args),
+        text_array(new.kwargs),
+        new.queue,
+        new.priority,
+        new.delay,
+        _as_text(new.run_at),
+        new.max_attempts,
+        new.timeout,
+        new.always_notify,
+    )
+    with psycopg.Cursor(connection) as cursor:
+        row = cursor.execute(_ENQUEUE, parameters).fetchone()
+    return list(row[0]) if row else []
+
+
+def _as_text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def claim_jobs(
+    connection: AnyConnection,
+    worker: int,
+    lanes: tuple[str, str, str],
+    count: int,
+) -> list[Row] | None:
+    """Claim at most `count` jobs from the lanes, in their order; oldest first in each.
+
+    `lanes` are three array literals of one length: queues, lane numbers, low-water marks.
+    A row is [id, seq, index of its lane, fence, attempt, max_attempts, timeout, task, args, kwargs].
+    None: this worker is not among the living any more; it must register again.
+    """
+    row = connection.execute(_CLAIM, (worker, *lanes, count)).fetchone()
+    found = row[0] if row else None
+    if found is None:
+        return None
+    rows: list[Row] = json.loads(found) if found else []
+    return rows
+
+
+def complete_succeeded(
+    connection: AnyConnection,
+    worker: int,
+    ids: Sequence[int],
+    fences: Sequence[int],
+    durations: Sequence[float],
+) -> list[int]:
+    """End jobs that succeeded without a result; durations in seconds. The ids that were lost."""
+    row = connection.execute(
+        _SUCCEEDED,
+        (worker, integer_array(ids), integer_array(fences), number_array(durations)),
+    ).fetchone()
+    return _lost(row)
+
+
+def complete_jobs(connection: AnyConnection, worker: int, ends: Sequence[JobEnd]) -> list[int]:
+    """End jobs for good, each in its own way. The ids that were lost."""
+    ids, fences, durations, states, results, errors, tracebacks = zip(*ends, strict=True)
+    row = connection.execute(
+        _COMPLETE,
+        (
+            worker,
+            integer_array(ids),
+            integer_array(fences),
+            number_array(durations),
+            text_array(states),
+            text_array(results),
+            text_array(errors),
+            text_array(tracebacks),
+        ),
+    ).fetchone()
+    return _lost(row)
+
+
+def retry_jobs(connection: AnyConnection, worker: int, retries: Sequence[JobRetry]) -> list[int]:
+    """End attempts whose jobs go on: after their delay, or at once. The ids that were lost."""
+    ids, fences, durations, outcomes, delays, errors, tracebacks = zip(*retries, strict=True)
+    row = connection.execute(
+        _RETRY,
+        (
+            worker,
+            integer_array(ids),
+            integer_array(fences),
+            number_array(durations),
+            text_array(outcomes),
+            number_array(delays),
+            text_array(errors),
+            text_array(tracebacks),
+        ),
+    ).fetchone()
+    return _lost(row)
+
+
+def _lost(row: tuple[Any, ...] | None) -> list[int]:
+    return list(row[0]) if row and row[0] else []
+
+
+def give_back_jobs(
+    connection: AnyConnection, worker: int, ids: Sequence[int], fences: Sequence[int]
+) -> int:
+    """Return claimed jobs that never started to the front of their queues; how many it were."""
+    row = connection.execute(
+        _GIVE_BACK, (worker, integer_array(ids), integer_array(fences))
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def promote_jobs(connection: AnyConnection, count: int) -> Promoted:
+    """Move at most `count` scheduled jobs that are due into their queues, earliest first."""
+    row = connection.execute(_PROMOTE, (count,)).fetchone()
+    promoted, lanes = row if row else (0, None)
+    return Promoted(promoted, [tuple(lane) for lane in json.loads(lanes or "[]")])
+
+
+def cancel_jobs(connection: AnyConnection, ids: Sequence[int]) -> dict[int, str]:
+    """Cancel jobs; for each id "cancelled", "cancelling" (it runs), "ended" or "unknown"."""
+    return dict(connection.execute(_CANCEL, (integer_array(ids),)).fetchall())
+
+
+def requeue_jobs(connection: AnyConnection, ids: Sequence[int]) -> dict[int, int]:
+    """Enqueue jobs that have ended once more; the new id of each that was found ended."""
+    return dict(connection.execute(_REQUEUE, (integer_array(ids),)).fetchall())
+
+
+def waiting_lanes(
+    connection: AnyConnection, queues: Sequence[str], lanes: Sequence[int], marks: Sequence[int]
+) -> list[WaitingLane]:
+    """Which of these lanes hold a job above their mark."""
+    rows = connection.execute(
+        _WAITING, (text_array(queues), integer_array(lanes), integer_array(marks))
+    ).fetchall()
+    return [WaitingLane(*row) for row in rows]
+
+
+def all_lanes(connection: AnyConnection) -> list[WaitingLane]:
+    """Every lane that holds a job; reads from the front of each, so limit its rate."""
+    return [WaitingLane(*row) for row in connection.execute(_ALL_LANES).fetchall()]

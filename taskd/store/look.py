@@ -1,0 +1,141 @@
+"""Looking at jobs: by id, by filter, and how many there are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, LiteralString, cast
+
+import psycopg
+from psycopg.rows import class_row, dict_row
+
+from taskd.store.literals import text_array
+from taskd.store.rows import AttemptRow, JobFilter, JobRow, State
+
+AnyConnection = psycopg.Connection[Any]
+
+_QUEUES = """
+SELECT q.name, coalesce(max(k.paused::int), 0)::bool AS paused,
+       coalesce(max(k.description), '') AS description,
+       sum(q.queued)::bigint AS queued, sum(q.scheduled)::bigint AS scheduled,
+       sum(q.blocked)::bigint AS blocked, sum(q.running)::bigint AS running,
+       extract(epoch FROM clock_timestamp() - min(q.oldest))::float8 AS oldest_seconds
+FROM (
+    SELECT queue AS name, count(*) AS queued, 0 AS scheduled, 0 AS blocked, 0 AS running,
+           min(coalesce(ready_at, created_at)) AS oldest
+    FROM taskd.queued GROUP BY queue
+    UNION ALL SELECT queue, 0, count(*), 0, 0, NULL FROM taskd.scheduled GROUP BY queue
+    UNION ALL SELECT queue, 0, 0, count(*), 0, NULL FROM taskd.blocked GROUP BY queue
+    UNION ALL SELECT queue, 0, 0, 0, count(*), NULL FROM taskd.running GROUP BY queue
+    UNION ALL SELECT name, 0, 0, 0, 0, NULL FROM taskd.queue
+) q
+LEFT JOIN taskd.queue k ON k.name = q.name
+GROUP BY q.name
+ORDER BY q.name
+"""
+_UNFINISHED = """
+SELECT EXISTS (SELECT FROM taskd.queued q WHERE (%(all)s OR q.queue = ANY (%(queues)s::text[]))
+               AND q.queue <> ALL (%(paused)s::text[]))
+    OR EXISTS (SELECT FROM taskd.running q WHERE (%(all)s OR q.queue = ANY (%(queues)s::text[])))
+    OR EXISTS (SELECT FROM taskd.blocked q WHERE (%(all)s OR q.queue = ANY (%(queues)s::text[]))
+               AND q.queue <> ALL (%(paused)s::text[]))
+    OR EXISTS (SELECT FROM taskd.scheduled q WHERE (%(all)s OR q.queue = ANY (%(queues)s::text[]))
+               AND q.queue <> ALL (%(paused)s::text[])
+               AND (q.attempt > 0 OR q.run_at < now() + %(ahead)s * interval '1 second'))
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRow:
+    """A queue with what waits and runs in it; oldest_seconds: how long its first job has waited."""
+
+    name: str
+    paused: bool
+    description: str
+    queued: int
+    scheduled: int
+    blocked: int
+    running: int
+    oldest_seconds: float | None
+
+
+def _statement(name: str) -> LiteralString:
+    text = files("taskd.store").joinpath("sql", name).read_text(encoding="utf-8")
+    return cast(LiteralString, text)
+
+
+def fetch_job(connection: AnyConnection, job_id: int) -> JobRow | None:
+    """One job, wherever it is; None if there is no such job (or its history was dropped)."""
+    found = _find(connection, " WHERE j.id = %(id)s LIMIT 1", {"id": job_id})
+    return found[0] if found else None
+
+
+def list_jobs(connection: AnyConnection, wanted: JobFilter) -> list[JobRow]:
+    """At most `wanted.limit` jobs, newest first."""
+    conditions: list[LiteralString] = []
+    if wanted.state is not None:
+        conditions.append("j.state = %(state)s")
+    if wanted.queue is not None:
+        conditions.append("j.queue = %(queue)s")
+    if wanted.task is not None:
+        conditions.append("j.task = %(task)s")
+    if wanted.before is not None:
+        conditions.append("j.id < %(before)s")
+    where: LiteralString = (" WHERE " + " AND ".join(conditions)) if conditions else ""
+    parameters = {
+        "state": wanted.state and str(wanted.state),
+        "queue": wanted.queue,
+        "task": wanted.task,
+        "before": wanted.before,
+        "limit": wanted.limit,
+    }
+    return _find(connection, where + " ORDER BY j.id DESC LIMIT %(limit)s", parameters)
+
+
+def _find(
+    connection: AnyConnection, tail: LiteralString, parameters: dict[str, Any]
+) -> list[JobRow]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(_statement("find_jobs.sql") + tail, parameters).fetchall()
+    return [_job(row) for row in rows]
+
+
+def _job(row: dict[str, Any]) -> JobRow:
+    row["state"] = State(row["state"])
+    row["args"] = json.loads(row["args"])
+    row["kwargs"] = json.loads(row["kwargs"]) if row["kwargs"] else {}
+    row["result"] = None if row["result"] is None else json.loads(row["result"])
+    return JobRow(**row)
+
+
+def fetch_attempts(connection: AnyConnection, job_id: int) -> list[AttemptRow]:
+    """The attempts of a job that did not end it, first to last."""
+    with connection.cursor(row_factory=class_row(AttemptRow)) as cursor:
+        return cursor.execute(_statement("find_attempts.sql"), {"job": job_id}).fetchall()
+
+
+def list_queues(connection: AnyConnection) -> list[QueueRow]:
+    """Every queue that has jobs or a row of its own, by name. Counts: reads all waiting jobs."""
+    with connection.cursor(row_factory=class_row(QueueRow)) as cursor:
+        return cursor.execute(_QUEUES).fetchall()
+
+
+def has_unfinished_jobs(
+    connection: AnyConnection, queues: tuple[str, ...], paused: frozenset[str], ahead: float
+) -> bool:
+    """Whether these queues (empty: all) still hold work that a burst waits for.
+
+    Queued, blocked and running jobs, retries, and jobs due within `ahead` seconds; what waits in
+    a paused queue is left out.
+    """
+    row = connection.execute(
+        _UNFINISHED,
+        {
+            "all": not queues,
+            "queues": text_array(queues),
+            "paused": text_array(sorted(paused)),
+            "ahead": ahead,
+        },
+    ).fetchone()
+    return bool(row and row[0])

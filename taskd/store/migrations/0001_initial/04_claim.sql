@@ -1,0 +1,100 @@
+-- Claim: from queued to running.
+
+-- Claim at most p_count jobs for a worker from the lanes (p_queues[i], p_lanes[i]), in that order,
+-- each lane oldest first, only what lies above its low-water mark p_marks[i]. Called by the claimer
+-- of each worker; index queued_pkey.
+--
+-- NULL: the worker is not (or no more) among the living; it must register again.
+-- '': nothing to claim; then nothing was written and no lock taken.
+-- Otherwise JSON: [[id, seq, i, fence, attempt, max_attempts, timeout, task, args, kwargs], …].
+-- args and kwargs are spliced in, so that the claimer decodes one text a batch.
+--
+-- The plan must stay the index scan also while statistics say that the table is empty, hence
+-- enable_seqscan and enable_sort; jit=off because switching plans off makes their cost look huge.
+CREATE FUNCTION taskd.claim_jobs_v1(
+    p_worker bigint, p_queues text[], p_lanes smallint[], p_marks bigint[], p_count integer
+) RETURNS text LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+DECLARE
+    rows_ tid[];
+    found_ text;
+    jobs text := '';
+    free integer := p_count;
+BEGIN
+    FOR i IN 1 .. cardinality(p_queues) LOOP
+        rows_ := ARRAY(
+            SELECT q.ctid
+            FROM taskd.queued q
+            WHERE q.queue = p_queues[i] AND q.lane = p_lanes[i] AND q.seq > p_marks[i]
+            ORDER BY q.seq
+            LIMIT free
+            FOR UPDATE SKIP LOCKED);
+        CONTINUE WHEN rows_ = '{}';
+        IF jobs = '' THEN
+            -- Against a rescue of this worker: whoever ends it waits for us, or we see that it ended.
+            PERFORM FROM taskd.worker w
+            WHERE w.id = p_worker AND w.ended_at IS NULL
+            FOR KEY SHARE;
+            IF NOT FOUND THEN
+                RETURN NULL;
+            END IF;
+        END IF;
+        WITH taken AS (
+            DELETE FROM taskd.queued WHERE ctid = ANY (rows_) RETURNING *
+        ), started AS (
+            INSERT INTO taskd.running AS r (
+                id, fence, worker, created_at, run_at, ready_at, timeout, priority, attempt,
+                max_attempts, losses, crashes, queue, task, args, kwargs)
+            SELECT t.id, nextval('taskd.fence_seq'), p_worker, t.created_at, t.run_at, t.ready_at,
+                   t.timeout, t.priority, t.attempt + 1, t.max_attempts, t.losses, t.crashes,
+                   t.queue, t.task, t.args, t.kwargs
+            FROM taken t
+            RETURNING r.id, r.fence
+        )
+        SELECT string_agg(
+                   '[' || t.id || ',' || t.seq || ',' || i - 1 || ',' || s.fence || ','
+                   || t.attempt + 1 || ',' || t.max_attempts || ',' || coalesce(t.timeout::text, 'null')
+                   || ',' || to_json(t.task) || ',' || t.args || ',' || coalesce(t.kwargs, 'null') || ']',
+                   ',' ORDER BY t.seq)
+        INTO found_
+        FROM started s JOIN taken t USING (id);
+        jobs := jobs || CASE WHEN jobs = '' THEN '[' ELSE ',' END || found_;
+        free := free - cardinality(rows_);
+        EXIT WHEN free <= 0;
+    END LOOP;
+    RETURN CASE WHEN jobs = '' THEN '' ELSE jobs || ']' END;
+END $$;
+
+-- Which of these lanes hold a job above their mark: (queue, lane, lowest such seq). Reads one index
+-- entry a lane, beside the dead ones between the mark and it.
+CREATE FUNCTION taskd.waiting_lanes_v1(p_queues text[], p_lanes smallint[], p_marks bigint[])
+RETURNS TABLE (queue text, lane smallint, seq bigint) LANGUAGE plpgsql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+BEGIN
+    RETURN QUERY
+    SELECT u.queue, u.lane, first.seq
+    FROM unnest(p_queues, p_lanes, p_marks) AS u (queue, lane, mark)
+    CROSS JOIN LATERAL (
+        SELECT q.seq FROM taskd.queued q
+        WHERE q.queue = u.queue COLLATE "C" AND q.lane = u.lane AND q.seq > u.mark
+        ORDER BY q.seq LIMIT 1) first;
+END $$;
+
+-- Every lane that holds a job, with its lowest seq: hops from lane to lane over the index. This is
+-- the rescan that finds new lanes and what was committed behind a mark. It starts at the front, so
+-- it reads the dead entries that a long transaction keeps there: the caller limits its rate.
+CREATE FUNCTION taskd.all_lanes_v1() RETURNS TABLE (queue text, lane smallint, seq bigint)
+LANGUAGE plpgsql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+BEGIN
+    RETURN QUERY
+    WITH RECURSIVE hop AS (
+        (SELECT q.queue, q.lane, q.seq FROM taskd.queued q ORDER BY q.queue, q.lane, q.seq LIMIT 1)
+        UNION ALL
+        SELECT next.* FROM hop CROSS JOIN LATERAL (
+            SELECT q.queue, q.lane, q.seq FROM taskd.queued q
+            WHERE (q.queue, q.lane) > (hop.queue, hop.lane)
+            ORDER BY q.queue, q.lane, q.seq LIMIT 1) next
+    )
+    SELECT hop.queue::text, hop.lane, hop.seq FROM hop;
+END $$;

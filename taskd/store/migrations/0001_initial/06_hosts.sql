@@ -1,0 +1,159 @@
+-- Hosts, workers, and what becomes of the jobs of the dead.
+--
+--   claim:   KEY SHARE on the worker's row, then its jobs enter running
+--   rescue:  FOR UPDATE on the worker's row, end it, then its jobs leave running
+--
+-- The two locks exclude each other. So a claim that a killed worker had under way either commits
+-- before the rescue looks, or finds its worker ended and claims nothing; no job stays behind.
+
+CREATE FUNCTION taskd.register_host_v1(p_incarnation uuid, p_name text, p_pid integer, p_version text)
+RETURNS bigint LANGUAGE sql AS $$
+    INSERT INTO taskd.host (incarnation, name, pid, version) VALUES ($1, $2, $3, $4) RETURNING id
+$$;
+
+-- NULL: the host is not (or no more) among the living.
+CREATE FUNCTION taskd.register_worker_v1(
+    p_host bigint, p_pid integer, p_pool text, p_slot smallint, p_generation integer
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    new_id bigint;
+BEGIN
+    PERFORM FROM taskd.host h WHERE h.id = p_host AND h.ended_at IS NULL FOR KEY SHARE;
+    IF FOUND THEN
+        INSERT INTO taskd.worker (host, pid, pool, slot, generation)
+        VALUES (p_host, p_pid, p_pool, p_slot, p_generation) RETURNING id INTO new_id;
+    END IF;
+    RETURN new_id;
+END $$;
+
+-- One beat: count up, say whether somebody here waits for work (NULL: as before), and look around.
+--   alive: false when another host has declared this one dead.
+--   others: the living hosts but this one, JSON {"id": beat, …}.
+--   due: seconds until the first scheduled job is due (negative: overdue), NULL for none.
+--   requests: the newest request's id; unread orders exist when it grows.
+--   paused: JSON [queue, …].
+CREATE FUNCTION taskd.beat_host_v1(
+    p_host bigint, p_idle boolean,
+    OUT alive boolean, OUT others text, OUT due double precision, OUT requests bigint, OUT paused text
+) LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE taskd.host h
+    SET beat = h.beat + 1, beat_at = now(), idle = coalesce(p_idle, h.idle)
+    WHERE h.id = p_host AND h.ended_at IS NULL;
+    alive := FOUND;
+    others := (SELECT json_object_agg(h.id, h.beat) FROM taskd.host h
+               WHERE h.ended_at IS NULL AND h.id <> p_host);
+    due := (SELECT extract(epoch FROM s.run_at - clock_timestamp()) FROM taskd.scheduled s
+            ORDER BY s.run_at LIMIT 1);
+    requests := (SELECT r.id FROM taskd.request r ORDER BY r.id DESC LIMIT 1);
+    paused := (SELECT json_agg(q.name) FROM taskd.queue q WHERE q.paused);
+END $$;
+
+-- What is due enters the queue; at most p_count jobs, the earliest first. The number promoted, and
+-- the lanes they entered as JSON [[queue, lane, count, lowest seq], …]. Index scheduled_pkey.
+CREATE FUNCTION taskd.promote_jobs_v1(p_count integer, OUT promoted integer, OUT lanes text)
+LANGUAGE plpgsql SET jit = off AS $$
+BEGIN
+    WITH due AS (
+        DELETE FROM taskd.scheduled WHERE ctid = ANY (ARRAY(
+            SELECT s.ctid FROM taskd.scheduled s
+            WHERE s.run_at <= clock_timestamp()
+            ORDER BY s.run_at, s.id
+            LIMIT p_count
+            FOR UPDATE SKIP LOCKED))
+        RETURNING *
+    ), entered AS (
+        INSERT INTO taskd.queued AS q (
+            seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
+            losses, crashes, queue, task, args, kwargs)
+        SELECT nextval('taskd.job_seq'), d.id, d.created_at, d.run_at, clock_timestamp(), d.timeout,
+               d.priority, d.priority, d.attempt, d.max_attempts, d.losses, d.crashes, d.queue,
+               d.task, d.args, d.kwargs
+        FROM (SELECT * FROM due ORDER BY run_at, id) d
+        RETURNING q.queue, q.lane, q.seq
+    ), by_lane AS (
+        SELECT e.queue, e.lane, count(*)::integer AS n, min(e.seq) AS seq
+        FROM entered e GROUP BY e.queue, e.lane
+    ), told AS (
+        SELECT taskd.notify_hosts_v1(l.queue, l.lane, l.n, l.seq)
+        FROM by_lane l
+        WHERE EXISTS (SELECT FROM taskd.host WHERE idle)
+    )
+    SELECT coalesce(sum(l.n), 0) + 0 * (SELECT count(*) FROM told),
+           json_agg(json_build_array(l.queue, l.lane, l.n, l.seq))
+    INTO promoted, lanes
+    FROM by_lane l;
+END $$;
+
+-- End these workers and give their jobs back. p_charge: count it as a loss for each of their jobs;
+-- at p_max_losses the job fails. An interrupted job resumes before all others.
+-- Returns how many jobs went back and how many failed.
+CREATE FUNCTION taskd.rescue_workers_v1(
+    p_workers bigint[], p_reason text, p_charge boolean, p_max_losses integer,
+    OUT given_back integer, OUT failed integer
+) LANGUAGE plpgsql SET jit = off AS $$
+BEGIN
+    PERFORM FROM taskd.worker w WHERE w.id = ANY (p_workers) ORDER BY w.id FOR UPDATE;
+    UPDATE taskd.worker w SET ended_at = now() WHERE w.id = ANY (p_workers) AND w.ended_at IS NULL;
+    WITH gone AS (
+        DELETE FROM taskd.running r WHERE r.worker = ANY (p_workers)
+        RETURNING r.*, (r.losses + CASE WHEN p_charge THEN 1 ELSE 0 END)::smallint AS counted
+    ), judged AS MATERIALIZED (
+        SELECT g.*, p_charge AND g.counted >= p_max_losses AS poisoned FROM gone g
+    ), kept AS (
+        INSERT INTO taskd.attempt (job, fence, worker, started_at, number, outcome, error)
+        SELECT j.id, j.fence, j.worker, j.claimed_at, j.attempt,
+               CASE WHEN p_charge THEN 'l' ELSE 'i' END, p_reason
+        FROM judged j WHERE NOT j.poisoned
+    ), ended AS (
+        INSERT INTO taskd.history (
+            id, fence, worker, created_at, run_at, ready_at, started_at, timeout, priority, attempt,
+            max_attempts, losses, crashes, state, queue, task, args, kwargs, error)
+        SELECT j.id, j.fence, j.worker, j.created_at, j.run_at, j.ready_at, j.claimed_at, j.timeout,
+               j.priority, j.attempt, j.max_attempts, j.counted, j.crashes, 'f', j.queue, j.task,
+               j.args, j.kwargs,
+               format('poisoned: its worker was lost %s times, the last time because: %s', j.counted, p_reason)
+        FROM judged j WHERE j.poisoned
+    ), again AS (
+        INSERT INTO taskd.queued AS q (
+            seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
+            losses, crashes, queue, task, args, kwargs)
+        SELECT nextval('taskd.job_seq'), j.id, j.created_at, j.run_at, now(), j.timeout, 10,
+               j.priority, j.attempt - 1, j.max_attempts, j.counted, j.crashes, j.queue, j.task,
+               j.args, j.kwargs
+        FROM (SELECT * FROM judged WHERE NOT poisoned ORDER BY id) j
+        RETURNING q.queue, q.lane, q.seq
+    ), told AS (
+        SELECT taskd.notify_hosts_v1(a.queue, a.lane, count(*)::integer, min(a.seq))
+        FROM again a GROUP BY a.queue, a.lane
+    )
+    SELECT count(*) FILTER (WHERE NOT j.poisoned) + 0 * (SELECT count(*) FROM told),
+           count(*) FILTER (WHERE j.poisoned)
+    INTO given_back, failed
+    FROM judged j;
+END $$;
+
+-- Declare a host dead, if its beat still stands where the observer saw it stand for a whole lease
+-- of the observer's own clock (p_beat NULL: it is known to be dead), end its workers and give their
+-- jobs back. Several observers may try: one wins, the others skip.
+CREATE FUNCTION taskd.rescue_host_v1(
+    p_host bigint, p_beat bigint, p_reason text, p_charge boolean, p_max_losses integer,
+    OUT given_back integer, OUT failed integer
+) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM taskd.host h
+    WHERE h.id = p_host AND h.ended_at IS NULL AND (p_beat IS NULL OR h.beat = p_beat)
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        given_back := 0;
+        failed := 0;
+        RETURN;
+    END IF;
+    UPDATE taskd.host SET ended_at = now(), idle = false WHERE id = p_host;
+    SELECT r.given_back, r.failed INTO given_back, failed
+    FROM taskd.rescue_workers_v1(
+        ARRAY(SELECT w.id FROM taskd.worker w WHERE w.host = p_host AND w.ended_at IS NULL),
+        p_reason, p_charge, p_max_losses) r;
+    DELETE FROM taskd.task WHERE host = p_host;
+    DELETE FROM taskd.request WHERE host = p_host;
+END $$;

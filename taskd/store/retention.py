@@ -1,0 +1,91 @@
+"""Daily partitions made ahead and dropped by retention, and the small tables kept small."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import errors as pg
+from psycopg import sql
+
+
+class ExpiredPartition(NamedTuple):
+    """A partition whose day is over for longer than it is kept."""
+
+    parent: str
+    part: str
+    attached: bool
+
+
+def make_partitions(connection: psycopg.Connection[Any], ahead: int) -> int:
+    """Make the partitions of today and the next `ahead` days; how many were missing."""
+    row = connection.execute("SELECT taskd.make_partitions_v1(%s)", (ahead,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def partition_days_ahead(connection: psycopg.Connection[Any]) -> int:
+    """How many whole days beyond today have their partition; -1 when even today's is missing."""
+    row = connection.execute("SELECT taskd.partition_days_ahead_v1()").fetchone()
+    return int(row[0]) if row else -1
+
+
+def expired_partitions(
+    connection: psycopg.Connection[Any], keep_seconds: float
+) -> list[ExpiredPartition]:
+    """The partitions that retention wants dropped, oldest first."""
+    rows = connection.execute(
+        "SELECT parent, part, attached FROM taskd.expired_partitions_v1(%s)", (keep_seconds,)
+    ).fetchall()
+    return [ExpiredPartition(*row) for row in rows]
+
+
+def drop_partition(connection: psycopg.Connection[Any], expired: ExpiredPartition) -> bool:
+    """Detach and drop one partition; False when somebody reads it now: try again later.
+
+    DETACH CONCURRENTLY waits for readers without blocking a completion; a plain DROP or DETACH
+    would queue for an exclusive lock with every completion behind it. It must run outside of a
+    transaction. One that was interrupted is finished with FINALIZE.
+    """
+    part = sql.Identifier("taskd", expired.part)
+    try:
+        if expired.attached:
+            _detach(connection, sql.Identifier("taskd", expired.parent), part)
+        with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout = '100ms'")
+            connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(part))
+    except (pg.LockNotAvailable, pg.QueryCanceled):
+        return False
+    return True
+
+
+def _detach(
+    connection: psycopg.Connection[Any], parent: sql.Identifier, part: sql.Identifier
+) -> None:
+    detach = sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}")
+    try:
+        connection.execute(detach.format(parent, part, sql.SQL("CONCURRENTLY")))
+    except pg.ObjectNotInPrerequisiteState:  # an earlier detach was interrupted
+        connection.execute(detach.format(parent, part, sql.SQL("FINALIZE")))
+
+
+def prune_records(connection: psycopg.Connection[Any], keep_seconds: float) -> int:
+    """Delete hosts and workers that ended more than `keep_seconds` ago, and stale requests.
+
+    A worker is kept as long as the history that names it may be.
+    """
+    pruned = 0
+    for statement in (
+        "DELETE FROM taskd.worker w WHERE w.ended_at < now() - %s * interval '1 second' "
+        "AND NOT EXISTS (SELECT FROM taskd.running r WHERE r.worker = w.id)",
+        "DELETE FROM taskd.host h WHERE h.ended_at < now() - %s * interval '1 second' "
+        "AND NOT EXISTS (SELECT FROM taskd.worker w WHERE w.host = h.id)",
+    ):
+        pruned += connection.execute(statement, (keep_seconds,)).rowcount
+    pruned += connection.execute(
+        "DELETE FROM taskd.request r WHERE r.created_at < now() - interval '1 hour'"
+    ).rowcount
+    pruned += connection.execute(
+        "DELETE FROM taskd.task t WHERE NOT EXISTS "
+        "(SELECT FROM taskd.host h WHERE h.id = t.host AND h.ended_at IS NULL)"
+    ).rowcount
+    return pruned

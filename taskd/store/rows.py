@@ -1,0 +1,179 @@
+"""What goes into the store and what comes out of it, as values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+DEFAULT_QUEUE = "default"
+DEFAULT_PRIORITY = 5
+
+
+class State(StrEnum):
+    """Where a job is. The last three are final."""
+
+    SCHEDULED = "scheduled"
+    BLOCKED = "blocked"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a job in this state has ended for good."""
+        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class NewJobs:
+    """Calls of one task to be enqueued together.
+
+    `args` and `kwargs` are JSON texts, one of each a job; kwargs None means none. `delay` is in
+    seconds from now; `always_notify` is for a caller's own transaction.
+    """
+
+    task: str
+    args: list[str]
+    kwargs: list[str | None]
+    queue: str = DEFAULT_QUEUE
+    priority: int = DEFAULT_PRIORITY
+    delay: float | None = None
+    run_at: datetime | None = None
+    max_attempts: int = 1
+    timeout: float | None = None
+    always_notify: bool = False
+
+
+class JobEnd(NamedTuple):
+    """A final outcome: state is "s", "f" or "c"; duration in seconds, None if it never started."""
+
+    id: int
+    fence: int
+    duration: float | None
+    state: str
+    result: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+
+
+class JobRetry(NamedTuple):
+    """An attempt that ended but not its job.
+
+    outcome is "r" (retry), "t" (timed out, retry), "z" (snooze) or "i" (interrupted).
+    """
+
+    id: int
+    fence: int
+    duration: float | None
+    outcome: str
+    delay: float
+    error: str | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """One job as the store has it. worker is "pool/slot on host, pid N"."""
+
+    id: int
+    task: str
+    queue: str
+    state: State
+    priority: int
+    attempt: int
+    max_attempts: int
+    losses: int
+    crashes: int
+    timeout: float | None
+    args: list[Any]
+    kwargs: dict[str, Any]
+    result: Any
+    error: str | None
+    traceback: str | None
+    created_at: datetime
+    run_at: datetime | None
+    ready_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    worker: str | None
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """Its fields with times as ISO 8601 texts: what `--json` prints."""
+        fields = asdict(self)
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in fields.items()
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    """An attempt that did not end its job."""
+
+    number: int
+    outcome: str
+    started_at: datetime
+    ended_at: datetime
+    worker: str | None
+    error: str | None
+    traceback: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs to list: all conditions hold; at most `limit`, newest first, ids below `before`."""
+
+    state: State | None = None
+    queue: str | None = None
+    task: str | None = None
+    limit: int = 50
+    before: int | None = None
+
+
+class WaitingLane(NamedTuple):
+    """A lane with something to claim, and the lowest seq there."""
+
+    queue: str
+    lane: int
+    seq: int
+
+
+class Promoted(NamedTuple):
+    """How many scheduled jobs entered the queue, and where: (queue, lane, count, lowest seq)."""
+
+    promoted: int
+    lanes: list[tuple[str, int, int, int]]
+
+
+class Rescued(NamedTuple):
+    """What became of the jobs of dead workers."""
+
+    given_back: int
+    failed: int
+
+
+class Request(NamedTuple):
+    """An order to a running job; kind is "cancel"."""
+
+    kind: str
+    worker: int
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a host learns from its own beat.
+
+    others: the beats of the other living hosts by id; due: seconds until the first scheduled job
+    is due, negative when overdue; requests: the newest request's id, 0 for none.
+    """
+
+    alive: bool
+    others: dict[int, int]
+    due: float | None
+    requests: int
+    paused: frozenset[str]
