@@ -1,7 +1,8 @@
 """What happens in a daemon, as values.
 
-Flow code calls `emit`; subscribers make log lines and metrics of it. An event is a frozen dataclass:
-its level is one of `logging`'s, its text is `str(event)`, its fields go into JSON lines as they are.
+Flow code calls `emit`; subscribers make log lines and metrics of it. An event is a frozen
+dataclass: its level is one of `logging`'s, its text is `str(event)`, its fields go into JSON lines
+as they are.
 """
 
 from __future__ import annotations

@@ -101,12 +101,17 @@ def start_debian_postgres() -> RunningServer:
         capture_output=True,
         **options,
     )
-    settings = ["listen_addresses=", "fsync=off", "max_connections=150", f"unix_socket_directories={run}"]
+    settings = [
+        "listen_addresses=",
+        "fsync=off",
+        "max_connections=150",
+        f"unix_socket_directories={run}",
+    ]
     command = [str(DEBIAN_POSTGRES / "postgres"), "-D", str(data)]
     for setting in settings:
         command += ["-c", setting]
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen(command, stdout=log, stderr=log, **options)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, **options)
     server = RunningServer(f"host={run} user=taskd dbname=postgres", process, folder)
     wait_until_it_answers(server.dsn, process, folder / "log")
     return server
@@ -129,10 +134,10 @@ def start_pgbouncer(dsn: str) -> RunningServer:
         "ignore_startup_parameters = extra_float_digits\n"
     )
     account.own(configuration)
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen(
-        [PGBOUNCER, configuration], stdout=log, stderr=log, cwd="/", **account.popen
-    )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [PGBOUNCER, configuration], stdout=log, stderr=log, cwd="/", **account.popen
+        )
     server = RunningServer(f"host={folder} port=6432 user=taskd", process, folder)
     wait_until_it_answers(f"{server.dsn} dbname=postgres", process, folder / "log")
     return server

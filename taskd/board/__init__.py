@@ -10,8 +10,8 @@ stuck can still be seen. An eventfd a slot only says "look".
     writes    writes              they outlive it, and its successor goes on from them
 """
 
-from taskd.board.layout import Board, BoardMismatch, Slot, SlotReading, WorkerState
 from taskd.board.lanes import GIVEN_BACK_LANE, Lane, LaneTable, LaneTableFull
+from taskd.board.layout import Board, BoardMismatch, Slot, SlotReading, WorkerState
 from taskd.board.wakeups import Wakeups
 
 __all__ = [

@@ -29,7 +29,8 @@ ORDER BY h.id
 """
 _TASKS = """
 SELECT DISTINCT ON (t.name) t.name, t.description,
-       (SELECT array_agg(DISTINCT p.pool ORDER BY p.pool) FROM taskd.task p WHERE p.name = t.name) AS pools
+       (SELECT array_agg(DISTINCT p.pool ORDER BY p.pool)
+        FROM taskd.task p WHERE p.name = t.name) AS pools
 FROM taskd.task t
 ORDER BY t.name, t.published_at DESC
 """
@@ -85,7 +86,8 @@ def register_worker(
 def find_workers(connection: AnyConnection, host: int, pids: Sequence[int]) -> list[int]:
     """The living workers of a host with these pids."""
     rows = connection.execute(
-        "SELECT id FROM taskd.worker WHERE host = %s AND ended_at IS NULL AND pid = ANY (%s::int[])",
+        "SELECT id FROM taskd.worker "
+        "WHERE host = %s AND ended_at IS NULL AND pid = ANY (%s::int[])",
         (host, integer_array(pids)),
     ).fetchall()
     return [row[0] for row in rows]
@@ -104,6 +106,14 @@ def beat_host(connection: AnyConnection, host: int, idle: bool | None) -> Beat:
         requests=requests or 0,
         paused=frozenset(json.loads(paused or "[]")),
     )
+
+
+def list_workers(connection: AnyConnection, host: int) -> dict[int, int]:
+    """The living workers of a host: their pids by their ids."""
+    rows = connection.execute(
+        "SELECT id, pid FROM taskd.worker WHERE host = %s AND ended_at IS NULL", (host,)
+    ).fetchall()
+    return dict(rows)
 
 
 def rescue_workers(
@@ -141,13 +151,14 @@ def take_requests(connection: AnyConnection, workers: Sequence[int]) -> list[Req
     return [Request(*row) for row in rows]
 
 
-def workers_with_requests(connection: AnyConnection, workers: Sequence[int]) -> list[int]:
-    """Which of these workers have orders waiting."""
+def list_requests(connection: AnyConnection, host: int, workers: Sequence[int]) -> list[Request]:
+    """The orders that wait for a host and for these workers; they stay until they are taken."""
     rows = connection.execute(
-        "SELECT DISTINCT worker FROM taskd.request WHERE worker = ANY (%s::bigint[])",
-        (integer_array(workers),),
+        "SELECT kind, worker, job FROM taskd.request "
+        "WHERE host = %s OR worker = ANY (%s::bigint[]) ORDER BY id",
+        (host, integer_array(workers)),
     ).fetchall()
-    return [row[0] for row in rows]
+    return [Request(*row) for row in rows]
 
 
 def ask_reports(connection: AnyConnection) -> None:
@@ -155,7 +166,7 @@ def ask_reports(connection: AnyConnection) -> None:
     connection.execute("SELECT taskd.ask_reports_v1()")
 
 
-def take_report_requests(connection: AnyConnection, host: int) -> int:
+def take_reports(connection: AnyConnection, host: int) -> int:
     """Take the requests for a report of this host; how many there were."""
     return connection.execute(
         "DELETE FROM taskd.request WHERE host = %s AND kind = 'report'", (host,)
@@ -181,12 +192,11 @@ def publish_tasks(
 ) -> None:
     """Store what a pool's code offers, in place of what it offered before."""
     with connection.transaction():
-        connection.execute(
-            "DELETE FROM taskd.task WHERE host = %s AND pool = %s", (host, pool)
-        )
+        connection.execute("DELETE FROM taskd.task WHERE host = %s AND pool = %s", (host, pool))
         connection.execute(
             "INSERT INTO taskd.task (name, host, pool, description) "
-            "SELECT u.name, %s, %s, u.description FROM unnest(%s::text[], %s::text[]) AS u (name, description)",
+            "SELECT u.name, %s, %s, u.description "
+            "FROM unnest(%s::text[], %s::text[]) AS u (name, description)",
             (
                 host,
                 pool,

@@ -74,7 +74,8 @@ def claim_jobs(
     """Claim at most `count` jobs from the lanes, in their order; oldest first in each.
 
     `lanes` are three array literals of one length: queues, lane numbers, low-water marks.
-    A row is [id, seq, index of its lane, fence, attempt, max_attempts, timeout, task, args, kwargs].
+    A row is [id, seq, index of its lane, fence, attempt, max_attempts, timeout, task, args,
+    kwargs].
     None: this worker is not among the living any more; it must register again.
     """
     row = connection.execute(_CLAIM, (worker, *lanes, count)).fetchone()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.resources import files
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.rows import class_row, dict_row
 
 from taskd.store.literals import text_array
-from taskd.store.rows import AttemptRow, JobFilter, JobRow, State
+from taskd.store.rows import AttemptRow, JobFilter, JobRow, State, Unfinished
 
 AnyConnection = psycopg.Connection[Any]
 
@@ -35,14 +36,28 @@ GROUP BY q.name
 ORDER BY q.name
 """
 _UNFINISHED = """
-SELECT EXISTS (SELECT FROM taskd.queued q WHERE (%(all)s OR q.queue = ANY (%(queues)s::text[]))
-               AND q.queue <> ALL (%(paused)s::text[]))
-    OR EXISTS (SELECT FROM taskd.running q WHERE (%(all)s OR q.queue = ANY (%(queues)s::text[])))
-    OR EXISTS (SELECT FROM taskd.blocked q WHERE (%(all)s OR q.queue = ANY (%(queues)s::text[]))
-               AND q.queue <> ALL (%(paused)s::text[]))
-    OR EXISTS (SELECT FROM taskd.scheduled q WHERE (%(all)s OR q.queue = ANY (%(queues)s::text[]))
-               AND q.queue <> ALL (%(paused)s::text[])
-               AND (q.attempt > 0 OR q.run_at < now() + %(ahead)s * interval '1 second'))
+WITH paused AS (SELECT name FROM taskd.queue WHERE paused),
+wanted AS (
+    SELECT 'queued' AS part, queue FROM taskd.queued
+    UNION ALL SELECT 'running', queue FROM taskd.running
+    UNION ALL SELECT 'blocked', queue FROM taskd.blocked
+    UNION ALL
+    SELECT CASE WHEN attempt > 0 OR run_at < now() + interval '60 seconds' THEN 'soon'
+                ELSE 'later' END, queue
+    FROM taskd.scheduled
+)
+SELECT CASE WHEN w.part <> 'running' AND w.queue IN (SELECT name FROM paused) THEN 'paused'
+            ELSE w.part END AS part,
+       w.queue, count(*)
+FROM wanted w
+WHERE cardinality(%(queues)s::text[]) = 0 OR w.queue = ANY (%(queues)s::text[])
+GROUP BY 1, 2
+"""
+_FAILURES = """
+SELECT count(*)
+FROM taskd.history h
+WHERE h.state = 'f' AND h.finished_at >= %(since)s
+  AND (cardinality(%(queues)s::text[]) = 0 OR h.queue = ANY (%(queues)s::text[]))
 """
 
 
@@ -61,8 +76,7 @@ class QueueRow:
 
 
 def _statement(name: str) -> LiteralString:
-    text = files("taskd.store").joinpath("sql", name).read_text(encoding="utf-8")
-    return cast(LiteralString, text)
+    return files("taskd.store").joinpath("sql", name).read_text(encoding="utf-8")
 
 
 def fetch_job(connection: AnyConnection, job_id: int) -> JobRow | None:
@@ -121,21 +135,20 @@ def list_queues(connection: AnyConnection) -> list[QueueRow]:
         return cursor.execute(_QUEUES).fetchall()
 
 
-def has_unfinished_jobs(
-    connection: AnyConnection, queues: tuple[str, ...], paused: frozenset[str], ahead: float
-) -> bool:
-    """Whether these queues (empty: all) still hold work that a burst waits for.
+def count_unfinished(connection: AnyConnection, queues: tuple[str, ...]) -> Unfinished:
+    """What these queues (empty: all) still hold. Counts: reads all waiting jobs."""
+    rows = connection.execute(_UNFINISHED, {"queues": text_array(queues)}).fetchall()
+    totals = dict.fromkeys(("queued", "running", "blocked", "soon", "later"), 0)
+    paused: dict[str, int] = {}
+    for part, queue, count in rows:
+        if part == "paused":
+            paused[queue] = paused.get(queue, 0) + count
+        else:
+            totals[part] += count
+    return Unfinished(paused=paused, **totals)
 
-    Queued, blocked and running jobs, retries, and jobs due within `ahead` seconds; what waits in
-    a paused queue is left out.
-    """
-    row = connection.execute(
-        _UNFINISHED,
-        {
-            "all": not queues,
-            "queues": text_array(queues),
-            "paused": text_array(sorted(paused)),
-            "ahead": ahead,
-        },
-    ).fetchone()
-    return bool(row and row[0])
+
+def count_failures(connection: AnyConnection, queues: tuple[str, ...], since: datetime) -> int:
+    """How many jobs of these queues (empty: all) have failed since then, by the server's clock."""
+    row = connection.execute(_FAILURES, {"queues": text_array(queues), "since": since}).fetchone()
+    return int(row[0]) if row else 0

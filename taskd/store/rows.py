@@ -125,7 +125,7 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs to list: all conditions hold; at most `limit`, newest first, ids below `before`."""
+    """Which jobs to list, newest first: at most `limit`, with ids below `before`."""
 
     state: State | None = None
     queue: str | None = None
@@ -149,6 +149,27 @@ class Promoted(NamedTuple):
     lanes: list[tuple[str, int, int, int]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """What some queues still hold: what a burst waits for, and what it leaves.
+
+    `soon` is scheduled and due within a minute or a retry, `later` is scheduled further ahead,
+    `paused` counts the jobs that wait in each paused queue.
+    """
+
+    queued: int
+    running: int
+    blocked: int
+    soon: int
+    later: int
+    paused: dict[str, int]
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing is left that a burst waits for."""
+        return not (self.queued or self.running or self.blocked or self.soon)
+
+
 class Rescued(NamedTuple):
     """What became of the jobs of dead workers."""
 
@@ -157,11 +178,11 @@ class Rescued(NamedTuple):
 
 
 class Request(NamedTuple):
-    """An order to a running job; kind is "cancel"."""
+    """An order: "cancel" a job of a worker, or "report" (then worker and job are None)."""
 
     kind: str
-    worker: int
-    job: int
+    worker: int | None
+    job: int | None
 
 
 @dataclass(frozen=True, slots=True)

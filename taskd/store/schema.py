@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -57,8 +57,11 @@ def status(connection: psycopg.Connection[Any]) -> SchemaStatus:
     row = connection.execute("SELECT to_regclass('taskd.schema_version') IS NOT NULL").fetchone()
     if row is None or not row[0]:
         return SchemaStatus(None, None, KNOWN)
-    found = connection.execute("SELECT version, min_compatible FROM taskd.schema_version").fetchone()
-    return SchemaStatus(*(found or (None, None)), KNOWN)
+    found = connection.execute(
+        "SELECT version, min_compatible FROM taskd.schema_version"
+    ).fetchone()
+    version, min_compatible = found or (None, None)
+    return SchemaStatus(version, min_compatible, KNOWN)
 
 
 def check_compatible(connection: psycopg.Connection[Any]) -> SchemaStatus:
@@ -106,7 +109,7 @@ def _scripts(migration: Migration) -> list[LiteralString]:
         "migrations", f"{migration.version:04d}_{migration.name}"
     )
     scripts = sorted(folder.iterdir(), key=lambda script: script.name)
-    return [cast(LiteralString, s.read_text(encoding="utf-8")) for s in scripts if s.name.endswith(".sql")]
+    return [s.read_text(encoding="utf-8") for s in scripts if s.name.endswith(".sql")]
 
 
 def print_sql() -> str:
@@ -115,7 +118,10 @@ def print_sql() -> str:
     for migration in MIGRATIONS:
         parts += _scripts(migration)
         if migration.version == 1:
-            parts += [_VERSION_TABLE.strip() + ";", "INSERT INTO taskd.schema_version VALUES (0, 0);"]
+            parts += [
+                _VERSION_TABLE.strip() + ";",
+                "INSERT INTO taskd.schema_version VALUES (0, 0);",
+            ]
         parts.append(
             f"UPDATE taskd.schema_version SET version = {migration.version}, "
             f"min_compatible = {migration.min_compatible}, changed_at = now();"
