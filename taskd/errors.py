@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 
 class TaskdError(Exception):
     """The root of the tree: catch it to catch whatever taskd itself raises."""
@@ -60,3 +62,31 @@ class SchemaMissing(DatabaseError):
             "the database holds no taskd schema: run `taskd schema install`, "
             "or start the daemon on it once"
         )
+
+
+# --- the configuration --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with the configuration; its text says where, what, and what to do."""
+
+    source: str
+    """The file, the flag or the environment variable."""
+    line: int | None
+    """The line of the file, from 1; None if the fault is none of a line."""
+    path: str
+    """The setting, dotted: `pools.io.greenlets`; empty if the fault is none of a setting."""
+    message: str
+
+    def __str__(self) -> str:
+        where = self.source if self.line is None else f"{self.source}:{self.line}"
+        return f"{where}: {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
+
+
+class ConfigurationInvalid(TaskdError):
+    """The configuration cannot be used; mend every one of `faults`, they are all there are."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(str(fault) for fault in faults))

@@ -168,7 +168,7 @@ def connection_pool(dsn: str, max_size: int) -> ConnectionPool[Connection]:
 
 
 def check_connection(connection: psycopg.Connection[Any]) -> None:
-    """Raise OperationalError if an idle connection is dead; costs no round trip.
+    """Close an idle connection and raise OperationalError if it is dead; costs no round trip.
 
     An idle connection has nothing to read: if its socket is readable, the server has said
     goodbye or the connection is cut.
@@ -176,4 +176,5 @@ def check_connection(connection: psycopg.Connection[Any]) -> None:
     poll = select.poll()
     poll.register(connection.pgconn.socket, select.POLLIN)
     if poll.poll(0):
+        connection.close()  # or a pool would take it for sound, and offer it again
         raise psycopg.OperationalError("the idle connection was closed by the server")

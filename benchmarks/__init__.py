@@ -1,0 +1,1 @@
+"""What taskd reaches, as ratios to something measured in the same run."""

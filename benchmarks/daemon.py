@@ -1,0 +1,87 @@
+"""A real daemon on a database of its own, as a user would start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from taskd.store import connect, schema
+from taskd.store.embedded import Server, ensure_server, hold
+
+PATIENCE = 120.0
+
+
+@contextmanager
+def embedded_server() -> Iterator[Server]:
+    """The embedded PostgreSQL with its default durability (fsync on), in a temporary folder."""
+    state_dir = tempfile.mkdtemp(prefix="taskd-bench-")
+    Path(state_dir).chmod(0o755)
+    held = hold(state_dir)
+    try:
+        yield ensure_server(state_dir)
+    finally:
+        held.release()
+        time.sleep(0.1)
+        shutil.rmtree(state_dir, ignore_errors=True)
+
+
+def fresh_database(server: Server, name: str) -> str:
+    """A new database with the schema; its DSN."""
+    with psycopg.connect(server.dsn, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+        admin.execute(f"CREATE DATABASE {name}".encode())
+    dsn = psycopg.conninfo.make_conninfo(server.dsn, dbname=name)
+    with connect.connect(dsn) as connection:
+        schema.install_or_upgrade(connection)
+    return dsn
+
+
+@contextmanager
+def running_daemon(dsn: str, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A daemon until the block ends; its log goes to a temporary file shown on failure."""
+    with tempfile.TemporaryDirectory(prefix="taskd-bench-") as folder:
+        log = Path(folder) / "log"
+        command = [sys.executable, "-m", "taskd", "--database", dsn, "--state-dir", folder, *flags]
+        environment = {**os.environ, "TASKD_DATABASE": dsn}
+        with log.open("wb") as out:
+            process = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            status = process.wait(PATIENCE)
+        if status != 0:
+            raise SystemExit(f"the daemon ended with status {status}:\n{log.read_text()[-3000:]}")
+
+
+def processes_of(dsn: str) -> list[dict[str, object]]:
+    """The process tree, as `taskd workers --json` tells it."""
+    command = [sys.executable, "-m", "taskd", "--database", dsn, "workers", "--json"]
+    shown = subprocess.run(command, capture_output=True, check=True, text=True)
+    found: list[dict[str, object]] = json.loads(shown.stdout)
+    return found
+
+
+def wait_for_workers(dsn: str, count: int) -> list[dict[str, object]]:
+    """The process tree, once `count` workers of it are ready."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        tree = processes_of(dsn)
+        ready = [one for one in tree if one["role"] == "worker" and one["state"] in ("idle", "ready")]
+        if len(ready) >= count:
+            return tree
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{len(ready)} of {count} workers were ready after {PATIENCE} s")
+        time.sleep(0.2)

@@ -1,0 +1,113 @@
+"""Everything but LISTEN goes through PgBouncer in transaction mode."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from taskd.store import connect, hosts, jobs, look, retention, schema
+from taskd.store.connect import Connection
+from taskd.store.rows import JobEnd, JobFilter, JobRetry
+from tests.servers import RunningServer, start_pgbouncer
+from tests.store.makers import add_host, add_jobs, add_worker, claim, fence_of, ids_of
+
+if TYPE_CHECKING:
+    from tests.conftest import TestServer
+
+pytestmark = pytest.mark.one_server
+
+
+@pytest.fixture(scope="module")
+def bouncer(debian_server: TestServer) -> Iterator[RunningServer]:
+    running = start_pgbouncer(debian_server.dsn)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def pooled(debian_server: TestServer, bouncer: RunningServer) -> Iterator[str]:
+    """A DSN through the pooler to a fresh database."""
+    name = debian_server.create(template="template0")
+    yield psycopg.conninfo.make_conninfo(bouncer.dsn, dbname=name)
+    debian_server.drop(name)
+
+
+def opened(dsn: str) -> Connection:
+    return connect.connect(dsn)
+
+
+def test_the_schema_is_installed_once_through_a_pooler(pooled: str) -> None:
+    ran: list[int] = []
+
+    def install() -> None:
+        with closing(opened(pooled)) as connection:
+            ran.append(len(schema.install_or_upgrade(connection)))
+
+    threads = [threading.Thread(target=install) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(ran) == [0, 0, 0, 0, len(schema.MIGRATIONS)]
+
+
+def test_the_whole_life_of_jobs_goes_through_a_pooler(pooled: str) -> None:
+    with closing(opened(pooled)) as connection:
+        schema.install_or_upgrade(connection)
+        host = add_host(connection)
+        worker = add_worker(connection, host)
+        ids = add_jobs(connection, 5, max_attempts=2)
+        add_jobs(connection, 1, delay=60)
+        rows = claim(connection, worker)
+        fences = [fence_of(row) for row in rows]
+
+        assert ids_of(rows) == ids
+        assert jobs.complete_succeeded(connection, worker, ids[:1], fences[:1], [0.1]) == []
+        assert (
+            jobs.complete_jobs(
+                connection, worker, [JobEnd(ids[1], fences[1], 0.1, "f", None, "e", "t")]
+            )
+            == []
+        )
+        assert (
+            jobs.retry_jobs(connection, worker, [JobRetry(ids[2], fences[2], 0.1, "r", 30.0)]) == []
+        )
+        assert jobs.give_back_jobs(connection, worker, ids[3:4], fences[3:4]) == 1
+        assert hosts.beat_host(connection, host, True).alive
+        assert hosts.rescue_workers(connection, [worker], "killed", True) == (1, 0)
+        assert jobs.promote_jobs(connection, 10).promoted == 0
+        assert set(jobs.cancel_jobs(connection, ids).values()) == {"cancelled", "ended"}
+        assert len(look.list_jobs(connection, JobFilter())) == 6
+        for expired in retention.expired_partitions(connection, -86400.0):
+            assert retention.drop_partition(connection, expired)
+
+
+def test_workers_share_few_server_connections(pooled: str) -> None:
+    with closing(opened(pooled)) as connection:
+        schema.install_or_upgrade(connection)
+        ids = add_jobs(connection, 400)
+    claimed: list[int] = []
+
+    def drain() -> None:
+        with closing(opened(pooled)) as own:
+            worker = add_worker(own)
+            while rows := claim(own, worker, 10):
+                claimed.extend(ids_of(rows))
+                lost = jobs.complete_succeeded(
+                    own, worker, ids_of(rows), [fence_of(row) for row in rows], [0.0] * len(rows)
+                )
+                assert lost == []
+
+    threads = [threading.Thread(target=drain) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(claimed) == ids
