@@ -1,0 +1,23 @@
+"""The command `taskd`: one module a family of verbs, loaded when its verb is asked for.
+
+    root                  `taskd` itself: the options for all verbs, and the table of verbs
+    daemon, resolve       start the daemon; its settings once more, for a reload
+    enqueue, run          one job, stored or run here
+    jobs, queues, workers, tasks     look, cancel, requeue, pause
+    schema, check, config            set up and find faults
+
+Exit statuses: 0 fine, 1 the thing asked for failed, 2 wrong usage or configuration.
+Importing this package loads nothing but itself.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Do what the command line says, then exit; never returns."""
+    from taskd.cli.root import taskd
+
+    taskd.main(prog_name="taskd")
+    raise AssertionError("click's main exits by itself")

@@ -1,16 +1,22 @@
 """The configuration: one YAML file, the environment and the flags, made into one `Settings`.
 
-The way of a setting, each step one module:
+The way of a setting through the modules:
 
-    document        YAML text -> nodes that know their lines (bounded, one document, no tags)
-    tree            nodes -> plain values; duplicate keys, merge keys
-    substitution      `${VAR}` inside them
-    scalars           what a plain word means: true, 5, 2.5, null, or just text
-    overrides       flags and TASKD_ variables, as layers of the same shape
-    model           every layer checked by pydantic: types, ranges, unknown keys
-    sentences         what pydantic found, in our words
-    load            file < environment < flags, all faults at once -> settings.Settings
-    client          the few settings that enqueueing needs, without a file if possible
+    files             the file is found and read
+    document          YAML text -> nodes that know their lines; bounded, one document, no tags
+    tree              nodes -> plain values; duplicate keys refused, merge keys followed
+      substitution      `${VAR}` put in
+      scalars           what an unquoted word means: true, 5, 2.5, null, or just text
+    overrides         flags and TASKD_ variables as values of the same shape
+    layer             what one source says, and on which lines
+    model             a layer checked by pydantic: types, ranges, unknown keys
+      repeats           names given twice in a list
+      sentences         what was found, in the reader's words
+    load              file < environment < flags, all faults at once -> settings.Settings
 
-`settings`, `units`, `names`, `dsn`, `paths`, `files` and `client` need the standard library alone.
+What a setting means and which values it takes stands once, beside its field in `settings` and
+`sections`, as an `About`; the checks, `schema` and the reference page take it from there.
+
+`settings`, `client`, `dsn`, `names`, `paths` and `units` need the standard library alone, so that
+every process of the daemon can import them.
 """

@@ -9,15 +9,17 @@ EXAMPLES = "postgresql://user@host:5432/name or host=… port=… dbname=…"
 
 _SCHEME = re.compile(r"postgres(?:ql)?://")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
-_PAIR = re.compile(r"\s*([A-Za-z_]+)\s*=\s*('(?:\\.|[^'\\])*'|(?:\\.|[^\s'\\])*)(?=\s|$)", re.DOTALL)
+_PAIR = re.compile(
+    r"\s*[A-Za-z_]+\s*=\s*(?:'(?:\\.|[^'\\])*'|(?!')(?:\\.|[^\s\\])*)(?=\s|$)", re.DOTALL
+)
 
-# Both patterns rather hide too much than too little: the text may be broken, or a driver's message.
 _SECRET_WORD = re.compile(
-    r"\b((?:\w*passw(?:or)?d|passphrase|pwd)\s*[=:]\s*)"
+    r"\b(\w*passw(?:or)?d[\"']?\s*[=:]\s*)"
     r"('(?:\\.|[^'\\])*(?:'|$)|\"[^\"]*(?:\"|$)|(?:\\.|\S)+)",
     re.DOTALL | re.IGNORECASE,
 )
-_SECRET_IN_URI = re.compile(r"([^\s:/@'\"]*:)(?!//)(.+)@", re.DOTALL)
+_URI_START = re.compile(r"\s*\w+:?//?")
+_COLON_OF_PASSWORD = re.compile(r":(?!//)")
 
 
 def check_dsn(text: str) -> str:
@@ -44,14 +46,19 @@ def _check_uri(text: str) -> None:
         raise ValueError("is a URI with a space in it: write %20 for a space")
     if _BAD_ESCAPE.search(rest):
         raise ValueError("is a URI with a % that begins no escape: write %25 for a percent sign")
-    authority = re.split(r"[/?]", rest, maxsplit=1)[0]
-    for host in authority.rpartition("@")[2].split(","):
+    # As libpq does: credentials end at the first @, and there are none after a slash.
+    credentials, at, after = rest.partition("@")
+    located = after if at and "/" not in credentials else rest
+    hosts = re.split(r"[/?]", located, maxsplit=1)[0]
+    if "@" in hosts:
+        raise ValueError("is a URI with two @: in a password, write %40 for @")
+    for host in hosts.split(","):
         _check_port(host)
 
 
 def _check_port(host: str) -> None:
     if host.startswith("["):
-        address, closed, port = host.partition("]")
+        _, closed, port = host.partition("]")
         if not closed or (port and not port.startswith(":")):
             raise ValueError("is a URI whose IPv6 address lacks its closing bracket")
         port = port[1:]
@@ -76,9 +83,21 @@ def _check_pairs(text: str) -> None:
 
 
 def mask_dsn(text: str) -> str:
-    """The text with every password in it replaced by `***`; for errors, logs and listings.
+    """Return the text with every password in it replaced by `***`; for errors, logs and listings.
 
-    Takes a connection string, a broken one, or a message that quotes one; what cannot be told
-    apart from a password is hidden with it.
+    Takes a connection string, a broken one, or a message that quotes one; it rather hides too
+    much than too little.
     """
-    return _SECRET_IN_URI.sub(r"\1***@", _SECRET_WORD.sub(r"\1***", text))
+    masked = _SECRET_WORD.sub(r"\1***", text)
+    # A URI may be broken by a space in its password; in a sentence, the space parts the words.
+    if _URI_START.match(masked):
+        return _mask_credentials(masked)
+    return re.sub(r"\S+", lambda word: _mask_credentials(word[0]), masked)
+
+
+def _mask_credentials(text: str) -> str:
+    at = text.rfind("@")
+    colon = _COLON_OF_PASSWORD.search(text, 0, max(at, 0))
+    if colon is None:
+        return text
+    return f"{text[: colon.end()]}***{text[at:]}"

@@ -5,15 +5,16 @@ import re
 
 POOL_PATTERN = "^[a-z][a-z0-9_-]{0,31}$"
 QUEUE_LENGTH = 100
-# What no queue's name holds: control characters, the comma that parts names on the command line,
-# and lone surrogates, which have no UTF-8.
-QUEUE_PATTERN = "^[^\\u0000-\\u001f\\u007f-\\u009f,\\ud800-\\udfff]{1,100}$"
-MODULE_PATTERN = r"^\w+(\.\w+)*$"
+# Neither control characters nor the comma that parts names on the command line.
+QUEUE_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f,]{1,100}$"
+MODULE_PATTERN = r"^[^\s.]+(\.[^\s.]+)*$"
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def check_pool_name(name: str) -> str:
     """Give back a name fit for a pool; raises ValueError with a sentence otherwise."""
-    if not re.fullmatch(POOL_PATTERN[:-1], name):
+    if not re.fullmatch(POOL_PATTERN, name):
         raise ValueError(
             "is no name for a pool: 1 to 32 of a-z, 0-9, _ and -, beginning with a letter"
         )
@@ -26,7 +27,7 @@ def check_queue_name(name: str) -> str:
         raise ValueError("is empty: a queue needs a name")
     if len(name) > QUEUE_LENGTH:
         raise ValueError(f"is too long for a queue's name: at most {QUEUE_LENGTH} characters")
-    if not re.fullmatch(QUEUE_PATTERN[:-1], name):
+    if not re.fullmatch(QUEUE_PATTERN, name) or _SURROGATE.search(name):
         raise ValueError(
             "is no name for a queue: commas, NUL and other control characters are not allowed"
         )

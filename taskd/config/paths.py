@@ -7,14 +7,14 @@ ROOT_STATE_DIR = "/var/lib/taskd"
 
 
 def default_state_dir(environ: Mapping[str, str] | None = None, uid: int | None = None) -> str:
-    """The folder for the embedded PostgreSQL and the like, when no setting names one.
+    """Return the folder for the embedded PostgreSQL and the like, when no setting names one.
 
     TASKD_STATE_DIR if set; else /var/lib/taskd for root, and the user's XDG state directory
     (~/.local/state/taskd unless XDG_STATE_HOME says otherwise) for anybody else.
     """
     environ = os.environ if environ is None else environ
     if named := environ.get("TASKD_STATE_DIR"):
-        return absolute_path(named, os.getcwd())
+        return absolute_path(named, working_directory())
     if (os.geteuid() if uid is None else uid) == 0:
         return ROOT_STATE_DIR
     state_home = environ.get("XDG_STATE_HOME", "")
@@ -25,8 +25,16 @@ def default_state_dir(environ: Mapping[str, str] | None = None, uid: int | None 
     return os.path.join(state_home, "taskd")
 
 
+def working_directory() -> str:
+    """Return the working directory, or / if it has been removed meanwhile."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "/"
+
+
 def absolute_path(text: str, directory: str) -> str:
-    """The path with `~` expanded, taken from `directory` if it is relative.
+    """Return the path with `~` expanded, taken from `directory` if it is relative.
 
     Raises ValueError with a sentence for the reader of the configuration.
     """

@@ -66,17 +66,17 @@ def _split(value: object, pattern: re.Pattern[str]) -> tuple[float | None, str |
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact way to write a duration: 0.5 is `500ms`, 90 is `90s`, 86400 is `1d`."""
+    """Write a duration the shortest exact way: 0.5 is `500ms`, 90 is `90s`, 86400 is `1d`."""
     if seconds == 0:
         return "0s"
     for unit in ("d", "h", "m", "s"):
         if seconds % SECONDS[unit] == 0:
             return f"{seconds / SECONDS[unit]:.0f}{unit}"
-    return f"{seconds * 1000:g}ms"
+    return f"{seconds * 1000:.15g}ms" if abs(seconds) < 1 else f"{seconds:.15g}s"
 
 
 def format_size(size: int) -> str:
-    """The shortest exact way to write a size: 1048576 is `1MiB`, 64000 is `64kB`, 7 is `7B`."""
+    """Write a size the shortest exact way: 1048576 is `1MiB`, 64000 is `64kB`, 7 is `7B`."""
     if size == 0:
         return "0B"
     for unit in ("GiB", "GB", "MiB", "MB", "KiB", "kB"):

@@ -1,0 +1,71 @@
+"""All that is known of one job, as lines for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from textwrap import indent
+
+from taskd.cli.moments import distance, span, took
+from taskd.cli.output import painted, printable
+from taskd.store.rows import AttemptRow, JobRow
+
+LABEL_WIDTH = 12
+SHOWN_VALUE = 20_000
+"""A longer argument or result is cut on the terminal; --json has all of it."""
+
+
+def job_lines(job: JobRow, attempts: Sequence[AttemptRow], now: datetime) -> Iterator[str]:
+    """The job's fields, then its earlier attempts, then its last traceback."""
+    for label, value in _fields(job, now):
+        if value:
+            shown = painted(value) if label == "state" else printable(value)
+            yield f"{label + ':':<{LABEL_WIDTH}}{shown}"
+    for attempt in attempts:
+        yield from _attempt_lines(attempt)
+    if job.traceback:
+        yield f"\nTraceback of attempt {job.attempt}:"
+        yield indent(printable(job.traceback.rstrip()), "  ")
+
+
+def _fields(job: JobRow, now: datetime) -> Iterator[tuple[str, str]]:
+    yield "job", str(job.id)
+    yield "task", job.task
+    yield "queue", job.queue
+    yield "state", job.state
+    yield "priority", str(job.priority)
+    yield "attempt", f"{job.attempt} of at most {job.max_attempts}"
+    yield "timeout", "" if job.timeout is None else span(job.timeout)
+    yield "lost", f"{job.losses} workers lost under it" if job.losses else ""
+    yield "args", _shown(job.args)
+    yield "kwargs", _shown(job.kwargs) if job.kwargs else ""
+    yield "created", _moment(job.created_at, now)
+    yield "run at", _moment(job.run_at, now)
+    yield "started", _moment(job.started_at, now)
+    yield "finished", _moment(job.finished_at, now)
+    yield "took", "" if job.finished_at is None else took(job.started_at, job.finished_at)
+    yield "worker", job.worker or ""
+    yield "result", "" if job.result is None else _shown(job.result)
+    yield "error", job.error or ""
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) <= SHOWN_VALUE:
+        return text
+    return f"{text[:SHOWN_VALUE]}… ({len(text)} characters; --json shows all)"
+
+
+def _moment(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return ""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %z} ({distance(moment, now)})"
+
+
+def _attempt_lines(attempt: AttemptRow) -> Iterator[str]:
+    lasted = took(attempt.started_at, attempt.ended_at)
+    where = f" in {attempt.worker}" if attempt.worker else ""
+    yield f"\nAttempt {attempt.number}: {attempt.outcome} after {lasted}{where}"
+    if attempt.traceback or attempt.error:
+        yield indent(printable((attempt.traceback or attempt.error or "").rstrip()), "  ")

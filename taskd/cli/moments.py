@@ -1,0 +1,59 @@
+"""Times, durations and sizes as people read them in a table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def span(seconds: float) -> str:
+    """A duration in its two largest units: `0.35 s`, `12 s`, `3 min 20 s`, `2 d 4 h`."""
+    if seconds < 10:
+        return f"{max(seconds, 0):.2g} s" if seconds < 1 else f"{seconds:.1f} s"
+    rest, parts = int(seconds), []
+    for unit, size in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}")
+        if parts and (len(parts) == 2 or not count):
+            break
+    return " ".join(parts)
+
+
+def distance(moment: datetime | None, now: datetime) -> str:
+    """How far away a moment is: `3 s ago`, `in 5 min`; a dash for none."""
+    if moment is None:
+        return "-"
+    seconds = (now - moment).total_seconds()
+    if seconds < 0:
+        return f"in {_rounded(-seconds)}"
+    return f"{_rounded(seconds)} ago" if seconds >= 1 else "just now"
+
+
+def _rounded(seconds: float) -> str:
+    """A duration in its largest unit alone: the reader wants a magnitude."""
+    for unit, size in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "1 s"
+
+
+def took(started: datetime | None, ended: datetime | None) -> str:
+    """How long something took; a dash if it has not started or not ended."""
+    if started is None or ended is None:
+        return "-"
+    return span((ended - started).total_seconds())
+
+
+def size(amount: int | None) -> str:
+    """Bytes with their unit: `512 B`, `9.6 MiB`; a dash for an unknown amount."""
+    if amount is None:
+        return "-"
+    if amount < 1024:
+        return f"{amount} B"
+    shown, units = amount / 1024, ["KiB", "MiB", "GiB", "TiB"]
+    while shown >= 1024 and len(units) > 1:
+        shown /= 1024
+        del units[0]
+    return f"{shown:.0f} {units[0]}" if shown >= 100 else f"{shown:.1f} {units[0]}"

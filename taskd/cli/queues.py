@@ -1,0 +1,90 @@
+"""`taskd queues`: list, pause, resume."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from taskd.cli.database import open_jobs
+from taskd.cli.moments import span
+from taskd.cli.output import Column, print_json, print_table
+from taskd.cli.parameters import QUEUE, json_option
+from taskd.store.look import QueueRow, list_queues
+from taskd.store.queues import pause_queue, resume_queue
+
+COLUMNS = (
+    Column("QUEUE", flexible=True),
+    Column("STATE", painted=True),
+    Column("QUEUED", right=True),
+    Column("SCHEDULED", right=True),
+    Column("BLOCKED", right=True),
+    Column("RUNNING", right=True),
+    Column("OLDEST", right=True),
+    Column("DESCRIPTION", flexible=True),
+)
+
+EXAMPLES = """\b
+Examples:
+  taskd queues
+  taskd queues pause mail
+"""
+
+
+@click.group(invoke_without_command=True, epilog=EXAMPLES)
+@json_option
+@click.pass_context
+def queues(context: click.Context, as_json: bool) -> None:
+    """List, pause and resume queues. Without a command, list them."""
+    if context.invoked_subcommand is None:
+        _print_queues(as_json)
+
+
+@queues.command("list")
+@json_option
+@click.pass_context
+def list_command(context: click.Context, as_json: bool) -> None:
+    """List the queues with what waits and runs in them."""
+    _print_queues(as_json or (context.parent is not None and context.parent.params["as_json"]))
+
+
+def _print_queues(as_json: bool) -> None:
+    with open_jobs() as connection:
+        found = list_queues(connection)
+    if as_json:
+        print_json([asdict(queue) for queue in found])
+    else:
+        print_table(COLUMNS, [_row(queue) for queue in found])
+
+
+def _row(queue: QueueRow) -> tuple[object, ...]:
+    return (
+        queue.name,
+        "paused" if queue.paused else "open",
+        queue.queued,
+        queue.scheduled,
+        queue.blocked,
+        queue.running,
+        None if queue.oldest_seconds is None else span(queue.oldest_seconds),
+        queue.description,
+    )
+
+
+@queues.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME…", type=QUEUE)
+def pause(names: tuple[str, ...]) -> None:
+    """Let no worker claim from these queues; what runs goes on, enqueueing goes on."""
+    with open_jobs() as connection:
+        changed = {name: pause_queue(connection, name) for name in names}
+    for name, is_new in changed.items():
+        click.echo(f"{name} {'is paused now' if is_new else 'was paused already'}")
+
+
+@queues.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME…", type=QUEUE)
+def resume(names: tuple[str, ...]) -> None:
+    """Let these queues be claimed from again."""
+    with open_jobs() as connection:
+        changed = {name: resume_queue(connection, name) for name in names}
+    for name, is_new in changed.items():
+        click.echo(f"{name} {'is open again' if is_new else 'was not paused'}")

@@ -1,0 +1,95 @@
+"""How each kind of setting may be written, as fragments of JSON Schema."""
+
+from dataclasses import MISSING, Field
+from enum import StrEnum
+
+from taskd.config.about import About, Kind
+from taskd.config.names import MODULE_PATTERN, QUEUE_PATTERN
+from taskd.config.units import DURATION_PATTERN, SIZE_PATTERN
+
+Form = dict[str, object]
+
+REFERENCE: Form = {"type": "string", "pattern": r"\$\{.+\}"}
+"""A text that a variable is put into; what comes of it, only the daemon can tell."""
+
+COUNT_PATTERN = "^-?(0|[1-9][0-9]{0,17})$"
+_DSN_PATTERN = r"^\s*(postgres(ql)?://|[A-Za-z_]+\s*=)"
+
+
+def form_of(about: About) -> Form:
+    """Return the schema of a setting that is no section."""
+    match about.kind:
+        case Kind.MODULES:
+            return _list_of({"type": "string", "pattern": MODULE_PATTERN})
+        case Kind.QUEUES:
+            return _list_of({"type": "string", "pattern": QUEUE_PATTERN})
+        case Kind.TEXT | Kind.PATH:
+            return {"type": "string"}
+        case _:
+            return {"anyOf": [*_scalar_forms(about), REFERENCE]}
+
+
+def _list_of(item: Form) -> Form:
+    return {"type": "array", "items": {"anyOf": [item, REFERENCE]}, "uniqueItems": True}
+
+
+def _scalar_forms(about: About) -> list[Form]:
+    dsn: Form = {"type": "string", "pattern": _DSN_PATTERN}
+    match about.kind:
+        case Kind.COUNT:
+            return [
+                {"type": "integer", **_bounds(about)},
+                {"type": "string", "pattern": COUNT_PATTERN},
+            ]
+        case Kind.DURATION | Kind.DAYS:
+            return [
+                {"type": "number", **_bounds(about)},
+                {"type": "string", "pattern": DURATION_PATTERN},
+            ]
+        case Kind.SIZE:
+            return [
+                {"type": "integer", **_bounds(about)},
+                {"type": "string", "pattern": SIZE_PATTERN},
+            ]
+        case Kind.CHOICE:
+            return [{"type": "string", "enum": list(about.choices)}]
+        case Kind.LISTEN:
+            return [{"type": "boolean"}, {"type": "string", "enum": ["true", "false"]}, dsn]
+        case _:
+            return [dsn]
+
+
+def _bounds(about: About) -> Form:
+    if about.between is None:
+        return {}
+    least, greatest = about.between
+    return {"minimum": least, "maximum": greatest}
+
+
+def description_of(about: About) -> str:
+    """Return what the setting means, its range and what holds without it."""
+    parts = [about.description]
+    if about.range:
+        parts.append(f"{about.range.capitalize()}.")
+    if about.without:
+        parts.append(f"Left out: {about.without}.")
+    return " ".join(parts)
+
+
+def default_of(field: Field[object], about: About) -> object:
+    """Return the default as a file would say it; MISSING if it depends on the machine."""
+    if about.section is not None:
+        return {}
+    match field.default:
+        case None:
+            return None
+        case tuple() as items:
+            return list(items)
+        case StrEnum() as choice:
+            return str(choice)
+        case bool() | str() as plain:
+            return plain
+        case int() | float() as amount:
+            return amount if about.kind is Kind.COUNT else about.shown(amount)
+        case _:
+            return MISSING

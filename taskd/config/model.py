@@ -1,0 +1,212 @@
+"""The settings as pydantic models, made of the dataclasses in `settings` and what they tell.
+
+A model checks one layer: types, ranges, unknown keys, all faults at once. Defaults play no part
+in that, for a layer says only what it says; they stand in the models for the JSON schema.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import MISSING
+from dataclasses import Field as DataclassField
+from functools import partial
+from operator import getitem
+from types import GenericAlias
+from typing import Annotated, Any, Optional
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    create_model,
+)
+from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from taskd.config import sentences
+from taskd.config.about import About, Kind, Sectioned, fields_with_about
+from taskd.config.dsn import check_dsn
+from taskd.config.forms import COUNT_PATTERN, default_of, description_of, form_of
+from taskd.config.layer import LEFT_OUT, Layer, Path
+from taskd.config.names import (
+    POOL_PATTERN,
+    QUEUE_PATTERN,
+    check_module_name,
+    check_pool_name,
+    check_queue_name,
+)
+from taskd.config.paths import absolute_path
+from taskd.config.repeats import find_repeats
+from taskd.config.sections import DAY, PoolSettings
+from taskd.config.settings import Settings
+from taskd.config.units import parse_duration, parse_size
+from taskd.errors import Fault
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def check_layer(layer: Layer) -> tuple[dict[str, object], list[Fault]]:
+    """Check one layer; returns what it says in the shape of `Settings`, and all its faults."""
+    faults = list(find_repeats(layer))
+    try:
+        model = SETTINGS_MODEL.model_validate(layer.values, context=layer.directory)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        faults += [_fault(layer, each) for each in found if each["input"] is not LEFT_OUT]
+        return {}, faults
+    return model.model_dump(exclude_unset=True), faults
+
+
+def _fault(layer: Layer, found: ErrorDetails) -> Fault:
+    path: Path = found["loc"]
+    match found["type"]:
+        case "extra_forbidden":
+            return layer.fault(path, sentences.unknown(path))
+        case "value_error" if path[-1] == "[key]":
+            return layer.fault(path[:-1], _reason(found))
+        case "value_error":
+            return layer.fault(path, sentences.refused(path, layer.value_at(path), _reason(found)))
+        case "greater_than_equal" | "less_than_equal":
+            return layer.fault(path, sentences.out_of_range(path, layer.value_at(path)))
+        case _:
+            return layer.fault(path, sentences.unfit(path, layer.value_at(path)))
+
+
+def _reason(found: ErrorDetails) -> str:
+    return str(found["ctx"]["error"])
+
+
+def _model_of(section: type[Sectioned]) -> type[BaseModel]:
+    definitions: dict[str, Any] = {
+        name: (_annotation(field, about), _described(field, about))
+        for name, (field, about) in fields_with_about(section).items()
+    }
+    return create_model(section.__name__, __config__=_STRICT, __doc__="", **definitions)
+
+
+def _described(field: DataclassField[object], about: About) -> FieldInfo:
+    default = default_of(field, about)
+    # pydantic leaves the result of a factory out of the schema.
+    optional = {"default_factory": str} if default is MISSING else {"default": default}
+    names = POOL_PATTERN if about.section is PoolSettings else QUEUE_PATTERN
+    of_names: JsonDict = {"propertyNames": {"pattern": names}}
+    return FieldInfo(
+        description=description_of(about),
+        json_schema_extra=of_names if about.kind is Kind.SECTIONS else None,
+        **optional,
+    )
+
+
+def _annotation(field: DataclassField[object], about: About) -> object:
+    if about.section is not None:
+        return _section(about, _model_of(about.section))
+    annotation = _annotated(_checked(about), WithJsonSchema(form_of(about)))
+    if about.kind in (Kind.QUEUES, Kind.MODULES):
+        return _annotated(getitem(Optional, annotation), AfterValidator(lambda found: found or []))
+    return getitem(Optional, annotation) if field.default is None else annotation
+
+
+def _section(about: About, model: type[BaseModel]) -> object:
+    """Allow a section to stand empty, as `log:` does in a file with nothing below it."""
+    section = _annotated(
+        getitem(Optional, model), AfterValidator(lambda found: model() if found is None else found)
+    )
+    if about.kind is Kind.SECTION:
+        return section
+    check = check_pool_name if about.section is PoolSettings else check_queue_name
+    named = GenericAlias(dict, (Annotated[str, AfterValidator(check)], section))
+    return _annotated(getitem(Optional, named), AfterValidator(lambda found: found or {}))
+
+
+def _annotated(annotation: object, *marks: object) -> object:
+    # Subscribed by hand: type checkers take no type that is only known at run time.
+    return getitem(Annotated, (annotation, *marks))
+
+
+def _checked(about: About) -> object:
+    least, greatest = about.between or (None, None)
+    bounds = Field(ge=least, le=greatest)
+    match about.kind:
+        case Kind.COUNT:
+            return Annotated[int, BeforeValidator(_read_count), bounds]
+        case Kind.DURATION:
+            return Annotated[float, BeforeValidator(parse_duration), bounds]
+        case Kind.DAYS:
+            return Annotated[float, BeforeValidator(_parse_days), bounds]
+        case Kind.SIZE:
+            return Annotated[int, BeforeValidator(parse_size), bounds]
+        case Kind.MODULES:
+            return _names(check_module_name)
+        case Kind.QUEUES:
+            return _names(check_queue_name)
+        case _:
+            return _checked_text(about)
+
+
+def _checked_text(about: About) -> object:
+    match about.kind:
+        case Kind.CHOICE:
+            return Annotated[object, PlainValidator(partial(_choose, about.choices))]
+        case Kind.PATH:
+            return Annotated[str, AfterValidator(_absolute)]
+        case Kind.DSN:
+            return Annotated[str, AfterValidator(check_dsn)]
+        case Kind.LISTEN:
+            return Annotated[object, PlainValidator(_read_listen)]
+        case _:
+            return Annotated[str, AfterValidator(_check_text)]
+
+
+def _names(check: Callable[[str], str]) -> object:
+    return GenericAlias(list, (Annotated[str, AfterValidator(check)],))
+
+
+def _read_count(value: object) -> object:
+    # A variable in a flow mapping can only stand in quotes, and must be able to give a number.
+    return int(value) if isinstance(value, str) and re.fullmatch(COUNT_PATTERN, value) else value
+
+
+def _parse_days(value: object) -> float:
+    seconds = parse_duration(value)
+    if seconds % DAY:
+        raise ValueError("is not a whole number of days: write it such as 14d")
+    return seconds
+
+
+def _choose(choices: tuple[str, ...], value: object) -> str:
+    """The member of the choices that the value spells."""
+    for choice in choices:
+        if value == choice:
+            return choice
+    raise ValueError(f"is not one of {', '.join(choices)}")
+
+
+def _absolute(text: str, info: ValidationInfo) -> str:
+    return absolute_path(text, str(info.context))
+
+
+def _read_listen(value: object) -> bool | str:
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    if isinstance(value, str) and ("=" in value or "://" in value):
+        return check_dsn(value)
+    raise ValueError("is neither true nor false nor a connection string")
+
+
+def _check_text(text: str) -> str:
+    # What comes from the environment may hold bytes that are not UTF-8, as lone surrogates.
+    if not text.isprintable():
+        raise ValueError("is not a single line of printable text")
+    return text
+
+
+SETTINGS_MODEL = _model_of(Settings)
+"""The model of a whole file."""

@@ -1,0 +1,223 @@
+"""The parts of the settings: a pool, a queue, the retention, the log.
+
+Durations are seconds, sizes are bytes.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from taskd.config.about import About, Kind
+
+DAY = 86400.0
+YEAR = 365 * DAY
+
+
+class LogFormat(StrEnum):
+    """How a line of the log is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least severe kind of line that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """One pool of equal workers: greenlet workers if `greenlets` is given, else single-job ones."""
+
+    queues: tuple[str, ...] = field(
+        default=(),
+        metadata=About(
+            Kind.QUEUES,
+            "The queues that the pool serves, the most urgent first.",
+            example="[urgent, default]",
+            without="all queues",
+        ).metadata,
+    )
+    processes: int = field(
+        default=1,
+        metadata=About(
+            Kind.COUNT, "How many worker processes.", between=(1, 1000), example="4"
+        ).metadata,
+    )
+    greenlets: int | None = field(
+        default=None,
+        metadata=About(
+            Kind.COUNT,
+            "How many jobs a worker runs at once, each in a greenlet.",
+            between=(1, 10_000),
+            example="25",
+            without="a process pool, whose workers run one job at a time",
+            if_zero=(
+                "a pool without greenlets is a process pool, "
+                "so leave greenlets out (or say --greenlets none)"
+            ),
+        ).metadata,
+    )
+    max_jobs: int | None = field(
+        default=None,
+        metadata=About(
+            Kind.COUNT,
+            "After how many jobs a worker is replaced.",
+            between=(1, 1_000_000_000),
+            example="10000",
+            without="no limit",
+            if_zero="leave it out for no limit",
+        ).metadata,
+    )
+    max_lifetime: float | None = field(
+        default=None,
+        metadata=About(
+            Kind.DURATION,
+            "After how long a worker is replaced; spread at random, "
+            "so that a pool's workers do not all go at once.",
+            between=(1, YEAR),
+            example="12h",
+            without="no limit",
+            if_zero="leave it out for no limit",
+        ).metadata,
+    )
+    timeout: float | None = field(
+        default=None,
+        metadata=About(
+            Kind.DURATION,
+            "How long a job may run, unless its task, its queue or the job itself says otherwise.",
+            between=(0.001, YEAR),
+            example="5m",
+            without="no limit",
+            if_zero="leave it out for no limit",
+        ).metadata,
+    )
+    shutdown_timeout: float = field(
+        default=30.0,
+        metadata=About(
+            Kind.DURATION,
+            "How long running jobs may go on once the daemon or a worker is to stop; "
+            "what still runs then is interrupted and given back.",
+            between=(0, DAY),
+            example="2m",
+        ).metadata,
+    )
+    kill_grace: float = field(
+        default=5.0,
+        metadata=About(
+            Kind.DURATION,
+            "How long an interrupted or timed-out job gets to clean up before it is killed.",
+            between=(0, 3600),
+            example="10s",
+        ).metadata,
+    )
+    startup_timeout: float = field(
+        default=60.0,
+        metadata=About(
+            Kind.DURATION,
+            "How long the import of the pool's modules and the start of a worker may take.",
+            between=(0.1, 3600),
+            example="3m",
+        ).metadata,
+    )
+
+    @property
+    def kind(self) -> str:
+        """Either `greenlet` or `process`."""
+        return "process" if self.greenlets is None else "greenlet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSettings:
+    """What holds for the jobs of one queue, whichever pool runs them."""
+
+    timeout: float | None = field(
+        default=None,
+        metadata=About(
+            Kind.DURATION,
+            "How long a job of this queue may run, unless its task or the job itself says "
+            "otherwise.",
+            between=(0.001, YEAR),
+            example="10m",
+            without="the pool's timeout",
+            if_zero="leave it out for no limit of the queue's own",
+        ).metadata,
+    )
+    description: str = field(
+        default="",
+        metadata=About(
+            Kind.TEXT,
+            "What the queue is for; listings show it.",
+            example="Imports from shops",
+            without="no description",
+        ).metadata,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """How long the database keeps what is over."""
+
+    history: float = field(
+        default=14 * DAY,
+        metadata=About(
+            Kind.DAYS,
+            "How long finished jobs are kept; whole days, since a day is dropped at once.",
+            between=(DAY, 10 * YEAR),
+            example="30d",
+        ).metadata,
+    )
+    partitions_ahead: int = field(
+        default=7,
+        metadata=About(
+            Kind.COUNT,
+            "For how many days ahead the partitions of the history are made.",
+            between=(1, 365),
+            example="14",
+        ).metadata,
+    )
+    workers: float = field(
+        default=7 * DAY,
+        metadata=About(
+            Kind.DURATION,
+            "How long hosts and workers that are gone are remembered.",
+            between=(3600, 10 * YEAR),
+            example="1d",
+        ).metadata,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What the daemon writes about itself, and where to."""
+
+    level: LogLevel = field(
+        default=LogLevel.INFO,
+        metadata=About(
+            Kind.CHOICE,
+            "The least severe lines that are written.",
+            choices=tuple(LogLevel),
+            example="debug",
+        ).metadata,
+    )
+    format: LogFormat = field(
+        default=LogFormat.TEXT,
+        metadata=About(
+            Kind.CHOICE,
+            "Lines for people, or one JSON object a line for programs.",
+            choices=tuple(LogFormat),
+            example="json",
+        ).metadata,
+    )
+    file: str | None = field(
+        default=None,
+        metadata=About(
+            Kind.PATH,
+            "The file that lines are appended to; USR1 opens it anew after a rotation.",
+            example="/var/log/taskd.log",
+            without="standard error",
+        ).metadata,
+    )

@@ -1,0 +1,210 @@
+"""The settings that every process of the daemon works from, with their defaults and ranges.
+
+The master hands them to its children as JSON through a file descriptor, so this module and what
+it imports are the standard library alone. Durations are seconds, sizes are bytes.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from taskd.config.about import About, Kind
+from taskd.config.paths import default_state_dir, working_directory
+from taskd.config.sections import (
+    LogFormat,
+    LogLevel,
+    LogSettings,
+    PoolSettings,
+    QueueSettings,
+    RetentionSettings,
+)
+
+__all__ = [
+    "LogFormat",
+    "LogLevel",
+    "LogSettings",
+    "Origin",
+    "PoolSettings",
+    "QueueSettings",
+    "RetentionSettings",
+    "Settings",
+]
+
+MIB = 1024**2
+
+DEFAULT_POOL = "default"
+DEFAULT_GREENLETS = 25
+DEFAULT_MAX_PROCESSES = 4
+DEFAULT_MAX_ARGS = MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where the settings came from, so that a reload can resolve them again.
+
+    The flags may hold a connection string: hand them on by a descriptor, not by argv.
+    """
+
+    config: str | None = None
+    """Absolute path of the file, or None if there was none."""
+    flags: tuple[str, ...] = field(default=(), repr=False)
+    """The flags that overrode the file, as a command line has them: `--processes=4`."""
+    directory: str = field(default_factory=working_directory)
+    """The working directory that relative paths in the flags and the environment start from."""
+
+
+def default_processes() -> int:
+    """Count the worker processes of the default pool: one a usable processor, at most 4."""
+    return min(DEFAULT_MAX_PROCESSES, len(os.sched_getaffinity(0)))
+
+
+def default_pools() -> dict[str, PoolSettings]:
+    """Make the pools of a configuration that names none."""
+    return {DEFAULT_POOL: PoolSettings(processes=default_processes(), greenlets=DEFAULT_GREENLETS)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of a daemon."""
+
+    database: str | None = field(
+        default=None,
+        repr=False,
+        metadata=About(
+            Kind.DSN,
+            "The PostgreSQL database that holds the jobs.",
+            example="postgresql://taskd@db.example/shop",
+            without="an embedded PostgreSQL in `state_dir`",
+        ).metadata,
+    )
+    listen: bool | str = field(
+        default=True,
+        repr=False,
+        metadata=About(
+            Kind.LISTEN,
+            "How news of jobs arrive: true for LISTEN on `database`, a connection string for "
+            "LISTEN there (past a pooler), false for polling.",
+            example="false",
+        ).metadata,
+    )
+    imports: tuple[str, ...] = field(
+        default=(),
+        metadata=About(
+            Kind.MODULES,
+            "The modules, with all inside them, whose functions may be run; imported at start.",
+            example="[shop.tasks]",
+            without="no module, so every job fails with that reason",
+        ).metadata,
+    )
+    pools: dict[str, PoolSettings] = field(
+        default_factory=default_pools,
+        metadata=About(
+            Kind.SECTIONS,
+            "The pools of workers, by name.",
+            without="one pool `default` of 25 greenlets in a process per processor, at most 4",
+            section=PoolSettings,
+        ).metadata,
+    )
+    queues: dict[str, QueueSettings] = field(
+        default_factory=dict,
+        metadata=About(
+            Kind.SECTIONS,
+            "What holds for single queues, by name; a queue needs no entry here.",
+            section=QueueSettings,
+        ).metadata,
+    )
+    retention: RetentionSettings = field(
+        default_factory=RetentionSettings,
+        metadata=About(
+            Kind.SECTION, "How long the database keeps what is over.", section=RetentionSettings
+        ).metadata,
+    )
+    log: LogSettings = field(
+        default_factory=LogSettings,
+        metadata=About(
+            Kind.SECTION, "What the daemon writes about itself.", section=LogSettings
+        ).metadata,
+    )
+    state_dir: str = field(
+        default_factory=default_state_dir,
+        metadata=About(
+            Kind.PATH,
+            "The folder for the embedded PostgreSQL and the files of running daemons.",
+            example="/srv/taskd",
+            without="/var/lib/taskd for root, else the user's XDG state directory",
+        ).metadata,
+    )
+    lease: float = field(
+        default=15.0,
+        metadata=About(
+            Kind.DURATION,
+            "After how long without a sign of life another host gives this host's jobs back.",
+            between=(1, 3600),
+            example="30s",
+        ).metadata,
+    )
+    max_args: int = field(
+        default=DEFAULT_MAX_ARGS,
+        metadata=About(
+            Kind.SIZE,
+            "How large the arguments of one job may be, as JSON text.",
+            between=(64, 256 * MIB),
+            example="64kB",
+        ).metadata,
+    )
+    pid_file: str | None = field(
+        default=None,
+        metadata=About(
+            Kind.PATH,
+            "The file that holds the master's pid and keeps a second daemon from starting.",
+            example="/run/taskd.pid",
+            without="no file",
+        ).metadata,
+    )
+    burst: bool = False
+    """Whether the daemon ends once its queues are empty; a flag, never in a file."""
+    origin: Origin = field(default_factory=Origin)
+
+    def to_json(self) -> str:
+        """Write the settings as one line of ASCII JSON; they may hold a password."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote, with defaults for what is not there.
+
+        Raises TypeError or ValueError on text that does not come from there.
+        """
+        values = json.loads(text)
+        return cls(**{name: _READERS.get(name, _as_it_is)(value) for name, value in values.items()})
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _pool(values: dict[str, Any]) -> PoolSettings:
+    return PoolSettings(**{**values, "queues": tuple(values.get("queues", ()))})
+
+
+def _log(values: dict[str, Any]) -> LogSettings:
+    choices: dict[str, Callable[[Any], Any]] = {"level": LogLevel, "format": LogFormat}
+    read = {name: choices.get(name, _as_it_is)(value) for name, value in values.items()}
+    return LogSettings(**read)
+
+
+def _origin(values: dict[str, Any]) -> Origin:
+    return Origin(**{**values, "flags": tuple(values.get("flags", ()))})
+
+
+# What JSON cannot tell apart by itself: tuples from lists, sections from mappings.
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "imports": tuple,
+    "pools": lambda pools: {name: _pool(values) for name, values in pools.items()},
+    "queues": lambda queues: {name: QueueSettings(**values) for name, values in queues.items()},
+    "retention": lambda values: RetentionSettings(**values),
+    "log": _log,
+    "origin": _origin,
+}

@@ -1,0 +1,172 @@
+"""Log lines that never hold anybody up.
+
+A line goes out through a descriptor of our own that does not block. When nobody reads, it is
+dropped and counted; the next line that gets through tells how many were lost. All processes of a
+daemon append to the same place, each line in one write.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import stat
+import sys
+import time
+import traceback
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from typing import Protocol
+
+from taskd.events import Event, Events
+
+_COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.DEBUG: "2"}
+_REOPEN_SECONDS = 1.0
+_MAX_LINE = 16_384
+
+
+class LogChoices(Protocol):
+    """How and where to write: the `log` section of the settings."""
+
+    @property
+    def level(self) -> str:
+        """The least severe level that is written: debug, info, warning or error."""
+
+    @property
+    def format(self) -> str:
+        """Either text or json."""
+
+    @property
+    def file(self) -> str | None:
+        """The file to append to, or None for standard error."""
+
+
+class LogWriter:
+    """Writes the lines of one process; `role` says in each line who speaks."""
+
+    def __init__(self, choices: LogChoices, role: str) -> None:
+        self.role = role
+        self.level = logging.getLevelNamesMapping()[choices.level.upper()]
+        self.dropped = 0
+        self._is_json = choices.format == "json"
+        self._path = choices.file
+        self._fd = -1
+        self._is_socket = False
+        self._checked_at = 0.0
+        self.reopen()
+        self._is_coloured = (
+            not self._is_json and os.isatty(self._fd) and "NO_COLOR" not in os.environ
+        )
+
+    def reopen(self) -> None:
+        """Open the file (or standard error) anew: after a rotation, or after a fork."""
+        if self._fd > 2:
+            os.close(self._fd)
+        self._fd = self._open()
+        self._is_socket = stat.S_ISSOCK(os.fstat(self._fd).st_mode)
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
+        if self._path is not None:
+            return os.open(self._path, flags | os.O_CREAT, 0o600)
+        try:
+            # A description of our own: O_NONBLOCK on an inherited one would hit the shell, too.
+            return os.open(f"/proc/self/fd/{sys.__stderr__.fileno() if sys.__stderr__ else 2}", flags)
+        except OSError:
+            return 2  # a socket cannot be reopened; it is written with MSG_DONTWAIT
+
+    def take(self, event: Event) -> None:
+        """Write an event, if its level is wanted."""
+        if event.level >= self.level:
+            fields = asdict(event) if self._is_json else {}
+            self.write(event.level, str(event), type(event).__name__, fields)
+
+    def write(self, level: int, text: str, name: str, fields: dict[str, object]) -> None:
+        """Write one line now, or drop it; never blocks, never raises for a reader that is gone."""
+        self._follow_rotation()
+        if self.dropped and self._put(self._lines_dropped()):
+            self.dropped = 0
+        if not self._put(self._line(level, text, name, fields)):
+            self.dropped += 1
+
+    def _lines_dropped(self) -> bytes:
+        text = f"{self.dropped} lines were dropped here, because nobody read them"
+        return self._line(logging.WARNING, text, "LinesDropped", {"dropped": self.dropped})
+
+    def _line(self, level: int, text: str, name: str, fields: dict[str, object]) -> bytes:
+        now = datetime.now(UTC)
+        if self._is_json:
+            line = json.dumps(
+                {
+                    "at": now.isoformat(timespec="milliseconds"),
+                    "level": logging.getLevelName(level).lower(),
+                    "role": self.role,
+                    "pid": os.getpid(),
+                    "event": name,
+                    "message": text,
+                    **fields,
+                },
+                default=str,
+            )
+        else:
+            stamp = now.astimezone().isoformat(sep=" ", timespec="milliseconds")[:23]
+            line = f"{stamp} {logging.getLevelName(level).lower():<7} {self.role}: {text}"
+            if self._is_coloured and level in _COLOURS:
+                line = f"\x1b[{_COLOURS[level]}m{line}\x1b[0m"
+        return line.encode(errors="backslashreplace")[:_MAX_LINE] + b"\n"
+
+    def _put(self, line: bytes) -> bool:
+        try:
+            if self._is_socket:
+                with socket.socket(fileno=os.dup(self._fd)) as out:
+                    out.send(line, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            else:
+                os.write(self._fd, line)
+        except OSError:
+            return False
+        return True
+
+    def _follow_rotation(self) -> None:
+        """Notice within a second that the file was moved away."""
+        now = time.monotonic()
+        if self._path is None or now - self._checked_at < _REOPEN_SECONDS:
+            return
+        self._checked_at = now
+        try:
+            moved = os.stat(self._path).st_ino != os.fstat(self._fd).st_ino
+        except OSError:
+            moved = True
+        if moved:
+            self.reopen()
+
+
+class _Bridge(logging.Handler):
+    """Takes what libraries and users' code log into the same lines."""
+
+    def __init__(self, writer: LogWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[0] is not None:
+            text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
+        self._writer.write(record.levelno, f"{record.name}: {text}", "Log", {"logger": record.name})
+
+
+def install(events: Events, choices: LogChoices, role: str) -> LogWriter:
+    """Make lines of these events and of the standard library's logging.
+
+    Call it again in a forked child: it gets a writer and a descriptor of its own.
+    """
+    writer = LogWriter(choices, role)
+    events.subscribe(writer.take)
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler, _Bridge):
+            root.removeHandler(handler)
+    root.addHandler(_Bridge(writer))
+    root.setLevel(max(writer.level, logging.INFO))
+    return writer

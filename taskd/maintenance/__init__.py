@@ -1,0 +1,17 @@
+"""The one process of a host that does the housekeeping in the database.
+
+    process     its main loop: messages of the master, kicks of idle workers, a tick a second
+    database    opens the database at the start: embedded server, back-off, schema, host row
+    lease       beats, notices dead hosts and its own death            a thread and connection
+    listen      hears notifications, and notices when it cannot        a thread and connection
+    chores      short statements, whenever one is due:                 a thread and connection
+                look (jobs that nobody was told of), promote (what is due),
+                requests (cancel, report), burst (is all done?)
+    rescue      gives back what the dead held                          a thread and connection
+    prune       partitions made ahead and dropped, old rows deleted    a thread and connection
+    wakeup      news of jobs becomes lanes, floors and wakeups on the board
+    slots       what the workers say on the board
+
+Each may wait for the database, and for a lock in it, without the others noticing; above all
+the lease. Everything is plain threads, so it runs as it is in a patched process, too.
+"""

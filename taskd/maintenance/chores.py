@@ -1,0 +1,71 @@
+"""Short statements over one connection, in one thread, each when it is due."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Protocol
+
+from taskd.clock import monotonic
+from taskd.errors import DatabaseError
+from taskd.events import Events
+from taskd.maintenance.parts import Link, Part
+from taskd.store.connect import Connection
+
+
+class Chore(Protocol):
+    """Something to do at times, with statements that wait for no lock."""
+
+    def due(self) -> float:
+        """When to run next, on the monotonic clock; `inf`: not now."""
+
+    def run(self, connection: Connection) -> None:
+        """Do it once. What it raises comes again after a pause; `due` must still say so."""
+
+
+class Chores:
+    """Runs each chore when it is due."""
+
+    def __init__(self, link: Link, events: Events) -> None:
+        self._link = link
+        self._chores: list[Chore] = []
+        self._part = Part("chores", self.step, events)
+
+    def add(self, chore: Chore) -> None:
+        """Take one more chore, before `start`; the first added goes first when several are due."""
+        self._chores.append(chore)
+
+    def start(self) -> None:
+        """Begin."""
+        self._part.start()
+
+    def stop(self) -> None:
+        """Run no further chore."""
+        self._part.stop(1.0)
+
+    def hurry(self) -> None:
+        """Look at the due times again: some chore's has changed. Any thread may call."""
+        self._part.hurry()
+
+    def step(self) -> float:
+        """Run what is due; the seconds until the next chore is."""
+        now = monotonic()
+        failures = [
+            failure
+            for chore in self._chores
+            if chore.due() <= now and (failure := self._run(chore)) is not None
+        ]
+        if failures:
+            raise failures[0]
+        due = min((chore.due() for chore in self._chores), default=inf)
+        return due - monotonic()
+
+    def _run(self, chore: Chore) -> Exception | None:
+        """What went wrong with one chore, so that the others still run; not so without database."""
+        try:
+            with self._link.connection() as connection:
+                chore.run(connection)
+        except DatabaseError:
+            raise
+        except Exception as failure:
+            return failure
+        return None

@@ -1,0 +1,238 @@
+"""Keeps this host alive in the eyes of the others, and watches them in return.
+
+    this host     beat 41   beat 42   beat 43 …         each also reads the beats of the others
+    another       7         7         7   … for one whole lease of OUR clock: it is dead
+
+No clocks of two machines are compared. Only an observer whose own beats all went through may
+judge: after an outage, or after a pause of its own, it begins to count anew, so that an outage
+does not make everybody rescue everybody.
+
+The thread of the lease has a connection of its own, updates its row, reads what comes with it and
+does nothing else: whatever else waits for a lock elsewhere cannot cost the lease.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Protocol
+from uuid import UUID
+
+from taskd.clock import boottime, monotonic
+from taskd.errors import DatabaseError
+from taskd.maintenance.events import DatabaseBack, DatabaseLost, LeaseLost
+from taskd.maintenance.host import ThisHost
+from taskd.maintenance.parts import Link, Part
+from taskd.maintenance.rescue import DeadHost
+from taskd.store import hosts
+from taskd.store.connect import CONNECT_TIMEOUT, Connection
+from taskd.store.rows import Beat
+
+BUSY_SECONDS = 1.0
+IDLE_SECONDS = 5.0
+QUIET_SECONDS = 2.0
+BEATS_A_LEASE = 3
+HEALTHY_SECONDS = 2 * CONNECT_TIMEOUT + 25.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incarnation:
+    """One life of the master, as its host row names it."""
+
+    id: UUID
+    name: str
+    pid: int
+    version: str
+
+    def enter(self, connection: Connection) -> int:
+        """The id of its living host row; a new one if there is none."""
+        found = hosts.find_host(connection, self.id)
+        if found is not None:
+            return found
+        return hosts.register_host(connection, self.id, self.name, self.pid, self.version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What one beat brought."""
+
+    beat: Beat
+    dead: tuple[DeadHost, ...]
+    is_idle: bool
+    went_idle: bool
+    """This beat marked the host idle: enqueues that began before it may not know."""
+    is_first: bool
+    """The first beat after the start, an outage, or a new host row: anything may have happened."""
+    is_new_host: bool
+
+
+class Observer(Protocol):
+    """Who is told of beats, in the thread of the lease."""
+
+    def heard(self, heard: Heard) -> None:
+        """A beat went through."""
+
+    def missed(self) -> None:
+        """A beat did not go through."""
+
+
+class Watch:
+    """Judges from their beats which other hosts are dead; times are `clock.boottime`."""
+
+    def __init__(self, lease: float) -> None:
+        self._lease = lease
+        self._seen: dict[int, tuple[int, float]] = {}
+        self._observed_at = 0.0
+
+    def observe(self, now: float, beats: Mapping[int, int]) -> tuple[DeadHost, ...]:
+        """Take the beats of all other living hosts; who has stood still for a whole lease."""
+        if now - self._observed_at > self._lease / 2:
+            self.forget()  # we did not watch for a while: stopped, suspended, or cut off
+        self._observed_at = now
+        self._seen = {host: (beat, self._since(host, beat, now)) for host, beat in beats.items()}
+        return tuple(
+            DeadHost(host, beat)
+            for host, (beat, since) in self._seen.items()
+            if now - since >= self._lease
+        )
+
+    def forget(self) -> None:
+        """Begin to count anew: a beat of our own failed."""
+        self._seen = {}
+
+    def _since(self, host: int, beat: int, now: float) -> float:
+        last, since = self._seen.get(host, (beat, now))
+        return since if beat == last else now
+
+
+class Lease:
+    """The part that beats: each second while there is work, each five while there is none."""
+
+    def __init__(
+        self,
+        host: ThisHost,
+        link: Link,
+        incarnation: Incarnation,
+        lease: float,
+        observer: Observer,
+    ) -> None:
+        self._board = host.board
+        self._slots = host.slots
+        self._events = host.events
+        self._link = link
+        self._incarnation = incarnation
+        self._lease = lease
+        self._observer = observer
+        self._is_stopping = False
+        self._watch = Watch(lease)
+        self._lock = threading.Lock()  # guards _next_at and _marked: kicks come from other threads
+        self._next_at = 0.0
+        self._marked: bool | None = None
+        self._busy_at = monotonic()
+        self._lost_at: float | None = None
+        self._is_first = True
+        self._part = Part("lease", self.step, host.events, patience=BUSY_SECONDS)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._part.start()
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._is_stopping = True
+        self._part.stop(1.0)
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether its thread lives and is not stuck; an outage of the database is no illness."""
+        return self._part.is_alive(within=HEALTHY_SECONDS)
+
+    def idle_again(self) -> bool:
+        """A worker has gone idle: mark the host so. Whether it was marked already."""
+        with self._lock:
+            self._busy_at = monotonic()
+            marked = self._marked is True
+            self._next_at = min(self._next_at, self._busy_at + BUSY_SECONDS if marked else 0.0)
+        self._part.hurry()
+        return marked
+
+    def hasten(self) -> None:
+        """Beat now. Any thread may call."""
+        with self._lock:
+            self._next_at = 0.0
+        self._part.hurry()
+
+    def step(self) -> float:
+        """Beat if it is time to; the seconds until the next beat."""
+        with self._lock:
+            wait = self._next_at - monotonic()
+            if wait > 0:
+                return wait
+            self._next_at = inf  # from here on, who wants an earlier beat lowers it
+        try:
+            with self._link.connection() as connection:
+                heard = self._beat(connection)
+        except BaseException as error:
+            self._miss(error)
+            raise
+        self._succeed()
+        self._observer.heard(heard)
+        with self._lock:
+            self._next_at = min(self._next_at, monotonic() + self._interval(heard.beat.due))
+            return self._next_at - monotonic()
+
+    def _beat(self, connection: Connection) -> Heard:
+        was, idle = self._marked, self._slots.has_idle()
+        is_new = False
+        beat = hosts.beat_host(connection, self._board.host, None if idle == was else idle)
+        if not beat.alive and not self._is_stopping:
+            is_new = True
+            self._begin_again(connection)
+            beat = hosts.beat_host(connection, self._board.host, idle)
+        with self._lock:
+            self._marked = idle
+            if not idle and was is not False and self._slots.has_idle():
+                self._next_at = 0.0  # a worker went idle while we said that none is
+        return Heard(
+            beat=beat,
+            dead=self._watch.observe(boottime(), beat.others),
+            is_idle=idle,
+            went_idle=idle and (is_new or was is not True),
+            is_first=self._is_first or is_new,
+            is_new_host=is_new,
+        )
+
+    def _begin_again(self, connection: Connection) -> None:
+        """Others took this host for dead: its jobs are theirs, its workers register anew."""
+        old = self._board.host
+        self._watch.forget()
+        self._board.host = self._incarnation.enter(connection)
+        self._events.emit(LeaseLost(old, self._board.host))
+
+    def _miss(self, error: BaseException) -> None:
+        self._watch.forget()
+        self._is_first = True
+        with self._lock:
+            self._marked, self._next_at = None, 0.0
+        if self._lost_at is None:
+            self._lost_at = monotonic()
+            if isinstance(error, DatabaseError):
+                self._events.emit(DatabaseLost(str(error)))
+        self._observer.missed()
+
+    def _succeed(self) -> None:
+        self._is_first = False
+        lost_at, self._lost_at = self._lost_at, None
+        if lost_at is not None:
+            self._events.emit(DatabaseBack(monotonic() - lost_at))
+
+    def _interval(self, due: float | None) -> float:
+        now = monotonic()
+        if self._slots.has_jobs():
+            self._busy_at = now
+        is_quiet = now - self._busy_at >= QUIET_SECONDS
+        is_near = due is not None and due < IDLE_SECONDS
+        seconds = IDLE_SECONDS if is_quiet and not is_near else BUSY_SECONDS
+        return min(seconds, self._lease / BEATS_A_LEASE)

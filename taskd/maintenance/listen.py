@@ -1,0 +1,185 @@
+"""Hears notifications, and notices when it cannot.
+
+A LISTEN behind a transaction pooler succeeds and hears nothing. So every so often a token is sent
+over an ordinary connection; as long as each comes back in time, the host relies on notifications,
+otherwise it polls and tries again later.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import threading
+from collections.abc import Callable
+from math import inf
+
+from taskd.clock import monotonic
+from taskd.errors import DatabaseError
+from taskd.events import Events
+from taskd.maintenance.events import ListeningAgain, ListeningFailed
+from taskd.maintenance.parts import Link, Part
+from taskd.store import notify
+from taskd.store.connect import Connection
+
+ANSWER_SECONDS = 5.0
+CHECK_SECONDS = 45.0
+RETRY_SECONDS = 60.0
+
+
+class Check:
+    """The chore that sends the token; `Listener` hears it."""
+
+    def __init__(self, name: str, hurry: Callable[[], None]) -> None:
+        self._name = name
+        self._hurry = hurry
+        self._lock = threading.Lock()  # guards all below: chores send, the listener hears
+        self._sent = self._answered = 0
+        self._send_at = self._answer_by = inf
+
+    def due(self) -> float:
+        """When the next token is to be sent, on the monotonic clock."""
+        return self._send_at
+
+    def run(self, connection: Connection) -> None:
+        """Send a token."""
+        with self._lock:
+            began = monotonic()
+            self._sent += 1
+            token = self._token()
+        notify.notify(connection, token)
+        with self._lock:
+            if self._send_at <= began:
+                self._send_at = inf
+            if self._answered < self._sent:
+                self._answer_by = monotonic() + ANSWER_SECONDS
+
+    def send_in(self, seconds: float) -> None:
+        """Let a new token be sent; one that is under way is forgotten."""
+        with self._lock:
+            self._send_at, self._answer_by = monotonic() + seconds, inf
+        self._hurry()
+
+    def cancel(self) -> None:
+        """Send none, wait for none."""
+        with self._lock:
+            self._send_at = self._answer_by = inf
+
+    def is_answered(self, payloads: list[str]) -> bool:
+        """Whether the token that was sent last is among these payloads."""
+        with self._lock:
+            found = self._token() in payloads
+            if found:
+                self._answered = self._sent
+        return found
+
+    def is_overdue(self) -> bool:
+        """Whether a token was sent and has not come back in time."""
+        return monotonic() > self._answer_by
+
+    def _token(self) -> str:
+        return f'"check {self._name} {self._sent}"'
+
+
+class Listener:
+    """The connection that LISTENs, in a thread of its own.
+
+    `heard` gets the payloads of each batch, `joined` is called after each (re)connection: what
+    came before it was not heard.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        check: Check,
+        heard: Callable[[list[str]], None],
+        joined: Callable[[], None],
+        events: Events,
+    ) -> None:
+        self._link = link
+        self._check = check
+        self._heard = heard
+        self._joined = joined
+        self._events = events
+        self._is_hearing = False
+        self._has_complained = False
+        self._is_subscribed = False
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK)
+        self._part = Part("listen", self.step, events)
+
+    @property
+    def is_hearing(self) -> bool:
+        """Whether notifications are known to arrive, so that nobody need poll."""
+        return self._is_hearing
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._part.start()
+
+    def stop(self) -> None:
+        """Listen no more."""
+        self._part.stop(0.0)
+        os.eventfd_write(self._bell, 1)
+        self._part.stop(1.0)
+
+    def step(self) -> float:
+        """Wait for a batch of notifications, at most a few seconds, and hand it on."""
+        try:
+            with self._link.connection() as connection:
+                self._subscribe(connection)
+                self._take(connection)
+        except Exception as error:
+            self._forget()
+            if isinstance(error, DatabaseError):
+                self._complain(str(error))
+            raise
+        if self._check.is_overdue():
+            return self._give_up()
+        return 0.0
+
+    def _subscribe(self, connection: Connection) -> None:
+        if not self._is_subscribed:
+            notify.listen(connection)
+            self._is_subscribed = True
+            self._check.send_in(0.0)
+            self._joined()
+
+    def _take(self, connection: Connection) -> None:
+        payloads = notify.read_notifications(connection)
+        if not payloads:
+            self._wait(connection.pgconn.socket)
+            payloads = notify.read_notifications(connection)
+        if self._check.is_answered(payloads):
+            self._check.send_in(CHECK_SECONDS)
+            self._confirm()
+        if payloads:
+            self._heard(payloads)
+
+    def _wait(self, socket: int) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(socket, selectors.EVENT_READ)
+            selector.register(self._bell, selectors.EVENT_READ)
+            selector.select(ANSWER_SECONDS)
+
+    def _confirm(self) -> None:
+        self._is_hearing = True
+        if self._has_complained:
+            self._has_complained = False
+            self._events.emit(ListeningAgain())
+
+    def _give_up(self) -> float:
+        self._link.close()
+        self._forget()
+        self._complain(
+            "a notification did not arrive; a pooler may stand between here and the server: "
+            "set `listen` to a direct connection string, or to false"
+        )
+        return RETRY_SECONDS
+
+    def _forget(self) -> None:
+        self._is_hearing = self._is_subscribed = False
+        self._check.cancel()
+
+    def _complain(self, reason: str) -> None:
+        if not self._has_complained:
+            self._has_complained = True
+            self._events.emit(ListeningFailed(reason))

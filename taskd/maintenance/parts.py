@@ -1,0 +1,130 @@
+"""Threads that do one step after another, and the connection that each of them keeps."""
+
+from __future__ import annotations
+
+import random
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import inf
+
+from taskd.clock import monotonic
+from taskd.errors import DatabaseError, DatabaseUnavailable
+from taskd.events import Events
+from taskd.maintenance.events import PartFailed
+from taskd.store.connect import Connection, connect, translate_errors
+
+
+class Backoff:
+    """Growing pauses between failed tries, each a little random so that hosts do not march."""
+
+    def __init__(self, first: float, most: float) -> None:
+        self._first, self._most = first, most
+        self._pause = first
+
+    def next(self) -> float:
+        """The pause before the next try, in seconds."""
+        pause, self._pause = self._pause, min(self._pause * 2, self._most)
+        return pause * random.uniform(0.8, 1.2)
+
+    def reset(self) -> None:
+        """Begin with short pauses again, after a success."""
+        self._pause = self._first
+
+
+class Part:
+    """A thread that calls `step` again and again.
+
+    `step` returns after how many seconds it wants to be called again (`inf`: when hurried).
+    When the database fails it, it is called again after a pause of at most `patience` seconds;
+    so it is after any other error, which is told as PartFailed.
+    """
+
+    def __init__(
+        self, name: str, step: Callable[[], float], events: Events, patience: float = 5.0
+    ) -> None:
+        self.name = name
+        self.turned_at = monotonic()
+        self._step = step
+        self._events = events
+        self._backoff = Backoff(0.1, patience)
+        self._hurried = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin; starting twice, or after `stop`, does nothing."""
+        if self._thread.ident is None and not self._stopped.is_set():
+            self._thread.start()
+
+    def stop(self, timeout: float = 0.0) -> None:
+        """Take no further step; wait at most `timeout` seconds for the one under way."""
+        self._stopped.set()
+        self._hurried.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+
+    def hurry(self) -> None:
+        """Step now, not only when the last step wanted to. Any thread may call."""
+        self._hurried.set()
+
+    def is_alive(self, within: float) -> bool:
+        """Whether the thread runs and began its last step at most `within` seconds ago."""
+        return self._thread.is_alive() and monotonic() - self.turned_at <= within
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self.turned_at = monotonic()
+            self._hurried.clear()
+            self._turn()
+
+    def _turn(self) -> None:
+        try:
+            pause = self._step()
+        except DatabaseError:
+            # The lease tells of outages, once for all parts.
+            self._stopped.wait(self._backoff.next())
+        except Exception:
+            self._events.emit(PartFailed(self.name, traceback.format_exc()))
+            self._stopped.wait(self._backoff.next())
+        else:
+            self._backoff.reset()
+            self._hurried.wait(None if pause == inf else max(pause, 0.0))
+
+
+class Link:
+    """The connection of one thread: opened when first used, closed by whatever goes wrong."""
+
+    def __init__(self, dsn: Callable[[], str | None], name: str, deadline: float = 30.0) -> None:
+        self._dsn = dsn
+        self._name = f"taskd {name}"
+        self._deadline = deadline
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """The connection, for statements that each get `deadline` seconds.
+
+        Raises DatabaseUnavailable or DatabaseRefused, also for what happens inside the block.
+        """
+        try:
+            with translate_errors():
+                yield self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            dsn = self._dsn()
+            if dsn is None:
+                raise DatabaseUnavailable("the database is not open yet")
+            self._connection = connect(dsn, application_name=self._name, deadline=self._deadline)
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another. Twice is harmless."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,148 @@
+"""The maintenance process itself.
+
+Its main thread waits for the master's messages and for kicks of workers that went idle, and ticks
+once a second. It never touches the database, so nothing there can hold it up; the tick tells the
+master that this process is well, as long as the lease is.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import setproctitle
+
+from taskd import logs
+from taskd.clock import monotonic, monotonic_ns
+from taskd.config.settings import Settings
+from taskd.maintenance.control import Control
+from taskd.maintenance.events import PartFailed, UnknownOrder
+from taskd.maintenance.household import Household
+from taskd.maintenance.setup import Setup
+from taskd.maintenance.tree import TreeProcess
+
+__all__ = ["Process", "Setup", "run_maintenance"]
+
+TITLE = "taskd: maintenance"
+TICK_SECONDS = 1.0
+OUTLIVE_SECONDS = 60.0
+OUTLIVE_TICK_SECONDS = 0.1
+
+
+def run_maintenance(setup: Setup) -> int:
+    """Be the maintenance process; blocks until it is told to stop or the master is gone.
+
+    The exit status: 0, or 1 if the database could not be opened or something broke.
+    """
+    setproctitle.setproctitle(TITLE)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # a signal to the group must not cost the lease
+    writer = logs.install(setup.events, setup.settings.log, "maintenance")
+    try:
+        return Process(setup, reopen_logs=writer.reopen).run()
+    except Exception:
+        setup.events.emit(PartFailed("the main loop", traceback.format_exc()))
+        return 1
+
+
+class Process:
+    """The main loop; `turn` is one round of it."""
+
+    def __init__(self, setup: Setup, reopen_logs: Callable[[], None]) -> None:
+        self._reopen_logs = reopen_logs
+        self._board = setup.board
+        self._events = setup.events
+        self._kick_fd = setup.kick_fd
+        self._control = Control(setup.control)
+        self._household = Household(setup, self._control)
+        self._tree: list[TreeProcess] = []
+        self._tick_at = monotonic()
+        self._is_told_to_stop = False
+
+    def run(self) -> int:
+        """Run until there is a reason to end; the exit status."""
+        self._household.start()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._control, selectors.EVENT_READ, self.take_messages)
+            selector.register(self._kick_fd, selectors.EVENT_READ, self.take_kicks)
+            while not self._is_over():
+                self.turn(selector)
+        return self._end()
+
+    def turn(self, selector: selectors.BaseSelector) -> None:
+        """Wait for something to happen, at most until the next tick, and see to it."""
+        for key, _ in selector.select(max(self._tick_at - monotonic(), 0.0)):
+            key.data()
+        if monotonic() >= self._tick_at:
+            self._tick_at = monotonic() + TICK_SECONDS
+            self.tick()
+
+    def take_messages(self) -> None:
+        """Do what the master says."""
+        for message in self._control.receive():
+            self.obey(message)
+
+    def take_kicks(self) -> None:
+        """Workers have gone idle, one or many."""
+        try:
+            os.eventfd_read(self._kick_fd)
+        except BlockingIOError:
+            return
+        self._household.take_kick()
+
+    def tick(self) -> None:
+        """Show the master that we live, and send what it did not read before."""
+        if self._household.is_healthy:
+            self._board.maintenance_beat = monotonic_ns()
+        self._control.flush()
+
+    def obey(self, message: Mapping[str, Any]) -> None:
+        """Do what one message says."""
+        match message["op"]:
+            case "tree":
+                self._take_tree(message)
+            case "died":
+                self._household.take_death(message)
+            case "tasks":
+                self._household.take_tasks(message)
+            case "settings":
+                self._household.take_settings(Settings.from_json(message["settings"]))
+            case "reopen":
+                self._reopen_logs()
+            case "stop":
+                self._is_told_to_stop = True
+            case unknown:
+                self._events.emit(UnknownOrder(unknown))
+
+    def _take_tree(self, message: Mapping[str, Any]) -> None:
+        self._tree += map(TreeProcess.from_message, message["processes"])
+        if not message.get("more"):
+            self._household.take_tree(self._tree)
+            self._tree = []
+
+    def _is_over(self) -> bool:
+        return (
+            self._is_told_to_stop
+            or self._control.is_closed
+            or self._household.exit_status is not None
+        )
+
+    def _end(self) -> int:
+        if not self._is_told_to_stop and self._control.is_closed:
+            self._outlive_workers()
+        else:
+            self._household.stop()
+        return self._household.exit_status or 0
+
+    def _outlive_workers(self) -> None:
+        """Keep the lease while workers live on without their master; the next one ends our row."""
+        self._household.stop_all_but_lease()
+        deadline = monotonic() + OUTLIVE_SECONDS
+        idle = selectors.DefaultSelector()
+        while self._household.has_workers and monotonic() < deadline:
+            self.tick()
+            idle.select(OUTLIVE_TICK_SECONDS)

@@ -1,0 +1,100 @@
+"""Makes the partitions of the days to come and drops what is older than retention keeps.
+
+Nobody waits for it: partitions are detached concurrently and dropped without waiting for readers;
+what a reader holds is tried again later. A detach that waits for a long transaction is cancelled
+after a while, because each try that is left behind would hold a connection of the server.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from taskd.config.settings import QueueSettings, RetentionSettings
+from taskd.events import Events
+from taskd.maintenance.events import PartitionsMissing
+from taskd.maintenance.parts import Link, Part
+from taskd.store import hosts, retention
+from taskd.store.connect import Connection
+
+ROUND_SECONDS = 3600.0
+RETRY_SECONDS = 60.0
+DETACH_SECONDS = 15.0
+ALARM_DAYS = 1
+
+
+class Prune:
+    """The part that keeps the database within its bounds, once an hour."""
+
+    def __init__(
+        self,
+        link: Link,
+        settings: RetentionSettings,
+        queues: dict[str, QueueSettings],
+        events: Events,
+    ) -> None:
+        self._link = link
+        self._settings = settings
+        self._queues = queues
+        self._events = events
+        self._part = Part("prune", self.step, events, patience=RETRY_SECONDS)
+
+    def start(self) -> None:
+        """Begin, with a first round at once."""
+        self._part.start()
+
+    def stop(self) -> None:
+        """Start no further round."""
+        self._part.stop(1.0)
+
+    def set(self, settings: RetentionSettings, queues: dict[str, QueueSettings]) -> None:
+        """Take a new configuration, and go round with it now."""
+        self._settings, self._queues = settings, queues
+        self._part.hurry()
+
+    def step(self) -> float:
+        """One round; the seconds until the next."""
+        try:
+            with self._link.connection() as connection:
+                self._make_partitions(connection)
+                self._describe_queues(connection)
+                retention.prune_records(connection, self._settings.workers)
+                is_done = self._drop_partitions(connection)
+        finally:
+            self._link.close()
+        return ROUND_SECONDS if is_done else RETRY_SECONDS
+
+    def _make_partitions(self, connection: Connection) -> None:
+        try:
+            retention.make_partitions(connection, self._settings.partitions_ahead)
+        except Exception:
+            days = retention.partition_days_ahead(connection)
+            if days < ALARM_DAYS:
+                self._events.emit(PartitionsMissing(days))
+            raise
+
+    def _describe_queues(self, connection: Connection) -> None:
+        described = {name: queue.description for name, queue in self._queues.items()}
+        if described:
+            hosts.describe_queues(connection, described)
+
+    def _drop_partitions(self, connection: Connection) -> bool:
+        """Drop what is expired; False if somebody reads one of them."""
+        is_done = True
+        for expired in retention.expired_partitions(connection, self._settings.history):
+            with cancelled_after(connection, DETACH_SECONDS):
+                is_done &= retention.drop_partition(connection, expired)
+        return is_done
+
+
+@contextmanager
+def cancelled_after(connection: Connection, seconds: float) -> Iterator[None]:
+    """Cancel the statement that still runs on a connection after so many seconds."""
+    timer = threading.Timer(seconds, connection.cancel_safe)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,0 +1,204 @@
+"""Gives back what the dead held: workers, other hosts, and the masters before this one.
+
+What is to be rescued stays in a list until the database has confirmed it, so an outage delays a
+rescue and loses none. Repeating one is harmless: jobs are found by their worker's id, which no
+successor shares. A worker that died before it could write its id on the board is found by its pid;
+that is settled once, and never against a worker on the board that has inherited the pid.
+
+Should maintenance itself die with a list in its hands, its successor's sweep finds the workers
+whose processes are gone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, assert_never
+from uuid import UUID
+
+from taskd.board.layout import PID, WORKER
+from taskd.clock import monotonic
+from taskd.maintenance import procfs
+from taskd.maintenance.events import HostRescued, WorkerRescued
+from taskd.maintenance.host import ThisHost
+from taskd.maintenance.parts import Link, Part
+from taskd.store import hosts
+from taskd.store.connect import Connection
+
+FIRST_SWEEP_SECONDS = 5.0
+SWEEP_SECONDS = 60.0
+HEIR_SECONDS = 0.05
+SWEPT = "its process was gone"
+LEASE_OVER = "it gave no sign of life for a whole lease"
+SUCCEEDED = "its master was gone when the next one started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadWorker:
+    """A worker process that the master saw end; worker 0: it had not told its id yet."""
+
+    slot: int
+    pid: int
+    worker: int
+    reason: str
+    charge: bool
+
+    @classmethod
+    def from_message(cls, told: Mapping[str, Any]) -> Self:
+        """Read it from the master's message."""
+        return cls(
+            slot=told["slot"],
+            pid=told["pid"],
+            worker=told["worker"] or 0,
+            reason=told["reason"],
+            charge=told["charge"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeadHost:
+    """Another host whose beat has stood still for a lease."""
+
+    host: int
+    beat: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadIncarnation:
+    """An earlier life of this machine's master, known to be over."""
+
+    incarnation: UUID
+
+
+Dead = DeadWorker | DeadHost | DeadIncarnation
+
+
+class Rescue:
+    """The part that rescues; of its own, because it waits for claims the dead had under way.
+
+    `rescued` hears of each incarnation that is done, `look` that jobs went back.
+    """
+
+    def __init__(
+        self,
+        host: ThisHost,
+        link: Link,
+        rescued: Callable[[UUID], None],
+        look: Callable[[], None],
+    ) -> None:
+        self._host = host
+        self._slots = host.slots
+        self._events = host.events
+        self._link = link
+        self._rescued = rescued
+        self._look = look
+        self._lock = threading.Lock()  # guards _dead: the main thread and the lease add
+        self._dead: list[Dead] = []
+        self._sweep_at = monotonic() + FIRST_SWEEP_SECONDS
+        self._suspects: frozenset[int] = frozenset()
+        self._part = Part("rescue", self.step, host.events)
+
+    def start(self) -> None:
+        """Begin."""
+        self._part.start()
+
+    def stop(self) -> None:
+        """Rescue no more; what is under way gets a second."""
+        self._part.stop(1.0)
+
+    def add(self, dead: Dead) -> None:
+        """Rescue what this one held, as soon as the database lets us. Any thread may call."""
+        with self._lock:
+            if dead not in self._dead:
+                self._dead.append(dead)
+        self._part.hurry()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nobody waits to be rescued."""
+        return not self._dead
+
+    def step(self) -> float:
+        """Rescue all who are to be rescued; the seconds until the next sweep."""
+        try:
+            return self._step()
+        finally:
+            self._link.close()  # deaths are rare, and a connection costs the server memory
+
+    def _step(self) -> float:
+        for dead in list(self._dead):
+            with self._link.connection() as connection:
+                is_done = self._rescue(connection, dead)
+            if is_done:
+                with self._lock:
+                    self._dead = [other for other in self._dead if other is not dead]
+        now = monotonic()
+        if now >= self._sweep_at:
+            self._sweep_at = now + self._sweep()
+        return self._sweep_at - now if self.is_done else HEIR_SECONDS
+
+    def _rescue(self, connection: Connection, dead: Dead) -> bool:
+        """Whether that was all; not so while a newborn may be taken for the dead."""
+        match dead:
+            case DeadWorker():
+                return self._rescue_worker(connection, dead)
+            case DeadHost(host, beat):
+                self._end_host(connection, host, beat, LEASE_OVER)
+            case DeadIncarnation(incarnation):
+                host = hosts.find_host(connection, incarnation) or 0
+                if host:
+                    self._end_host(connection, host, None, SUCCEEDED)
+                self._rescued(incarnation)
+            case _:
+                assert_never(dead)
+        return True
+
+    def _rescue_worker(self, connection: Connection, dead: DeadWorker) -> bool:
+        workers = [dead.worker] if dead.worker else self._unnamed(connection, dead.pid)
+        if workers is None:
+            return False
+        self._end_workers(connection, workers, dead.reason, dead.charge)
+        return True
+
+    def _unnamed(self, connection: Connection, pid: int) -> list[int] | None:
+        """The workers of a dead process, by its pid; None: not to be told yet from its heir's."""
+        heirs = {slot.words[WORKER] for slot in self._slots if slot.words[PID] == pid}
+        if not procfs.is_alive(pid):
+            heirs = set()  # the slot has not been cleared yet
+        if 0 in heirs:
+            return None
+        found = hosts.find_workers(connection, self._host.id, [pid])
+        return [worker for worker in found if worker not in heirs]
+
+    def _end_workers(
+        self, connection: Connection, workers: Sequence[int], reason: str, charge: bool
+    ) -> None:
+        if not workers:
+            return
+        done = hosts.rescue_workers(connection, workers, reason, charge)
+        if done.given_back or done.failed:
+            self._events.emit(WorkerRescued(tuple(workers), reason, done.given_back, done.failed))
+            self._look()
+
+    def _end_host(self, connection: Connection, host: int, beat: int | None, reason: str) -> None:
+        done = hosts.rescue_host(connection, host, beat, reason, charge=True)
+        if beat is None or done.given_back or done.failed:
+            self._events.emit(HostRescued(host, reason, done.given_back, done.failed))
+            self._look()
+
+    def _sweep(self) -> float:
+        """Rescue workers that two sweeps found without a process; the seconds until the next."""
+        with self._link.connection() as connection:
+            gone = frozenset(
+                worker
+                for worker, pid in hosts.list_workers(connection, self._host.id).items()
+                if self._is_gone(worker, pid)
+            )
+            self._end_workers(connection, sorted(gone & self._suspects), SWEPT, charge=True)
+        self._suspects = gone - self._suspects
+        return FIRST_SWEEP_SECONDS if self._suspects else SWEEP_SECONDS
+
+    def _is_gone(self, worker: int, pid: int) -> bool:
+        heirs = {slot.words[WORKER] for slot in self._slots if slot.words[PID] == pid}
+        return not procfs.is_alive(pid) or not heirs <= {0, worker}

@@ -1,0 +1,190 @@
+"""The greenlet that claims jobs for the slots of its worker, and hears who calls.
+
+    claim what the appetite says ─► got all of it: more is there; again when half of it has begun
+                                 ─► got less:      write IDLE on the board, call maintenance, and
+                                                   sleep until somebody has news
+
+Whoever has news (maintenance of jobs and orders, a slot of room) sets the alarm. Jobs that were
+claimed but would wait too long here, or that a drain finds not begun, are given back.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+import gevent
+from gevent.event import Event
+
+from taskd.board.layout import FAILED, IDLE, RETRIED, SUCCEEDED
+from taskd.clock import monotonic, monotonic_ns
+from taskd.errors import DatabaseError
+from taskd.events import Events
+from taskd.pool.appetite import Appetite
+from taskd.pool.claims import Claims, Row
+from taskd.pool.events import LoopFailed
+from taskd.pool.link import Outage
+from taskd.pool.place import Place
+from taskd.pool.slots import Slots
+
+MOST_UNREPORTED = 10_000
+"""With more outcomes than this in memory a worker claims nothing: the database is away."""
+
+REST_SECONDS = 5.0
+NO_HOST_SECONDS = 0.05
+UNREPORTED_SECONDS = 0.1
+AFTER_FAULT_SECONDS = 1.0
+MAINTENANCE_LOST_NS = 5_000_000_000
+_READ = 1
+
+
+class Claimer:
+    """Claims for one worker. `unreported` says how many outcomes wait to be stored.
+
+    `on_cancel` is called with each job that is to be cancelled.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        claims: Claims,
+        slots: Slots,
+        unreported: Callable[[], int],
+        events: Events,
+    ) -> None:
+        self._place = place
+        self._words = place.own.words
+        self._claims = claims
+        self._slots = slots
+        self._unreported = unreported
+        self._events = events
+        self._outage = Outage(place.name, events)
+        self._appetite = Appetite()
+        self._alarm = Event()
+        self._called = False
+        self._is_draining = False
+        self._returning: list[Row] = []
+        self._empty_handed = Event()
+        self.on_cancel: Callable[[int], None] = lambda job: None
+        self.claimed_at = monotonic()
+        slots.on_room = self._alarm.set
+
+    def start(self) -> None:
+        """Begin to claim."""
+        loop = gevent.get_hub().loop
+        self._ear = loop.io(self._place.wakeups.fds[self._place.slot], _READ)
+        self._ear.start(self._hear)
+        gevent.spawn(self._run)
+
+    def look(self) -> None:
+        """Look into the queue now, as if somebody had called."""
+        self._called = True
+        self._alarm.set()
+
+    def drain(self) -> None:
+        """Claim no more and give back what has not begun; orders are still heard."""
+        self._is_draining = True
+        self._words[IDLE] = 0
+        self._returning += self._slots.drain()
+        self._alarm.set()
+
+    def wait_until_empty_handed(self) -> None:
+        """Block until all that was not begun is given back, after `drain`."""
+        self._empty_handed.wait()
+
+    def review(self) -> None:
+        """Give back jobs that wait here too long because those before them became slow."""
+        self._measure()
+        hoarded = self._appetite.hoarded(self._slots.open, self._slots.waiting)
+        if hoarded:
+            self._returning += self._slots.take_back(keep=self._slots.waiting - hoarded)
+            self._alarm.set()
+
+    def _hear(self) -> None:
+        self._place.wakeups.clear(self._place.slot)
+        self.look()
+
+    def _run(self) -> None:
+        while True:
+            self._alarm.clear()
+            pause = self._step_or_recover()
+            if pause and not self._alarm.wait(pause):
+                self._wonder()
+
+    def _step_or_recover(self) -> float:
+        try:
+            return self.step()
+        except DatabaseError as error:
+            gevent.sleep(self._outage.failed(error))
+        except Exception:
+            self._events.emit(LoopFailed(self._place.name, "the claimer", traceback.format_exc()))
+            gevent.sleep(AFTER_FAULT_SECONDS)
+        return 0.0
+
+    def step(self) -> float:
+        """Do what is to be done now; after how many seconds to come again, if nobody calls."""
+        called, self._called = self._called, False
+        self._give_back()
+        if called:
+            self._heed()
+        if self._is_draining:
+            self._empty_handed.set()
+            return REST_SECONDS
+        if self._unreported() > MOST_UNREPORTED:
+            return UNREPORTED_SECONDS
+        wanted = self._wanted()
+        waits_for_news = self._words[IDLE] and not called
+        if not wanted or waits_for_news:
+            self._show_idle(self._slots.free if self._words[IDLE] else 0)
+            return REST_SECONDS
+        if not self._claims.is_registered and not self._claims.register():
+            return NO_HOST_SECONDS
+        return self._claim(wanted)
+
+    def _claim(self, wanted: int) -> float:
+        rows = self._claims.claim(wanted)
+        self._outage.over()
+        if self._is_draining:
+            self._returning += rows
+            return 0.0
+        if rows:
+            self.claimed_at = monotonic()
+            self._slots.feed(rows)
+        if len(rows) == wanted:
+            self._show_idle(0)
+            return 0.0
+        self._show_idle(self._slots.free)
+        return REST_SECONDS if self._claims.is_registered else NO_HOST_SECONDS
+
+    def _give_back(self) -> None:
+        while self._returning:
+            rows = list(self._returning)
+            self._claims.give_back(rows)
+            del self._returning[: len(rows)]
+
+    def _heed(self) -> None:
+        self._claims.look_again()
+        for job in self._claims.take_cancellations():
+            self.on_cancel(job)
+
+    def _wanted(self) -> int:
+        self._measure()
+        open_slots, waiting = self._slots.open, self._slots.waiting
+        self._slots.refill_at = self._appetite.limit(open_slots) // 2
+        return self._appetite.wanted(open_slots, waiting)
+
+    def _measure(self) -> None:
+        w = self._words
+        self._appetite.measure(w[SUCCEEDED] + w[FAILED] + w[RETRIED], monotonic())
+
+    def _show_idle(self, free: int) -> None:
+        """Maintenance wakes a worker as long as the board says that it is idle."""
+        before = self._words[IDLE]
+        self._words[IDLE] = free
+        if free and not before:
+            self._place.kick()
+
+    def _wonder(self) -> None:
+        """Nobody called. That means that nothing is there, as long as somebody would."""
+        if monotonic_ns() - self._place.board.maintenance_beat > MAINTENANCE_LOST_NS:
+            self._called = True

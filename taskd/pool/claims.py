@@ -1,0 +1,92 @@
+"""One worker's dealings with the queue: it registers, claims, takes orders, gives back.
+
+Each method is one step that waits for the database and returns; the loops around it are the
+claimer's (greenlet workers) and the process worker's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from taskd.board import LaneTable
+from taskd.board.layout import LOOK, WORKER
+from taskd.clock import monotonic
+from taskd.events import Events
+from taskd.pool.events import RegistrationLost
+from taskd.pool.lanes import Lanes
+from taskd.pool.link import Link
+from taskd.pool.place import Place
+from taskd.store.hosts import register_worker, take_requests
+from taskd.store.jobs import claim_jobs, give_back_jobs
+
+Row = list[Any]
+"""A claimed job: [id, seq, queue, fence, attempt, max_attempts, timeout, task, args, kwargs]."""
+
+
+class Claims:
+    """What one worker claims, and under which registration."""
+
+    def __init__(self, place: Place, link: Link, events: Events) -> None:
+        self._place = place
+        self._link = link
+        self._events = events
+        self._words = place.own.words
+        self._lanes = Lanes(LaneTable(place.board), place.own.marks, place.pool_settings.queues)
+        self._dead_host = 0
+        self.is_registered = False  # the id outlives it, for what is still to be reported
+
+    @property
+    def worker(self) -> int:
+        """The id under which jobs are claimed and reported; 0 before the first registration."""
+        return int(self._words[WORKER])
+
+    def register(self) -> bool:
+        """Enter the worker below its host; False while there is no living host to be had."""
+        host = self._place.board.host
+        if host in (0, self._dead_host):
+            return False
+        place = self._place
+        with self._link.connection() as connection:
+            worker = register_worker(
+                connection, host, os.getpid(), place.pool, place.slot, place.generation
+            )
+        if worker is None:
+            self._dead_host = host
+            return False
+        self._words[WORKER] = worker
+        self.is_registered = True
+        return True
+
+    def claim(self, wanted: int) -> list[Row]:
+        """Claim at most `wanted` jobs; fewer mean that nothing more is to be had now."""
+        choice = self._lanes.choose(monotonic())
+        if choice is None:
+            return []
+        with self._link.connection() as connection:
+            rows = claim_jobs(connection, self.worker, choice.literals, wanted)
+        if rows is None:
+            self.is_registered = False
+            self._events.emit(RegistrationLost(self._place.name, self.worker))
+            return []
+        self._lanes.took(choice, rows, wanted, monotonic())
+        return rows
+
+    def look_again(self) -> None:
+        """Let the next claim look into every lane, also those that were dry just now."""
+        self._lanes.look_again()
+
+    def take_cancellations(self) -> list[int]:
+        """The jobs of this worker that are to be cancelled; asks only if the board says so."""
+        if not self._words[LOOK] or not self.worker:
+            return []
+        with self._link.connection() as connection:
+            requests = take_requests(connection, [self.worker])
+        return [r.job for r in requests if r.kind == "cancel" and r.job is not None]
+
+    def give_back(self, rows: Sequence[Row]) -> None:
+        """Return jobs that were claimed but not started."""
+        if rows:
+            with self._link.connection() as connection:
+                give_back_jobs(connection, self.worker, [r[0] for r in rows], [r[3] for r in rows])

@@ -1,0 +1,47 @@
+"""From the outcome of an attempt to what the database is told of it."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from taskd.board.layout import FAILED, RETRIED, SUCCEEDED
+from taskd.pool.claims import Row
+from taskd.pool.outbox import Outbox
+from taskd.store.rows import JobEnd, JobRetry
+from taskd.tasks.outcome import Cancelled, Done, Failed, Interrupted, Outcome, Retry, Snooze
+
+
+def put(outbox: Outbox, words: memoryview, row: Row, seconds: float, outcome: Outcome) -> None:
+    """Put an outcome into the outbox and count it on the board.
+
+    An interrupted job goes back at once and uncharged, before all others of its queue.
+    """
+    job, fence = row[0], row[3]
+    match outcome:
+        case Done(result):
+            outbox.ends.append(JobEnd(job, fence, seconds, "s", result))
+            words[SUCCEEDED] += 1
+        case Failed(error, traceback):
+            outbox.ends.append(JobEnd(job, fence, seconds, "f", None, error, traceback))
+            words[FAILED] += 1
+        case Cancelled(why):
+            outbox.ends.append(JobEnd(job, fence, seconds, "c", None, why))
+            words[FAILED] += 1
+        case Retry(delay, error, traceback, timed_out):
+            kind = "t" if timed_out else "r"
+            outbox.retries.append(JobRetry(job, fence, seconds, kind, delay, error, traceback))
+            words[RETRIED] += 1
+        case Snooze(delay):
+            outbox.retries.append(JobRetry(job, fence, seconds, "z", delay))
+            words[RETRIED] += 1
+        case Interrupted():
+            outbox.retries.append(JobRetry(job, fence, seconds, "i", 0.0))
+            words[RETRIED] += 1
+        case _:
+            assert_never(outcome)
+
+
+def put_cancelled(outbox: Outbox, words: memoryview, row: Row) -> None:
+    """Put the end of a job that was cancelled before it began into the outbox."""
+    outbox.ends.append(JobEnd(row[0], row[3], None, "c", None, "cancelled"))
+    words[FAILED] += 1

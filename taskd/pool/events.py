@@ -1,0 +1,131 @@
+"""What workers have to tell."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
+
+from taskd.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReady(Event):
+    """A worker is set up and claims from now on."""
+
+    level: ClassVar[int] = logging.DEBUG
+    worker: str
+    pid: int
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} is ready (pid {self.pid})"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDrains(Event):
+    """A worker claims no more and ends when its jobs have."""
+
+    level: ClassVar[int] = logging.DEBUG
+    worker: str
+    reason: str
+    running: int
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} drains ({self.reason}): {self.running} jobs run"
+
+
+@dataclass(frozen=True, slots=True)
+class JobsInterrupted(Event):
+    """Running jobs were told to end at once; they go back to the front of their queues."""
+
+    level: ClassVar[int] = logging.WARNING
+    worker: str
+    jobs: tuple[int, ...]
+
+    def __str__(self) -> str:
+        ids = ", ".join(map(str, self.jobs))
+        return f"worker {self.worker} interrupts what still runs: job {ids}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobsLost(Event):
+    """Outcomes came too late: the jobs had been given to somebody else meanwhile."""
+
+    level: ClassVar[int] = logging.WARNING
+    worker: str
+    jobs: tuple[int, ...]
+
+    def __str__(self) -> str:
+        ids = ", ".join(map(str, self.jobs))
+        return f"worker {self.worker} lost job {ids}: given back meanwhile, the outcome is dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeNotStored(Event):
+    """The database refuses what a job left behind; the job fails with that reason."""
+
+    level: ClassVar[int] = logging.ERROR
+    job: int
+    error: str
+
+    def __str__(self) -> str:
+        return f"the outcome of job {self.job} cannot be stored, so it fails: {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationLost(Event):
+    """This worker was taken for dead and its jobs given back; it registers again."""
+
+    level: ClassVar[int] = logging.WARNING
+    worker: str
+    id: int
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} ({self.id}) was taken for dead; it registers again"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseDoesNotAnswer(Event):
+    """A worker cannot reach the database; it keeps its outcomes and tries again."""
+
+    level: ClassVar[int] = logging.WARNING
+    worker: str
+    error: str
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} cannot reach the database, trying again: {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAnswersAgain(Event):
+    """A worker reaches the database again."""
+
+    worker: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} reaches the database again after {self.seconds:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class LoopFailed(Event):
+    """A part of a worker raised what it should not; it goes on."""
+
+    level: ClassVar[int] = logging.ERROR
+    worker: str
+    part: str
+    traceback: str
+
+    def __str__(self) -> str:
+        return f"worker {self.worker}: {self.part} failed and goes on\n{self.traceback}"
+
+
+@dataclass(frozen=True, slots=True)
+class MasterGone(Event):
+    """The master died; the worker finishes its jobs and ends."""
+
+    level: ClassVar[int] = logging.WARNING
+    worker: str
+
+    def __str__(self) -> str:
+        return f"worker {self.worker}: the master is gone, so it drains and ends"

@@ -1,0 +1,61 @@
+"""Where a worker stands, and what it was told at its birth."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from taskd.board import Board, Slot, Wakeups, WorkerState
+from taskd.board.layout import BEAT, GENERATION, PID, STATE
+from taskd.clock import monotonic_ns
+from taskd.config.settings import PoolSettings, Settings
+
+_ONE = (1).to_bytes(8, "little")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The place of one worker. `kick_fd` is the eventfd that calls maintenance."""
+
+    settings: Settings
+    pool: str
+    slot: int
+    generation: int
+    board: Board
+    wakeups: Wakeups
+    kick_fd: int
+    dsn: str
+
+    @property
+    def name(self) -> str:
+        """As people know the worker: `io/0`."""
+        return f"{self.pool}/{self.slot}"
+
+    @property
+    def pool_settings(self) -> PoolSettings:
+        """The settings of its pool."""
+        return self.settings.pools[self.pool]
+
+    @property
+    def own(self) -> Slot:
+        """Its slot on the board."""
+        return self.board.slot(self.slot)
+
+    @property
+    def has_master(self) -> bool:
+        """Whether the master still lives."""
+        return os.getppid() == self.board.master_pid
+
+    def enter(self) -> None:
+        """Say on the board who is here now; the first thing a worker does."""
+        words = self.own.words
+        words[PID], words[GENERATION] = os.getpid(), self.generation
+        words[BEAT] = monotonic_ns()
+        words[STATE] = WorkerState.STARTING
+
+    def kick(self) -> None:
+        """Tell maintenance that a worker has become idle. Never blocks."""
+        try:
+            os.write(self.kick_fd, _ONE)
+        except BlockingIOError:
+            return  # it has not heard the last four billion calls either

@@ -1,0 +1,85 @@
+"""The greenlet that stores outcomes, on a connection of its own.
+
+An outcome goes out at once when none is under way, so that a chain of jobs waits for no timer.
+What gathers meanwhile goes together; after a large batch the next one gathers a little longer.
+"""
+
+from __future__ import annotations
+
+import traceback
+
+import gevent
+from gevent.event import Event
+
+from taskd.board.layout import LOST
+from taskd.errors import DatabaseError
+from taskd.events import Events
+from taskd.pool.claims import Claims
+from taskd.pool.events import LoopFailed
+from taskd.pool.link import Link, Outage
+from taskd.pool.outbox import Outbox
+from taskd.pool.place import Place
+
+GATHER_SECONDS = 0.005
+LARGE_BATCH = 50
+AFTER_FAULT_SECONDS = 1.0
+
+
+class Reporter:
+    """Stores what is in the outbox of one worker. `is_waiting`: `wake` it after adding to it."""
+
+    def __init__(self, place: Place, outbox: Outbox, claims: Claims, link: Link, events: Events):
+        self._place = place
+        self._words = place.own.words
+        self._outbox = outbox
+        self._claims = claims
+        self._link = link
+        self._events = events
+        self._outage = Outage(place.name, events)
+        self._news = Event()
+        self._empty = Event()
+        self._empty.set()
+        self.is_waiting = False
+
+    def start(self) -> None:
+        """Begin to report."""
+        gevent.spawn(self._run)
+
+    def wake(self) -> None:
+        """Say that there is something in the outbox."""
+        self.is_waiting = False
+        self._empty.clear()
+        self._news.set()
+
+    def wait_until_empty(self) -> None:
+        """Block until everything is stored, however long the database is away."""
+        self._empty.wait()
+
+    def _run(self) -> None:
+        while True:
+            if not len(self._outbox):
+                self._wait()
+            gevent.sleep(self._step_or_recover())
+
+    def _wait(self) -> None:
+        self._news.clear()
+        self._empty.set()
+        self.is_waiting = True
+        self._news.wait()
+
+    def _step_or_recover(self) -> float:
+        try:
+            return self.step()
+        except DatabaseError as error:
+            return self._outage.failed(error)
+        except Exception:
+            self._events.emit(LoopFailed(self._place.name, "the reporter", traceback.format_exc()))
+            return AFTER_FAULT_SECONDS
+
+    def step(self) -> float:
+        """Store what is there; the seconds to gather more before the next step."""
+        with self._link.connection() as connection:
+            stored = self._outbox.flush(connection, self._claims.worker)
+        self._outage.over()
+        self._words[LOST] = self._outbox.lost
+        return GATHER_SECONDS if stored >= LARGE_BATCH else 0.0

@@ -1,0 +1,48 @@
+"""Where every greenlet of a worker stands, on demand, also while one of them blocks the hub."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from types import FrameType
+
+from greenlet import getcurrent, greenlet
+
+Describe = Callable[[greenlet], str]
+"""Says in a few words what a greenlet is for."""
+
+
+def dump_on_signal(number: signal.Signals, describe: Describe) -> None:
+    """Write all stacks to stderr when `number` arrives.
+
+    faulthandler writes the running stack at once, from C; then Python walks the frames of the
+    greenlets that wait, as soon as it comes to its next bytecode.
+    """
+
+    def walk(number: int, frame: FrameType | None) -> None:
+        _write(format_stacks(describe))
+
+    signal.signal(number, walk)
+    faulthandler.register(number, file=sys.__stderr__ or 2, all_threads=True, chain=True)
+
+
+def format_stacks(describe: Describe) -> str:
+    """The stacks of all greenlets but the current one, each with a heading."""
+    lines = [f"Greenlets of process {os.getpid()}:\n"]
+    for other in gc.get_objects():
+        if isinstance(other, greenlet) and other is not getcurrent() and other.gr_frame:
+            lines.append(f"\n{describe(other)}\n")
+            lines += traceback.format_stack(other.gr_frame)
+    return "".join(lines)
+
+
+def _write(text: str) -> None:
+    try:
+        os.write(2, text.encode(errors="backslashreplace"))
+    except OSError:
+        return  # nobody reads; a dump is not worth a job

@@ -1,0 +1,187 @@
+"""A greenlet worker: many jobs at once in one process.
+
+    claimer    claims jobs and hears who calls                     claims, appetite, lanes
+    slots      run them side by side                               runner
+    reporter   stores how they ended                               outbox
+    drain      claim no more, finish, store, exit                  on SIGTERM
+    sweeper    keeps their time                    pulse           says that the worker lives
+
+All of it is one thread with one hub; the claimer and the reporter have a connection each.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from time import perf_counter
+from types import FrameType
+
+import gevent
+from gevent.event import Event
+from greenlet import getcurrent, greenlet
+
+from taskd import logs
+from taskd.board import WorkerState
+from taskd.board.layout import STATE, WARM
+from taskd.clock import monotonic
+from taskd.errors import JobCancelled, JobInterrupted, JobTimeout
+from taskd.events import Events
+from taskd.pool import preflight, spawn, stacks, waiting
+from taskd.pool.claimer import Claimer
+from taskd.pool.claims import Claims
+from taskd.pool.ending import put_cancelled
+from taskd.pool.events import JobsInterrupted, MasterGone, WorkerDrains, WorkerReady
+from taskd.pool.limits import time_limits
+from taskd.pool.link import Link
+from taskd.pool.outbox import Outbox
+from taskd.pool.place import Place
+from taskd.pool.pulse import Pulse
+from taskd.pool.reporter import Reporter
+from taskd.pool.runner import Runner
+from taskd.pool.slots import Slots
+from taskd.pool.sweeper import Sweeper
+from taskd.tasks import client, registry
+
+KEEP_CONNECTION_SECONDS = 60.0
+
+
+def run_worker(place: Place) -> int:
+    """Be a greenlet worker from its fork until it has drained; the exit status."""
+    if preflight.has_hub():
+        gevent.reinit()
+    gevent.get_hub().SYSTEM_ERROR = ()  # sys.exit in a greenlet of a job ends that greenlet only
+    waiting.require_patched_psycopg()
+    waiting.install()
+    client.configure(place.dsn, place.settings.max_args)
+    events = Events()
+    logs.install(events, place.settings.log, f"worker {place.name}")
+    return Worker(place, events).run()
+
+
+class Worker:
+    """The parts of a worker, and its life from start to exit."""
+
+    def __init__(self, place: Place, events: Events) -> None:
+        self._place = place
+        self._pool = place.pool_settings
+        self._words = place.own.words
+        self._events = events
+        self._claim_link = Link(place.dsn, f"taskd {place.name} claims")
+        self._report_link = Link(place.dsn, f"taskd {place.name} reports")
+        self._outbox = Outbox(place.name, events)
+        claims = Claims(place, self._claim_link, events)
+        self.reporter = Reporter(place, self._outbox, claims, self._report_link, events)
+        limit = time_limits(place.settings, place.pool, registry.timeout_of)
+        runner = Runner(self._words, self._outbox, self.reporter, limit)
+        self.slots = Slots(self._pool.greenlets or 1, self._words, runner.run)
+        self.claimer = Claimer(place, claims, self.slots, self._outbox.__len__, events)
+        self.claimer.on_cancel = self._cancel
+        self._sweeper = Sweeper(self.slots, self._pool.kill_grace, self.claimer.review)
+        self._pulse = Pulse(place, self._tend_connections, self._be_orphaned)
+        self._drain_ordered = Event()
+        self._why_drain = ""
+        self._busy_at = monotonic()
+
+    def run(self) -> int:
+        """Work until a drain is ordered, drain, and return the exit status."""
+        self.start()
+        self._drain_ordered.wait()
+        self.drain()
+        return 0
+
+    def start(self) -> None:
+        """Take orders, and begin to claim, run and report."""
+        self._take_orders()
+        self.slots.start()
+        self.reporter.start()
+        self.claimer.start()
+        self._sweeper.start()
+        self._pulse.start()
+        self._words[STATE] = WorkerState.READY
+        self._events.emit(WorkerReady(self._place.name, os.getpid()))
+
+    def order_drain(self, why: str) -> None:
+        """Let the worker drain, once the hub turns; ordering it twice is harmless."""
+        self._why_drain = self._why_drain or why
+        self._drain_ordered.set()
+
+    def drain(self) -> None:
+        """Claim no more, give back what has not begun, finish the rest and store it; blocks."""
+        self._words[STATE] = WorkerState.DRAINING
+        self._events.emit(WorkerDrains(self._place.name, self._why_drain, self.slots.busy))
+        self.claimer.drain()
+        self.slots.wait_until_quiet()
+        self.claimer.wait_until_empty_handed()
+        self.reporter.wait_until_empty()
+        self._words[STATE] = WorkerState.EXITING
+        self._claim_link.close()
+        self._report_link.close()
+
+    def interrupt(self) -> None:
+        """Raise JobInterrupted in every job that runs; they go back to their queues."""
+        running = self.slots.running()
+        for seat, row in running:
+            self.slots.interrupt(seat, row, JobInterrupted())
+        if running:
+            jobs = tuple(row[0] for _, row in running)
+            self._events.emit(JobsInterrupted(self._place.name, jobs))
+
+    def _take_orders(self) -> None:
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        gevent.signal_handler(signal.SIGTERM, self._on_term)
+        signal.signal(signal.SIGUSR1, self._break_hog)
+        stacks.dump_on_signal(signal.SIGUSR2, self._describe)
+        spawn.accept_orders()
+
+    def _on_term(self) -> None:
+        if self._drain_ordered.is_set():
+            self.interrupt()
+        else:
+            self.order_drain("ordered")
+
+    def _break_hog(self, number: int, frame: FrameType | None) -> None:
+        """Raise in the greenlet that has the hub now, if it is a job's."""
+        me = getcurrent()
+        for seat, _ in self.slots.running():
+            if seat.greenlet is me:
+                raise JobTimeout(perf_counter() - seat.started)
+
+    def _describe(self, other: greenlet) -> str:
+        for seat, row in self.slots.running():
+            if seat.greenlet is other:
+                seconds = perf_counter() - seat.started
+                return f"job {row[0]} ({row[7]}), running for {seconds:.1f} s:"
+        return f"{other!r}:"
+
+    def _cancel(self, job: int) -> None:
+        row = self.slots.take_out(job)
+        if row is not None:
+            put_cancelled(self._outbox, self._words, row)
+            self.reporter.wake()
+        for seat, running in self.slots.running():
+            if running[0] == job:
+                self.slots.interrupt(seat, running, JobCancelled())
+
+    def _tend_connections(self) -> None:
+        """Give the connections back after a quiet while; the warm worker keeps one open."""
+        now = monotonic()
+        if self.slots.busy or self.slots.waiting or len(self._outbox):
+            self._busy_at = now
+        is_quiet = now - max(self._busy_at, self.claimer.claimed_at) > KEEP_CONNECTION_SECONDS
+        if self._words[WARM]:
+            if not self._claim_link.is_open:
+                self.claimer.look()
+        elif is_quiet:
+            self._claim_link.give_back()
+            self._report_link.give_back()
+
+    def _be_orphaned(self, seconds: float) -> None:
+        """Nobody will end this worker but itself."""
+        if not self._drain_ordered.is_set():
+            self._events.emit(MasterGone(self._place.name))
+            self.order_drain("the master is gone")
+        if seconds > self._pool.shutdown_timeout + self._pool.kill_grace:
+            os._exit(spawn.UNEXPECTED_EXIT)
+        if seconds > self._pool.shutdown_timeout:
+            self.interrupt()

@@ -1,0 +1,83 @@
+"""The master's end of a control socket: whole JSON messages, and it never blocks."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections import deque
+from typing import Any
+
+MAX_MESSAGE = 1 << 18
+Message = dict[str, Any]
+
+
+class Channel:
+    """One SEQPACKET pair; what the other side does not read yet waits here, in order."""
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._ours.setblocking(False)
+        self._waiting: deque[tuple[bytes, int | None]] = deque()
+        self.is_closed = False
+
+    def fileno(self) -> int:
+        return self._ours.fileno()
+
+    @property
+    def child_fd(self) -> int:
+        """The end for the child; stays open here until `handed_over`."""
+        return self._theirs.fileno()
+
+    def handed_over(self) -> None:
+        """Close our copy of the child's end, so that the child's death is seen."""
+        self._theirs.close()
+
+    def send(self, op: str, *, fd: int | None = None, **fields: Any) -> None:
+        """Send a message, with a descriptor if one is given (a copy; close yours when you like)."""
+        copy = None if fd is None else os.dup(fd)
+        self._waiting.append((json.dumps({"op": op, **fields}).encode(), copy))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as the socket takes it."""
+        while self._waiting and not self.is_closed:
+            data, fd = self._waiting[0]
+            try:
+                socket.send_fds(self._ours, [data], [] if fd is None else [fd])
+            except BlockingIOError:
+                return
+            except OSError:
+                self.close()  # whoever was there has died; its exit tells the rest
+                return
+            self._waiting.popleft()
+            if fd is not None:
+                os.close(fd)
+
+    def receive(self) -> list[Message]:
+        """The messages that have come; closes itself when the other side is gone."""
+        messages: list[Message] = []
+        while not self.is_closed:
+            try:
+                data = self._ours.recv(MAX_MESSAGE)
+            except BlockingIOError:
+                break
+            except OSError:
+                data = b""
+            if not data:
+                self.close()
+                break
+            messages.append(json.loads(data))
+        return messages
+
+    def close(self) -> None:
+        """End the conversation, which ends a seed, a forkserver or maintenance; twice is harmless."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        for _, fd in self._waiting:
+            if fd is not None:
+                os.close(fd)
+        self._waiting.clear()
+        self._ours.close()
+        self._theirs.close()

@@ -1,0 +1,115 @@
+"""The children of the master, as it keeps account of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass, field
+
+from taskd.board import SlotReading, WorkerState
+from taskd.clock import monotonic
+from taskd.supervisor.channel import Channel
+from taskd.supervisor.plan import WorkerView
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """A process that was ordered; `pid` is 0 until it is known."""
+
+    pid: int = 0
+    started_at: float = field(default_factory=monotonic)
+
+    @property
+    def lived(self) -> float:
+        """Seconds since it was ordered."""
+        return monotonic() - self.started_at
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it is there to get one."""
+        if self.pid == 0:
+            return
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            return  # it has ended; its status is about to be reaped
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Talker(Child):
+    """A child at the other end of a control socket; closing that ends it."""
+
+    channel: Channel
+    is_ready: bool = False
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Seed(Talker):
+    """An interpreter with taskd's runtime, which forks maintenance and forkservers."""
+
+    kind: str
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Forkserver(Talker):
+    """A pool's code of one generation, imported and ready to fork."""
+
+    pool: str
+    generation: int
+    is_late: bool = False
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Worker(Child):
+    """A worker in its slot, with what it was ordered to do."""
+
+    slot: int
+    pool: str
+    generation: int
+    is_process: bool
+    lives_until: float | None = None
+    replaces: int | None = None
+    drained_at: float | None = None
+    interrupted_at: float | None = None
+    end_reason: str | None = None
+    charge: bool = False
+    warned: int = 0
+    warned_at: float = 0.0
+
+    @property
+    def was_ordered_to_end(self) -> bool:
+        """Whether its end is our own doing."""
+        return self.drained_at is not None or self.end_reason is not None
+
+    def view(self, reading: SlotReading) -> WorkerView:
+        """How the plan sees it, with what its slot says."""
+        own = reading.pid == self.pid != 0
+        watched = own and self.is_process and reading.deadline != 0
+        return WorkerView(
+            slot=self.slot,
+            pool=self.pool,
+            generation=self.generation,
+            state=reading.state if own else WorkerState.EMPTY,
+            started_at=self.started_at,
+            lives_until=self.lives_until,
+            jobs_done=reading.succeeded + reading.failed + reading.retried if own else 0,
+            replaces=self.replaces,
+            drained_at=self.drained_at,
+            interrupted_at=self.interrupted_at,
+            killed=self.end_reason is not None,
+            deadline=reading.deadline / 1e9 if watched else None,
+            job=reading.job,
+            attempt=reading.fence,
+            warned=self.warned,
+            warned_at=self.warned_at,
+        )
+
+
+def how_it_ended(status: int) -> str:
+    """An exit status in words: `exited with status 1`, `killed by SIGKILL`."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"exited with status {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"

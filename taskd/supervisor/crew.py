@@ -1,0 +1,243 @@
+"""The workers: account of each, and the actions of the plan carried out on them."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from typing import assert_never
+
+from taskd.board import Board, SlotReading, WorkerState
+from taskd.clock import monotonic
+from taskd.events import Events
+from taskd.supervisor.channel import Message
+from taskd.supervisor.child import Worker, how_it_ended
+from taskd.supervisor.events import (
+    JobOverTime,
+    NoSlotLeft,
+    WorkerDied,
+    WorkerDrains,
+    WorkerEnded,
+    WorkerInterrupted,
+    WorkerKilled,
+    WorkerStarted,
+)
+from taskd.supervisor.nursery import Nursery
+from taskd.supervisor.plan import Action, Drain, Interrupt, Kill, PoolView, Start, Warn, WorkerView
+from taskd.supervisor.restart import Backoff
+
+LIFETIME_JITTER = 0.2
+
+
+class Crew:
+    """All workers by their slots."""
+
+    def __init__(self, board: Board, nursery: Nursery, events: Events) -> None:
+        self.workers: dict[int, Worker] = {}
+        self.extra: dict[str, int] = {}
+        self.dsn = ""
+        self._board = board
+        self._nursery = nursery
+        self._events = events
+        self._backoffs: dict[str, Backoff] = {}
+        self._early: dict[int, int] = {}
+        self._is_told_full = False
+
+    # -- what is there ----------------------------------------------------------------------------
+
+    def pool_views(self) -> dict[str, PoolView]:
+        """The pools as they are wanted now."""
+        now = monotonic()
+        views = {}
+        for name, settings in self._nursery.settings.pools.items():
+            wanted = max(1, settings.processes + self.extra.get(name, 0))
+            views[name] = PoolView(
+                settings=settings,
+                processes=wanted,
+                generation=self._nursery.broods[name].generation if self.dsn else None,
+                may_start=self._backoff(name).may_start(now),
+            )
+        return views
+
+    def worker_views(self) -> list[WorkerView]:
+        """The workers as their slots describe them now."""
+        return [worker.view(self._read(worker)) for worker in self.workers.values()]
+
+    def count(self, state: WorkerState) -> int:
+        """How many workers say that they are in this state."""
+        return sum(view.state is state for view in self.worker_views())
+
+    @property
+    def is_forking(self) -> bool:
+        """Whether a worker was ordered whose pid is not known yet."""
+        return any(worker.pid == 0 for worker in self.workers.values())
+
+    def _read(self, worker: Worker) -> SlotReading:
+        return self._board.slot(worker.slot).read()
+
+    def _backoff(self, pool: str) -> Backoff:
+        return self._backoffs.setdefault(pool, Backoff())
+
+    # -- what is done -----------------------------------------------------------------------------
+
+    def act(self, action: Action) -> None:
+        """Carry out one action of the plan."""
+        match action:
+            case Start():
+                self._start(action)
+            case Drain():
+                self._drain(self.workers[action.slot], action.reason)
+            case Interrupt():
+                self._interrupt(self.workers[action.slot])
+            case Warn():
+                self._warn(self.workers[action.slot], action)
+            case Kill():
+                self._kill(self.workers[action.slot], action)
+            case unknown:
+                assert_never(unknown)
+
+    def _start(self, action: Start) -> None:
+        slot = next((n for n in range(self._board.slots) if n not in self.workers), None)
+        if slot is None:
+            if not self._is_told_full:
+                self._is_told_full = True
+                self._events.emit(NoSlotLeft(action.pool, self._board.slots))
+            return
+        forkserver = self._nursery.broods[action.pool].current
+        if forkserver is None:
+            return
+        settings = self._nursery.settings.pools[action.pool]
+        self._board.slot(slot).clear()
+        worker = Worker(
+            slot=slot,
+            pool=action.pool,
+            generation=forkserver.generation,
+            is_process=settings.greenlets is None,
+            lives_until=_end_of_life(settings.max_lifetime),
+            replaces=action.replaces,
+        )
+        self.workers[slot] = worker
+        forkserver.channel.send(
+            "fork", slot=slot, generation=forkserver.generation, dsn=self.dsn
+        )
+
+    def _drain(self, worker: Worker, reason: str) -> None:
+        self._events.emit(WorkerDrains(worker.pool, worker.slot, reason))
+        worker.drained_at = monotonic()
+        self._forget_replacement_of(worker.slot)
+        worker.signal(signal.SIGTERM)
+
+    def _interrupt(self, worker: Worker) -> None:
+        in_flight = self._read(worker).in_flight
+        if in_flight:
+            self._events.emit(WorkerInterrupted(worker.pool, worker.slot, in_flight))
+        worker.interrupted_at = monotonic()
+        worker.signal(signal.SIGTERM)
+
+    def _warn(self, worker: Worker, action: Warn) -> None:
+        self._events.emit(JobOverTime(worker.pool, worker.slot, action.job))
+        worker.warned, worker.warned_at = action.attempt, monotonic()
+        worker.signal(signal.SIGUSR1)
+
+    def _kill(self, worker: Worker, action: Kill) -> None:
+        self._events.emit(WorkerKilled(worker.pool, worker.slot, action.reason))
+        worker.end_reason, worker.charge = action.reason, action.charge
+        worker.signal(signal.SIGKILL)
+
+    def _forget_replacement_of(self, slot: int) -> None:
+        for worker in self.workers.values():
+            if worker.replaces == slot:
+                worker.replaces = None
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to every worker."""
+        for worker in self.workers.values():
+            worker.signal(number)
+
+    def resize(self, by: int) -> None:
+        """One worker more or less, in the first greenlet pool (or the first of all)."""
+        pools = self._nursery.settings.pools
+        first = next((name for name, pool in pools.items() if pool.greenlets), next(iter(pools)))
+        extra = self.extra.get(first, 0) + by
+        self.extra[first] = max(extra, 1 - pools[first].processes)
+
+    # -- how they come and go ---------------------------------------------------------------------
+
+    def forked(self, message: Message) -> Message | None:
+        """A worker's pid has become known; its death, if that had come first."""
+        worker = self.workers.get(message["slot"])
+        if worker is None or worker.pid:
+            return None
+        worker.pid = message["pid"]
+        self._events.emit(WorkerStarted(worker.pool, worker.slot, worker.pid, worker.generation))
+        if worker.drained_at is not None:
+            worker.signal(signal.SIGTERM)  # it was told before it could hear
+        early = self._early.pop(worker.pid, None)
+        return None if early is None else self.ended(worker.pid, early)
+
+    def ended(self, pid: int, status: int) -> Message | None:
+        """A child ended: what maintenance is to be told, or None if it was no worker of ours.
+
+        The status of a pid that nobody knows is kept while a fork is under way: the exit of a
+        worker can overtake the message that tells its pid.
+        """
+        worker = next((one for one in self.workers.values() if one.pid == pid), None)
+        if worker is None:
+            if self.is_forking:
+                self._early[pid] = status
+            return None
+        del self.workers[worker.slot]
+        self._forget_replacement_of(worker.slot)
+        if worker.is_process:
+            _end_group(pid)
+        return self._account_for(worker, status)
+
+    def _account_for(self, worker: Worker, status: int) -> Message:
+        reading = self._read(worker)
+        how = how_it_ended(status)
+        said_goodbye = status == 0 and reading.state is WorkerState.EXITING  # a job may _exit(0)
+        clean = worker.was_ordered_to_end or said_goodbye
+        if clean:
+            self._events.emit(WorkerEnded(worker.pool, worker.slot, worker.pid, how))
+        else:
+            pause = self._backoff(worker.pool).ended(worker.lived, monotonic())
+            self._events.emit(
+                WorkerDied(worker.pool, worker.slot, worker.pid, how, reading.in_flight, pause)
+            )
+        own = reading.pid == worker.pid
+        return {
+            "slot": worker.slot,
+            "pid": worker.pid,
+            "worker": reading.worker if own else 0,
+            "reason": worker.end_reason or how,
+            "charge": worker.charge or not clean,
+        }
+
+    def forget_early(self) -> None:
+        """Drop statuses that belong to nobody, once no fork is under way any more."""
+        if self._early and not self.is_forking:
+            self._early.clear()
+
+    def forget_orders(self, pool: str) -> None:
+        """A forkserver died: what it was asked to fork and has not told will not come."""
+        for worker in list(self.workers.values()):
+            if worker.pool == pool and worker.pid == 0:
+                del self.workers[worker.slot]
+                self._forget_replacement_of(worker.slot)
+
+
+def _end_of_life(max_lifetime: float | None) -> float | None:
+    """Spread at random, so that a pool's workers do not all end at once."""
+    if max_lifetime is None:
+        return None
+    return monotonic() + max_lifetime * random.uniform(1 - LIFETIME_JITTER, 1.0)
+
+
+def _end_group(pid: int) -> None:
+    """What a process worker's job started ends with it."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # nobody is left of it
+    except PermissionError:
+        return  # what is left has become another user's

@@ -1,0 +1,261 @@
+"""What the master has to tell."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
+
+from taskd.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Said(Event):
+    """A sentence for whoever started the daemon."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Event):
+    """The tree is complete for the first time: all workers wanted are ready."""
+
+    workers: int
+    seconds: float
+
+    def __str__(self) -> str:
+        plural = "worker is" if self.workers == 1 else "workers are"
+        return f"ready: {self.workers} {plural} waiting for jobs, after {self.seconds:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted(Event):
+    """A worker was forked."""
+
+    level: ClassVar[int] = logging.DEBUG
+    pool: str
+    slot: int
+    pid: int
+    generation: int
+
+    def __str__(self) -> str:
+        return f"{self.pool}/{self.slot}: started, pid {self.pid}, generation {self.generation}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerEnded(Event):
+    """A worker ended as it was told to."""
+
+    level: ClassVar[int] = logging.DEBUG
+    pool: str
+    slot: int
+    pid: int
+    how: str
+
+    def __str__(self) -> str:
+        return f"{self.pool}/{self.slot}: pid {self.pid} {self.how}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied(Event):
+    """A worker ended and nobody had told it to; its jobs go back."""
+
+    level: ClassVar[int] = logging.WARNING
+    pool: str
+    slot: int
+    pid: int
+    how: str
+    in_flight: int
+    pause: float
+
+    def __str__(self) -> str:
+        jobs = f"; {self.in_flight} jobs in flight go back" if self.in_flight else ""
+        wait = f"; the next start in {self.pause:.1f} s" if self.pause else ""
+        return f"{self.pool}/{self.slot}: pid {self.pid} {self.how}{jobs}{wait}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDrains(Event):
+    """A worker takes no more jobs."""
+
+    level: ClassVar[int] = logging.DEBUG
+    pool: str
+    slot: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.pool}/{self.slot}: drains, because {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInterrupted(Event):
+    """A worker did not finish in time; its jobs go back unfinished, uncharged."""
+
+    level: ClassVar[int] = logging.WARNING
+    pool: str
+    slot: int
+    in_flight: int
+
+    def __str__(self) -> str:
+        return f"{self.pool}/{self.slot}: still runs {self.in_flight} jobs; they are given back"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerKilled(Event):
+    """A worker had to be killed."""
+
+    level: ClassVar[int] = logging.WARNING
+    pool: str
+    slot: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.pool}/{self.slot}: killed, because {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobOverTime(Event):
+    """A process worker's job has used up its time."""
+
+    level: ClassVar[int] = logging.WARNING
+    pool: str
+    slot: int
+    job: int
+
+    def __str__(self) -> str:
+        return f"{self.pool}/{self.slot}: job {self.job} is over its timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class HelperDied(Event):
+    """A seed, a forkserver or maintenance ended; it is started again."""
+
+    level: ClassVar[int] = logging.WARNING
+    role: str
+    pid: int
+    how: str
+    pause: float
+
+    def __str__(self) -> str:
+        wait = f" in {self.pause:.1f} s" if self.pause else ""
+        return f"{self.role}: pid {self.pid} {self.how}; it is started again{wait}"
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceHangs(Event):
+    """Maintenance has shown no sign of life for a third of the lease; it is replaced."""
+
+    level: ClassVar[int] = logging.ERROR
+    pid: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"maintenance: pid {self.pid} gave no sign for {self.seconds:.1f} s, it is replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFailed(Event):
+    """The users' code does not import; what ran before goes on."""
+
+    level: ClassVar[int] = logging.ERROR
+    pool: str
+    error: str
+    goes_on: bool
+
+    def __str__(self) -> str:
+        rest = "; the old code keeps running" if self.goes_on else ""
+        return f"pool {self.pool} did not import: {self.error}{rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportsAfterFork(Event):
+    """Importing left something open that cannot be shared between forks."""
+
+    level: ClassVar[int] = logging.WARNING
+    pool: str
+    found: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"pool {self.pool}: importing leaves open {', '.join(self.found)}, which processes "
+            "cannot share; each worker imports by itself, which takes more memory and time: "
+            "open such things when a job first needs them"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadFailed(Event):
+    """The configuration cannot be used; the old one stays."""
+
+    level: ClassVar[int] = logging.ERROR
+    faults: str
+
+    def __str__(self) -> str:
+        return f"reload refused, the old configuration stays in force:\n{self.faults}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded(Event):
+    """A new generation is being made."""
+
+    generation: int
+
+    def __str__(self) -> str:
+        return f"reload: generation {self.generation} imports the code"
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationComplete(Event):
+    """Every worker runs the newest code."""
+
+    generation: int
+
+    def __str__(self) -> str:
+        return f"generation {self.generation}: all workers are replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class Stops(Event):
+    """The daemon was told to stop."""
+
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.why}: no new jobs are claimed; what runs may finish"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseTried(Event):
+    """Maintenance could not open the database and tries again."""
+
+    level: ClassVar[int] = logging.WARNING
+    error: str
+
+    def __str__(self) -> str:
+        return f"waiting for the database: {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fatal(Event):
+    """The daemon cannot run."""
+
+    level: ClassVar[int] = logging.ERROR
+    error: str
+
+    def __str__(self) -> str:
+        return f"cannot go on: {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class NoSlotLeft(Event):
+    """More workers are wanted than the daemon was started with room for."""
+
+    level: ClassVar[int] = logging.WARNING
+    pool: str
+    slots: int
+
+    def __str__(self) -> str:
+        return f"pool {self.pool}: all {self.slots} slots are taken; restart the daemon to get more"

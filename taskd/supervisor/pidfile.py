@@ -1,0 +1,47 @@
+"""The pid file: says who runs, and keeps a second daemon from starting."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from taskd.errors import TaskdError
+
+
+class PidFileTaken(TaskdError):
+    """Another daemon holds this pid file; stop it, or give this one another file."""
+
+    def __init__(self, path: str, pid: str) -> None:
+        self.path, self.pid = path, pid
+        super().__init__(
+            f"{path}: another taskd (pid {pid or 'unknown'}) runs with this pid file: "
+            "stop it first, or use another --pid-file"
+        )
+
+
+class PidFile:
+    """A locked file with our pid; the lock, not the number, says whether its owner lives."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd = -1
+
+    def take(self) -> None:
+        """Write our pid. Raises PidFileTaken, or OSError if the file cannot be written."""
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.read(fd, 32).decode(errors="replace").strip()
+            os.close(fd)
+            raise PidFileTaken(self.path, pid) from None
+        os.ftruncate(fd, 0)
+        os.write(fd, f"{os.getpid()}\n".encode())
+        self._fd = fd
+
+    def release(self) -> None:
+        """Remove the file; releasing twice is harmless."""
+        if self._fd >= 0:
+            os.unlink(self.path)
+            os.close(self._fd)
+            self._fd = -1

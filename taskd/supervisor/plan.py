@@ -1,0 +1,235 @@
+"""What to do next about the workers: a pure function of what is wanted, what is there and the time.
+
+A worker's way through the plan:
+
+    start ──► (starting) ──► ready ──► drain ──► interrupt ──► kill
+                  │                      ▲
+                  └─ not ready in time ──┼─ the daemon stops, or there is one too many
+                                         └─ its replacement is ready (old code, worn out)
+
+A replacement is started first and the old worker drained only when the new one is ready, so that a
+pool never has fewer workers than wanted; of a pool at most a tenth, but one, is replaced at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from taskd.board import WorkerState
+from taskd.config.sections import PoolSettings
+
+
+class Urgency(IntEnum):
+    """How the daemon is to stop."""
+
+    NONE = 0
+    DRAIN = 1
+    INTERRUPT = 2
+    KILL = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerView:
+    """A worker as the plan sees it; times are seconds of the master's monotonic clock.
+
+    `deadline` is that of its running job if it is a process worker's, `attempt` its fence;
+    `warned` is the fence of the attempt that was told its time is over, at `warned_at`.
+    """
+
+    slot: int
+    pool: str
+    generation: int
+    state: WorkerState
+    started_at: float
+    lives_until: float | None = None
+    jobs_done: int = 0
+    replaces: int | None = None
+    drained_at: float | None = None
+    interrupted_at: float | None = None
+    killed: bool = False
+    deadline: float | None = None
+    job: int = 0
+    attempt: int = 0
+    warned: int = 0
+    warned_at: float = 0.0
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it takes jobs, or will."""
+        return self.drained_at is None and not self.killed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolView:
+    """A pool as it is wanted; generation None: no forkserver can fork for it now."""
+
+    settings: PoolSettings
+    processes: int
+    generation: int | None
+    may_start: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Fork a worker for a pool; `replaces` is the slot of the one it will stand in for."""
+
+    pool: str
+    replaces: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Let a worker claim no more and end when its jobs have."""
+
+    slot: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Let a draining worker's jobs go back to the queue at once."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Tell a process worker that the time of its job is over."""
+
+    slot: int
+    job: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End a worker; `charge` says whether its jobs are to blame."""
+
+    slot: int
+    reason: str
+    charge: bool
+
+
+Action = Start | Drain | Interrupt | Warn | Kill
+
+
+def decide(
+    pools: Mapping[str, PoolView], workers: Sequence[WorkerView], urgency: Urgency, now: float
+) -> list[Action]:
+    """Everything that is to be done now, in order."""
+    actions: list[Action] = []
+    for worker in workers:
+        if not worker.killed:
+            pool = pools.get(worker.pool)
+            settings = pool.settings if pool is not None else PoolSettings()
+            actions.extend(_about_one(worker, settings, urgency, now))
+    if urgency is not Urgency.NONE:
+        return actions
+    for name, pool in pools.items():
+        own = [worker for worker in workers if worker.pool == name]
+        actions.extend(_about_pool(name, pool, own, now))
+    actions.extend(
+        Drain(worker.slot, "its pool is no longer configured")
+        for worker in workers
+        if worker.pool not in pools and worker.is_live
+    )
+    return actions
+
+
+def _about_one(
+    worker: WorkerView, settings: PoolSettings, urgency: Urgency, now: float
+) -> Iterator[Action]:
+    """What time and urgency ask of a single worker."""
+    if urgency is Urgency.KILL:
+        yield Kill(worker.slot, "killed on demand", charge=False)
+    elif worker.drained_at is not None:
+        yield from _escalate(worker, settings, urgency, now)
+    elif urgency is not Urgency.NONE:
+        yield Drain(worker.slot, "the daemon stops")
+    elif worker.state < WorkerState.READY and now - worker.started_at > settings.startup_timeout:
+        yield Kill(worker.slot, f"was not ready within {settings.startup_timeout:g} s", charge=False)
+    if worker.deadline is not None and now > worker.deadline and urgency is not Urgency.KILL:
+        yield from _about_overtime(worker, settings, now)
+
+
+def _escalate(
+    worker: WorkerView, settings: PoolSettings, urgency: Urgency, now: float
+) -> Iterator[Action]:
+    drained_at = worker.drained_at if worker.drained_at is not None else now
+    if worker.interrupted_at is None:
+        if urgency >= Urgency.INTERRUPT or now >= drained_at + settings.shutdown_timeout:
+            yield Interrupt(worker.slot)
+    elif now >= worker.interrupted_at + settings.kill_grace:
+        yield Kill(worker.slot, "did not end although it was interrupted", charge=False)
+
+
+def _about_overtime(worker: WorkerView, settings: PoolSettings, now: float) -> Iterator[Action]:
+    if worker.warned != worker.attempt:
+        yield Warn(worker.slot, worker.job, worker.attempt)
+    elif now >= worker.warned_at + settings.kill_grace:
+        yield Kill(worker.slot, f"job {worker.job} ran over its timeout and did not end", charge=True)
+
+
+def _about_pool(
+    name: str, pool: PoolView, workers: Sequence[WorkerView], now: float
+) -> Iterator[Action]:
+    live = [worker for worker in workers if worker.is_live]
+    by_slot = {worker.slot: worker for worker in live}
+    replacements = {
+        worker.replaces: worker
+        for worker in live
+        if worker.replaces is not None and worker.replaces in by_slot
+    }
+    standing = [worker for worker in live if worker not in replacements.values()]
+    for old_slot, new in replacements.items():
+        if new.state is WorkerState.READY:
+            yield Drain(old_slot, "replaced")
+    yield from _surplus(standing, pool, replacements)
+    if pool.generation is None or not pool.may_start:
+        return
+    for _ in range(pool.processes - len(standing)):
+        yield Start(name)
+    yield from _replace(name, pool, standing, workers, now)
+
+
+def _surplus(
+    standing: Sequence[WorkerView], pool: PoolView, replacements: Mapping[int, WorkerView]
+) -> Iterator[Action]:
+    """Too many: first those of old generations go, then the youngest, with their replacements."""
+    order = sorted(standing, key=lambda one: (one.generation == pool.generation, -one.started_at))
+    surplus = len(standing) - pool.processes
+    for worker in order[: max(surplus, 0)]:
+        yield Drain(worker.slot, "one worker less is wanted")
+        if worker.slot in replacements:
+            yield Drain(replacements[worker.slot].slot, "one worker less is wanted")
+
+
+def _replace(
+    name: str,
+    pool: PoolView,
+    standing: Sequence[WorkerView],
+    workers: Sequence[WorkerView],
+    now: float,
+) -> Iterator[Action]:
+    under_way = {worker.replaces for worker in workers if worker.replaces is not None}
+    leaving = [worker for worker in workers if not worker.is_live]
+    busy = sum(worker.slot in under_way for worker in standing) + len(leaving)
+    room = max(1, pool.processes // 10) - busy
+    for worker in standing:
+        if room <= 0:
+            return
+        if worker.slot not in under_way and _is_worn(worker, pool, now):
+            yield Start(name, replaces=worker.slot)
+            room -= 1
+
+
+def _is_worn(worker: WorkerView, pool: PoolView, now: float) -> bool:
+    """Whether a worker is to be replaced: old code, enough jobs, or old enough."""
+    settings = pool.settings
+    return (
+        worker.generation != pool.generation
+        or (settings.max_jobs is not None and worker.jobs_done >= settings.max_jobs)
+        or (worker.lives_until is not None and now >= worker.lives_until)
+    )

@@ -1,0 +1,211 @@
+"""The master's side of maintenance: start it, tell it everything, watch its beat.
+
+Maintenance may die at any time. What it must know is kept here until it has been told, and told
+again to its successor: the tree, the tasks of each pool, and the deaths that nobody has seen to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from signal import SIGKILL
+
+from taskd.board import Board
+from taskd.clock import monotonic, monotonic_ns
+from taskd.config.settings import Settings
+from taskd.events import Events
+from taskd.supervisor.channel import Channel, Message
+from taskd.supervisor.child import Seed, Talker, how_it_ended
+from taskd.supervisor.events import DatabaseTried, HelperDied, MaintenanceHangs, Said
+from taskd.supervisor.restart import Backoff
+
+MAX_PART = 100
+KEEP_DEATHS = 1000
+
+
+@dataclass(slots=True)
+class Opened:
+    """What maintenance found when it opened the database."""
+
+    dsn: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Findings:
+    """What maintenance has reported that the master must act upon."""
+
+    opened: Opened | None = None
+    fatal: str | None = None
+    drained: Message | None = None
+    orders: list[Message] = field(default_factory=list)
+
+
+class Steward:
+    """Keeps one maintenance process alive and informed."""
+
+    def __init__(self, settings: Settings, board: Board, incarnation: str, events: Events) -> None:
+        self.settings = settings
+        self.findings = Findings()
+        self.process: Talker | None = None
+        self._dead_incarnations: list[str] = []
+        self.on_rescued: Callable[[str], None] = lambda incarnation: None
+        self._board = board
+        self._incarnation = incarnation
+        self._events = events
+        self._backoff = Backoff()
+        self._processes: list[Message] = []
+        self._tasks: dict[str, list[Message]] = {}
+        self._deaths: list[Message] = []
+        self._is_stopping = False
+
+    # -- its life ---------------------------------------------------------------------------------
+
+    def tend(self, seed: Seed | None) -> None:
+        """Start maintenance if it is missing and may be started."""
+        if self.process is None and seed is not None and self._backoff.may_start(monotonic()):
+            if not self._is_stopping:
+                self._order(seed)
+        elif self.process is not None:
+            self.process.channel.flush()
+
+    def _order(self, seed: Seed) -> None:
+        channel = Channel()
+        seed.channel.send(
+            "fork",
+            fd=channel.child_fd,
+            role="maintenance",
+            key="maintenance",
+            settings=self.settings.to_json(),
+            incarnation=self._incarnation,
+            dead_incarnations=self._dead_incarnations,
+        )
+        channel.handed_over()
+        self.process = Talker(channel=channel)
+        self._board.maintenance_beat = monotonic_ns()
+        self._tell_everything()
+
+    def forked(self, pid: int) -> None:
+        """Its pid has become known."""
+        if self.process is not None:
+            self.process.pid = pid
+
+    def orphaned(self) -> None:
+        """The seed died before it forked what was ordered."""
+        if self.process is not None and self.process.pid == 0:
+            self.process.channel.close()
+            self.process = None
+
+    def ended(self, pid: int, status: int) -> bool:
+        """Note its end; whether it was maintenance that ended."""
+        if self.process is None or self.process.pid != pid:
+            return False
+        self.hear()  # its last words
+        self.process.channel.close()
+        if not self._is_stopping and self.findings.fatal is None:
+            pause = self._backoff.ended(self.process.lived, monotonic())
+            self._events.emit(HelperDied("maintenance", pid, how_it_ended(status), pause))
+        self.process = None
+        return True
+
+    def watch(self) -> None:
+        """Replace maintenance when its beat has stood still for a third of the lease."""
+        if self.process is None or self.process.pid == 0 or self._is_stopping:
+            return
+        stands_still = (monotonic_ns() - self._board.maintenance_beat) / 1e9
+        if stands_still > max(self.settings.lease / 3, 5.0):
+            self._events.emit(MaintenanceHangs(self.process.pid, stands_still))
+            self.process.signal(SIGKILL)
+            self._board.maintenance_beat = monotonic_ns()
+
+    def excuse(self) -> None:
+        """The master itself stood still, so a beat that looks old may be fresh: look again later."""
+        self._board.maintenance_beat = monotonic_ns()
+
+    def stop(self) -> None:
+        """Let it end in good order: it ends the host's row and gives back what is left."""
+        self._is_stopping = True
+        if self.process is not None:
+            self.process.channel.send("stop")
+
+    # -- what it is told --------------------------------------------------------------------------
+
+    def tell_tree(self, processes: list[Message]) -> None:
+        """All processes of the daemon, whenever one has come or gone."""
+        if processes != self._processes:
+            self._processes = processes
+            self._send_parts("tree", "processes", processes)
+
+    def tell_tasks(self, pool: str, tasks: list[Message]) -> None:
+        """What a pool's code offers."""
+        self._tasks[pool] = tasks
+        self._send_parts("tasks", "tasks", tasks, pool=pool)
+
+    def tell_settings(self, settings: Settings) -> None:
+        """New settings, after a reload."""
+        self.settings = settings
+        if self.process is not None:
+            self.process.channel.send("settings", settings=settings.to_json())
+
+    def tell_death(self, death: Message) -> None:
+        """A worker has ended: its jobs go back. Kept for a successor as well."""
+        self._deaths = [*self._deaths[-KEEP_DEATHS:], death]
+        if self.process is not None:
+            self.process.channel.send("died", **death)
+            if self.findings.opened is not None:
+                self._deaths.clear()
+
+    def add_dead_incarnation(self, incarnation: str) -> None:
+        """An earlier master's tree is gone: its jobs can be given back."""
+        self._dead_incarnations.append(incarnation)
+
+    def rescued(self, incarnation: str) -> None:
+        """Its jobs are back; nobody needs to be told of it again."""
+        if incarnation in self._dead_incarnations:
+            self._dead_incarnations.remove(incarnation)
+
+    def _tell_everything(self) -> None:
+        if self.process is None:
+            return
+        self._send_parts("tree", "processes", self._processes)
+        for pool, tasks in self._tasks.items():
+            self._send_parts("tasks", "tasks", tasks, pool=pool)
+        for death in self._deaths:
+            self.process.channel.send("died", **death)
+
+    def _send_parts(self, op: str, name: str, entries: list[Message], **fields: object) -> None:
+        """Send a list in messages of bounded size."""
+        if self.process is None:
+            return
+        for start in range(0, max(len(entries), 1), MAX_PART):
+            part = entries[start : start + MAX_PART]
+            more = start + MAX_PART < len(entries)
+            self.process.channel.send(op, **{**fields, name: part, "more": more})
+
+    # -- what it says -----------------------------------------------------------------------------
+
+    def hear(self) -> None:
+        """Take its messages."""
+        if self.process is None:
+            return
+        for message in self.process.channel.receive():
+            self._hear(message)
+
+    def _hear(self, message: Message) -> None:
+        match message["op"]:
+            case "ready":
+                if self.findings.opened is None:
+                    for note in message["notes"]:
+                        self._events.emit(Said(note))
+                self.findings.opened = Opened(message["dsn"], tuple(message["notes"]))
+            case "waiting":
+                self._events.emit(DatabaseTried(message["error"]))
+            case "fatal":
+                self.findings.fatal = message["error"]
+            case "rescued":
+                self.rescued(message["incarnation"])
+                self.on_rescued(message["incarnation"])
+            case "drained":
+                self.findings.drained = message
+            case "signal":
+                self.findings.orders.append(message)
