@@ -17,7 +17,6 @@ import time
 import traceback
 from dataclasses import asdict
 from datetime import UTC, datetime
-
 from typing import Protocol
 
 from taskd.events import Event, Events
@@ -73,7 +72,9 @@ class LogWriter:
             return os.open(self._path, flags | os.O_CREAT, 0o600)
         try:
             # A description of our own: O_NONBLOCK on an inherited one would hit the shell, too.
-            return os.open(f"/proc/self/fd/{sys.__stderr__.fileno() if sys.__stderr__ else 2}", flags)
+            return os.open(
+                f"/proc/self/fd/{sys.__stderr__.fileno() if sys.__stderr__ else 2}", flags
+            )
         except OSError:
             return 2  # a socket cannot be reopened; it is written with MSG_DONTWAIT
 

@@ -22,6 +22,7 @@ class Channel:
         self.is_closed = False
 
     def fileno(self) -> int:
+        """For poll."""
         return self._ours.fileno()
 
     @property
@@ -71,7 +72,7 @@ class Channel:
         return messages
 
     def close(self) -> None:
-        """End the conversation, which ends a seed, a forkserver or maintenance; twice is harmless."""
+        """End the conversation, which ends whoever is there; closing twice is harmless."""
         if self.is_closed:
             return
         self.is_closed = True

@@ -117,9 +117,7 @@ class Crew:
             replaces=action.replaces,
         )
         self.workers[slot] = worker
-        forkserver.channel.send(
-            "fork", slot=slot, generation=forkserver.generation, dsn=self.dsn
-        )
+        forkserver.channel.send("fork", slot=slot, generation=forkserver.generation, dsn=self.dsn)
 
     def _drain(self, worker: Worker, reason: str) -> None:
         self._events.emit(WorkerDrains(worker.pool, worker.slot, reason))

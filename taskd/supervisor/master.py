@@ -333,9 +333,7 @@ class Master:
             if isinstance(talker, Seed):
                 tree.append(_entry(talker.pid, "seed"))
             else:
-                tree.append(
-                    _entry(talker.pid, "forkserver", talker.pool, None, talker.generation)
-                )
+                tree.append(_entry(talker.pid, "forkserver", talker.pool, None, talker.generation))
         tree += [
             _entry(worker.pid, "worker", worker.pool, worker.slot, worker.generation)
             for worker in self._crew.workers.values()

@@ -196,7 +196,7 @@ class Nursery:
                 self.on_maintenance_forked(message["pid"])
 
     def hear_forkserver(self, forkserver: Forkserver, message: Message) -> None:
-        """A forkserver has imported its code, or could not. ("forked" is the master's to hear.)"""
+        """A forkserver has imported its code, or could not."""
         brood = self.broods.get(forkserver.pool)
         match message["op"]:
             case "tasks":

@@ -149,7 +149,9 @@ def _about_one(
     elif urgency is not Urgency.NONE:
         yield Drain(worker.slot, "the daemon stops")
     elif worker.state < WorkerState.READY and now - worker.started_at > settings.startup_timeout:
-        yield Kill(worker.slot, f"was not ready within {settings.startup_timeout:g} s", charge=False)
+        yield Kill(
+            worker.slot, f"was not ready within {settings.startup_timeout:g} s", charge=False
+        )
     if worker.deadline is not None and now > worker.deadline and urgency is not Urgency.KILL:
         yield from _about_overtime(worker, settings, now)
 
@@ -169,7 +171,9 @@ def _about_overtime(worker: WorkerView, settings: PoolSettings, now: float) -> I
     if worker.warned != worker.attempt:
         yield Warn(worker.slot, worker.job, worker.attempt)
     elif now >= worker.warned_at + settings.kill_grace:
-        yield Kill(worker.slot, f"job {worker.job} ran over its timeout and did not end", charge=True)
+        yield Kill(
+            worker.slot, f"job {worker.job} ran over its timeout and did not end", charge=True
+        )
 
 
 def _about_pool(
@@ -187,7 +191,7 @@ def _about_pool(
         if new.state is WorkerState.READY:
             yield Drain(old_slot, "replaced")
     yield from _surplus(standing, pool, replacements)
-    if pool.generation is None or not pool.may_start:
+    if len(standing) > pool.processes or pool.generation is None or not pool.may_start:
         return
     for _ in range(pool.processes - len(standing)):
         yield Start(name)

@@ -13,7 +13,7 @@ _READ = 65_536
 
 
 class Resolution:
-    """One run of `taskd.cli.resolve`; poll `output_fd`, and ask `finish` when its pid was reaped."""
+    """One run of `taskd.cli.resolve`; ask `finish` when its pid was reaped."""
 
     def __init__(self, settings: Settings) -> None:
         origin = os.memfd_create("taskd-origin")

@@ -43,6 +43,7 @@ class SignalInbox:
         signal.set_wakeup_fd(self._wakeup_before)
 
     def fileno(self) -> int:
+        """For poll."""
         return self._reader
 
     def take(self) -> list[signal.Signals]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from signal import SIGKILL
+from typing import Any
 
 from taskd.board import Board
 from taskd.clock import monotonic, monotonic_ns
@@ -119,7 +120,7 @@ class Steward:
             self._board.maintenance_beat = monotonic_ns()
 
     def excuse(self) -> None:
-        """The master itself stood still, so a beat that looks old may be fresh: look again later."""
+        """The master itself stood still: a beat that looks old may be fresh, so look later."""
         self._board.maintenance_beat = monotonic_ns()
 
     def stop(self) -> None:
@@ -173,14 +174,15 @@ class Steward:
         for death in self._deaths:
             self.process.channel.send("died", **death)
 
-    def _send_parts(self, op: str, name: str, entries: list[Message], **fields: object) -> None:
+    def _send_parts(self, op: str, name: str, entries: list[Message], **fields: str) -> None:
         """Send a list in messages of bounded size."""
         if self.process is None:
             return
         for start in range(0, max(len(entries), 1), MAX_PART):
             part = entries[start : start + MAX_PART]
             more = start + MAX_PART < len(entries)
-            self.process.channel.send(op, **{**fields, name: part, "more": more})
+            content: dict[str, Any] = {**fields, name: part, "more": more}
+            self.process.channel.send(op, **content)
 
     # -- what it says -----------------------------------------------------------------------------
 

@@ -6,8 +6,11 @@ from math import inf
 from taskd.errors import DatabaseUnavailable
 from taskd.events import Event, Events
 from taskd.maintenance.events import PartFailed
-from taskd.maintenance.parts import Backoff, Part
+from taskd.maintenance.parts import Backoff, Link, Part
 from tests.waiting import eventually
+
+
+NOWHERE = Link(lambda: None, "clock")
 
 
 def told(events: Events) -> list[Event]:
@@ -23,7 +26,7 @@ def test_a_part_steps_when_it_starts_and_when_it_is_hurried() -> None:
         steps.release()
         return inf
 
-    part = Part("clock", step, Events())
+    part = Part(NOWHERE, step, Events())
     part.start()
     assert steps.acquire(timeout=10)
     part.hurry()
@@ -38,7 +41,7 @@ def test_a_part_that_is_stopped_before_or_after_it_ran_stays_stopped() -> None:
         steps.append(1)
         return 0.0
 
-    part = Part("clock", step, Events())
+    part = Part(NOWHERE, step, Events())
     part.stop()
     part.start()
     part.stop()
@@ -59,7 +62,7 @@ def test_a_step_that_raises_is_told_and_repeated() -> None:
         done.set()
         return inf
 
-    part = Part("clock", step, events)
+    part = Part(NOWHERE, step, events)
     part.start()
 
     assert done.wait(10)
@@ -80,7 +83,7 @@ def test_a_database_that_is_away_is_not_told_by_every_part() -> None:
             raise DatabaseUnavailable("gone")
         return inf
 
-    part = Part("clock", step, events)
+    part = Part(NOWHERE, step, events)
     part.start()
     eventually(lambda: len(tries) == 3)
     part.stop(10)

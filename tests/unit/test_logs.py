@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from taskd.config.sections import LogFormat, LogLevel, LogSettings
+from taskd.events import Event
+from taskd.logs import LogWriter
+from tests.waiting import eventually
+
+
+@dataclass(frozen=True, slots=True)
+class Happened(Event):
+    level: ClassVar[int] = logging.WARNING
+    what: str
+
+    def __str__(self) -> str:
+        return f"it happened: {self.what}"
+
+
+def test_a_text_line_has_time_level_role_and_sentence(tmp_path: Path) -> None:
+    writer = LogWriter(LogSettings(file=str(tmp_path / "log")), "master")
+
+    writer.take(Happened("rain"))
+
+    line = (tmp_path / "log").read_text()
+    assert line.endswith("warning master: it happened: rain\n")
+
+
+def test_a_json_line_has_the_fields_of_its_event(tmp_path: Path) -> None:
+    choices = LogSettings(file=str(tmp_path / "log"), format=LogFormat.JSON)
+    writer = LogWriter(choices, "master")
+
+    writer.take(Happened("rain"))
+
+    line = json.loads((tmp_path / "log").read_text())
+    assert (line["event"], line["what"], line["level"]) == ("Happened", "rain", "warning")
+
+
+def test_what_is_below_the_level_is_not_written(tmp_path: Path) -> None:
+    choices = LogSettings(file=str(tmp_path / "log"), level=LogLevel.ERROR)
+
+    LogWriter(choices, "master").take(Happened("rain"))
+
+    assert (tmp_path / "log").read_text() == ""
+
+
+def test_a_rotated_file_is_opened_anew(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    writer = LogWriter(LogSettings(file=str(path)), "master")
+    path.rename(tmp_path / "old")
+
+    writer.reopen()
+    writer.take(Happened("sun"))
+
+    assert "sun" in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+SPEAKER = """
+import sys
+from taskd.config.sections import LogSettings
+from taskd.logs import LogWriter
+writer = LogWriter(LogSettings(), "test")
+for number in range(5000):
+    writer.write(20, "x" * 200 + str(number), "Line", {})
+print("dropped", writer.dropped, flush=True)
+sys.stdin.readline()
+writer.write(20, "the end", "Line", {})
+"""
+
+
+def test_a_reader_that_does_not_read_holds_nobody_up_and_is_told_what_it_missed() -> None:
+    reading, writing = os.pipe()
+    speaker = subprocess.Popen(
+        [sys.executable, "-c", SPEAKER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=writing,
+        text=True,
+    )
+    os.close(writing)
+    assert speaker.stdout is not None
+    assert speaker.stdin is not None
+
+    dropped = int(speaker.stdout.readline().split()[1])
+    os.set_blocking(reading, False)
+    text = b""
+
+    def drained() -> bool:
+        nonlocal text
+        try:
+            text += os.read(reading, 1 << 20)
+        except BlockingIOError:
+            return True
+        return False
+
+    eventually(drained)
+    speaker.stdin.write("\n")
+    speaker.stdin.close()
+    assert speaker.wait(10) == 0
+    eventually(lambda: drained() or b"the end" in text)
+    speaker.stdout.close()
+    os.close(reading)
+
+    assert dropped > 0
+    assert f"{dropped} lines were dropped".encode() in text

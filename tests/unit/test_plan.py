@@ -1,0 +1,182 @@
+"""The plan, rule by rule: what is wanted, what is there, and what is to be done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from taskd.board import WorkerState
+from taskd.config.sections import PoolSettings
+from taskd.supervisor.plan import (
+    Action,
+    Drain,
+    Interrupt,
+    Kill,
+    PoolView,
+    Start,
+    Urgency,
+    Warn,
+    WorkerView,
+    decide,
+)
+
+NOW = 1000.0
+SETTINGS = PoolSettings(processes=2, greenlets=5, shutdown_timeout=30, kill_grace=5)
+
+
+def pool(processes: int = 2, generation: int | None = 1, **settings: object) -> dict[str, PoolView]:
+    chosen = replace(SETTINGS, processes=processes, **settings)  # type: ignore[arg-type]
+    return {"io": PoolView(settings=chosen, processes=processes, generation=generation)}
+
+
+def worker(slot: int, **fields: object) -> WorkerView:
+    usual: dict[str, object] = {
+        "slot": slot,
+        "pool": "io",
+        "generation": 1,
+        "state": WorkerState.READY,
+        "started_at": NOW - 100 + slot,
+    }
+    return WorkerView(**{**usual, **fields})  # type: ignore[arg-type]
+
+
+def plan(
+    pools: dict[str, PoolView], *workers: WorkerView, urgency: Urgency = Urgency.NONE
+) -> list[Action]:
+    return decide(pools, workers, urgency, NOW)
+
+
+def test_a_full_pool_needs_nothing() -> None:
+    assert plan(pool(2), worker(0), worker(1)) == []
+
+
+def test_missing_workers_are_started() -> None:
+    assert plan(pool(3), worker(0)) == [Start("io"), Start("io")]
+
+
+def test_nothing_starts_before_a_forkserver_is_ready() -> None:
+    assert plan(pool(2, generation=None)) == []
+
+
+def test_nothing_starts_while_back_off_lasts() -> None:
+    pools = {"io": replace(pool(2)["io"], may_start=False)}
+
+    assert plan(pools) == []
+
+
+def test_a_worker_that_drains_is_replaced_at_once() -> None:
+    assert plan(pool(1), worker(0, drained_at=NOW - 1)) == [Start("io")]
+
+
+def test_of_too_many_the_youngest_goes() -> None:
+    assert plan(pool(1), worker(0), worker(1)) == [Drain(1, "one worker less is wanted")]
+
+
+def test_of_too_many_old_code_goes_before_new() -> None:
+    workers = worker(0, generation=1), worker(1, generation=2)
+
+    assert plan(pool(1, generation=2), *workers) == [Drain(0, "one worker less is wanted")]
+
+
+def test_old_code_is_replaced_one_worker_at_a_time() -> None:
+    workers = [worker(slot) for slot in range(4)]
+
+    assert plan(pool(4, generation=2), *workers) == [Start("io", replaces=0)]
+
+
+def test_a_tenth_of_a_large_pool_is_replaced_at_once() -> None:
+    workers = [worker(slot) for slot in range(30)]
+
+    assert len(plan(pool(30, generation=2), *workers)) == 3
+
+
+def test_the_old_worker_goes_on_until_its_replacement_is_ready() -> None:
+    new = worker(2, generation=2, replaces=0, state=WorkerState.STARTING, started_at=NOW - 1)
+
+    assert plan(pool(2, generation=2), worker(0), worker(1), new) == []
+
+
+def test_the_old_worker_drains_when_its_replacement_is_ready() -> None:
+    new = worker(2, generation=2, replaces=0)
+
+    assert plan(pool(2, generation=2), worker(0), worker(1), new) == [Drain(0, "replaced")]
+
+
+def test_the_next_replacement_waits_until_the_last_one_has_left() -> None:
+    leaving = worker(0, drained_at=NOW - 1)
+
+    assert plan(pool(2, generation=2), leaving, worker(1), worker(2, generation=2)) == []
+
+
+def test_a_worker_with_enough_jobs_is_replaced() -> None:
+    worn = worker(0, jobs_done=100)
+
+    assert plan(pool(1, max_jobs=100), worn) == [Start("io", replaces=0)]
+
+
+def test_a_worker_past_its_lifetime_is_replaced() -> None:
+    assert plan(pool(1), worker(0, lives_until=NOW - 1)) == [Start("io", replaces=0)]
+
+
+def test_a_worker_whose_pool_is_gone_drains() -> None:
+    other = worker(5, pool="old")
+
+    assert plan(pool(1), worker(0), other) == [Drain(5, "its pool is no longer configured")]
+
+
+def test_a_worker_that_does_not_get_ready_is_killed_and_no_job_blamed() -> None:
+    stuck = worker(0, state=WorkerState.STARTING, started_at=NOW - 61)
+
+    assert plan(pool(1), stuck) == [Kill(0, "was not ready within 60 s", charge=False)]
+
+
+def test_stopping_drains_every_worker_and_starts_none() -> None:
+    actions = plan(pool(3), worker(0), worker(1), urgency=Urgency.DRAIN)
+
+    assert actions == [Drain(0, "the daemon stops"), Drain(1, "the daemon stops")]
+
+
+def test_what_runs_past_the_shutdown_timeout_is_interrupted() -> None:
+    assert plan(pool(1), worker(0, drained_at=NOW - 29), urgency=Urgency.DRAIN) == []
+    assert plan(pool(1), worker(0, drained_at=NOW - 30), urgency=Urgency.DRAIN) == [Interrupt(0)]
+
+
+def test_an_interrupted_worker_is_killed_after_its_grace() -> None:
+    stubborn = worker(0, drained_at=NOW - 40, interrupted_at=NOW - 5)
+
+    (action,) = plan(pool(1), stubborn, urgency=Urgency.DRAIN)
+
+    assert action == Kill(0, "did not end although it was interrupted", charge=False)
+
+
+def test_a_second_interrupt_does_not_wait() -> None:
+    draining = worker(0, drained_at=NOW)
+
+    assert plan(pool(1), draining, urgency=Urgency.INTERRUPT) == [Interrupt(0)]
+
+
+def test_a_third_interrupt_kills() -> None:
+    draining = worker(0, drained_at=NOW, interrupted_at=NOW)
+
+    (action,) = plan(pool(1), draining, urgency=Urgency.KILL)
+
+    assert action == Kill(0, "killed on demand", charge=False)
+
+
+def test_a_killed_worker_is_not_killed_again() -> None:
+    assert plan(pool(1), worker(0, killed=True), urgency=Urgency.KILL) == []
+
+
+def test_a_job_over_its_time_is_warned_once_for_each_attempt() -> None:
+    over = worker(0, deadline=NOW - 0.1, job=7, attempt=3)
+
+    assert plan(pool(1), over) == [Warn(0, 7, 3)]
+    assert plan(pool(1), replace(over, warned=3, warned_at=NOW - 1)) == []
+    assert plan(pool(1), replace(over, attempt=4, warned=3)) == [Warn(0, 7, 4)]
+
+
+def test_a_job_that_ignores_its_warning_is_killed_and_charged() -> None:
+    over = worker(0, deadline=NOW - 9, job=7, attempt=3, warned=3, warned_at=NOW - 5)
+
+    assert plan(pool(1), over) == [
+        Kill(0, "job 7 ran over its timeout and did not end", charge=True)
+    ]
