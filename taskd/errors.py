@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
+
+MAX_PAUSE = 100 * 365 * 86400.0
+"""The longest delay that anything takes, in seconds: a hundred years."""
 
 
 class TaskdError(Exception):
@@ -64,6 +68,10 @@ class SchemaMissing(DatabaseError):
         )
 
 
+class EmbeddedServerFailed(DatabaseError):
+    """The embedded PostgreSQL cannot be started; the text says why, and what else would do."""
+
+
 # --- the configuration --------------------------------------------------------------------------
 
 
@@ -78,6 +86,8 @@ class Fault:
     path: str
     """The setting, dotted: `pools.io.greenlets`; empty if the fault is none of a setting."""
     message: str
+    column: int | None = None
+    """The column of the line, from 1; None if the fault is none of a line."""
 
     def __str__(self) -> str:
         where = self.source if self.line is None else f"{self.source}:{self.line}"
@@ -90,3 +100,212 @@ class ConfigurationInvalid(TaskdError):
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         self.faults = faults
         super().__init__("\n".join(str(fault) for fault in faults))
+
+
+# --- tasks and their calls ----------------------------------------------------------------------
+
+
+class NotATask(TaskdError, ValueError):
+    """A thing cannot be run as a task: no plain function, or none that a worker could find."""
+
+
+class TaskNameTaken(TaskdError, ValueError):
+    """Two functions want to be the same task; give one of them another name."""
+
+    def __init__(self, name: str, first: str, second: str) -> None:
+        self.name, self.first, self.second = name, first, second
+        super().__init__(
+            f"two tasks are named {name}: {first} and {second}; give one of them another name="
+        )
+
+
+class OptionInvalid(TaskdError, ValueError):
+    """An option of a task, of an enqueue or of `configure` cannot have this value."""
+
+    def __init__(self, option: str, value: object, reason: str) -> None:
+        self.option, self.value, self.reason = option, value, reason
+        super().__init__(f"{option}={reprlib.repr(value)} {reason}")
+
+
+class TaskUnknown(TaskdError, LookupError):
+    """No function is found under a task's name; correct the name, or deploy the code."""
+
+    def __init__(self, name: str, reason: str, nearest: str | None = None) -> None:
+        self.name, self.reason, self.nearest = name, reason, nearest
+        hint = f" (did you mean {nearest}?)" if nearest else ""
+        super().__init__(f"unknown task {name}: {reason}{hint}")
+
+
+class TaskRefused(TaskdError):
+    """A task lies outside of the configured `imports`, so it is neither run nor imported."""
+
+    def __init__(self, name: str, module: str, imports: tuple[str, ...]) -> None:
+        self.name, self.module, self.imports = name, module, imports
+        allowed = f" ({', '.join(imports)})" if imports else ", which is empty"
+        found = "it" if name == module or name.startswith(f"{module}.") else f"module {module}"
+        super().__init__(
+            f"{name} is not run: {found} lies outside of imports{allowed}; "
+            "what is to be run must be in a module that imports names, or below one"
+        )
+
+
+class TaskImportFailed(TaskdError):
+    """A task's module cannot be imported; mend it at `place` (file:line, if that is known)."""
+
+    def __init__(self, module: str, place: str | None, cause: str) -> None:
+        self.module, self.place, self.cause = module, place, cause
+        super().__init__(f"{module} cannot be imported: {f'{place}: ' if place else ''}{cause}")
+
+
+class ArgumentsMismatch(TaskdError, TypeError):
+    """The arguments do not fit the function's signature; nothing has been called or stored."""
+
+
+class NotJson(TaskdError, ValueError):
+    """A value cannot be stored as JSON; `place` leads to it: `argument 2: items[3].when`."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        self.place, self.problem = place, problem
+        super().__init__(f"{place}: {problem}")
+
+
+class TooLarge(TaskdError, ValueError):
+    """Arguments or a result take more room than they may; `size` and `limit` are bytes."""
+
+    def __init__(self, what: str, size: int, limit: int, remedy: str) -> None:
+        self.size, self.limit = size, limit
+        super().__init__(
+            f"{what}: {size:,} bytes of JSON are more than the allowed {limit:,}; {remedy}"
+        )
+
+
+class ConnectionUnfit(TaskdError, TypeError):
+    """What was passed as `connection` is not an open, synchronous psycopg connection."""
+
+
+# --- handles on jobs ----------------------------------------------------------------------------
+
+
+class JobUnknown(TaskdError, LookupError):
+    """The database knows no such job: never committed, of another database, or dropped by age."""
+
+    def __init__(self, job_id: int, where: str) -> None:
+        self.job_id, self.where = job_id, where
+        super().__init__(
+            f"job {job_id} is unknown to {where}: the transaction that enqueued it has not "
+            "committed, it belongs to another database, or its history has been dropped"
+        )
+
+
+class NoResult(TaskdError):
+    """A job has no result to give; the subclass says why."""
+
+
+class JobFailed(NoResult):
+    """A job ended as failed; `error` is one sentence, `traceback` the worker's, if it has one."""
+
+    def __init__(self, job_id: int, task: str, error: str, traceback: str | None) -> None:
+        self.job_id, self.task, self.error, self.traceback = job_id, task, error, traceback
+        super().__init__(f"job {job_id} ({task}) failed: {error}")
+        if traceback:
+            self.add_note(f"In the worker:\n{traceback}")
+
+
+class JobWasCancelled(NoResult):
+    """A job ended as cancelled; `reason` says why, if anybody said."""
+
+    def __init__(self, job_id: int, task: str, reason: str | None) -> None:
+        self.job_id, self.task, self.reason = job_id, task, reason
+        super().__init__(f"job {job_id} ({task}) was cancelled" + (f": {reason}" if reason else ""))
+
+
+class ResultNotReady(NoResult, TimeoutError):
+    """A job has not ended within the time given; it goes on, ask again later."""
+
+    def __init__(self, job_id: int, state: str, seconds: float) -> None:
+        self.job_id, self.state, self.seconds = job_id, state, seconds
+        super().__init__(f"job {job_id} is still {state} after {seconds:g} s")
+
+
+class NoCurrentJob(TaskdError, LookupError):
+    """`current_job()` was called where no job runs; call it inside a task that a worker runs."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no job runs here: current_job() is for code that a worker runs as a job, "
+            "in the job's own thread or greenlet"
+        )
+
+
+# --- what a task raises to steer its own job ----------------------------------------------------
+
+
+class JobSignal(Exception):
+    """The root of what a task may raise to say how its attempt ends."""
+
+
+class RetryLater(JobSignal):
+    """Raise it in a task to be run again after `seconds`; it uses up one of the job's retries."""
+
+    def __init__(self, seconds: float, reason: str = "") -> None:
+        self.seconds = _pause("RetryLater", seconds)
+        self.reason = reason
+        super().__init__(reason or f"again in {self.seconds:g} s")
+
+
+class Snooze(JobSignal):
+    """Raise it in a task to be run again after `seconds`, as if this attempt had not been."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = _pause("Snooze", seconds)
+        super().__init__(f"for {self.seconds:g} s")
+
+
+class Cancel(JobSignal):
+    """Raise it in a task to end the job as cancelled; `reason` is kept with the job."""
+
+    def __init__(self, reason: str = "cancelled by its task") -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+def _pause(signal: str, seconds: float) -> float:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise OptionInvalid(f"{signal}: seconds", seconds, "is not a number of seconds")
+    if not 0 <= seconds <= MAX_PAUSE:
+        raise OptionInvalid(f"{signal}: seconds", seconds, f"is not between 0 and {MAX_PAUSE:.0f}")
+    return float(seconds)
+
+
+# --- what is raised inside a running job --------------------------------------------------------
+
+
+class Interrupt(BaseException):
+    """The root of what a worker raises inside a job to end it.
+
+    No subclass of Exception, so that `except Exception` in a task does not swallow it; clean up in
+    `finally` or `with`, and let it pass.
+    """
+
+
+class JobTimeout(Interrupt):
+    """The job has run for longer than its timeout; it fails, or is retried if it has retries."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"still running after its timeout of {seconds:g} s")
+
+
+class JobInterrupted(Interrupt):
+    """The worker stops before the job is done; it goes back to its queue, uncharged."""
+
+    def __init__(self, reason: str = "the worker stops") -> None:
+        super().__init__(reason)
+
+
+class JobCancelled(Interrupt):
+    """Somebody cancelled the job while it ran; it ends as cancelled."""
+
+    def __init__(self, reason: str = "cancelled while it ran") -> None:
+        self.reason = reason
+        super().__init__(reason)

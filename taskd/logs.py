@@ -12,7 +12,6 @@ import logging
 import os
 import socket
 import stat
-import sys
 import time
 import traceback
 from dataclasses import asdict
@@ -70,11 +69,11 @@ class LogWriter:
         flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
         if self._path is not None:
             return os.open(self._path, flags | os.O_CREAT, 0o600)
+        if stat.S_ISREG(os.fstat(2).st_mode):
+            return 2  # never blocks; a second description would have an offset of its own
         try:
             # A description of our own: O_NONBLOCK on an inherited one would hit the shell, too.
-            return os.open(
-                f"/proc/self/fd/{sys.__stderr__.fileno() if sys.__stderr__ else 2}", flags
-            )
+            return os.open("/proc/self/fd/2", flags)
         except OSError:
             return 2  # a socket cannot be reopened; it is written with MSG_DONTWAIT
 

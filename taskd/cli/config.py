@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import click
 
 from taskd.cli.invocation import current
 from taskd.cli.output import one_line, print_json, print_lines
 from taskd.cli.parameters import json_option
+from taskd.config.about import About, Kind, Sectioned, fields_with_about
 from taskd.config.dsn import mask_dsn
-
-if TYPE_CHECKING:
-    from taskd.config.settings import Settings
+from taskd.config.settings import Settings
 
 EXAMPLES = """\b
 Examples:
@@ -34,13 +32,13 @@ def config() -> None:
 def show(as_json: bool) -> None:
     """Show the settings that file, environment and flags result in; passwords are hidden.
 
-    Durations are in seconds, sizes in bytes.
+    With --json, durations are in seconds and sizes in bytes.
     """
-    settings = json.loads(masked(current().settings()).to_json())
+    settings = masked(current().settings())
     if as_json:
-        print_json(settings)
+        print_json(json.loads(settings.to_json()))
     else:
-        print_lines(f"{path} = {one_line(value)}" for path, value in _flat(settings, ""))
+        print_lines(f"{path} = {one_line(value)}" for path, value in _lines(settings, ""))
 
 
 @config.command()
@@ -62,10 +60,29 @@ def masked(settings: Settings) -> Settings:
     )
 
 
-def _flat(value: object, path: str) -> Iterator[tuple[str, str]]:
-    """Each setting with its dotted path, as errors name it."""
-    if isinstance(value, dict) and value:
-        for name, part in value.items():
-            yield from _flat(part, f"{path}.{name}" if path else name)
-    else:
-        yield path, json.dumps(value, ensure_ascii=False)
+def _lines(section: Sectioned, path: str) -> Iterator[tuple[str, str]]:
+    """Each setting with its dotted path, as errors name it, and its value, as a file has it."""
+    for name, (_, about) in fields_with_about(type(section)).items():
+        value = getattr(section, name)
+        match about.kind:
+            case Kind.SECTION:
+                yield from _lines(value, f"{path}{name}.")
+            case Kind.SECTIONS:
+                for key, part in value.items():
+                    yield from _lines(part, f"{path}{name}.{key}.")
+            case _:
+                yield f"{path}{name}", _shown(value, about)
+
+
+def _shown(value: object, about: About) -> str:
+    match value:
+        case None | () | "":
+            return f"({about.without})"
+        case bool():
+            return "true" if value else "false"
+        case tuple():
+            return ", ".join(map(str, value))
+        case int() | float():
+            return about.shown(value)
+        case _:
+            return str(value)

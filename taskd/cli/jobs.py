@@ -13,7 +13,7 @@ from taskd.cli.failure import FAILED, Failure, leave
 from taskd.cli.job_sheet import job_lines
 from taskd.cli.moments import distance, took
 from taskd.cli.output import Column, print_json, print_lines, print_table
-from taskd.cli.parameters import JOB_ID, MAX_ID, QUEUE, TEXT, job_ids, json_option
+from taskd.cli.parameters import JOB_ID, MAX_ID, QUEUE, TASK, job_ids, json_option
 from taskd.clock import utc_now
 from taskd.store.jobs import cancel_jobs, requeue_jobs
 from taskd.store.look import fetch_attempts, fetch_job, list_jobs
@@ -51,7 +51,7 @@ def jobs() -> None:
 @jobs.command("list", epilog=LIST_EXAMPLES)
 @click.option("--state", type=click.Choice([str(state) for state in State]), help="In this state.")
 @click.option("--queue", type=QUEUE, help="Of this queue.")
-@click.option("--task", type=TEXT, metavar="PATH", help="Of this task.")
+@click.option("--task", type=TASK, metavar="PATH", help="Of this task.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @click.option("--before", type=click.IntRange(1, MAX_ID), metavar="ID", help="Older than this job.")
 @json_option

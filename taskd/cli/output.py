@@ -103,8 +103,9 @@ def _line(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int]) 
 
 
 def painted(state: str) -> str:
-    """The name of a state in its colour."""
-    return click.style(state, fg=STATE_COLOURS.get(state))
+    """The name of a state in its colour, if it has one."""
+    colour = STATE_COLOURS.get(state)
+    return click.style(state, fg=colour) if colour else state
 
 
 def shortened(text: str, width: int) -> str:

@@ -11,7 +11,9 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from taskd.config.names import check_queue_name
-from taskd.config.units import parse_duration
+from taskd.config.units import format_duration, parse_duration
+from taskd.errors import MAX_PAUSE, OptionInvalid
+from taskd.tasks.names import check_task_name
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -55,20 +57,19 @@ class QueueName(Text):
             self.fail(f"{value!r} {error}", param, ctx)
 
 
-class TaskPath(Text):
-    """The dotted path of a function: a module and a name in it."""
+class TaskName(Text):
+    """The name of a task: the dotted path of a function, or the name that its decorator gives."""
 
-    name = "path"
+    name = "task"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
-        """Give back the path."""
-        path = super().convert(value, param, ctx)
-        parts = path.split(".")
-        if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-            self.fail(f"{path!r} is not a dotted path such as shop.tasks.fetch", param, ctx)
-        return path
+        """Give back the name."""
+        try:
+            return check_task_name("the task", super().convert(value, param, ctx))
+        except OptionInvalid as error:
+            self.fail(f"{value!r} {error.reason}", param, ctx)
 
 
 class Duration(click.ParamType[float]):
@@ -76,8 +77,8 @@ class Duration(click.ParamType[float]):
 
     name = "duration"
 
-    def __init__(self, least: float) -> None:
-        self.least = least
+    def __init__(self, least: float, greatest: float = MAX_PAUSE) -> None:
+        self.least, self.greatest = least, greatest
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -87,8 +88,9 @@ class Duration(click.ParamType[float]):
             seconds = parse_duration(value)
         except ValueError as error:
             self.fail(f"{value!r} {error}", param, ctx)
-        if not self.least <= seconds <= 10 * 365 * 86400:
-            self.fail(f"{value!r} is not between {self.least:g} s and 10 years", param, ctx)
+        if not self.least <= seconds <= self.greatest:
+            between = f"{format_duration(self.least)} and {format_duration(self.greatest)}"
+            self.fail(f"{value!r} is not between {between}", param, ctx)
         return seconds
 
 
@@ -167,7 +169,7 @@ def _named(value: object) -> str:
 JOB_ID = click.IntRange(1, MAX_ID)
 TEXT = Text()
 QUEUE = QueueName()
-TASK_PATH = TaskPath()
+TASK = TaskName()
 ARRAY = Json(list)
 OBJECT = Json(dict)
 

@@ -6,19 +6,25 @@ The answer is JSON on the descriptor `--answer-fd`; what the modules print goes 
 
 from __future__ import annotations
 
-import json
 import sys
-from argparse import ArgumentParser, Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from taskd.cli.interpreter import look_elsewhere
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 
 def main(arguments: list[str]) -> None:
     """Patch if asked, import, look around, answer."""
+    look_elsewhere()
     asked = _parse(arguments)
     if asked.greenlets:
         from gevent import monkey
 
         monkey.patch_all()
+    import json
+
     answer = probe(asked.modules)
     with open(asked.answer_fd, "w", encoding="utf-8") as out:
         json.dump(answer, out)
@@ -28,6 +34,7 @@ def probe(modules: list[str]) -> dict[str, Any]:
     """Import the modules into this process: the tasks found and what was left open, or the error."""
     from taskd.pool.imports import ImportFailed, find_here_first, import_modules
     from taskd.pool.preflight import find_leftovers, open_sockets
+    from taskd.tasks.publish import describe_tasks
 
     own_sockets = open_sockets()
     find_here_first()
@@ -36,8 +43,6 @@ def probe(modules: list[str]) -> dict[str, Any]:
     except ImportFailed as error:
         return {"error": str(error)}
     leftovers = find_leftovers(own_sockets)
-    from taskd.tasks.publish import describe_tasks
-
     return {
         "threads": leftovers.threads,
         "sockets": leftovers.sockets,
@@ -46,6 +51,8 @@ def probe(modules: list[str]) -> dict[str, Any]:
 
 
 def _parse(arguments: list[str]) -> Namespace:
+    from argparse import ArgumentParser
+
     parser = ArgumentParser(prog="python -m taskd.cli.probe")
     parser.add_argument("--greenlets", action="store_true")
     parser.add_argument("--answer-fd", type=int, required=True)

@@ -28,7 +28,7 @@ class Chores:
     def __init__(self, link: Link, events: Events) -> None:
         self._link = link
         self._chores: list[Chore] = []
-        self._part = Part("chores", self.step, events)
+        self._part = Part(self._link, self.step, events)
 
     def add(self, chore: Chore) -> None:
         """Take one more chore, before `start`; the first added goes first when several are due."""

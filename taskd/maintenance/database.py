@@ -58,7 +58,7 @@ class Database:
         self._is_open = self._is_over = False
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._link = Link(self.dsn, "start")
-        self._part = Part("database", self.step, events)
+        self._part = Part(self._link, self.step, events)
 
     def dsn(self) -> str | None:
         """Where the database is; None while that is not known."""

@@ -20,7 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from taskd.config.settings import Settings
-from taskd.errors import DatabaseError
+from taskd.errors import DatabaseError, DatabaseUnavailable
 from taskd.maintenance import procfs
 from taskd.maintenance.burst import Burst
 from taskd.maintenance.chores import Chore, Chores
@@ -47,6 +47,7 @@ from taskd.store.connect import Connection
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOOK_AFTER_KICK = 0.005
+POLL_SECONDS = 1.0
 GOODBYE_SECONDS = 4.0
 SHORTEST_DEADLINE, LONGEST_DEADLINE = 1.0, 10.0
 
@@ -138,11 +139,11 @@ class Household:
         """Whether any process on the board still lives."""
         return any(map(procfs.is_alive, self._host.slots.pids()))
 
-    def stop(self) -> None:
-        """End everything, give back what this host still holds, and say that it has ended."""
+    def stop(self, say_goodbye: bool) -> None:
+        """End everything; with a goodbye, what this host still holds goes back and its row ends."""
         self.stop_all_but_lease()
         self._lease.stop()
-        if self._host.id and self._is_open:
+        if say_goodbye and self._is_open:
             self._say_goodbye()
         self._database.stop()
 
@@ -155,6 +156,8 @@ class Household:
     def _say_goodbye(self) -> None:
         link = Link(self._database.dsn, "goodbye", GOODBYE_SECONDS)
         try:
+            if self._lease.is_cut_off:
+                raise DatabaseUnavailable("the database is away")
             with link.connection() as connection:
                 hosts.rescue_host(connection, self._host.id, None, "the daemon stopped", False)
         except DatabaseError as error:
@@ -239,6 +242,8 @@ class Household:
             self._look.after_idle()
         if self._host.waker.set_paused(beat.paused) or heard.is_first or heard.is_idle:
             self._look.soon()
+        if not self._is_hearing():
+            self._lease.hasten(POLL_SECONDS)  # nobody tells what becomes due, or of orders
         self._chores.hurry()
 
     def missed(self) -> None:

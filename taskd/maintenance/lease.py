@@ -133,7 +133,7 @@ class Lease:
         self._busy_at = monotonic()
         self._lost_at: float | None = None
         self._is_first = True
-        self._part = Part("lease", self.step, host.events, patience=BUSY_SECONDS)
+        self._part = Part(self._link, self.step, host.events, patience=BUSY_SECONDS)
 
     def start(self) -> None:
         """Begin to beat."""
@@ -149,6 +149,11 @@ class Lease:
         """Whether its thread lives and is not stuck; an outage of the database is no illness."""
         return self._part.is_alive(within=HEALTHY_SECONDS)
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the last beat did not go through."""
+        return self._lost_at is not None
+
     def idle_again(self) -> bool:
         """A worker has gone idle: mark the host so. Whether it was marked already."""
         with self._lock:
@@ -158,10 +163,10 @@ class Lease:
         self._part.hurry()
         return marked
 
-    def hasten(self) -> None:
-        """Beat now. Any thread may call."""
+    def hasten(self, seconds: float = 0.0) -> None:
+        """Beat in so many seconds at the latest. Any thread may call."""
         with self._lock:
-            self._next_at = 0.0
+            self._next_at = min(self._next_at, monotonic() + seconds)
         self._part.hurry()
 
     def step(self) -> float:
@@ -178,10 +183,10 @@ class Lease:
             self._miss(error)
             raise
         self._succeed()
-        self._observer.heard(heard)
         with self._lock:
             self._next_at = min(self._next_at, monotonic() + self._interval(heard.beat.due))
-            return self._next_at - monotonic()
+        self._observer.heard(heard)
+        return self._next_at - monotonic()
 
     def _beat(self, connection: Connection) -> Heard:
         was, idle = self._marked, self._slots.has_idle()

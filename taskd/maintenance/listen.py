@@ -104,7 +104,7 @@ class Listener:
         self._has_complained = False
         self._is_subscribed = False
         self._bell = os.eventfd(0, os.EFD_NONBLOCK)
-        self._part = Part("listen", self.step, events)
+        self._part = Part(self._link, self.step, events)
 
     @property
     def is_hearing(self) -> bool:

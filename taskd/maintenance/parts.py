@@ -33,25 +33,65 @@ class Backoff:
         self._pause = self._first
 
 
+class Link:
+    """The connection of one thread: opened when first used, closed by whatever goes wrong."""
+
+    def __init__(self, dsn: Callable[[], str | None], name: str, deadline: float = 30.0) -> None:
+        self.name = name
+        self._dsn = dsn
+        self._deadline = deadline
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """The connection, for statements that each get `deadline` seconds.
+
+        Raises DatabaseUnavailable or DatabaseRefused, also for what happens inside the block.
+        """
+        try:
+            with translate_errors():
+                yield self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            dsn = self._dsn()
+            if dsn is None:
+                raise DatabaseUnavailable("the database is not open yet")
+            self._connection = connect(
+                dsn, application_name=f"taskd {self.name}", deadline=self._deadline
+            )
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another. Twice is harmless."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
 class Part:
     """A thread that calls `step` again and again.
 
     `step` returns after how many seconds it wants to be called again (`inf`: when hurried).
     When the database fails it, it is called again after a pause of at most `patience` seconds;
-    so it is after any other error, which is told as PartFailed.
+    so it is after any other error, which is told as PartFailed. The part closes its link, and is
+    named after it.
     """
 
     def __init__(
-        self, name: str, step: Callable[[], float], events: Events, patience: float = 5.0
+        self, link: Link, step: Callable[[], float], events: Events, patience: float = 5.0
     ) -> None:
-        self.name = name
         self.turned_at = monotonic()
+        self._link = link
         self._step = step
         self._events = events
         self._backoff = Backoff(0.1, patience)
         self._hurried = threading.Event()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=link.name, daemon=True)
 
     def start(self) -> None:
         """Begin; starting twice, or after `stop`, does nothing."""
@@ -78,6 +118,7 @@ class Part:
             self.turned_at = monotonic()
             self._hurried.clear()
             self._turn()
+        self._link.close()
 
     def _turn(self) -> None:
         try:
@@ -86,45 +127,8 @@ class Part:
             # The lease tells of outages, once for all parts.
             self._stopped.wait(self._backoff.next())
         except Exception:
-            self._events.emit(PartFailed(self.name, traceback.format_exc()))
+            self._events.emit(PartFailed(self._link.name, traceback.format_exc()))
             self._stopped.wait(self._backoff.next())
         else:
             self._backoff.reset()
             self._hurried.wait(None if pause == inf else max(pause, 0.0))
-
-
-class Link:
-    """The connection of one thread: opened when first used, closed by whatever goes wrong."""
-
-    def __init__(self, dsn: Callable[[], str | None], name: str, deadline: float = 30.0) -> None:
-        self._dsn = dsn
-        self._name = f"taskd {name}"
-        self._deadline = deadline
-        self._connection: Connection | None = None
-
-    @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """The connection, for statements that each get `deadline` seconds.
-
-        Raises DatabaseUnavailable or DatabaseRefused, also for what happens inside the block.
-        """
-        try:
-            with translate_errors():
-                yield self._open()
-        except BaseException:
-            self.close()
-            raise
-
-    def _open(self) -> Connection:
-        if self._connection is None:
-            dsn = self._dsn()
-            if dsn is None:
-                raise DatabaseUnavailable("the database is not open yet")
-            self._connection = connect(dsn, application_name=self._name, deadline=self._deadline)
-        return self._connection
-
-    def close(self) -> None:
-        """Close the connection; the next use opens another. Twice is harmless."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()

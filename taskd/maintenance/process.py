@@ -132,17 +132,17 @@ class Process:
         )
 
     def _end(self) -> int:
-        if not self._is_told_to_stop and self._control.is_closed:
+        is_orphan = self._control.is_closed and not self._is_told_to_stop
+        if is_orphan:
             self._outlive_workers()
-        else:
-            self._household.stop()
+        self._household.stop(say_goodbye=not is_orphan)
         return self._household.exit_status or 0
 
     def _outlive_workers(self) -> None:
         """Keep the lease while workers live on without their master; the next one ends our row."""
         self._household.stop_all_but_lease()
         deadline = monotonic() + OUTLIVE_SECONDS
-        idle = selectors.DefaultSelector()
-        while self._household.has_workers and monotonic() < deadline:
-            self.tick()
-            idle.select(OUTLIVE_TICK_SECONDS)
+        with selectors.DefaultSelector() as nothing:
+            while self._household.has_workers and monotonic() < deadline:
+                self.tick()
+                nothing.select(OUTLIVE_TICK_SECONDS)

@@ -38,7 +38,7 @@ class Prune:
         self._settings = settings
         self._queues = queues
         self._events = events
-        self._part = Part("prune", self.step, events, patience=RETRY_SECONDS)
+        self._part = Part(self._link, self.step, events, patience=RETRY_SECONDS)
 
     def start(self) -> None:
         """Begin, with a first round at once."""

@@ -97,7 +97,7 @@ class Rescue:
         self._dead: list[Dead] = []
         self._sweep_at = monotonic() + FIRST_SWEEP_SECONDS
         self._suspects: frozenset[int] = frozenset()
-        self._part = Part("rescue", self.step, host.events)
+        self._part = Part(self._link, self.step, host.events)
 
     def start(self) -> None:
         """Begin."""

@@ -16,8 +16,8 @@ from collections.abc import Callable
 import gevent
 from gevent.event import Event
 
-from taskd.board.layout import FAILED, IDLE, RETRIED, SUCCEEDED
-from taskd.clock import monotonic, monotonic_ns
+from taskd.board.layout import FAILED, RETRIED, SUCCEEDED
+from taskd.clock import monotonic
 from taskd.errors import DatabaseError
 from taskd.events import Events
 from taskd.pool.appetite import Appetite
@@ -34,7 +34,6 @@ REST_SECONDS = 5.0
 NO_HOST_SECONDS = 0.05
 UNREPORTED_SECONDS = 0.1
 AFTER_FAULT_SECONDS = 1.0
-MAINTENANCE_LOST_NS = 5_000_000_000
 _READ = 1
 
 
@@ -84,7 +83,7 @@ class Claimer:
     def drain(self) -> None:
         """Claim no more and give back what has not begun; orders are still heard."""
         self._is_draining = True
-        self._words[IDLE] = 0
+        self._claims.show_idle(0)
         self._returning += self._slots.drain()
         self._alarm.set()
 
@@ -133,9 +132,9 @@ class Claimer:
         if self._unreported() > MOST_UNREPORTED:
             return UNREPORTED_SECONDS
         wanted = self._wanted()
-        waits_for_news = self._words[IDLE] and not called
+        waits_for_news = self._claims.shows_idle and not called
         if not wanted or waits_for_news:
-            self._show_idle(self._slots.free if self._words[IDLE] else 0)
+            self._claims.show_idle(self._slots.free if self._claims.shows_idle else 0)
             return REST_SECONDS
         if not self._claims.is_registered and not self._claims.register():
             return NO_HOST_SECONDS
@@ -151,9 +150,9 @@ class Claimer:
             self.claimed_at = monotonic()
             self._slots.feed(rows)
         if len(rows) == wanted:
-            self._show_idle(0)
+            self._claims.show_idle(0)
             return 0.0
-        self._show_idle(self._slots.free)
+        self._claims.show_idle(self._slots.free)
         return REST_SECONDS if self._claims.is_registered else NO_HOST_SECONDS
 
     def _give_back(self) -> None:
@@ -177,14 +176,7 @@ class Claimer:
         w = self._words
         self._appetite.measure(w[SUCCEEDED] + w[FAILED] + w[RETRIED], monotonic())
 
-    def _show_idle(self, free: int) -> None:
-        """Maintenance wakes a worker as long as the board says that it is idle."""
-        before = self._words[IDLE]
-        self._words[IDLE] = free
-        if free and not before:
-            self._place.kick()
-
     def _wonder(self) -> None:
         """Nobody called. That means that nothing is there, as long as somebody would."""
-        if monotonic_ns() - self._place.board.maintenance_beat > MAINTENANCE_LOST_NS:
+        if not self._place.has_maintenance:
             self._called = True

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from taskd.board import LaneTable
-from taskd.board.layout import LOOK, WORKER
+from taskd.board.layout import IDLE, LOOK, WORKER
 from taskd.clock import monotonic
 from taskd.events import Events
 from taskd.pool.events import RegistrationLost
@@ -84,6 +84,18 @@ class Claims:
         with self._link.connection() as connection:
             requests = take_requests(connection, [self.worker])
         return [r.job for r in requests if r.kind == "cancel" and r.job is not None]
+
+    def show_idle(self, free: int) -> None:
+        """Say on the board how many slots wait for jobs: as long as it is not 0, news will come."""
+        before = self._words[IDLE]
+        self._words[IDLE] = free
+        if free and not before:
+            self._place.kick()
+
+    @property
+    def shows_idle(self) -> bool:
+        """Whether maintenance would call if there were jobs."""
+        return bool(self._words[IDLE])
 
     def give_back(self, rows: Sequence[Row]) -> None:
         """Return jobs that were claimed but not started."""

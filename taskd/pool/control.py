@@ -34,9 +34,7 @@ def receive(control: socket.socket) -> tuple[Message, int | None] | None:
     return message, fds[0] if fds else None
 
 
-def send_tasks(
-    control: socket.socket, last: Message, tasks: Sequence[Mapping[str, Any]]
-) -> None:
+def send_tasks(control: socket.socket, last: Message, tasks: Sequence[Mapping[str, Any]]) -> None:
     """Send a list of tasks, in as many `tasks` messages as it takes, the rest with `last`."""
     part: list[Mapping[str, Any]] = []
     size = 0

@@ -8,7 +8,7 @@ from taskd.board.layout import FAILED, RETRIED, SUCCEEDED
 from taskd.pool.claims import Row
 from taskd.pool.outbox import Outbox
 from taskd.store.rows import JobEnd, JobRetry
-from taskd.tasks.outcome import Cancelled, Done, Failed, Interrupted, Outcome, Retry, Snooze
+from taskd.tasks.outcome import Cancelled, Done, Failed, Interrupted, Outcome, Retried, Snoozed
 
 
 def put(outbox: Outbox, words: memoryview, row: Row, seconds: float, outcome: Outcome) -> None:
@@ -24,14 +24,14 @@ def put(outbox: Outbox, words: memoryview, row: Row, seconds: float, outcome: Ou
         case Failed(error, traceback):
             outbox.ends.append(JobEnd(job, fence, seconds, "f", None, error, traceback))
             words[FAILED] += 1
-        case Cancelled(why):
-            outbox.ends.append(JobEnd(job, fence, seconds, "c", None, why))
+        case Cancelled(reason):
+            outbox.ends.append(JobEnd(job, fence, seconds, "c", None, reason))
             words[FAILED] += 1
-        case Retry(delay, error, traceback, timed_out):
+        case Retried(delay, error, traceback, timed_out):
             kind = "t" if timed_out else "r"
             outbox.retries.append(JobRetry(job, fence, seconds, kind, delay, error, traceback))
             words[RETRIED] += 1
-        case Snooze(delay):
+        case Snoozed(delay):
             outbox.retries.append(JobRetry(job, fence, seconds, "z", delay))
             words[RETRIED] += 1
         case Interrupted():

@@ -74,7 +74,7 @@ class OutcomeNotStored(Event):
 
 @dataclass(frozen=True, slots=True)
 class RegistrationLost(Event):
-    """This worker was taken for dead and its jobs given back; it registers again."""
+    """A living worker was taken for dead and its jobs given back; it registers again."""
 
     level: ClassVar[int] = logging.WARNING
     worker: str

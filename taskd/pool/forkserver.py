@@ -24,6 +24,7 @@ from taskd.pool.control import Message
 from taskd.pool.place import Place
 from taskd.pool.preflight import Leftovers
 from taskd.pool.roots import Roots
+from taskd.tasks.publish import describe_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Forkserver:
         if found.can_fork:
             spawn.freeze()
         answer: Message = {"op": "ready"} if found.can_fork else _unsuitable(found)
-        control.send_tasks(self._roots.control, answer, publish(self._settings.imports))
+        control.send_tasks(self._roots.control, answer, describe_tasks(self._settings.imports))
         return found.can_fork
 
     def _announce(self, slot: int, pid: int) -> None:
@@ -91,9 +92,7 @@ class Forkserver:
         self._roots.control.close()
         is_greenlet = self._settings.pools[self._pool.name].greenlets is not None
         # A C loop ignores TERM, and the one job of a process worker is not worth a drain.
-        spawn.die_with_master(
-            self._roots.master, signal.SIGTERM if is_greenlet else signal.SIGKILL
-        )
+        spawn.die_with_master(self._roots.master, signal.SIGTERM if is_greenlet else signal.SIGKILL)
         spawn.forget_handlers()
         spawn.reseed()
         place = self._place(order)

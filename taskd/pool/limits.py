@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 from taskd.config.settings import Settings
+from taskd.tasks.registry import registry
 
-TimeoutOf = Callable[[str], float | None]
-"""The timeout that a task declares, by the task's name."""
+FindTimeout = Callable[[str], float | None]
+Limit = Callable[[str, str], float | None]
 
 
-def time_limits(
-    settings: Settings, pool: str, timeout_of: TimeoutOf
-) -> Callable[[str, str], float | None]:
+def declared_timeout(task: str) -> float | None:
+    """The timeout that a task declares, in seconds; None if it declares none or is unknown."""
+    found = registry.find(task)
+    return None if found is None else found.defaults.timeout
+
+
+def time_limits(settings: Settings, pool: str, timeout_of: FindTimeout = declared_timeout) -> Limit:
     """A function from (task, queue) to the limit in seconds of a job that names none itself."""
     of_pool = settings.pools[pool].timeout
     of_queues = {name: queue.timeout for name, queue in settings.queues.items()}
 
-    @lru_cache(maxsize=4096)
     def limit(task: str, queue: str) -> float | None:
-        for timeout in (timeout_of(task), of_queues.get(queue)):
-            if timeout is not None:
-                return timeout
-        return of_pool
+        timeout = timeout_of(task)
+        if timeout is None:
+            timeout = of_queues.get(queue)
+        return of_pool if timeout is None else timeout
 
     return limit

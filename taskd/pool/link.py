@@ -16,6 +16,10 @@ PATIENCE_SECONDS = 5.0
 """An outage that lasts longer is told by the worker; maintenance tells of it at once."""
 
 
+KEEP_SECONDS = 60.0
+"""A worker gives its connections back when it had nothing to do for so long."""
+
+
 class Link:
     """One connection: opened when it is needed, replaced after it failed."""
 
@@ -56,7 +60,6 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
 
     def give_back(self) -> None:
         """Close the connection unless somebody uses it right now."""

@@ -129,5 +129,3 @@ def _with_partitions(connection: Connection, statement: Callable[[], Lost]) -> L
             raise
         make_partitions(connection, 1)
         return statement()
-
-

@@ -10,6 +10,9 @@ from taskd.board.layout import BEAT, GENERATION, PID, STATE
 from taskd.clock import monotonic_ns
 from taskd.config.settings import PoolSettings, Settings
 
+MAINTENANCE_LOST_NS = 5_000_000_000
+
+_EVENTFD = "anon_inode:[eventfd]"
 _ONE = (1).to_bytes(8, "little")
 
 
@@ -45,6 +48,19 @@ class Place:
     def has_master(self) -> bool:
         """Whether the master still lives."""
         return os.getppid() == self.board.master_pid
+
+    @property
+    def has_maintenance(self) -> bool:
+        """Whether maintenance lives, so that it calls when there is news."""
+        return monotonic_ns() - self.board.maintenance_beat < MAINTENANCE_LOST_NS
+
+    @property
+    def hears(self) -> bool:
+        """Whether the eventfd of the worker is still open; a job may have closed it."""
+        try:
+            return os.readlink(f"/proc/self/fd/{self.wakeups.fds[self.slot]}") == _EVENTFD
+        except OSError:
+            return False
 
     def enter(self) -> None:
         """Say on the board who is here now; the first thing a worker does."""

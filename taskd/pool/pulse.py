@@ -58,6 +58,4 @@ class Pulse:
     def _wind_up(self, now: float) -> None:
         if now - self._wound_at >= WIND_SECONDS:
             self._wound_at = now
-            faulthandler.dump_traceback_later(
-                DEAD_MAN_SECONDS, exit=True, file=sys.__stderr__ or 2
-            )
+            faulthandler.dump_traceback_later(DEAD_MAN_SECONDS, exit=True, file=sys.__stderr__ or 2)

@@ -2,53 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf
 from time import perf_counter
 
 from taskd.board.layout import SUCCEEDED
-from taskd.errors import JobInterrupt
+from taskd.errors import Interrupt
 from taskd.pool.claims import Row
 from taskd.pool.ending import put
+from taskd.pool.limits import Limit
 from taskd.pool.outbox import Outbox
 from taskd.pool.reporter import Reporter
 from taskd.pool.slots import Seat
-from taskd.tasks.attempt import JobAttempt, run_attempt
-from taskd.tasks.outcome import SUCCEEDED as SUCCEEDED_WITHOUT_RESULT
-from taskd.tasks.outcome import Interrupted, Outcome
-
-Limit = Callable[[str, str], float | None]
+from taskd.tasks.context import JobAttempt
+from taskd.tasks.outcome import DONE, Interrupted, Outcome
+from taskd.tasks.run import Runner
 
 
-class Runner:
-    """From a claimed row to its outcome in the outbox. Each microsecond here is one of every job."""
+class SeatRunner:
+    """From a claimed row to an outcome in the outbox; each microsecond here is one of every job."""
 
-    __slots__ = ("_limit", "_outbox", "_reporter", "_words")
+    __slots__ = ("_limit", "_outbox", "_reporter", "_run_attempt", "_words")
 
     def __init__(
-        self, words: memoryview, outbox: Outbox, reporter: Reporter, limit: Limit
+        self, words: memoryview, runner: Runner, limit: Limit, outbox: Outbox, reporter: Reporter
     ) -> None:
         self._words = words
+        self._run_attempt = runner.run_attempt
+        self._limit = limit
         self._outbox = outbox
         self._reporter = reporter
-        self._limit = limit
 
     def run(self, seat: Seat, row: Row) -> float:
         """Run the job of a row; perf_counter's time when it ended."""
         job, _, queue, fence, number, max_attempts, timeout, task, args, kwargs = row
         limit = self._limit(task, queue) if timeout is None else timeout
+        attempt = seat.attempt = JobAttempt(job, fence, number, max_attempts, task, queue)
         started = seat.started = perf_counter()
+        seat.deadline = inf if limit is None else started + limit
+        outcome: Outcome
         try:
-            seat.deadline = inf if limit is None else started + limit
-            seat.row = row
-            attempt = JobAttempt(job, fence, number, task, queue)
-            outcome: Outcome = run_attempt(attempt, args, kwargs, max_attempts)
-            seat.row = None
-        except JobInterrupt:  # it struck when the job had just ended, or was about to begin
-            seat.row = None
+            outcome = self._run_attempt(attempt, args, kwargs)
+        except Interrupt:  # a signal struck as the job ended
             outcome = Interrupted()
         ended = perf_counter()
-        if outcome is SUCCEEDED_WITHOUT_RESULT:
+        if outcome is DONE:
             outbox = self._outbox
             outbox.ids.append(job)
             outbox.fences.append(fence)

@@ -3,7 +3,7 @@
     python -m taskd.pool.seed greenlet|process FD        FD: a memfd with a Root as JSON
 
 A greenlet seed lets gevent patch as its very first act, before anything can import psycopg, which
-chooses its wait function when it is imported. What follows stands in `taskd.pool.nursery`.
+chooses its wait function when it is imported. What follows stands in `taskd.pool.seeding`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
         from gevent import monkey
 
         monkey.patch_all()
-    from taskd.pool.nursery import Kind, run_seed
+    from taskd.pool.seeding import Kind, run_seed
 
     return run_seed(Kind(kind), int(fd))
 

@@ -25,24 +25,25 @@ from greenlet import greenlet
 
 from taskd.board.layout import IN_FLIGHT, JOB, PREFETCHED
 from taskd.pool.claims import Row
+from taskd.tasks.context import JobAttempt
 
 SLICE_SECONDS = 0.005
 
 
 class Seat:
-    """What one slot does now: `row` is None between jobs; times are perf_counter's."""
+    """What one slot does now, or did last; times are perf_counter's."""
 
-    __slots__ = ("deadline", "greenlet", "row", "started")
+    __slots__ = ("attempt", "deadline", "greenlet", "started")
 
     def __init__(self) -> None:
         self.greenlet: greenlet | None = None
-        self.row: Row | None = None
+        self.attempt: JobAttempt | None = None
         self.started = 0.0
         self.deadline = inf
 
-    def throw(self, row: Row, interrupt: BaseException) -> None:
-        """Raise `interrupt` in a job, if the seat still runs that one; called by the hub."""
-        if self.row is row and self.greenlet is not None:
+    def throw(self, attempt: JobAttempt, interrupt: BaseException) -> None:
+        """Raise in the task's code, if this attempt is still in it; called by the hub."""
+        if self.attempt is attempt and attempt.is_open and self.greenlet is not None:
             self.greenlet.throw(interrupt)
 
 
@@ -111,13 +112,17 @@ class Slots:
                 return row
         return None
 
-    def running(self) -> list[tuple[Seat, Row]]:
-        """The seats that run a job, and which."""
-        return [(seat, seat.row) for seat in self.seats if seat.row is not None]
+    def running(self) -> list[tuple[Seat, JobAttempt]]:
+        """The seats where a task's code runs, and for which attempt."""
+        return [
+            (seat, seat.attempt)
+            for seat in self.seats
+            if seat.attempt is not None and seat.attempt.is_open
+        ]
 
-    def interrupt(self, seat: Seat, row: Row, interrupt: BaseException) -> None:
-        """Raise in a job as soon as the hub turns, if it still runs then."""
-        self._hub.loop.run_callback(seat.throw, row, interrupt)
+    def interrupt(self, seat: Seat, attempt: JobAttempt, interrupt: BaseException) -> None:
+        """Raise in a task's code as soon as the hub turns, if the attempt still runs then."""
+        self._hub.loop.run_callback(seat.throw, attempt, interrupt)
 
     def drain(self) -> list[Row]:
         """Begin no more jobs; those that were waiting to. `wait_until_quiet` waits for the rest."""

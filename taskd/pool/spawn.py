@@ -47,9 +47,7 @@ def fork_below_master(
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _fork_again(
-    master: int, child: Callable[[], int], announce: Callable[[int], None]
-) -> NoReturn:
+def _fork_again(master: int, child: Callable[[], int], announce: Callable[[int], None]) -> NoReturn:
     middle = os.getpid()
     status = 0
     try:

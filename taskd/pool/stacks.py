@@ -13,8 +13,8 @@ from types import FrameType
 
 from greenlet import getcurrent, greenlet
 
-Describe = Callable[[greenlet], str]
-"""Says in a few words what a greenlet is for."""
+Describe = Callable[[greenlet], str | None]
+"""Says in a few words what a greenlet is for; None: it is idle, leave it out."""
 
 
 def dump_on_signal(number: signal.Signals, describe: Describe) -> None:
@@ -36,8 +36,9 @@ def format_stacks(describe: Describe) -> str:
     lines = [f"Greenlets of process {os.getpid()}:\n"]
     for other in gc.get_objects():
         if isinstance(other, greenlet) and other is not getcurrent() and other.gr_frame:
-            lines.append(f"\n{describe(other)}\n")
-            lines += traceback.format_stack(other.gr_frame)
+            heading = describe(other)
+            if heading is not None:
+                lines += [f"\n{heading}\n", *traceback.format_stack(other.gr_frame)]
     return "".join(lines)
 
 

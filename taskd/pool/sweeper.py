@@ -39,7 +39,7 @@ class Sweeper:
 
     def sweep(self, now: float) -> None:
         """Interrupt what is over its deadline; one that swallows it is interrupted again."""
-        for seat, row in self._slots.running():
+        for seat, attempt in self._slots.running():
             if seat.deadline <= now:
-                self._slots.interrupt(seat, row, JobTimeout(seat.deadline - seat.started))
+                self._slots.interrupt(seat, attempt, JobTimeout(seat.deadline - seat.started))
                 seat.deadline = now + max(self._grace, 1.0)

@@ -36,7 +36,7 @@ def wait_on_hub(gen: PQGen[Result], fileno: int, timeout: float) -> Result:
                 watcher, watched = hub.loop.io(fileno, wanted), wanted
             hub.wait(watcher)
             # Either of what was asked for may be ready; libpq finds out without blocking.
-            wanted = int(gen.send(wanted))  # type: ignore[arg-type]  # Ready has the same bits
+            wanted = int(gen.send(wanted))
     except StopIteration as done:
         result: Result = done.value
         return result
@@ -48,7 +48,7 @@ def wait_on_hub(gen: PQGen[Result], fileno: int, timeout: float) -> Result:
 
 def install() -> None:
     """Let taskd's connections of this process wait on the hub."""
-    Connection.waiter = staticmethod(wait_on_hub)  # type: ignore[assignment]  # as a function
+    Connection.waiter = staticmethod(wait_on_hub)
 
 
 def require_patched_psycopg() -> None:
@@ -57,5 +57,5 @@ def require_patched_psycopg() -> None:
 
     if waiting.wait.__module__ != "psycopg.waiting":
         raise PatchedTooLate(
-            f"psycopg waits with {waiting.wait.__qualname__}: it was imported before gevent patched"
+            f"psycopg waits with {waiting.wait}: it was imported before gevent patched"
         )

@@ -32,17 +32,16 @@ from taskd.pool.claims import Claims
 from taskd.pool.ending import put_cancelled
 from taskd.pool.events import JobsInterrupted, MasterGone, WorkerDrains, WorkerReady
 from taskd.pool.limits import time_limits
-from taskd.pool.link import Link
+from taskd.pool.link import KEEP_SECONDS, Link
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import Place
 from taskd.pool.pulse import Pulse
 from taskd.pool.reporter import Reporter
-from taskd.pool.runner import Runner
+from taskd.pool.runner import SeatRunner
 from taskd.pool.slots import Slots
 from taskd.pool.sweeper import Sweeper
-from taskd.tasks import client, registry
-
-KEEP_CONNECTION_SECONDS = 60.0
+from taskd.tasks import client
+from taskd.tasks.run import Runner
 
 
 def run_worker(place: Place) -> int:
@@ -52,7 +51,7 @@ def run_worker(place: Place) -> int:
     gevent.get_hub().SYSTEM_ERROR = ()  # sys.exit in a greenlet of a job ends that greenlet only
     waiting.require_patched_psycopg()
     waiting.install()
-    client.configure(place.dsn, place.settings.max_args)
+    client.configure(database=place.dsn, max_args=place.settings.max_args)
     events = Events()
     logs.install(events, place.settings.log, f"worker {place.name}")
     return Worker(place, events).run()
@@ -71,13 +70,18 @@ class Worker:
         self._outbox = Outbox(place.name, events)
         claims = Claims(place, self._claim_link, events)
         self.reporter = Reporter(place, self._outbox, claims, self._report_link, events)
-        limit = time_limits(place.settings, place.pool, registry.timeout_of)
-        runner = Runner(self._words, self._outbox, self.reporter, limit)
-        self.slots = Slots(self._pool.greenlets or 1, self._words, runner.run)
+        seat_runner = SeatRunner(
+            self._words,
+            Runner(place.settings.imports),
+            time_limits(place.settings, place.pool),
+            self._outbox,
+            self.reporter,
+        )
+        self.slots = Slots(self._pool.greenlets or 1, self._words, seat_runner.run)
         self.claimer = Claimer(place, claims, self.slots, self._outbox.__len__, events)
         self.claimer.on_cancel = self._cancel
         self._sweeper = Sweeper(self.slots, self._pool.kill_grace, self.claimer.review)
-        self._pulse = Pulse(place, self._tend_connections, self._be_orphaned)
+        self._pulse = Pulse(place, self._tend, self._be_orphaned)
         self._drain_ordered = Event()
         self._why_drain = ""
         self._busy_at = monotonic()
@@ -120,10 +124,10 @@ class Worker:
     def interrupt(self) -> None:
         """Raise JobInterrupted in every job that runs; they go back to their queues."""
         running = self.slots.running()
-        for seat, row in running:
-            self.slots.interrupt(seat, row, JobInterrupted())
+        for seat, attempt in running:
+            self.slots.interrupt(seat, attempt, JobInterrupted())
         if running:
-            jobs = tuple(row[0] for _, row in running)
+            jobs = tuple(attempt.id for _, attempt in running)
             self._events.emit(JobsInterrupted(self._place.name, jobs))
 
     def _take_orders(self) -> None:
@@ -147,28 +151,31 @@ class Worker:
             if seat.greenlet is me:
                 raise JobTimeout(perf_counter() - seat.started)
 
-    def _describe(self, other: greenlet) -> str:
-        for seat, row in self.slots.running():
+    def _describe(self, other: greenlet) -> str | None:
+        for seat, attempt in self.slots.running():
             if seat.greenlet is other:
                 seconds = perf_counter() - seat.started
-                return f"job {row[0]} ({row[7]}), running for {seconds:.1f} s:"
-        return f"{other!r}:"
+                return f"job {attempt.id} ({attempt.task}), running for {seconds:.1f} s:"
+        is_idle = any(seat.greenlet is other for seat in self.slots.seats)
+        return None if is_idle else f"{other!r}:"
 
     def _cancel(self, job: int) -> None:
         row = self.slots.take_out(job)
         if row is not None:
             put_cancelled(self._outbox, self._words, row)
             self.reporter.wake()
-        for seat, running in self.slots.running():
-            if running[0] == job:
-                self.slots.interrupt(seat, running, JobCancelled())
+        for seat, attempt in self.slots.running():
+            if attempt.id == job:
+                self.slots.interrupt(seat, attempt, JobCancelled())
 
-    def _tend_connections(self) -> None:
+    def _tend(self) -> None:
         """Give the connections back after a quiet while; the warm worker keeps one open."""
+        if not self._place.hears:
+            self.order_drain("a job has closed its eventfd")
         now = monotonic()
         if self.slots.busy or self.slots.waiting or len(self._outbox):
             self._busy_at = now
-        is_quiet = now - max(self._busy_at, self.claimer.claimed_at) > KEEP_CONNECTION_SECONDS
+        is_quiet = now - max(self._busy_at, self.claimer.claimed_at) > KEEP_SECONDS
         if self._words[WARM]:
             if not self._claim_link.is_open:
                 self.claimer.look()

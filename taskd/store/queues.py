@@ -16,7 +16,7 @@ _RESUME = "UPDATE taskd.queue SET paused = false WHERE name = %s AND paused"
 
 
 def pause_queue(connection: psycopg.Connection[Any], name: str) -> bool:
-    """Let no host claim from a queue any more; what runs goes on. False if it was paused already."""
+    """Let no host claim from a queue any more; what runs goes on. False if it was paused."""
     return _change(connection, _PAUSE, name)
 
 

@@ -18,6 +18,8 @@ class Channel:
     def __init__(self) -> None:
         self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._ours.setblocking(False)
+        # A message is as large as the buffer at most, and orders carry the settings.
+        self._ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_MESSAGE)
         self._waiting: deque[tuple[bytes, int | None]] = deque()
         self.is_closed = False
 
@@ -48,8 +50,8 @@ class Channel:
                 socket.send_fds(self._ours, [data], [] if fd is None else [fd])
             except BlockingIOError:
                 return
-            except OSError:
-                self.close()  # whoever was there has died; its exit tells the rest
+            except ConnectionError:
+                self._drop_waiting()  # nobody reads any more; what they said last is still there
                 return
             self._waiting.popleft()
             if fd is not None:
@@ -63,22 +65,35 @@ class Channel:
                 data = self._ours.recv(MAX_MESSAGE)
             except BlockingIOError:
                 break
-            except OSError:
-                data = b""
+            except ConnectionResetError:
+                continue  # it left orders unread; what it said before comes after this error
             if not data:
                 self.close()
                 break
             messages.append(json.loads(data))
         return messages
 
+    def finish(self) -> None:
+        """Give no more orders, which ends whoever is there; what they still say is heard.
+
+        The channel closes itself when all have left: with a process that is about to announce a
+        child, later than the one that was told to end.
+        """
+        if not self.is_closed:
+            self._drop_waiting()
+            self._ours.shutdown(socket.SHUT_WR)
+
     def close(self) -> None:
-        """End the conversation, which ends whoever is there; closing twice is harmless."""
+        """End the conversation; closing twice is harmless."""
         if self.is_closed:
             return
         self.is_closed = True
+        self._drop_waiting()
+        self._ours.close()
+        self._theirs.close()
+
+    def _drop_waiting(self) -> None:
         for _, fd in self._waiting:
             if fd is not None:
                 os.close(fd)
         self._waiting.clear()
-        self._ours.close()
-        self._theirs.close()

@@ -12,12 +12,18 @@ from taskd.supervisor.channel import Channel
 from taskd.supervisor.plan import WorkerView
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Child:
-    """A process that was ordered; `pid` is 0 until it is known."""
+    """A process that was ordered; `pid` is 0 until `parent`, who was to fork it, has told it."""
 
     pid: int = 0
     started_at: float = field(default_factory=monotonic)
+    parent: Talker | None = None
+
+    @property
+    def was_lost(self) -> bool:
+        """Whether it will never come: whoever was to fork it is gone and has not told of it."""
+        return self.pid == 0 and self.parent is not None and self.parent.channel.is_closed
 
     @property
     def lived(self) -> float:
@@ -41,6 +47,11 @@ class Talker(Child):
     channel: Channel
     is_ready: bool = False
 
+    @property
+    def stable(self) -> float:
+        """For how many seconds it has been of use: 0 if it never became ready."""
+        return self.lived if self.is_ready else 0.0
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Seed(Talker):
@@ -55,6 +66,7 @@ class Forkserver(Talker):
 
     pool: str
     generation: int
+    kind: str
     is_late: bool = False
 
 
@@ -63,9 +75,7 @@ class Worker(Child):
     """A worker in its slot, with what it was ordered to do."""
 
     slot: int
-    pool: str
-    generation: int
-    is_process: bool
+    parent: Forkserver
     lives_until: float | None = None
     replaces: int | None = None
     drained_at: float | None = None
@@ -74,6 +84,16 @@ class Worker(Child):
     charge: bool = False
     warned: int = 0
     warned_at: float = 0.0
+
+    @property
+    def pool(self) -> str:
+        """The pool it works for."""
+        return self.parent.pool
+
+    @property
+    def is_process(self) -> bool:
+        """Whether it runs one job at a time, and leads a process group of its own."""
+        return self.parent.kind == "process"
 
     @property
     def was_ordered_to_end(self) -> bool:
@@ -87,7 +107,7 @@ class Worker(Child):
         return WorkerView(
             slot=self.slot,
             pool=self.pool,
-            generation=self.generation,
+            generation=self.parent.generation,
             state=reading.state if own else WorkerState.EMPTY,
             started_at=self.started_at,
             lives_until=self.lives_until,

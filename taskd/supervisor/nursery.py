@@ -205,6 +205,7 @@ class Nursery:
                 self._take_over(brood, forkserver, message.get("tasks", []))
             case "unsuitable" if brood is not None:
                 self._events.emit(ImportsAfterFork(brood.pool, tuple(message["found"])))
+                self.on_tasks(brood.pool, self._tasks.pop(id(forkserver), []) + message["tasks"])
                 brood.late = True
                 self._discard(brood, forkserver)
             case "failed" if brood is not None:
@@ -215,7 +216,8 @@ class Nursery:
             brood.current.channel.close()
         forkserver.is_ready = brood.has_imported = True
         brood.current, brood.coming = forkserver, None
-        self.on_tasks(brood.pool, self._tasks.pop(id(forkserver), []) + tasks)
+        if not forkserver.is_late:  # a late one has imported nothing, so it knows no tasks
+            self.on_tasks(brood.pool, self._tasks.pop(id(forkserver), []) + tasks)
 
     def _refuse(self, brood: Brood, forkserver: Forkserver, error: str) -> None:
         self._events.emit(ImportFailed(brood.pool, error, brood.current is not None))

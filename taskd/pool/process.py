@@ -1,0 +1,223 @@
+"""A worker of a process pool: one job at a time, in the main thread.
+
+    claim one ─► run it ─► report ─► claim …          nothing to claim: wait on the own eventfd
+
+While a job runs this process hears nothing, so it writes the job and its deadline on the board,
+and the master sends SIGUSR1 when the time is over or the job is to be cancelled, SIGTERM once to
+drain and once more to interrupt. Their handlers raise inside the job, and only there.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from time import perf_counter
+from types import FrameType
+
+from taskd import logs
+from taskd.board import WorkerState
+from taskd.board.layout import (
+    BEAT,
+    DEADLINE,
+    FENCE,
+    IN_FLIGHT,
+    JOB,
+    LOOK,
+    LOST,
+    STARTED,
+    STATE,
+    WARM,
+)
+from taskd.clock import monotonic, monotonic_ns
+from taskd.errors import DatabaseError, Interrupt, JobCancelled, JobInterrupted, JobTimeout
+from taskd.events import Events
+from taskd.pool import spawn
+from taskd.pool.claims import Claims, Row
+from taskd.pool.ending import put
+from taskd.pool.events import LoopFailed, MasterGone, WorkerDrains, WorkerReady
+from taskd.pool.limits import time_limits
+from taskd.pool.link import KEEP_SECONDS, Link, Outage
+from taskd.pool.outbox import Outbox
+from taskd.pool.place import Place
+from taskd.tasks import client
+from taskd.tasks.context import JobAttempt
+from taskd.tasks.outcome import Interrupted, Outcome
+from taskd.tasks.run import Runner
+
+BEAT_SECONDS = 0.5
+NO_HOST_SECONDS = 0.05
+AFTER_FAULT_SECONDS = 1.0
+_NS = 1_000_000_000
+
+
+def run_worker(place: Place) -> int:
+    """Be a process worker from its fork until it has drained; the exit status."""
+    os.setpgid(0, 0)  # what a job starts dies with its worker
+    client.configure(database=place.dsn, max_args=place.settings.max_args)
+    events = Events()
+    logs.install(events, place.settings.log, f"worker {place.name}")
+    return Worker(place, events).run()
+
+
+class Worker:
+    """One worker; `turn` is one round of its life."""
+
+    def __init__(self, place: Place, events: Events) -> None:
+        self._place = place
+        self._words = place.own.words
+        self._events = events
+        self._link = Link(place.dsn, f"taskd {place.name}")
+        self._outbox = Outbox(place.name, events)
+        self._claims = Claims(place, self._link, events)
+        self._outage = Outage(place.name, events)
+        self._limit = time_limits(place.settings, place.pool)
+        self._ear = select.poll()
+        self._ear.register(place.wakeups.fds[place.slot], select.POLLIN)
+        self._runner = Runner(place.settings.imports)
+        self._running: JobAttempt | None = None
+        self._terms = 0
+        self._called = True
+        self._is_draining = False
+        self._busy_at = monotonic()
+
+    def run(self) -> int:
+        """Work until a drain is ordered and everything is stored; the exit status."""
+        self.start()
+        while not self._is_draining or len(self._outbox):
+            self._turn_or_recover()
+        self._words[STATE] = WorkerState.EXITING
+        self._link.close()
+        return 0
+
+    def start(self) -> None:
+        """Take orders."""
+        faulthandler.register(signal.SIGUSR2, file=sys.__stderr__ or 2, all_threads=True)
+        self._install_handlers()
+        spawn.accept_orders()
+        self._words[STATE] = WorkerState.READY
+        self._events.emit(WorkerReady(self._place.name, os.getpid()))
+
+    def turn(self) -> None:
+        """Report what is over, heed orders, claim and run one job, or wait for news."""
+        self._beat()
+        self._report()
+        if self._terms or self._is_draining:
+            self._drain()
+            return
+        called, self._called = self._called, False
+        if called:
+            self._claims.look_again()
+            self._claims.take_cancellations()  # of jobs that ended before we heard of it
+        if self._claims.shows_idle and not called:
+            self._wait(BEAT_SECONDS)
+        elif self._claims.is_registered or self._claims.register():
+            self._claim_and_run()
+        else:
+            self._wait(NO_HOST_SECONDS)
+
+    def _claim_and_run(self) -> None:
+        rows = self._claims.claim(1)
+        self._outage.over()
+        if rows:
+            self._claims.show_idle(0)
+            self._run_job(rows[0])
+        elif self._claims.is_registered:
+            self._claims.show_idle(1)
+
+    def _run_job(self, row: Row) -> None:
+        job, _, queue, fence, number, max_attempts, timeout, task, args, kwargs = row
+        limit = self._limit(task, queue) if timeout is None else timeout
+        attempt = self._running = JobAttempt(job, fence, number, max_attempts, task, queue)
+        self._show_job(job, fence, limit)
+        started = perf_counter()
+        outcome: Outcome
+        try:
+            outcome = self._runner.run_attempt(attempt, args, kwargs)
+        except Interrupt:  # a signal struck as the job ended
+            outcome = Interrupted()
+        put(self._outbox, self._words, row, perf_counter() - started, outcome)
+        self._words[DEADLINE] = self._words[JOB] = self._words[FENCE] = self._words[STARTED] = 0
+        self._words[IN_FLIGHT] = 0
+        self._called = self._called or bool(self._words[LOOK])
+        self._busy_at = monotonic()
+        self._install_handlers()  # the job may have had its own
+
+    def _show_job(self, job: int, fence: int, limit: float | None) -> None:
+        """Write on the board what the master enforces."""
+        w = self._words
+        now = w[BEAT] = w[STARTED] = monotonic_ns()
+        w[JOB], w[FENCE], w[IN_FLIGHT] = job, fence, 1
+        w[DEADLINE] = 0 if limit is None else now + int(limit * _NS)
+
+    def _report(self) -> None:
+        if not len(self._outbox):
+            return
+        with self._link.connection() as connection:
+            self._outbox.flush(connection, self._claims.worker)
+        self._outage.over()
+        self._words[LOST] = self._outbox.lost
+
+    def _drain(self) -> None:
+        if not self._is_draining:
+            self._is_draining = True
+            self._words[STATE] = WorkerState.DRAINING
+            self._claims.show_idle(0)
+            self._events.emit(WorkerDrains(self._place.name, "ordered", 0))
+
+    def _turn_or_recover(self) -> None:
+        try:
+            self.turn()
+        except DatabaseError as error:
+            self._wait(self._outage.failed(error))
+        except Exception:
+            self._events.emit(LoopFailed(self._place.name, "its loop", traceback.format_exc()))
+            time.sleep(AFTER_FAULT_SECONDS)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for a call, at most so long."""
+        if self._ear.poll(seconds * 1000) and self._place.hears:
+            self._place.wakeups.clear(self._place.slot)
+            self._called = True
+
+    def _beat(self) -> None:
+        self._words[BEAT] = monotonic_ns()
+        if not self._place.has_master:
+            self._events.emit(MasterGone(self._place.name))
+            self._drain()
+        if not self._place.hears:  # a job has closed its descriptors: make room for a whole worker
+            self._drain()
+        if not self._place.has_maintenance:
+            self._called = True
+        if not self._words[WARM] and monotonic() - self._busy_at > KEEP_SECONDS:
+            self._link.close()
+
+    def _install_handlers(self) -> None:
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._on_term)
+        signal.signal(signal.SIGUSR1, self._on_usr1)
+
+    def _on_term(self, number: int, frame: FrameType | None) -> None:
+        self._terms += 1
+        self._place.wakeups.wake(self._place.slot)
+        if self._terms > 1 and self._running is not None and self._running.is_open:
+            raise JobInterrupted
+
+    def _on_usr1(self, number: int, frame: FrameType | None) -> None:
+        """Raise in the running job if it is to be cancelled or its time is over.
+
+        The signal may come late, when another job runs already; the board says whom it is for.
+        """
+        attempt, w = self._running, self._words
+        if attempt is None or not attempt.is_open:
+            return
+        if w[LOOK] == attempt.id:
+            raise JobCancelled
+        now = monotonic_ns()
+        if w[DEADLINE] and now >= w[DEADLINE]:
+            raise JobTimeout((now - w[STARTED]) / _NS)

@@ -1,0 +1,24 @@
+"""What users import: tasks, enqueueing, job handles; and how a worker runs one attempt of a job.
+
+    task          @task, Task: a function that can be enqueued
+      options       queue, priority, timeout, retry: their checks and defaults
+      names         under which name a worker finds a function
+      registry      name -> Task
+    calls         checked and encoded calls on their way into the store
+      signature     do the arguments fit the function?
+      arguments     values -> JSON text
+        json_faults   what in a value is not JSON, and where
+    enqueue       enqueue, enqueue_many
+    client        which database
+    job           the handle on an enqueued job
+
+    run           one attempt: find, check, call, encode; its end is a value
+      resolve       a task's name + the allowed imports -> Task
+      context       current_job()
+      outcome       how an attempt ended
+      failure       an exception as bounded, storable text
+      retry         when to try again
+    publish       what may be run, for `taskd tasks`
+
+Nothing here imports psycopg or gevent before a database is needed.
+"""

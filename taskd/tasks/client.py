@@ -1,0 +1,278 @@
+"""Which database this process enqueues into, and the connections to it.
+
+What `configure` was given goes first, then TASKD_DATABASE, then the configuration file, then the
+embedded server in the state directory. Nothing is read or opened before it is needed.
+
+The client of a process is module-level mutable state, as the registry is: `fetch.enqueue(…)` has
+nobody to get it from. A forked child starts without one: a connection cannot be shared.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from taskd.config.client import ClientSettings, client_settings
+from taskd.config.dsn import check_dsn, mask_dsn
+from taskd.errors import ConnectionUnfit, JobUnknown, OptionInvalid, SchemaMissing
+from taskd.store.rows import JobRow, NewJobs
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+
+    from taskd.store.connect import Connection
+    from taskd.store.jobs import AnyConnection
+
+MAX_CONNECTIONS = 4
+"""Of a process; enqueueing holds one for a round trip, so more wait in line for a moment."""
+
+
+class Client(Protocol):
+    """What tasks and job handles ask of the store."""
+
+    @property
+    def max_args(self) -> int:
+        """Bytes that the arguments of a job may take."""
+
+    def store(self, batches: Sequence[NewJobs]) -> list[int]:
+        """Store new jobs, all or none; their ids in order. Raises DatabaseError."""
+
+    def store_on(self, connection: AnyConnection, batches: Sequence[NewJobs]) -> list[int]:
+        """Store new jobs in the transaction of a caller's connection; their ids in order."""
+
+    def fetch(self, job_id: int) -> JobRow:
+        """One job as it is now. Raises JobUnknown and DatabaseError."""
+
+    def find_offer(self, name: str, connection: AnyConnection | None) -> Mapping[str, Any] | None:
+        """What a daemon has published of a task, as `publish` describes it; None if none has."""
+
+    def close(self) -> None:
+        """Let go of the connections; closing twice is harmless."""
+
+
+class DatabaseClient:
+    """The client of a real database. Thread- and greenlet-safe; not to be taken over a fork."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()  # guards the opening and closing of what follows
+        self._pool: ConnectionPool[Connection] | None = None
+        self._held = ExitStack()
+
+    @property
+    def max_args(self) -> int:
+        """Bytes that the arguments of a job may take."""
+        return self._settings.max_args
+
+    def store(self, batches: Sequence[NewJobs]) -> list[int]:
+        """Store new jobs, all or none; blocks for a round trip a batch. Raises DatabaseError."""
+        from taskd.store.connect import translate_errors
+
+        if not batches:
+            return []
+        with translate_errors(), self._opened().connection() as connection:
+            return _store(connection, batches)
+
+    def store_on(self, connection: AnyConnection, batches: Sequence[NewJobs]) -> list[int]:
+        """Store new jobs in the transaction of a caller's connection.
+
+        What psycopg raises there is the caller's, who knows how to repeat the transaction.
+        """
+        check_connection(connection)
+        return _store(connection, batches)
+
+    def fetch(self, job_id: int) -> JobRow:
+        """One job as it is now. Raises JobUnknown and DatabaseError."""
+        from taskd.store.connect import translate_errors
+        from taskd.store.look import fetch_job
+
+        with translate_errors(), self._opened().connection() as connection:
+            row = fetch_job(connection, job_id)
+        if row is None:
+            raise JobUnknown(job_id, self._where())
+        return row
+
+    def find_offer(self, name: str, connection: AnyConnection | None) -> Mapping[str, Any] | None:
+        """What a daemon has published of a task; asked on the caller's connection if given."""
+        from taskd.store.connect import translate_errors
+        from taskd.store.tasks import find_task
+
+        if connection is not None:
+            check_connection(connection)
+            return find_task(connection, name)
+        with translate_errors(), self._opened().connection() as own:
+            return find_task(own, name)
+
+    def close(self) -> None:
+        """Close the connections; closing twice, or what was never opened, is harmless."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+            if pool is not None:
+                pool.close(timeout=1.0)
+            self._held.close()
+
+    def _opened(self) -> ConnectionPool[Connection]:
+        pool = self._pool
+        if pool is not None:
+            return pool
+        with self._lock:
+            if self._pool is None:
+                self._pool = self._open()
+            return self._pool
+
+    def _open(self) -> ConnectionPool[Connection]:
+        from taskd.store import connect, schema
+
+        with ExitStack() as held:
+            dsn = self._settings.database or self._start_embedded(held)
+            # A pool waits long before it says less: the first failure is told at once.
+            with closing(connect.connect(dsn, application_name="taskd client")) as connection:
+                try:
+                    schema.check_compatible(connection)
+                except SchemaMissing:
+                    if self._settings.database is not None:
+                        raise
+                    schema.install_or_upgrade(connection)
+            pool = connect.connection_pool(dsn, MAX_CONNECTIONS)
+            self._held = held.pop_all()
+        return pool
+
+    def _start_embedded(self, held: ExitStack) -> str:
+        from taskd.store.embedded import ensure_server, hold
+
+        held.callback(hold(self._settings.state_dir).release)
+        return ensure_server(self._settings.state_dir).dsn
+
+    def _where(self) -> str:
+        if self._settings.database is None:
+            return f"the embedded database in {self._settings.state_dir}"
+        return mask_dsn(self._settings.database)
+
+
+def _store(connection: AnyConnection, batches: Sequence[NewJobs]) -> list[int]:
+    from taskd.store.jobs import enqueue_jobs
+
+    if len(batches) > 1 and connection.autocommit:
+        with connection.transaction():
+            return [job_id for batch in batches for job_id in enqueue_jobs(connection, batch)]
+    # Otherwise a transaction is open or this begins one, and its owner ends it.
+    return [job_id for batch in batches for job_id in enqueue_jobs(connection, batch)]
+
+
+def check_connection(connection: object) -> None:
+    """Raise ConnectionUnfit unless this is an open, synchronous psycopg connection."""
+    import psycopg
+
+    if isinstance(connection, psycopg.AsyncConnection):
+        raise ConnectionUnfit(
+            "connection is an AsyncConnection: enqueue with a psycopg.Connection, or in a thread "
+            "without connection, once the transaction has committed"
+        )
+    if not isinstance(connection, psycopg.Connection):
+        kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
+        raise ConnectionUnfit(
+            f"connection is a {kind}, no psycopg connection: pass the driver's own, such as "
+            "django.db.connection.connection, or .connection.driver_connection of SQLAlchemy's"
+        )
+    if connection.closed:
+        raise ConnectionUnfit("connection is closed: open a new one, and enqueue in that")
+
+
+class ProcessClient:
+    """The client that this process uses, made when first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards the other fields
+        self._client: Client | None = None
+        self._make: Callable[[], Client] = _from_environment
+        self._abandoned: list[Client] = []
+
+    def get(self) -> Client:
+        """The client; raises ConfigurationInvalid if the settings cannot be used."""
+        client = self._client
+        if client is not None:
+            return client
+        with self._lock:
+            if self._client is None:
+                self._client = self._make()
+            return self._client
+
+    def replace(self, make: Callable[[], Client]) -> None:
+        """Close the client, if there is one, and make the next one so."""
+        with self._lock:
+            client, self._client = self._client, None
+            self._make = make
+        if client is not None:
+            client.close()
+
+    def close(self) -> None:
+        """Close the client; a later use opens a new one."""
+        self.replace(self._make)
+
+    def forget(self) -> None:
+        """Start anew in a forked child.
+
+        The parent's client is kept, unused: closing it would end the parent's connections, and
+        another thread of the parent may have held the lock.
+        """
+        self._lock = threading.Lock()
+        if self._client is not None:
+            self._abandoned.append(self._client)
+            self._client = None
+
+
+def configure(
+    *, database: str | None = None, state_dir: str | None = None, max_args: int | None = None
+) -> None:
+    """Say which database this process enqueues into; what is left out is resolved as ever.
+
+    `database` is a PostgreSQL connection string, `state_dir` the folder of the embedded server,
+    `max_args` the bytes that the arguments of one job may take. Opens nothing yet; closes what was
+    open. Raises OptionInvalid.
+    """
+    given: dict[str, Any] = {}
+    if database is not None:
+        given["database"] = _checked_database(database)
+    if state_dir is not None:
+        given["state_dir"] = os.path.abspath(state_dir)
+    if max_args is not None:
+        if isinstance(max_args, bool) or not isinstance(max_args, int) or max_args < 1:
+            raise OptionInvalid("max_args", max_args, "is not a number of bytes above 0")
+        given["max_args"] = max_args
+    _process.replace(lambda: _from_environment(**given))
+
+
+def _checked_database(database: object) -> str:
+    if not isinstance(database, str):
+        raise OptionInvalid("database", database, "is no text: give a connection string")
+    try:
+        return check_dsn(database)
+    except ValueError as error:
+        raise OptionInvalid("database", mask_dsn(database), str(error)) from None
+
+
+def _from_environment(**given: Any) -> Client:
+    environ: dict[str, str] = dict(os.environ)
+    if "database" in given:
+        environ["TASKD_DATABASE"] = given["database"]  # then no file is looked for
+    return DatabaseClient(replace(client_settings(environ), **given))
+
+
+def default_client() -> Client:
+    """The client of this process. Raises ConfigurationInvalid if its settings cannot be used."""
+    return _process.get()
+
+
+def use_client(make: Callable[[], Client]) -> None:
+    """Let this process use a client of another kind from now on; for tests."""
+    _process.replace(make)
+
+
+_process = ProcessClient()
+os.register_at_fork(after_in_child=_process.forget)
+atexit.register(_process.close)

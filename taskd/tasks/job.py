@@ -1,0 +1,89 @@
+"""The handle on an enqueued job."""
+
+from __future__ import annotations
+
+import time
+from typing import Generic, TypeVar, cast
+
+from taskd.clock import monotonic
+from taskd.errors import JobFailed, JobWasCancelled, OptionInvalid, ResultNotReady
+from taskd.store.rows import JobRow, State
+from taskd.tasks.client import default_client
+
+R = TypeVar("R")
+
+FIRST_PAUSE = 0.005
+LONGEST_PAUSE = 0.25
+_PAUSE_GROWTH = 1.5
+
+
+class Job(Generic[R]):
+    """A job by its id. Each look at it is one round trip, until it has ended: final is final.
+
+    Raises JobUnknown from every look if the database has no such job (yet).
+    """
+
+    __slots__ = ("_last", "id")
+
+    def __init__(self, id: int) -> None:  # noqa: A002 - it is the public name of the field
+        self.id = id
+        self._last: JobRow | None = None
+
+    def refresh(self) -> JobRow:
+        """Look at the job now; all that the database knows of it."""
+        if self._last is None or not self._last.state.is_final:
+            self._last = default_client().fetch(self.id)
+        return self._last
+
+    @property
+    def state(self) -> State:
+        """Where the job is now; compares equal to plain text: `job.state == "queued"`."""
+        return self.refresh().state
+
+    @property
+    def attempt(self) -> int:
+        """How many attempts have been begun; 0 before the first."""
+        return self.refresh().attempt
+
+    @property
+    def error(self) -> str | None:
+        """Why the job failed or was cancelled, in one sentence; None if it did not."""
+        return self.refresh().error
+
+    def result(self, timeout: float | None = None) -> R:
+        """Wait for the job's end, at most `timeout` seconds; what the function returned.
+
+        As JSON has it: tuples come back as lists. Blocks; with a timeout of 0 it only looks.
+        Raises JobFailed with the worker's traceback, JobWasCancelled, and ResultNotReady (a
+        TimeoutError) when the time is over; the job goes on then.
+        """
+        row = self._wait(timeout)
+        match row.state:
+            case State.SUCCEEDED:
+                return cast(R, row.result)
+            case State.CANCELLED:
+                raise JobWasCancelled(self.id, row.task, row.error)
+            case _:
+                raise JobFailed(self.id, row.task, row.error or "no reason given", row.traceback)
+
+    def _wait(self, timeout: float | None) -> JobRow:
+        if timeout is not None and not timeout >= 0:
+            raise OptionInvalid("timeout", timeout, "is not a number of seconds from 0 on")
+        deadline = None if timeout is None else monotonic() + timeout
+        pause = FIRST_PAUSE
+        while not (row := self.refresh()).state.is_final:
+            left = pause if deadline is None else deadline - monotonic()
+            if left <= 0:
+                raise ResultNotReady(self.id, row.state, timeout or 0.0)
+            time.sleep(min(pause, left))
+            pause = min(pause * _PAUSE_GROWTH, LONGEST_PAUSE)
+        return row
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash((Job, self.id))
+
+    def __repr__(self) -> str:
+        return f"<job {self.id}{f' {self._last.state}' if self._last else ''}>"

@@ -1,0 +1,150 @@
+"""How an attempt ended, as a value; and how an exception becomes one.
+
+returned                              Done
+raised, retries left                  Retried       JobTimeout: timed_out
+raised, none left or not wanted       Failed
+RetryLater, Snooze, Cancel            Retried or Failed, Snoozed, Cancelled
+JobInterrupted, JobCancelled          Interrupted, Cancelled
+sys.exit                              Failed, never retried
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from taskd.errors import (
+    Cancel,
+    Interrupt,
+    JobCancelled,
+    JobInterrupted,
+    JobTimeout,
+    RetryLater,
+    Snooze,
+)
+from taskd.tasks.context import JobAttempt
+from taskd.tasks.failure import MAX_ERROR, error_text, storable, traceback_text
+from taskd.tasks.retry import Retry
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The function returned; `result` is JSON text, None for None."""
+
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """The attempt failed, and another follows after `delay` seconds."""
+
+    delay: float
+    error: str
+    traceback: str | None
+    timed_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """The job asked to run again after `delay` seconds, this attempt not counted."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The job ends as cancelled."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The job ends as failed."""
+
+    error: str
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The worker ended the attempt for its own reasons: the job goes back, uncharged."""
+
+
+Outcome = Done | Retried | Snoozed | Cancelled | Failed | Interrupted
+
+DONE = Done()
+"""The end of most jobs: nothing returned."""
+
+# A job that was given attempts by its enqueue, though its task says nothing of retries.
+_USUAL_PAUSES = Retry(max=0)
+_MAX_CHAIN = 100
+
+
+def outcome_of(
+    error: BaseException,
+    attempt: JobAttempt,
+    retry: Retry | None = None,
+    random: Callable[[], float] = lambda: 0.5,
+    skip: int = 0,
+) -> Outcome:
+    """What becomes of an attempt that raised; never raises.
+
+    `retry` is the task's, `random` gives numbers between 0 and 1, `skip` frames of the traceback
+    are the worker's own.
+    """
+    interrupt = _interrupt_behind(error)
+    match interrupt or error:
+        case JobInterrupted():
+            return Interrupted()
+        case JobCancelled() | Cancel() as cancelled:
+            return Cancelled(storable(cancelled.reason, MAX_ERROR))
+        case Snooze() as snooze:
+            return Snoozed(snooze.seconds)
+        case SystemExit():
+            return Failed(_exit_sentence(error), traceback_text(error, skip))
+        case ending:
+            policy = retry or _USUAL_PAUSES
+            return _failed_attempt(ending, attempt, policy, random, traceback_text(error, skip))
+
+
+def _failed_attempt(
+    error: BaseException,
+    attempt: JobAttempt,
+    retry: Retry,
+    random: Callable[[], float],
+    traceback: str,
+) -> Outcome:
+    text = error_text(error)
+    if isinstance(error, RetryLater):
+        if attempt.number < attempt.max_attempts:
+            return Retried(error.seconds, text, traceback)
+        return Failed(f"{text} (no retries left: see @task(retry=…))", traceback)
+    if attempt.number >= attempt.max_attempts or not retry.wants(error):
+        return Failed(text, traceback)
+    try:
+        delay = retry.delay_before(attempt.number + 1, random())
+    except Exception as trouble:  # the backoff function is the user's
+        return Failed(f"{text} (not retried: its backoff: {error_text(trouble)})", traceback)
+    return Retried(delay, text, traceback, timed_out=isinstance(error, JobTimeout))
+
+
+def _interrupt_behind(error: BaseException) -> Interrupt | None:
+    """The worker's interrupt, also when the cleaning up after it raised something else."""
+    link: BaseException | None = error
+    for _ in range(_MAX_CHAIN):
+        if link is None or isinstance(link, Interrupt):
+            return link
+        link = link.__cause__ or link.__context__
+    return None
+
+
+def _exit_sentence(error: BaseException) -> str:
+    try:
+        status = repr(getattr(error, "code", None))
+    except Exception as unprintable:
+        status = f"({type(unprintable).__name__})"
+    return storable(
+        f"the task called sys.exit({status}): a task ends by returning, or fails by raising",
+        MAX_ERROR,
+    )

@@ -1,0 +1,94 @@
+"""What may be run, as plain data for the store and `taskd tasks`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from types import FunctionType
+from typing import Any
+
+from taskd.tasks.failure import storable
+from taskd.tasks.names import is_inside
+from taskd.tasks.options import DEFAULTS, Defaults
+from taskd.tasks.registry import registry
+from taskd.tasks.retry import Retry
+
+MAX_SIGNATURE = 500
+MAX_DOC = 4000
+
+
+def describe_tasks(imports: Sequence[str]) -> list[dict[str, Any]]:
+    """Describe what the imported modules inside `imports` offer, by name.
+
+    Each with `name`, `module`, `signature`, `summary` (the docstring's first line), `doc`,
+    `queue`, `priority`, `timeout` (seconds), `retries`, `retry` (how, in words) and `decorated`:
+    a public function without `@task` can be run by its dotted path as well.
+    """
+    tasks = {
+        task.name: describe(task.name, task.function, task.defaults)
+        for task in registry
+        if is_inside(task.function.__module__, imports)
+    }
+    for name, function in _plain_functions(imports):
+        tasks.setdefault(name, describe(name, function, DEFAULTS, decorated=False))
+    return [tasks[name] for name in sorted(tasks)]
+
+
+def describe(
+    name: str, function: FunctionType, defaults: Defaults, decorated: bool = True
+) -> dict[str, Any]:
+    """Describe one task; see `describe_tasks`."""
+    doc = inspect.getdoc(function) or ""
+    return {
+        "name": name,
+        "module": function.__module__,
+        "signature": signature_text(function),
+        "summary": storable(doc.strip().partition("\n")[0], MAX_SIGNATURE),
+        "doc": storable(doc, MAX_DOC),
+        "queue": defaults.queue,
+        "priority": defaults.priority,
+        "timeout": defaults.timeout,
+        "retries": defaults.retries,
+        "retry": _retry_text(defaults.retry),
+        "decorated": decorated,
+    }
+
+
+def signature_text(function: Callable[..., Any]) -> str:
+    """The parameters and what comes back, as they are written: `(url: str) -> int`."""
+    try:
+        return storable(str(inspect.signature(function)), MAX_SIGNATURE)
+    except Exception:  # the repr of a default value is the user's code
+        return "(…)"
+
+
+def _plain_functions(imports: Sequence[str]) -> list[tuple[str, FunctionType]]:
+    modules = [
+        (name, module) for name, module in list(sys.modules.items()) if is_inside(name, imports)
+    ]
+    return [
+        (f"{module_name}.{name}", value)
+        for module_name, module in modules
+        for name, value in vars(module).items()
+        if _is_offered(name, value, module_name)
+    ]
+
+
+def _is_offered(name: str, value: object, module: str) -> bool:
+    return (
+        isinstance(value, FunctionType)
+        and value.__module__ == module
+        and value.__name__ == name
+        and not name.startswith("_")
+        and not inspect.iscoroutinefunction(value)
+        and not inspect.isgeneratorfunction(value)
+        and not inspect.isasyncgenfunction(value)
+    )
+
+
+def _retry_text(retry: Retry | None) -> str | None:
+    if retry is None or retry.max == 0:
+        return None
+    backoff = retry.backoff if isinstance(retry.backoff, str) else "by a function"
+    return f"up to {retry.max} times, {backoff}, from {retry.delay:g} s to {retry.max_delay:g} s"

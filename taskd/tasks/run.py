@@ -1,0 +1,115 @@
+"""One attempt of a job, from its name and arguments to its outcome.
+
+Whatever the job's code does ends in a value. This is the hot path: for a job that is found, fits
+and returns nothing it is a few microseconds.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any
+
+from taskd.errors import NotJson, TaskdError, TooLarge
+from taskd.tasks.arguments import MAX_RESULT, encode_result
+from taskd.tasks.context import JobAttempt, running_attempt
+from taskd.tasks.failure import MAX_ERROR, error_text, storable, traceback_text
+from taskd.tasks.outcome import DONE, Done, Failed, Outcome, outcome_of
+from taskd.tasks.resolve import resolve
+from taskd.tasks.retry import Retry
+from taskd.tasks.signature import CallShape
+
+_OWN_FRAMES = 2
+"""Frames of a job's traceback that are of this module: `run_attempt` and `_call`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Callee:
+    """What a name was resolved to."""
+
+    function: Callable[..., Any]
+    shape: CallShape
+    retry: Retry | None
+
+
+class Runner:
+    """Runs attempts of jobs whose tasks lie inside `imports`; one a process is enough.
+
+    Greenlets may use it together: it keeps nothing of an attempt. `let_through` are the exceptions
+    that are the worker's own affair, such as GreenletExit; they leave `run_attempt` as they are.
+    """
+
+    def __init__(
+        self,
+        imports: Sequence[str],
+        *,
+        max_result: int = MAX_RESULT,
+        let_through: tuple[type[BaseException], ...] = (),
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        self._imports = tuple(imports)
+        self._max_result = max_result
+        self._let_through = let_through
+        self._random = random
+        self._callees: dict[str, _Callee] = {}
+
+    def run_attempt(
+        self, attempt: JobAttempt, args: Sequence[Any], kwargs: Mapping[str, Any] | None
+    ) -> Outcome:
+        """Find the function, check the arguments, call it, encode what it returned.
+
+        Blocks as long as the task does. Raises nothing but `let_through`. An Interrupt may be
+        raised in it from outside while `attempt.is_open`.
+        """
+        callee = self._callees.get(attempt.task)
+        try:
+            if callee is None:
+                callee = self._find(attempt.task)
+            if kwargs or not callee.shape.least <= len(args) <= callee.shape.most:
+                callee.shape.check(args, kwargs)
+        except Exception as error:
+            return _not_run(error)
+        try:
+            try:
+                attempt.is_open = True
+                result = copy_context().run(_call, attempt, callee.function, args, kwargs)
+            finally:
+                attempt.is_open = False
+        except self._let_through:
+            raise
+        except BaseException as error:
+            return outcome_of(error, attempt, callee.retry, self._random, _OWN_FRAMES)
+        return DONE if result is None else self._done(result)
+
+    def _find(self, name: str) -> _Callee:
+        task = resolve(name, self._imports)
+        callee = self._callees[name] = _Callee(task.function, task.shape, task.defaults.retry)
+        return callee
+
+    def _done(self, result: object) -> Outcome:
+        try:
+            return Done(encode_result(result, self._max_result))
+        except (NotJson, TooLarge) as error:
+            return Failed(storable(str(error), MAX_ERROR))
+        except Exception as error:  # a subclass of dict or list whose methods raise
+            return Failed(f"result: {error_text(error)}", traceback_text(error))
+
+
+def _call(
+    attempt: JobAttempt,
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any] | None,
+) -> object:
+    running_attempt.set(attempt)
+    return function(*args, **kwargs) if kwargs else function(*args)
+
+
+def _not_run(error: Exception) -> Outcome:
+    """The outcome of what never started: nothing that a retry would change."""
+    if not isinstance(error, TaskdError):
+        return Failed(error_text(error), traceback_text(error))
+    cause = error.__cause__
+    return Failed(storable(str(error), MAX_ERROR), traceback_text(cause) if cause else None)

@@ -1,0 +1,84 @@
+"""Whether arguments fit a function, known before it is called."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from types import FunctionType
+from typing import Any
+
+from taskd.errors import ArgumentsMismatch
+from taskd.tasks.names import nearest_name
+
+_ANY_NUMBER = 1 << 30
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(.*)'", re.DOTALL)
+
+
+class CallShape:
+    """What a function takes, made once so that most calls are checked by comparing a number.
+
+    A call without keywords fits when it has `least` to `most` arguments; anything else is bound.
+    The signature is the function's own, not that of what it wraps: a decorator may add arguments.
+    """
+
+    __slots__ = ("_name", "_signature", "least", "most")
+
+    def __init__(self, function: FunctionType) -> None:
+        self._name = function.__name__
+        self._signature = inspect.signature(function, follow_wrapped=False)
+        parameters = self._signature.parameters.values()
+        needed = [
+            one.kind for one in parameters if one.default is one.empty and one.kind not in _VARIADIC
+        ]
+        self.least = sum(kind in _POSITIONAL for kind in needed)
+        self.most = sum(one.kind in _POSITIONAL for one in parameters)
+        if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+            self.most = _ANY_NUMBER
+        if inspect.Parameter.KEYWORD_ONLY in needed:
+            self.most = -1  # no call without keywords fits
+
+    def __contains__(self, parameter: str) -> bool:
+        """Whether the function has a parameter of this name."""
+        return parameter in self._signature.parameters
+
+    def check(self, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> None:
+        """Raise ArgumentsMismatch, with the nearest name, unless the arguments fit."""
+        if not kwargs and self.least <= len(args) <= self.most:
+            return
+        try:
+            self._signature.bind(*args, **(kwargs or {}))
+        except TypeError as error:
+            raise ArgumentsMismatch(self._sentence(str(error), len(args))) from None
+
+    def _sentence(self, problem: str, given: int) -> str:
+        unexpected = _UNEXPECTED.search(problem)
+        if unexpected:
+            near = nearest_name(unexpected[1], self._keywords())
+            hint = f" (did you mean '{near}'?)" if near else f": it takes {self._parameters()}"
+            return f"{self._name}() {problem}{hint}"
+        if problem == "too many positional arguments":
+            problem = f"got {given} positional arguments, too many"
+        return f"{self._name}() {problem}: it takes {self._parameters()}"
+
+    def _keywords(self) -> list[str]:
+        return [one.name for one in self._signature.parameters.values() if one.kind in _NAMED]
+
+    def _parameters(self) -> str:
+        bare = [
+            one.replace(annotation=one.empty, default=one.empty)
+            for one in self._signature.parameters.values()
+        ]
+        return str(
+            self._signature.replace(parameters=bare, return_annotation=inspect.Signature.empty)
+        )
+
+
+def check_call(
+    function: FunctionType, args: Sequence[Any], kwargs: Mapping[str, Any] | None
+) -> None:
+    """Raise ArgumentsMismatch unless `function` can be called with these arguments."""
+    CallShape(function).check(args, kwargs)
