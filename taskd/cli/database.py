@@ -10,7 +10,8 @@ import psycopg
 
 from taskd.cli.failure import Failure
 from taskd.cli.invocation import current
-from taskd.errors import SchemaMissing
+from taskd.errors import EmbeddedServerFailed, SchemaMissing
+from taskd.maintenance.database import LEAST_CONNECTIONS
 from taskd.store import connect, schema
 from taskd.store.connect import Connection
 
@@ -50,16 +51,20 @@ def open_database(client: ClientSettings) -> Iterator[Connection]:
 
 
 @contextmanager
-def embedded_server(state_dir: str) -> Iterator[str]:
+def embedded_server(state_dir: str, max_connections: int = LEAST_CONNECTIONS) -> Iterator[str]:
     """The DSN of the embedded server, which stays up as long as this is held.
 
     Starts it if need be, which takes some seconds. Raises EmbeddedServerFailed.
     """
     from taskd.store.embedded import ensure_server, hold
 
-    users_hold = hold(state_dir)
     try:
-        yield ensure_server(state_dir).dsn
+        users_hold = hold(state_dir)
+    except OSError as error:
+        reason = f"{error.filename or state_dir}: {error.strerror}; choose another --state-dir"
+        raise EmbeddedServerFailed(state_dir, reason) from error
+    try:
+        yield ensure_server(state_dir, max_connections).dsn
     finally:
         users_hold.release()
 

@@ -23,7 +23,10 @@ _DAEMON = {
     "--greenlets": ("N", "Jobs at once in each worker; `none`: one job a process, for CPU work."),
     "--queues": ("A,B", "The queues it serves, the most urgent first.  [default: all]"),
     "--imports": ("A.B,C", "Modules whose functions may be run, with all inside them."),
-    "--listen": ("DSN|false", "Where to LISTEN, past a pooler; false: poll.  [default: --database]"),
+    "--listen": (
+        "DSN|false",
+        "Where to LISTEN, past a pooler; false: poll.  [default: --database]",
+    ),
     "--max-args": ("SIZE", "How large the arguments of one job may be.  [default: 1MiB]"),
     "--pid-file": ("FILE", "Holds the master's pid; refuses a second daemon."),
     "--log-format": ("text|json", "Lines for people, or JSON for programs.  [default: text]"),

@@ -1,10 +1,10 @@
-"""What the command line says about the settings; the settings themselves when they are asked for."""
+"""What the command line says about the settings, and the settings once they are asked for."""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 

@@ -52,7 +52,13 @@ def jobs() -> None:
 @click.option("--state", type=click.Choice([str(state) for state in State]), help="In this state.")
 @click.option("--queue", type=QUEUE, help="Of this queue.")
 @click.option("--task", type=TASK, metavar="PATH", help="Of this task.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=50,
+    show_default=True,
+    help="At most so many.",
+)
 @click.option("--before", type=click.IntRange(1, MAX_ID), metavar="ID", help="Older than this job.")
 @json_option
 def list_command(
@@ -142,7 +148,9 @@ def requeue(ids: tuple[int, ...], as_json: bool) -> None:
     with open_jobs() as connection:
         renewed = requeue_jobs(connection, ids)
         refused = {
-            job_id: _why_not(fetch_job(connection, job_id)) for job_id in ids if job_id not in renewed
+            job_id: _why_not(fetch_job(connection, job_id))
+            for job_id in ids
+            if job_id not in renewed
         }
     if as_json:
         print_json([{"id": job_id, "new_id": renewed.get(job_id)} for job_id in ids])

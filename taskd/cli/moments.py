@@ -8,9 +8,11 @@ _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def span(seconds: float) -> str:
-    """A duration in its two largest units: `0.35 s`, `12 s`, `3 min 20 s`, `2 d 4 h`."""
+    """A duration in its two largest units: `0.35 ms`, `2.1 s`, `3 min 20 s`, `2 d 4 h`."""
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.3g} ms"
     if seconds < 10:
-        return f"{max(seconds, 0):.2g} s" if seconds < 1 else f"{seconds:.1f} s"
+        return f"{seconds:.1f} s"
     rest, parts = int(seconds), []
     for unit, size in _UNITS:
         count, rest = divmod(rest, size)

@@ -73,9 +73,7 @@ def table_lines(
     return lines + [_line(columns, row, widths) for row in rows]
 
 
-def _fit(
-    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None
-) -> list[int]:
+def _fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None) -> list[int]:
     """The columns' widths: the widest flexible ones give way until the table fits."""
     widths = [max(cells(row[i]) for row in rows) for i in range(len(columns))]
     if width is None:

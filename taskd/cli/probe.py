@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
 
 
 def probe(modules: list[str]) -> dict[str, Any]:
-    """Import the modules into this process: the tasks found and what was left open, or the error."""
+    """Import the modules into this process; the tasks and what was left open, or the error."""
     from taskd.pool.imports import ImportFailed, find_here_first, import_modules
     from taskd.pool.preflight import find_leftovers, open_sockets
     from taskd.tasks.publish import describe_tasks

@@ -19,9 +19,12 @@ VERBS = {
     "jobs": ("taskd.cli.jobs", "List, show, cancel and requeue jobs."),
     "queues": ("taskd.cli.queues", "List, pause and resume queues."),
     "workers": ("taskd.cli.workers", "Show every process of the running daemons, on all hosts."),
-    "tasks": ("taskd.cli.tasks", "Show what may be run."),
+    "tasks": ("taskd.cli.tasks", "Show what may be run: signature, docstring, options, pools."),
     "schema": ("taskd.cli.schema", "Install, upgrade, look at or print the database schema."),
-    "check": ("taskd.cli.check", "Find what would keep a daemon from running well: each finding with its remedy."),
+    "check": (
+        "taskd.cli.check",
+        "Find what would keep a daemon from running well: each finding with its remedy.",
+    ),
     "config": ("taskd.cli.config", "Show the settings in effect, or the JSON Schema of the file."),
 }
 """Verb: its module, where the command has the verb's name, and its line in the help."""

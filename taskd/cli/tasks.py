@@ -15,11 +15,9 @@ from taskd.cli.moments import span
 from taskd.cli.output import Column, print_json, print_lines, print_table, printable
 from taskd.cli.parameters import TASK, json_option
 from taskd.cli.probing import probe_imports
+from taskd.cli.workers import SILENT_SECONDS
 from taskd.store.connect import Connection
 from taskd.store.hosts import list_hosts, list_tasks
-
-SILENT_SECONDS = 60.0
-"""A host whose last beat is older does not speak for what may be run."""
 
 COLUMNS = (
     Column("TASK", flexible=True),
@@ -72,6 +70,7 @@ def _tasks_of_daemons() -> list[dict[str, Any]]:
 
 
 def _somebody_lives(connection: Connection) -> bool:
+    """Whether some host speaks for what may be run; a silent one does not."""
     return any(host.beat_age < SILENT_SECONDS for host in list_hosts(connection))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +21,8 @@ from taskd.store.hosts import HostRow, ask_reports, list_hosts
 
 ANSWER_SECONDS = 1.5
 LOOK_SECONDS = 0.05
+SILENT_SECONDS = 60.0
+"""From a host whose last beat is older no answer is awaited: it beats every 5 s even when idle."""
 ROLES = ("master", "maintenance", "seed", "forkserver", "worker")
 
 COLUMNS = (
@@ -109,7 +111,7 @@ def workers(as_json: bool) -> None:
 
 
 def fresh_reports(connection: Connection, seconds: float = ANSWER_SECONDS) -> list[Report]:
-    """Ask all hosts to report; their reports once all are fresh, at most `seconds` later."""
+    """Ask all hosts to report; their reports once all that live are fresh, or `seconds` later."""
     before = {host.id: host.reported_at for host in list_hosts(connection)}
     if not before:
         return []
@@ -118,12 +120,13 @@ def fresh_reports(connection: Connection, seconds: float = ANSWER_SECONDS) -> li
     while True:
         hosts = list_hosts(connection)
         fresh = _answered(hosts, before)
-        if len(fresh) == len(hosts) or monotonic() > deadline:
+        awaited = [host for host in hosts if host.beat_age < SILENT_SECONDS]
+        if fresh.issuperset(host.id for host in awaited) or monotonic() > deadline:
             return [Report.of(host, host.id in fresh) for host in hosts]
         time.sleep(LOOK_SECONDS)
 
 
-def _answered(hosts: Iterable[HostRow], before: dict[int, datetime | None]) -> Collection[int]:
+def _answered(hosts: Iterable[HostRow], before: dict[int, datetime | None]) -> set[int]:
     """The hosts whose report is another one than before."""
     return {
         host.id

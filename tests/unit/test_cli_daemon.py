@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from dataclasses import asdict
@@ -74,12 +73,14 @@ def test_faults_keep_the_daemon_from_starting(executed: list[list[str]]) -> None
     assert executed == []
 
 
-def test_a_users_queue_py_does_not_stand_in_for_pythons(empty_folder: Path) -> None:
-    (empty_folder / "queue.py").write_text("raise SystemExit('the wrong queue')")
+@pytest.mark.parametrize("words", [["taskd.cli.resolve"], ["taskd", "config", "show"]])
+def test_a_users_queue_py_does_not_stand_in_for_pythons(
+    empty_folder: Path, words: list[str]
+) -> None:
+    for name in ("queue.py", "json.py", "logging.py", "calendar.py"):
+        (empty_folder / name).write_text("raise SystemExit('the wrong one')")
 
-    found = subprocess.run(
-        [*python_command("taskd.cli.resolve"), "--processes=2"], capture_output=True, text=True
-    )
+    found = subprocess.run([*python_command(words[0]), *words[1:]], capture_output=True, text=True)
 
     assert found.returncode == 0, found.stderr
 

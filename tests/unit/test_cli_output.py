@@ -14,8 +14,9 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [
-        (0, "0 s"),
-        (0.0351, "0.035 s"),
+        (0, "0 ms"),
+        (0.000187, "0.187 ms"),
+        (0.3514, "351 ms"),
         (3.14, "3.1 s"),
         (12.9, "12 s"),
         (200, "3 min 20 s"),
@@ -52,7 +53,9 @@ def test_a_size_has_the_unit_that_fits(amount: int | None, shown: str) -> None:
 def test_a_table_aligns_numbers_right_and_texts_left() -> None:
     columns = (Column("ID", right=True), Column("TASK"))
 
-    lines = [click.unstyle(line) for line in table_lines(columns, [["7", "a.b"], ["123", "c"]], None)]
+    lines = [
+        click.unstyle(line) for line in table_lines(columns, [["7", "a.b"], ["123", "c"]], None)
+    ]
 
     assert lines == [" ID  TASK", "  7  a.b", "123  c"]
 

@@ -157,3 +157,13 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 
     assert found.returncode == 141 or found.stderr == b""
     assert found.stderr == b""
+
+
+def test_a_state_directory_that_cannot_be_made_is_a_sentence(empty_folder: Path) -> None:
+    (empty_folder / "file").touch()
+
+    result = run_taskd("--state-dir", "file", "jobs", "list")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("taskd: ")
+    assert result.stderr.count("\n") == 1

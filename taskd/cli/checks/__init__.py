@@ -1,1 +1,1 @@
-"""What `taskd check` looks at; each module finds what is wrong in its own field, and mends nothing."""
+"""What `taskd check` looks at: each module finds the faults of its own field, and mends nothing."""

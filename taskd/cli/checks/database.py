@@ -17,6 +17,7 @@ from taskd.clock import monotonic
 from taskd.config.dsn import mask_dsn
 from taskd.config.settings import Settings
 from taskd.errors import DatabaseError, SchemaMissing, SchemaTooNew, SchemaTooOld, TaskdError
+from taskd.maintenance.database import connections_for
 from taskd.store import connect, notify, schema
 from taskd.store.connect import Connection
 
@@ -39,7 +40,8 @@ def check_database(settings: Settings) -> Iterator[Finding]:
     """Look at the configured database, or start the embedded one and look at that."""
     with ExitStack() as held:
         try:
-            dsn = settings.database or held.enter_context(embedded_server(settings.state_dir))
+            server = embedded_server(settings.state_dir, connections_for(settings))
+            dsn = settings.database or held.enter_context(server)
             connection = held.enter_context(closing(connect.connect(dsn)))
             started = monotonic()
             connection.execute("SELECT 1")
@@ -62,7 +64,9 @@ def _check_server(connection: Connection, dsn: str, round_trip: float) -> Iterat
     if version < OLDEST_SERVER * 10000:
         yield fault("database", f"{shown} is too old", f"upgrade to {OLDEST_SERVER} or later")
         return
-    yield fine("database", f"{mask_dsn(dsn)}: {shown}, a round trip takes {round_trip * 1000:.1f} ms")
+    yield fine(
+        "database", f"{mask_dsn(dsn)}: {shown}, a round trip takes {round_trip * 1000:.1f} ms"
+    )
     row = connection.execute(_CAN_WRITE).fetchone()
     if row is not None and not row[0]:
         why = "a standby" if row[1] else "read-only"
@@ -82,7 +86,9 @@ def _check_schema(connection: Connection) -> Finding:
     except SchemaTooNew as error:
         return fault("schema", str(error), "install a newer taskd")
     except SchemaTooOld as error:
-        return warning("schema", str(error), "`taskd schema upgrade`; a daemon does it at its start")
+        return warning(
+            "schema", str(error), "`taskd schema upgrade`; a daemon does it at its start"
+        )
     except SchemaMissing:
         return _missing(connection)
     return fine("schema", f"version {found.version}")

@@ -19,7 +19,7 @@ FILES_A_CHILD = 8
 
 
 def connections_needed(settings: Settings) -> int:
-    """Database connections of a busy daemon at most, while a tenth of each pool is being replaced."""
+    """Database connections of a busy daemon at most, a tenth of each pool being replaced."""
     workers = sum(_with_replacements(pool.processes) for pool in settings.pools.values())
     return CONNECTIONS_A_WORKER * workers + CONNECTIONS_OF_MAINTENANCE + CONNECTIONS_OF_CLIENTS
 
