@@ -32,6 +32,7 @@ SELECT DISTINCT ON (t.name) t.name, t.description,
        (SELECT array_agg(DISTINCT p.pool ORDER BY p.pool)
         FROM taskd.task p WHERE p.name = t.name) AS pools
 FROM taskd.task t
+JOIN taskd.host h ON h.id = t.host AND h.ended_at IS NULL
 ORDER BY t.name, t.published_at DESC
 """
 

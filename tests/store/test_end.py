@@ -191,3 +191,15 @@ def test_a_worker_that_was_asked_to_end_charges_nobody(connection: Connection) -
     found = look.fetch_job(connection, job)
     assert found is not None
     assert (found.state, found.losses) == (State.QUEUED, 0)
+
+
+def test_a_late_outcome_after_a_rescue_is_lost_not_recorded(connection: Connection) -> None:
+    worker = add_worker(connection)
+    (job,) = add_jobs(connection)
+    (row,) = claim(connection, worker)
+    hosts.rescue_workers(connection, [worker], "stopped", charge=False)
+
+    lost = jobs.complete_succeeded(connection, worker, [job], [fence_of(row)], [0.1])
+
+    assert lost == [job]
+    assert places(connection, job) == ["queued"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from taskd.store import jobs
 from taskd.store.connect import Connection
-from tests.store.makers import add_host, add_worker, claim
+from taskd.store.rows import JobEnd, JobRetry
+from tests.store.makers import add_host, add_jobs, add_worker, claim, fence_of
 
 FILL = """
 INSERT INTO taskd.queued
@@ -89,3 +91,40 @@ def test_a_job_is_found_by_id_without_reading_a_table(
 
     assert "Seq Scan on queued" not in plan
     assert "Seq Scan on scheduled" not in plan
+
+
+@pytest.mark.parametrize("end", ["succeeded", "failed", "retried", "given back"])
+def test_ends_find_their_rows_by_id_also_when_running_looked_empty(
+    connection: Connection, end: str
+) -> None:
+    worker = add_worker(connection)
+    connection.execute("ANALYZE taskd.running")
+    ids = add_jobs(connection, 1000)
+    fences = [fence_of(row) for row in claim(connection, worker, 1000)]
+
+    with connection.transaction():
+        match end:
+            case "succeeded":
+                jobs.complete_succeeded(connection, worker, ids, fences, [0.1] * 1000)
+            case "failed":
+                jobs.complete_jobs(
+                    connection,
+                    worker,
+                    [JobEnd(i, f, 0.1, "f") for i, f in zip(ids, fences, strict=True)],
+                )
+            case "retried":
+                jobs.retry_jobs(
+                    connection,
+                    worker,
+                    [JobRetry(i, f, 0.1, "r", 9.0) for i, f in zip(ids, fences, strict=True)],
+                )
+            case _:
+                jobs.give_back_jobs(connection, worker, ids, fences)
+        scans, _ = blocks_read(connection, "running")
+        row = connection.execute(
+            "SELECT pg_stat_get_xact_numscans('taskd.running_worker'::regclass)"
+        ).fetchone()
+
+    assert scans == 0
+    assert row == (0,)
+    assert connection.execute("SELECT count(*) FROM taskd.running").fetchone() == (0,)

@@ -1,7 +1,8 @@
 -- The attempts of a job that did not end it, first to last. Called by fetch_attempts; index attempt_job.
 SELECT a.number,
        CASE a.outcome WHEN 'r' THEN 'retried' WHEN 't' THEN 'timed out' WHEN 'z' THEN 'snoozed'
-                      WHEN 'i' THEN 'interrupted' ELSE 'lost' END AS outcome,
+                      WHEN 'i' THEN 'interrupted' WHEN 'g' THEN 'given back'
+                      ELSE 'lost' END AS outcome,
        a.started_at, a.ended_at,
        w.pool || '/' || w.slot || ' on ' || h.name || ', pid ' || w.pid AS worker,
        a.error, a.traceback

@@ -133,7 +133,8 @@ CREATE INDEX history_id ON taskd.history (id);
 CREATE INDEX history_ended_badly ON taskd.history (id) WHERE state <> 's';
 
 -- Every attempt that ended without ending its job: append-only, a partition a UTC day.
---   outcome: r retried after an error, t timed out and retried, z snoozed, i interrupted, l lost.
+--   outcome: r retried after an error, t timed out and retried, z snoozed, i interrupted; and from a
+--   rescue: l lost with its worker, g given back uncharged.
 CREATE TABLE taskd.attempt (
     job          bigint      NOT NULL,
     fence        bigint      NOT NULL,

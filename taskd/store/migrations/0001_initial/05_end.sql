@@ -1,5 +1,9 @@
 -- The end of an attempt. Every function here takes the worker and, for each job, the fence of its
 -- claim, and touches only jobs whose fence and worker still match. Called by the reporter.
+--
+-- The plan must go from the ids to the primary key of running, whatever statistics say: analyzed at
+-- a quiet moment the table looks empty, and "all of this worker's rows against all ids" looks
+-- cheap, although it is quadratic. Hence enable_seqscan = off, and worker + 0, which no index has.
 
 -- The ids that were not ours any more. An outcome that is recorded already (the answer to an earlier
 -- call was lost) is not lost: the caller may repeat any call.
@@ -7,21 +11,23 @@ CREATE FUNCTION taskd.lost_jobs_v1(p_ids bigint[], p_fences bigint[]) RETURNS bi
     SELECT array_agg(u.id)
     FROM unnest(p_ids, p_fences) AS u (id, fence)
     WHERE NOT EXISTS (SELECT FROM taskd.history h WHERE h.id = u.id AND h.fence = u.fence)
-      AND NOT EXISTS (SELECT FROM taskd.attempt a WHERE a.job = u.id AND a.fence = u.fence)
+      AND NOT EXISTS (SELECT FROM taskd.attempt a WHERE a.job = u.id AND a.fence = u.fence
+                      AND a.outcome NOT IN ('l', 'g'))      -- those a rescue has written
 $$;
 
 -- The common case, with the smallest statement: succeeded, no result. p_durations in seconds.
 -- NULL, or the ids that were lost.
 CREATE FUNCTION taskd.complete_succeeded_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[]
-) RETURNS bigint[] LANGUAGE plpgsql SET jit = off AS $$
+) RETURNS bigint[] LANGUAGE plpgsql
+SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     ended integer;
 BEGIN
     WITH gone AS (
         DELETE FROM taskd.running r
         USING unnest(p_ids, p_fences, p_durations) AS u (id, fence, duration)
-        WHERE r.id = u.id AND r.fence = u.fence AND r.worker = p_worker
+        WHERE r.id = u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
         RETURNING r.*, u.duration
     )
     INSERT INTO taskd.history (
@@ -42,7 +48,8 @@ END $$;
 CREATE FUNCTION taskd.complete_jobs_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_states "char"[],
     p_results text[], p_errors text[], p_tracebacks text[]
-) RETURNS bigint[] LANGUAGE plpgsql SET jit = off AS $$
+) RETURNS bigint[] LANGUAGE plpgsql
+SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     ended integer;
 BEGIN
@@ -50,7 +57,7 @@ BEGIN
         DELETE FROM taskd.running r
         USING unnest(p_ids, p_fences, p_durations, p_states, p_results, p_errors, p_tracebacks)
               AS u (id, fence, duration, state, result, error, traceback)
-        WHERE r.id = u.id AND r.fence = u.fence AND r.worker = p_worker
+        WHERE r.id = u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
         RETURNING r.*, u.duration, u.state, u.result, u.error, u.traceback
     )
     INSERT INTO taskd.history (
@@ -74,7 +81,8 @@ END $$;
 CREATE FUNCTION taskd.retry_jobs_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_outcomes "char"[],
     p_delays double precision[], p_errors text[], p_tracebacks text[]
-) RETURNS bigint[] LANGUAGE plpgsql SET jit = off AS $$
+) RETURNS bigint[] LANGUAGE plpgsql
+SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     ended integer;
 BEGIN
@@ -82,7 +90,7 @@ BEGIN
         DELETE FROM taskd.running r
         USING unnest(p_ids, p_fences, p_durations, p_outcomes, p_delays, p_errors, p_tracebacks)
               AS u (id, fence, duration, outcome, delay, error, traceback)
-        WHERE r.id = u.id AND r.fence = u.fence AND r.worker = p_worker
+        WHERE r.id = u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
         RETURNING r.*, u.duration, u.outcome, u.delay, u.error, u.traceback,
                   (r.attempt - CASE WHEN u.outcome IN ('z', 'i') THEN 1 ELSE 0 END)::smallint AS charged
     ), kept AS (
@@ -122,14 +130,15 @@ END $$;
 -- Claimed but never started (a worker drains with jobs in its hand): back to the front, and as if
 -- never claimed.
 CREATE FUNCTION taskd.give_back_jobs_v1(p_worker bigint, p_ids bigint[], p_fences bigint[])
-RETURNS integer LANGUAGE plpgsql SET jit = off AS $$
+RETURNS integer LANGUAGE plpgsql
+SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     given integer;
 BEGIN
     WITH gone AS (
         DELETE FROM taskd.running r
         USING unnest(p_ids, p_fences) AS u (id, fence)
-        WHERE r.id = u.id AND r.fence = u.fence AND r.worker = p_worker
+        WHERE r.id = u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
         RETURNING r.*
     ), again AS (
         INSERT INTO taskd.queued (

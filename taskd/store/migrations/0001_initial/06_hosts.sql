@@ -103,7 +103,7 @@ BEGIN
     ), kept AS (
         INSERT INTO taskd.attempt (job, fence, worker, started_at, number, outcome, error)
         SELECT j.id, j.fence, j.worker, j.claimed_at, j.attempt,
-               CASE WHEN p_charge THEN 'l' ELSE 'i' END, p_reason
+               CASE WHEN p_charge THEN 'l' ELSE 'g' END, p_reason
         FROM judged j WHERE NOT j.poisoned
     ), ended AS (
         INSERT INTO taskd.history (
