@@ -69,7 +69,26 @@ class SchemaMissing(DatabaseError):
 
 
 class EmbeddedServerFailed(DatabaseError):
-    """The embedded PostgreSQL cannot be started; the text says why, and what else would do."""
+    """The embedded PostgreSQL cannot run; mend what `reason` says, or give --database.
+
+    `data_dir` is where its data is or was to be, if that is known.
+    """
+
+    def __init__(self, reason: str, data_dir: str | None = None) -> None:
+        self.reason, self.data_dir = reason, data_dir
+        where = f" (its data: {data_dir})" if data_dir else ""
+        super().__init__(f"the embedded PostgreSQL{where} does not run: {reason}")
+
+
+class EmbeddedServerNotReady(DatabaseUnavailable):
+    """The embedded PostgreSQL is still starting, or recovering; its keeper goes on, try again."""
+
+    def __init__(self, reason: str, data_dir: str, seconds: float) -> None:
+        self.reason, self.data_dir, self.seconds = reason, data_dir, seconds
+        super().__init__(
+            f"the embedded PostgreSQL (its data: {data_dir}) is not ready after {seconds:.0f} s: "
+            f"{reason}"
+        )
 
 
 # --- the configuration --------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 A line goes out through a descriptor of our own that does not block. When nobody reads, it is
 dropped and counted; the next line that gets through tells how many were lost. All processes of a
-daemon append to the same place, each line in one write.
+daemon append to the same place, each line in one write. A log file that cannot be opened is made
+up for by standard error, until it can.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from taskd.events import Event, Events
 
 _COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.DEBUG: "2"}
 _REOPEN_SECONDS = 1.0
-_MAX_LINE = 16_384
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_MAX_TEXT = 8_000
+"""Longer messages are cut, in characters."""
 
 
 class LogChoices(Protocol):
@@ -51,7 +54,7 @@ class LogWriter:
         self._is_json = choices.format == "json"
         self._path = choices.file
         self._fd = -1
-        self._is_socket = False
+        self._is_socket = self._is_torn = self._is_astray = self._is_coloured = False
         self._checked_at = 0.0
         self.reopen()
         self._is_coloured = (
@@ -59,23 +62,32 @@ class LogWriter:
         )
 
     def reopen(self) -> None:
-        """Open the file (or standard error) anew: after a rotation, or after a fork."""
-        if self._fd > 2:
-            os.close(self._fd)
-        self._fd = self._open()
-        self._is_socket = stat.S_ISSOCK(os.fstat(self._fd).st_mode)
-
-    def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
-        if self._path is not None:
-            return os.open(self._path, flags | os.O_CREAT, 0o600)
-        if stat.S_ISREG(os.fstat(2).st_mode):
-            return 2  # never blocks; a second description would have an offset of its own
+        """Open the file (or standard error) anew, after a rotation. Never raises."""
+        trouble = None
         try:
-            # A description of our own: O_NONBLOCK on an inherited one would hit the shell, too.
-            return os.open("/proc/self/fd/2", flags)
-        except OSError:
-            return 2  # a socket cannot be reopened; it is written with MSG_DONTWAIT
+            opened = self._open_file()
+        except OSError as error:
+            opened, trouble = _open_stderr(), str(error)
+        if self._fd > 2 and opened >= 0:
+            os.dup2(opened, self._fd, inheritable=False)  # another thread may be writing to it
+            if opened > 2:
+                os.close(opened)
+        else:
+            self._fd = opened
+        self._is_socket = opened >= 0 and stat.S_ISSOCK(os.fstat(self._fd).st_mode)
+        self._tell_trouble(trouble)
+
+    def _open_file(self) -> int:
+        if self._path is None:
+            return _open_stderr()
+        return os.open(self._path, _FLAGS | os.O_CREAT, 0o600)
+
+    def _tell_trouble(self, trouble: str | None) -> None:
+        """Say once that lines go where nobody looks for them."""
+        if trouble is not None and not self._is_astray:
+            text = f"the log goes here, because its file cannot be opened: {trouble}"
+            self._put(self._line(logging.ERROR, text, "LogAstray", {}))
+        self._is_astray = trouble is not None
 
     def take(self, event: Event) -> None:
         """Write an event, if its level is wanted."""
@@ -97,6 +109,8 @@ class LogWriter:
 
     def _line(self, level: int, text: str, name: str, fields: dict[str, object]) -> bytes:
         now = datetime.now(UTC)
+        if len(text) > _MAX_TEXT:
+            text, fields = f"{text[:_MAX_TEXT]}…", {}
         if self._is_json:
             line = json.dumps(
                 {
@@ -115,18 +129,24 @@ class LogWriter:
             line = f"{stamp} {logging.getLevelName(level).lower():<7} {self.role}: {text}"
             if self._is_coloured and level in _COLOURS:
                 line = f"\x1b[{_COLOURS[level]}m{line}\x1b[0m"
-        return line.encode(errors="backslashreplace")[:_MAX_LINE] + b"\n"
+        return line.encode(errors="backslashreplace") + b"\n"
 
     def _put(self, line: bytes) -> bool:
+        """Write a line if there is room for it now; whether all of it went out."""
+        if self._is_torn:
+            line = b"\n" + line  # half a line went out before
         try:
-            if self._is_socket:
-                with socket.socket(fileno=os.dup(self._fd)) as out:
-                    out.send(line, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-            else:
-                os.write(self._fd, line)
+            written = self._send(line)
         except OSError:
             return False
-        return True
+        self._is_torn = written < len(line)
+        return not self._is_torn
+
+    def _send(self, line: bytes) -> int:
+        if not self._is_socket:
+            return os.write(self._fd, line)
+        with socket.socket(fileno=os.dup(self._fd)) as out:
+            return out.send(line, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
     def _follow_rotation(self) -> None:
         """Notice within a second that the file was moved away."""
@@ -142,6 +162,23 @@ class LogWriter:
             self.reopen()
 
 
+def _open_stderr() -> int:
+    """A descriptor of standard error that does not block; -1 if there is none."""
+    try:
+        mode = os.fstat(2).st_mode
+    except OSError:
+        return -1
+    if stat.S_ISREG(mode):
+        return 2  # never blocks; a second description would have an offset of its own
+    try:
+        # A description of our own: O_NONBLOCK on an inherited one would hit the shell, too.
+        return os.open("/proc/self/fd/2", _FLAGS)
+    except OSError:
+        if stat.S_ISFIFO(mode):
+            os.set_blocking(2, False)  # another user's pipe, which only he may open again
+        return 2  # a socket cannot be opened again; it is written with MSG_DONTWAIT
+
+
 class _Bridge(logging.Handler):
     """Takes what libraries and users' code log into the same lines."""
 
@@ -150,10 +187,19 @@ class _Bridge(logging.Handler):
         self._writer = writer
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
+        text = _text_of(record)
         if record.exc_info and record.exc_info[0] is not None:
             text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
         self._writer.write(record.levelno, f"{record.name}: {text}", "Log", {"logger": record.name})
+
+
+def _text_of(record: logging.LogRecord) -> str:
+    """The message; one whose arguments do not fit it must not fail the job that logs it."""
+    try:
+        return record.getMessage()
+    except Exception as error:
+        text = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
+        return f"{text} (its arguments cannot be filled in: {type(error).__name__})"
 
 
 def install(events: Events, choices: LogChoices, role: str) -> LogWriter:

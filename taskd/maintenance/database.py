@@ -6,7 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from taskd.config.settings import Settings
-from taskd.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
+from taskd.errors import DatabaseError, DatabaseUnavailable
 from taskd.events import Events
 from taskd.maintenance.events import EmbeddedServerDown
 from taskd.maintenance.parts import Backoff, Link, Part
@@ -91,10 +91,8 @@ class Database:
             host = self._enter()
         except DatabaseUnavailable as error:
             return self._wait(error)
-        except DatabaseRefused as error:
-            return self._wait(error) if self._is_known_good else self._fail(str(error))
         except DatabaseError as error:
-            return self._fail(str(error))
+            return self._wait(error) if self._is_known_good else self._fail(str(error))
         except Exception as error:  # a border: what no try again would mend ends the start
             return self._fail(f"{type(error).__name__}: {' '.join(str(error).split())}")
         self._is_open = True

@@ -184,13 +184,13 @@ class Household:
         self.exit_status = 1
 
     def ready(self, host: int, notes: tuple[str, ...]) -> None:
-        """The database is open: start all other parts and tell the master."""
+        """The database is open: tell the master, before any part does, and start all others."""
         self._host.board.host = host
+        self._control.send("ready", host=host, dsn=self._database.dsn(), notes=notes)
         for part in (self._lease, self._rescue, self._chores, self._listener, self._prune):
             if part is not None:
                 part.start()
         self._is_open = True
-        self._control.send("ready", host=host, dsn=self._database.dsn(), notes=notes)
 
     # --- news from the master --------------------------------------------------------------------
 

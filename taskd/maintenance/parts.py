@@ -114,9 +114,11 @@ class Part:
         return self._thread.is_alive() and monotonic() - self.turned_at <= within
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
-            self.turned_at = monotonic()
+        while True:
             self._hurried.clear()
+            if self._stopped.is_set():  # set before the hurry that goes with it
+                break
+            self.turned_at = monotonic()
             self._turn()
         self._link.close()
 

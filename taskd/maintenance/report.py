@@ -37,10 +37,15 @@ def _entry(process: TreeProcess, slots: Slots) -> dict[str, Any] | None:
 
 
 def _work(process: TreeProcess, slots: Slots) -> tuple[str, int]:
-    """State and jobs in the hands of a process; those who take no jobs simply run."""
+    """The state of a process and the jobs it runs; those who take none are simply running.
+
+    A worker is starting, idle, busy, draining or exiting.
+    """
     if process.role != "worker" or process.slot is None:
         return "running", 0
     reading = slots[process.slot].read()
     if reading.pid != process.pid or reading.state is WorkerState.EMPTY:
-        return WorkerState.STARTING.name.lower(), 0
+        return "starting", 0
+    if reading.state is WorkerState.READY:
+        return "busy" if reading.in_flight else "idle", reading.in_flight
     return reading.state.name.lower(), reading.in_flight

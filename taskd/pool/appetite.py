@@ -1,33 +1,43 @@
-"""How many jobs a greenlet worker should hold ready, so that it never waits for a claim."""
+"""How many jobs a greenlet worker should hold ready, so that it never waits for a claim.
+
+It holds what it ends in WINDOW seconds. The rate is the lower of two: how many ended lately, and
+how many can end if all slots go on as they did. The first alone is fooled by jobs that sleep and
+end all at once; the second alone by jobs that never block, of which only one runs at a time.
+"""
 
 from __future__ import annotations
 
 MOST = 500
 """Jobs in one claim: twice as many are hardly faster, and longer in one worker's hands."""
 
-WINDOW_SECONDS = 0.05
-"""A worker holds what it ends in so long."""
+WINDOW_SECONDS = 0.1
+"""As long as a job of a tenth of a second, each slot finds its next job here."""
 
-SHORTEST_MEASURE = 0.005
-HOARD_SECONDS = 0.2
+HOARD_SECONDS = 0.3
 """A job that would wait longer than this in a worker's hands is better off in the queue."""
+
+_SHORTEST_MEASURE = 0.005
+_LONGEST_SILENCE = 0.25
 
 
 class Appetite:
-    """Follows how many jobs end a second. Times are monotonic seconds."""
+    """Follows how many jobs a worker of `slots` slots ends a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, slots: int) -> None:
         self.rate = 0.0
+        self._slots = slots
         self._at = 0.0
         self._ended = 0
+        self._spent = 0.0
 
-    def measure(self, ended: int, now: float) -> None:
-        """Note how many jobs have ended so far; half of the rate is what it was before."""
-        passed = now - self._at
-        if passed < SHORTEST_MEASURE:
+    def measure(self, ended: int, spent: float, now: float) -> None:
+        """Note how many jobs have ended so far, and how many seconds they took together."""
+        passed, jobs = now - self._at, ended - self._ended
+        if passed < (_SHORTEST_MEASURE if jobs else _LONGEST_SILENCE):
             return
-        self.rate = (self.rate + (ended - self._ended) / passed) / 2
-        self._at, self._ended = now, ended
+        rate = jobs / max(passed, (spent - self._spent) / self._slots)
+        self.rate = rate if rate > self.rate else (self.rate + rate) / 2
+        self._at, self._ended, self._spent = now, ended, spent
 
     def limit(self, open_slots: int) -> int:
         """How many jobs to hold ready, with so many slots that run none."""

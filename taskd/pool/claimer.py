@@ -5,7 +5,8 @@
                                                    sleep until somebody has news
 
 Whoever has news (maintenance of jobs and orders, a slot of room) sets the alarm. Jobs that were
-claimed but would wait too long here, or that a drain finds not begun, are given back.
+claimed are given back if they would wait too long here, if a neighbour is idle and the queue is
+empty, or if a drain finds them not begun.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ MOST_UNREPORTED = 10_000
 """With more outcomes than this in memory a worker claims nothing: the database is away."""
 
 REST_SECONDS = 5.0
+SHARE_SECONDS = 0.01
 NO_HOST_SECONDS = 0.05
 UNREPORTED_SECONDS = 0.1
 AFTER_FAULT_SECONDS = 1.0
@@ -58,10 +60,11 @@ class Claimer:
         self._unreported = unreported
         self._events = events
         self._outage = Outage(place.name, events)
-        self._appetite = Appetite()
+        self._appetite = Appetite(slots.count)
         self._alarm = Event()
         self._called = False
         self._is_draining = False
+        self._is_dry = False
         self._returning: list[Row] = []
         self._empty_handed = Event()
         self.on_cancel: Callable[[int], None] = lambda job: None
@@ -118,6 +121,7 @@ class Claimer:
         except Exception:
             self._events.emit(LoopFailed(self._place.name, "the claimer", traceback.format_exc()))
             gevent.sleep(AFTER_FAULT_SECONDS)
+        self._called = True  # whoever called was not heard to the end
         return 0.0
 
     def step(self) -> float:
@@ -131,11 +135,12 @@ class Claimer:
             return REST_SECONDS
         if self._unreported() > MOST_UNREPORTED:
             return UNREPORTED_SECONDS
+        self._share()
         wanted = self._wanted()
         waits_for_news = self._claims.shows_idle and not called
         if not wanted or waits_for_news:
             self._claims.show_idle(self._slots.free if self._claims.shows_idle else 0)
-            return REST_SECONDS
+            return SHARE_SECONDS if self._is_dry and self._slots.waiting else REST_SECONDS
         if not self._claims.is_registered and not self._claims.register():
             return NO_HOST_SECONDS
         return self._claim(wanted)
@@ -149,11 +154,26 @@ class Claimer:
         if rows:
             self.claimed_at = monotonic()
             self._slots.feed(rows)
-        if len(rows) == wanted:
+        if not self._claims.is_registered:
+            self._claims.show_idle(0)
+            return NO_HOST_SECONDS
+        self._is_dry = len(rows) < wanted
+        if not self._is_dry:
             self._claims.show_idle(0)
             return 0.0
         self._claims.show_idle(self._slots.free)
-        return REST_SECONDS if self._claims.is_registered else NO_HOST_SECONDS
+        return REST_SECONDS
+
+    def _share(self) -> None:
+        """Hold no jobs ready while the queue has none and a neighbour is idle."""
+        if not self._is_dry or not self._slots.waiting or self._slots.open:
+            return
+        neighbours = self._place.idle_neighbours()
+        if neighbours:
+            self._returning += self._slots.take_back()
+            self._give_back()
+            for slot in neighbours:
+                self._place.wakeups.wake(slot)
 
     def _give_back(self) -> None:
         while self._returning:
@@ -169,12 +189,16 @@ class Claimer:
     def _wanted(self) -> int:
         self._measure()
         open_slots, waiting = self._slots.open, self._slots.waiting
+        if self._is_dry:  # what there is to be had is for slots that are free now
+            self._slots.refill_at = 0
+            return self._slots.free
         self._slots.refill_at = self._appetite.limit(open_slots) // 2
         return self._appetite.wanted(open_slots, waiting)
 
     def _measure(self) -> None:
         w = self._words
-        self._appetite.measure(w[SUCCEEDED] + w[FAILED] + w[RETRIED], monotonic())
+        ended = w[SUCCEEDED] + w[FAILED] + w[RETRIED]
+        self._appetite.measure(ended, self._slots.spent, monotonic())
 
     def _wonder(self) -> None:
         """Nobody called. That means that nothing is there, as long as somebody would."""

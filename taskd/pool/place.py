@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from taskd.board import Board, Slot, Wakeups, WorkerState
-from taskd.board.layout import BEAT, GENERATION, PID, STATE
+from taskd.board.layout import BEAT, GENERATION, IDLE, PID, STATE
 from taskd.clock import monotonic_ns
 from taskd.config.settings import PoolSettings, Settings
 
@@ -61,6 +61,14 @@ class Place:
             return os.readlink(f"/proc/self/fd/{self.wakeups.fds[self.slot]}") == _EVENTFD
         except OSError:
             return False
+
+    def idle_neighbours(self) -> list[int]:
+        """The slots of other workers of this host that wait for jobs, of whichever pool."""
+        return [
+            index
+            for index in range(self.board.slots)
+            if index != self.slot and self.board.slot(index).words[IDLE]
+        ]
 
     def enter(self) -> None:
         """Say on the board who is here now; the first thing a worker does."""

@@ -40,7 +40,7 @@ from taskd.pool import spawn
 from taskd.pool.claims import Claims, Row
 from taskd.pool.ending import put
 from taskd.pool.events import LoopFailed, MasterGone, WorkerDrains, WorkerReady
-from taskd.pool.limits import time_limits
+from taskd.pool.limits import TimeLimits
 from taskd.pool.link import KEEP_SECONDS, Link, Outage
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import Place
@@ -75,7 +75,7 @@ class Worker:
         self._outbox = Outbox(place.name, events)
         self._claims = Claims(place, self._link, events)
         self._outage = Outage(place.name, events)
-        self._limit = time_limits(place.settings, place.pool)
+        self._limits = TimeLimits(place.settings, place.pool)
         self._ear = select.poll()
         self._ear.register(place.wakeups.fds[place.slot], select.POLLIN)
         self._runner = Runner(place.settings.imports)
@@ -126,12 +126,12 @@ class Worker:
         if rows:
             self._claims.show_idle(0)
             self._run_job(rows[0])
-        elif self._claims.is_registered:
-            self._claims.show_idle(1)
+        else:
+            self._claims.show_idle(int(self._claims.is_registered))
 
     def _run_job(self, row: Row) -> None:
         job, _, queue, fence, number, max_attempts, timeout, task, args, kwargs = row
-        limit = self._limit(task, queue) if timeout is None else timeout
+        limit = self._limits.of(task, queue) if timeout is None else timeout
         attempt = self._running = JobAttempt(job, fence, number, max_attempts, task, queue)
         self._show_job(job, fence, limit)
         started = perf_counter()
@@ -177,6 +177,9 @@ class Worker:
         except Exception:
             self._events.emit(LoopFailed(self._place.name, "its loop", traceback.format_exc()))
             time.sleep(AFTER_FAULT_SECONDS)
+        else:
+            return
+        self._called = True  # whoever called was not heard to the end
 
     def _wait(self, seconds: float) -> None:
         """Wait for a call, at most so long."""

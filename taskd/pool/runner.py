@@ -9,7 +9,7 @@ from taskd.board.layout import SUCCEEDED
 from taskd.errors import Interrupt
 from taskd.pool.claims import Row
 from taskd.pool.ending import put
-from taskd.pool.limits import Limit
+from taskd.pool.limits import TimeLimits
 from taskd.pool.outbox import Outbox
 from taskd.pool.reporter import Reporter
 from taskd.pool.slots import Seat
@@ -24,11 +24,11 @@ class SeatRunner:
     __slots__ = ("_limit", "_outbox", "_reporter", "_run_attempt", "_words")
 
     def __init__(
-        self, words: memoryview, runner: Runner, limit: Limit, outbox: Outbox, reporter: Reporter
+        self, words: memoryview, runner: Runner, limits: TimeLimits, outbox: Outbox, reporter: Reporter
     ) -> None:
         self._words = words
         self._run_attempt = runner.run_attempt
-        self._limit = limit
+        self._limit = limits.of
         self._outbox = outbox
         self._reporter = reporter
 

@@ -19,6 +19,7 @@ from importlib import import_module
 
 from setproctitle import setproctitle
 
+from taskd import __version__
 from taskd.config.settings import Settings
 from taskd.errors import TaskdError
 from taskd.events import Events
@@ -131,6 +132,7 @@ def _be_maintenance(order: Message, roots: Roots, settings: Settings) -> int:
         kick_fd=roots.kick_fd,
         incarnation=order["incarnation"],
         dead_incarnations=tuple(order["dead_incarnations"]),
+        version=__version__,
         events=Events(),
     )
     status: int = maintenance.run_maintenance(setup)

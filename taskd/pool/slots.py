@@ -58,7 +58,8 @@ class Slots:
         self.count = count
         self.seats = [Seat() for _ in range(count)]
         self.busy = 0
-        self.refill_at = 0
+        self.spent = 0.0  # seconds that all ended jobs took together
+        self.refill_at = -1  # call on_room when no more than so many jobs are ready
         self.on_room: Callable[[], object] = lambda: None
         self._words = words
         self._run_job = run_job
@@ -145,6 +146,9 @@ class Slots:
             until = perf_counter() + SLICE_SECONDS
             while ready:
                 row = ready.popleft()
+                if len(ready) <= self.refill_at:
+                    self.refill_at = -1  # once is enough, until the claimer sets it anew
+                    self.on_room()
                 if ready and idle and not self._taking_over:
                     self._taking_over = True
                     later(idle.pop().switch)
@@ -152,15 +156,16 @@ class Slots:
                 words[IN_FLIGHT] = self.busy
                 words[JOB] = row[0]
                 now = run_job(seat, row)
+                self.spent += now - seat.started
                 self.busy -= 1
                 words[IN_FLIGHT] = self.busy
-                if len(ready) <= self.refill_at:
-                    self.on_room()
                 if now > until:
                     later(me.switch)
                     hub.switch()
                     until = perf_counter() + SLICE_SECONDS
+            words[PREFETCHED] = 0
             if self._is_draining and not self.busy:
                 self._quiet.set()
             idle.append(me)
+            self.on_room()
             hub.switch()

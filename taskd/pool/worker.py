@@ -31,7 +31,7 @@ from taskd.pool.claimer import Claimer
 from taskd.pool.claims import Claims
 from taskd.pool.ending import put_cancelled
 from taskd.pool.events import JobsInterrupted, MasterGone, WorkerDrains, WorkerReady
-from taskd.pool.limits import time_limits
+from taskd.pool.limits import TimeLimits
 from taskd.pool.link import KEEP_SECONDS, Link
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import Place
@@ -73,7 +73,7 @@ class Worker:
         seat_runner = SeatRunner(
             self._words,
             Runner(place.settings.imports),
-            time_limits(place.settings, place.pool),
+            TimeLimits(place.settings, place.pool),
             self._outbox,
             self.reporter,
         )

@@ -9,16 +9,18 @@ from __future__ import annotations
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import psycopg
 from psycopg import errors as pg
 from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
-from psycopg_pool import ConnectionPool
 
 from taskd.config.dsn import mask_dsn
 from taskd.errors import DatabaseRefused, DatabaseUnavailable, StatementTimedOut
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
 
 Result = TypeVar("Result")
 
@@ -147,6 +149,8 @@ def translate_errors() -> Iterator[None]:
 
 def connection_pool(dsn: str, max_size: int) -> ConnectionPool[Connection]:
     """A pool of at most `max_size` connections, opened when first needed, thread-safe."""
+    from psycopg_pool import ConnectionPool  # half a megabyte that only clients need
+
     return ConnectionPool(
         dsn,
         connection_class=Connection,

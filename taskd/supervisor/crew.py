@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -11,7 +12,7 @@ from taskd.board import Board, SlotReading, WorkerState
 from taskd.clock import monotonic
 from taskd.events import Events
 from taskd.supervisor.channel import Message
-from taskd.supervisor.child import Worker, how_it_ended
+from taskd.supervisor.child import Forkserver, Worker, how_it_ended
 from taskd.supervisor.events import (
     JobOverTime,
     NoSlotLeft,
@@ -40,7 +41,6 @@ class Crew:
         self._nursery = nursery
         self._events = events
         self._backoffs: dict[str, Backoff] = {}
-        self._early: dict[int, int] = {}
         self._is_told_full = False
 
     # -- what is there ----------------------------------------------------------------------------
@@ -63,14 +63,19 @@ class Crew:
         """The workers as their slots describe them now."""
         return [worker.view(self._read(worker)) for worker in self.workers.values()]
 
-    def count(self, state: WorkerState) -> int:
-        """How many workers say that they are in this state."""
-        return sum(view.state is state for view in self.worker_views())
+    @property
+    def is_starting(self) -> bool:
+        """Whether a worker is on its way to being ready, which only the board will tell."""
+        return any(view.is_live and view.state < WorkerState.READY for view in self.worker_views())
 
     @property
-    def is_forking(self) -> bool:
-        """Whether a worker was ordered whose pid is not known yet."""
-        return any(worker.pid == 0 for worker in self.workers.values())
+    def is_leaving(self) -> bool:
+        """Whether a worker is on its way out, within the times that it has for that."""
+        return any(not view.is_live for view in self.worker_views())
+
+    def pause(self, now: float) -> float:
+        """Seconds until the next pool may start workers again; infinite if none has to wait."""
+        return min((backoff.pause(now) for backoff in self._backoffs.values()), default=math.inf)
 
     def _read(self, worker: Worker) -> SlotReading:
         return self._board.slot(worker.slot).read()
@@ -107,19 +112,17 @@ class Crew:
         if forkserver is None:
             return
         settings = self._nursery.settings.pools[action.pool]
-        self._board.slot(slot).clear()
-        worker = Worker(
+        self.workers[slot] = Worker(
             slot=slot,
-            pool=action.pool,
-            generation=forkserver.generation,
-            is_process=settings.greenlets is None,
+            parent=forkserver,
             lives_until=_end_of_life(settings.max_lifetime),
             replaces=action.replaces,
         )
-        self.workers[slot] = worker
         forkserver.channel.send("fork", slot=slot, generation=forkserver.generation, dsn=self.dsn)
 
     def _drain(self, worker: Worker, reason: str) -> None:
+        if worker.drained_at is not None:
+            return  # a second signal would interrupt it
         self._events.emit(WorkerDrains(worker.pool, worker.slot, reason))
         worker.drained_at = monotonic()
         self._forget_replacement_of(worker.slot)
@@ -141,6 +144,8 @@ class Crew:
         self._events.emit(WorkerKilled(worker.pool, worker.slot, action.reason))
         worker.end_reason, worker.charge = action.reason, action.charge
         worker.signal(signal.SIGKILL)
+        if worker.pid == 0:
+            worker.parent.signal(signal.SIGKILL)  # it was to fork, and has not: it hangs
 
     def _forget_replacement_of(self, slot: int) -> None:
         for worker in self.workers.values():
@@ -161,48 +166,46 @@ class Crew:
 
     # -- how they come and go ---------------------------------------------------------------------
 
-    def forked(self, message: Message) -> Message | None:
-        """A worker's pid has become known; its death, if that had come first."""
+    def forked(self, parent: Forkserver, message: Message) -> None:
+        """A worker's pid has become known; what it was told before it could hear, it hears now."""
         worker = self.workers.get(message["slot"])
-        if worker is None or worker.pid:
-            return None
+        if worker is None or worker.parent is not parent or worker.pid:
+            return  # nobody waits for it any more: it is a stranger, and will be ended as one
         worker.pid = message["pid"]
-        self._events.emit(WorkerStarted(worker.pool, worker.slot, worker.pid, worker.generation))
-        if worker.drained_at is not None:
-            worker.signal(signal.SIGTERM)  # it was told before it could hear
-        early = self._early.pop(worker.pid, None)
-        return None if early is None else self.ended(worker.pid, early)
+        self._events.emit(
+            WorkerStarted(worker.pool, worker.slot, worker.pid, worker.parent.generation)
+        )
+        if worker.end_reason is not None:
+            worker.signal(signal.SIGKILL)
+        elif worker.drained_at is not None:
+            worker.signal(signal.SIGTERM)
 
     def ended(self, pid: int, status: int) -> Message | None:
-        """A child ended: what maintenance is to be told, or None if it was no worker of ours.
-
-        The status of a pid that nobody knows is kept while a fork is under way: the exit of a
-        worker can overtake the message that tells its pid.
-        """
+        """A child ended: what maintenance is to be told, or None if it was no worker of ours."""
         worker = next((one for one in self.workers.values() if one.pid == pid), None)
         if worker is None:
-            if self.is_forking:
-                self._early[pid] = status
             return None
-        del self.workers[worker.slot]
-        self._forget_replacement_of(worker.slot)
         if worker.is_process:
             _end_group(pid)
-        return self._account_for(worker, status)
+        death = self._account_for(worker, status)
+        self._forget(worker)
+        return death
 
     def _account_for(self, worker: Worker, status: int) -> Message:
         reading = self._read(worker)
+        own = reading.pid == worker.pid
         how = how_it_ended(status)
         said_goodbye = status == 0 and reading.state is WorkerState.EXITING  # a job may _exit(0)
         clean = worker.was_ordered_to_end or said_goodbye
         if clean:
             self._events.emit(WorkerEnded(worker.pool, worker.slot, worker.pid, how))
         else:
-            pause = self._backoff(worker.pool).ended(worker.lived, monotonic())
+            was_ready = own and reading.state >= WorkerState.READY
+            lived = worker.lived if was_ready else 0.0
+            pause = self._backoff(worker.pool).ended(lived, monotonic())
             self._events.emit(
                 WorkerDied(worker.pool, worker.slot, worker.pid, how, reading.in_flight, pause)
             )
-        own = reading.pid == worker.pid
         return {
             "slot": worker.slot,
             "pid": worker.pid,
@@ -211,17 +214,17 @@ class Crew:
             "charge": worker.charge or not clean,
         }
 
-    def forget_early(self) -> None:
-        """Drop statuses that belong to nobody, once no fork is under way any more."""
-        if self._early and not self.is_forking:
-            self._early.clear()
-
-    def forget_orders(self, pool: str) -> None:
-        """A forkserver died: what it was asked to fork and has not told will not come."""
+    def forget_lost(self) -> None:
+        """Free the slots of workers that were ordered from forkservers that are no more."""
         for worker in list(self.workers.values()):
-            if worker.pool == pool and worker.pid == 0:
-                del self.workers[worker.slot]
-                self._forget_replacement_of(worker.slot)
+            if worker.was_lost:
+                self._forget(worker)
+
+    def _forget(self, worker: Worker) -> None:
+        del self.workers[worker.slot]
+        self._forget_replacement_of(worker.slot)
+        # Nobody is to be woken there, nor waited for; the marks stay for the slot's next worker.
+        self._board.slot(worker.slot).clear()
 
 
 def _end_of_life(max_lifetime: float | None) -> float | None:

@@ -145,6 +145,18 @@ class HelperDied(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CannotStart(Event):
+    """A process could not be started; it is tried again."""
+
+    level: ClassVar[int] = logging.ERROR
+    role: str
+    error: str
+
+    def __str__(self) -> str:
+        return f"{self.role} cannot start: {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
 class MaintenanceHangs(Event):
     """Maintenance has shown no sign of life for a third of the lease; it is replaced."""
 
@@ -224,7 +236,7 @@ class Stops(Event):
     why: str
 
     def __str__(self) -> str:
-        return f"{self.why}: no new jobs are claimed; what runs may finish"
+        return self.why
 
 
 @dataclass(frozen=True, slots=True)

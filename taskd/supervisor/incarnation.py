@@ -10,35 +10,38 @@ prove nothing of the kind: they are reused.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
-from pathlib import Path
-from uuid import uuid4
 
 
 class Incarnation:
     """Our own life: takes its locks at once and holds them until the process ends."""
 
     def __init__(self, state_dir: str) -> None:
-        self.id = str(uuid4())
-        self._folder = Path(state_dir) / "run"
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._master_fd = _locked(self._folder / f"{self.id}.master")
-        self.tree_fd = _locked(self._folder / f"{self.id}.tree")
+        self.id = _random_uuid()
+        self._folder = os.path.join(state_dir, "run")
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        self.tree_fd = _locked(self._path(self.id, "tree"))
         os.set_inheritable(self.tree_fd, True)
+        # It gets its name when it is locked: whoever sees it free must not take us for dead.
+        newborn = self._path(self.id, "newborn")
+        self._master_fd = _locked(newborn)
+        os.rename(newborn, self._path(self.id, "master"))
 
     def dead(self) -> list[str]:
         """The incarnations of this state directory whose master is gone, ours never among them."""
-        names = {path.stem for path in self._folder.glob("*.master")} - {self.id}
-        return sorted(name for name in names if _is_free(self._folder / f"{name}.master"))
+        files = (name.rpartition(".") for name in os.listdir(self._folder))
+        names = {stem for stem, _, suffix in files if suffix == "master"} - {self.id}
+        return sorted(name for name in names if _is_free(self._path(name, "master")))
 
     def end_survivors(self, dead: str) -> bool:
         """Kill what is left of a dead incarnation's tree; whether nothing is left any more.
 
         Never blocks: call it again until it is true.
         """
-        tree = self._folder / f"{dead}.tree"
+        tree = self._path(dead, "tree")
         if _is_free(tree):
             return True
         for pid in _holders(tree):
@@ -48,20 +51,33 @@ class Incarnation:
     def forget(self, dead: str) -> None:
         """Remove the files of an incarnation whose jobs are back."""
         for suffix in ("tree", "master"):
-            (self._folder / f"{dead}.{suffix}").unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path(dead, suffix))
 
     def end(self) -> None:
         """Remove our own files: everything of ours has ended in good order."""
         self.forget(self.id)
 
+    def _path(self, incarnation: str, suffix: str) -> str:
+        return os.path.join(self._folder, f"{incarnation}.{suffix}")
 
-def _locked(path: Path) -> int:
+
+def _random_uuid() -> str:
+    """A uuid of version 4, without the memory that the module `uuid` takes."""
+    number = int.from_bytes(os.urandom(16), "big")
+    number = number & ~(0xF << 76) | 4 << 76
+    number = number & ~(0x3 << 62) | 2 << 62
+    digits = f"{number:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _locked(path: str) -> int:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return fd
 
 
-def _is_free(path: Path) -> bool:
+def _is_free(path: str) -> bool:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -76,7 +92,7 @@ def _is_free(path: Path) -> bool:
         os.close(fd)
 
 
-def _holders(path: Path) -> list[int]:
+def _holders(path: str) -> list[int]:
     """The processes that have the file open; those of other users are not ours to see."""
     wanted = os.stat(path)
     found = []

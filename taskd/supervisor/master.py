@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import signal
 from collections.abc import Callable
 
-from taskd.board import Board, Wakeups, WorkerState
+from taskd.board import Board, Wakeups
 from taskd.clock import monotonic
 from taskd.config.settings import Settings
 from taskd.events import Events
 from taskd.logs import LogWriter
 from taskd.supervisor.channel import Message
-from taskd.supervisor.child import Forkserver, Seed
+from taskd.supervisor.child import Forkserver, Seed, collect_ended
 from taskd.supervisor.crew import Crew
-from taskd.supervisor.events import (
-    Fatal,
-    GenerationComplete,
-    Reloaded,
-    ReloadFailed,
-    Said,
-    Started,
-    Stops,
-)
+from taskd.supervisor.events import Fatal, Reloaded, ReloadFailed, Said, Stops
+from taskd.supervisor.herald import Herald
 from taskd.supervisor.incarnation import Incarnation
-from taskd.supervisor.nursery import Inheritance, Nursery
+from taskd.supervisor.nursery import Nursery
 from taskd.supervisor.plan import Urgency, decide
-from taskd.supervisor.reload import Resolution
+from taskd.supervisor.reload import Reload
+from taskd.supervisor.seeds import Inheritance
 from taskd.supervisor.signals import SignalInbox
-from taskd.supervisor.state import describe_state
+from taskd.supervisor.state import describe_state, list_processes
 from taskd.supervisor.steward import Steward
-from taskd.supervisor.strangers import Strangers
+from taskd.supervisor.strangers import Strangers, become_subreaper
 
 TICK_SECONDS = 1.0
-DEADLINE_TICK_SECONDS = 0.2
+WATCHFUL_TICK_SECONDS = 0.2
 BUSY_TICK_SECONDS = 0.05
 SURVIVORS_SECONDS = 10.0
 STOOD_STILL_SECONDS = 3.0
 GOODBYE_SECONDS = 15.0
-_PR_SET_CHILD_SUBREAPER = 36
+LEAVE_SECONDS = 2.0
 
 
 class Master:
@@ -64,13 +57,14 @@ class Master:
         self._steward = Steward(settings, self._board, self._incarnation.id, events)
         self._strangers = Strangers()
         self._signals = SignalInbox()
-        self._resolution: Resolution | None = None
+        self._reload = Reload()
+        self._herald = Herald(settings, events)
         self._to_end = self._incarnation.dead()
         self._urgency = Urgency.NONE
         self._status = 0
         self._born_at = self._turned_at = monotonic()
-        self._announced = 0
         self._goodbye_until: float | None = None
+        self._is_over = False
         self._connect_parts()
 
     def _connect_parts(self) -> None:
@@ -82,64 +76,60 @@ class Master:
 
     def run(self) -> int:
         """Keep the tree until told to stop; blocks. The exit status."""
-        _become_subreaper()
+        become_subreaper()
         self._signals.open()
         try:
+            self._herald.greet()
             while not self._is_over:
                 self.turn()
         finally:
             self._signals.close()
-        if self._status == 0:
+            self._reload.abandon()
+        if self._steward.has_ended_well:
             self._incarnation.end()
         return self._status
 
     def turn(self) -> None:
-        """One round: wait for news or the next tick, hear, decide, act."""
+        """One round: wait for news or the next tick, hear, decide, act.
+
+        The dead are collected before the messages are read, and accounted for afterwards: a child
+        is announced before it becomes ours, so whoever has ended by then is known by then.
+        """
         self._wait()
         self._read_signals()
+        ended = collect_ended()
         self._hear()
-        self._reap()
+        self._bury(ended)
         self._tend()
         self._decide()
-        self._announce()
-
-    @property
-    def _is_over(self) -> bool:
-        if self._urgency is Urgency.NONE or self._crew.workers:
-            return False
-        if self._goodbye_until is None:
-            self._steward.stop()
-            self._goodbye_until = monotonic() + GOODBYE_SECONDS
-        if self._steward.process is not None and monotonic() < self._goodbye_until:
-            return False
-        self._nursery.stop()
-        return True
+        self._wind_down()
 
     def _wait(self) -> None:
         poll = select.poll()
         poll.register(self._signals, select.POLLIN)
-        for talker in self._nursery.talkers():
-            if not talker.channel.is_closed:
+        for talker in (*self._nursery.talkers(), self._steward.process):
+            if talker is not None and not talker.channel.is_closed:
                 poll.register(talker.channel, select.POLLIN)
-        maintenance = self._steward.process
-        if maintenance is not None and not maintenance.channel.is_closed:
-            poll.register(maintenance.channel, select.POLLIN)
-        poll.poll(self._tick * 1000)
+        tick = self._tick
+        poll.poll(tick * 1000)
         now = monotonic()
-        if now - self._turned_at > self._tick + STOOD_STILL_SECONDS:
+        if now - self._turned_at > tick + STOOD_STILL_SECONDS:
             self._steward.excuse()  # we were stopped or starved: what looks old may be fresh
         self._turned_at = now
 
     @property
     def _tick(self) -> float:
-        """Short while something is under way that only the board tells."""
-        if self._urgency is not Urgency.NONE or self._announced != self._nursery.generation:
-            return BUSY_TICK_SECONDS
-        return DEADLINE_TICK_SECONDS if self._has_process_pool else TICK_SECONDS
+        """Short while something is under way that only the board tells, or a pause runs out."""
+        now = monotonic()
+        pauses = self._crew.pause(now), self._nursery.pause(now), self._steward.pause(now)
+        return min(self._usual_tick, *pauses)
 
     @property
-    def _has_process_pool(self) -> bool:
-        return any(pool.greenlets is None for pool in self.settings.pools.values())
+    def _usual_tick(self) -> float:
+        if self._urgency is not Urgency.NONE or self._crew.is_starting or self._to_end:
+            return BUSY_TICK_SECONDS
+        has_deadlines = any(pool.greenlets is None for pool in self.settings.pools.values())
+        return WATCHFUL_TICK_SECONDS if has_deadlines or self._crew.is_leaving else TICK_SECONDS
 
     # -- signals ----------------------------------------------------------------------------------
 
@@ -149,7 +139,7 @@ class Master:
             signal.SIGINT: self._handle_int,
             signal.SIGQUIT: self._handle_quit,
             signal.SIGHUP: self._handle_hup,
-            signal.SIGUSR1: self._writer.reopen,
+            signal.SIGUSR1: self._handle_usr1,
             signal.SIGUSR2: self._handle_usr2,
             signal.SIGTTIN: lambda: self._crew.resize(+1),
             signal.SIGTTOU: lambda: self._crew.resize(-1),
@@ -159,23 +149,33 @@ class Master:
                 handlers[number]()
 
     def _handle_term(self) -> None:
-        self._stop("told to stop", Urgency.DRAIN)
+        self._stop("told to stop: no new jobs are claimed, what runs may finish", Urgency.DRAIN)
 
     def _handle_int(self) -> None:
         sentences = {
-            Urgency.DRAIN: "interrupted (once more: what runs is given back; a third time: killed)",
-            Urgency.INTERRUPT: "interrupted again, what runs is given back",
-            Urgency.KILL: "interrupted a third time, what runs is killed",
+            Urgency.DRAIN: "interrupted: no new jobs are claimed, what runs may finish "
+            "(once more: it is given back; a third time: killed)",
+            Urgency.INTERRUPT: "interrupted again: what runs is given back",
+            Urgency.KILL: "interrupted a third time: what runs is killed",
         }
         urgency = Urgency(min(self._urgency + 1, Urgency.KILL))
         self._stop(sentences[urgency], urgency)
 
     def _handle_quit(self) -> None:
-        self._stop("told to quit, what runs is given back", Urgency.INTERRUPT)
+        self._stop("told to quit: what runs is given back", Urgency.INTERRUPT)
 
     def _handle_hup(self) -> None:
-        if self._resolution is None and self._urgency is Urgency.NONE:
-            self._resolution = Resolution(self.settings)
+        if self._urgency is Urgency.NONE:
+            trouble = self._reload.ask(self.settings)
+            if trouble is not None:
+                self._events.emit(ReloadFailed(trouble))
+
+    def _handle_usr1(self) -> None:
+        self._writer.reopen()
+        self._steward.reopen_logs()
+        for talker in self._nursery.talkers():
+            if isinstance(talker, Forkserver):
+                talker.channel.send("reopen")
 
     def _handle_usr2(self) -> None:
         for line in describe_state(self._crew, self._nursery, self._steward):
@@ -207,7 +207,7 @@ class Master:
         if isinstance(talker, Seed):
             self._nursery.hear_seed(talker, message)
         elif message["op"] == "forked":
-            self._tell_death(self._crew.forked(message))
+            self._crew.forked(talker, message)
         else:
             self._nursery.hear_forkserver(talker, message)
 
@@ -215,16 +215,14 @@ class Master:
         findings = self._steward.findings
         if findings.opened is not None:
             self._crew.dsn = findings.opened.dsn
-        if findings.fatal is not None:
-            self._fail(findings.fatal)
         if findings.drained is not None:
             self._end_burst(findings.drained)
         orders, findings.orders = findings.orders, []
         for order in orders:
             self._interrupt_job(order)
-        refused = self._nursery.nothing_imports
-        if refused is not None:
-            self._fail(f"the code of pool {refused} does not import: mend it and start again")
+        fatal = findings.fatal or self._nursery.fatal
+        if fatal is not None:
+            self._fail(fatal)
 
     def _end_burst(self, drained: Message) -> None:
         self._steward.findings.drained = None
@@ -232,7 +230,7 @@ class Master:
             self._events.emit(Said(f"left: {line}"))
         failed = drained["failed"]
         outcome = f"{failed} failed" if failed else "nothing failed"
-        self._status = 1 if failed else 0
+        self._status = max(self._status, 1 if failed else 0)
         self._stop(f"the queues are drained, {outcome}", Urgency.DRAIN)
 
     def _interrupt_job(self, order: Message) -> None:
@@ -241,47 +239,29 @@ class Master:
         if worker is not None and worker.pid == order["pid"]:
             worker.signal(signal.SIGUSR1)
 
-    def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            self._ended(pid, status)
-
-    def _ended(self, pid: int, status: int) -> None:
-        if self._resolution is not None and self._resolution.pid == pid:
-            self._reload(self._resolution.finish(status))
-        elif self._steward.ended(pid, status):
-            self._act_on_findings()
-        else:
-            pools = {name: brood.current for name, brood in self._nursery.broods.items()}
-            if self._nursery.reaped(pid, status):
-                for name, current in pools.items():
-                    if current is not None and current.pid == pid:
-                        self._crew.forget_orders(name)
-                self._steward.orphaned()
-            else:
-                self._tell_death(self._crew.ended(pid, status))
-
-    def _tell_death(self, death: Message | None) -> None:
-        if death is not None:
-            self._steward.tell_death(death)
+    def _bury(self, ended: list[tuple[int, int]]) -> None:
+        for pid, status in ended:
+            resolved = self._reload.ended(pid, status)
+            if resolved is not None:
+                self._take_settings(resolved)
+            elif not self._steward.ended(pid, status) and not self._nursery.ended(pid, status):
+                death = self._crew.ended(pid, status)
+                if death is not None:
+                    self._steward.tell_death(death)
+        self._act_on_findings()
 
     # -- keeping things as they should be ---------------------------------------------------------
 
     def _tend(self) -> None:
         self._end_survivors()
         self._nursery.tend()
+        self._crew.forget_lost()
         if not self._to_end or monotonic() > self._born_at + SURVIVORS_SECONDS:
             self._steward.tend(self._nursery.seed_for_maintenance())
         self._steward.watch()
-        self._steward.tell_tree(self._tree())
-        self._crew.forget_early()
-        if not self._crew.is_forking and self._resolution is None:
-            self._strangers.look(self._known())
+        processes = list_processes(self._crew, self._nursery, self._steward)
+        self._steward.tell_tree(processes)
+        self._strangers.look({process["pid"] for process in processes} | self._reload.pids)
 
     def _end_survivors(self) -> None:
         """Earlier masters' children are ended before their jobs are given back."""
@@ -292,76 +272,39 @@ class Master:
 
     def _decide(self) -> None:
         pools, workers = self._crew.pool_views(), self._crew.worker_views()
+        if self._urgency is Urgency.NONE:
+            self._herald.look(self._nursery.generation, pools, workers)
         for action in decide(pools, workers, self._urgency, monotonic()):
             self._crew.act(action)
 
-    def _reload(self, resolved: Settings | str) -> None:
-        self._resolution = None
+    def _take_settings(self, resolved: Settings | str) -> None:
+        if self._urgency is not Urgency.NONE:
+            return
         if isinstance(resolved, str):
             self._events.emit(ReloadFailed(resolved))
+        else:
+            self.settings = resolved
+            self._nursery.reload(resolved)
+            self._steward.tell_settings(resolved)
+            self._events.emit(Reloaded(self._nursery.generation))
+        if self._reload.take_asked_again():
+            self._handle_hup()
+
+    def _wind_down(self) -> None:
+        """Once told to stop: after the workers maintenance ends, and after it all others."""
+        if self._urgency is Urgency.NONE or self._crew.workers:
             return
-        self.settings = resolved
-        self._nursery.reload(resolved)
-        self._steward.tell_settings(resolved)
-        self._events.emit(Reloaded(self._nursery.generation))
-
-    def _announce(self) -> None:
-        """Say it once when a generation is complete: all workers ready, nobody left of the old."""
-        generation = self._nursery.generation
-        if self._announced == generation or self._urgency is not Urgency.NONE:
-            return
-        views = self._crew.worker_views()
-        wanted = sum(pool.processes for pool in self._crew.pool_views().values())
-        current = [view for view in views if view.generation == generation and view.is_live]
-        if len(current) == len(views) == wanted and all(
-            view.state is WorkerState.READY for view in views
-        ):
-            self._announced = generation
-            if generation == 1:
-                self._events.emit(Started(wanted, monotonic() - self._born_at))
-            else:
-                self._events.emit(GenerationComplete(generation))
-
-    # -- the tree ---------------------------------------------------------------------------------
-
-    def _tree(self) -> list[Message]:
-        """All processes whose pid is known, the master first."""
-        tree: list[Message] = [_entry(os.getpid(), "master")]
-        if self._steward.process is not None:
-            tree.append(_entry(self._steward.process.pid, "maintenance"))
-        for talker in self._nursery.talkers():
-            if isinstance(talker, Seed):
-                tree.append(_entry(talker.pid, "seed"))
-            else:
-                tree.append(_entry(talker.pid, "forkserver", talker.pool, None, talker.generation))
-        tree += [
-            _entry(worker.pid, "worker", worker.pool, worker.slot, worker.generation)
-            for worker in self._crew.workers.values()
-        ]
-        return [entry for entry in tree if entry["pid"]]
-
-    def _known(self) -> set[int]:
-        return {entry["pid"] for entry in self._tree()}
-
-
-def _entry(
-    pid: int,
-    role: str,
-    pool: str | None = None,
-    slot: int | None = None,
-    generation: int | None = None,
-) -> Message:
-    return {"pid": pid, "role": role, "pool": pool, "slot": slot, "generation": generation}
+        now = monotonic()
+        if self._goodbye_until is None:
+            self._goodbye_until = now + GOODBYE_SECONDS
+        self._steward.stop()
+        if self._steward.process is None or now > self._goodbye_until:
+            self._nursery.stop()
+            self._goodbye_until = min(self._goodbye_until, now + LEAVE_SECONDS)
+            self._is_over = self._nursery.is_empty or now > self._goodbye_until
 
 
 def _inheritable_eventfd() -> int:
     fd = os.eventfd(0, os.EFD_NONBLOCK)
     os.set_inheritable(fd, True)
     return fd
-
-
-def _become_subreaper() -> None:
-    """Let orphans of the tree become our children, not init's."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")

@@ -28,20 +28,36 @@ class PidFile:
 
     def take(self) -> None:
         """Write our pid. Raises PidFileTaken, or OSError if the file cannot be written."""
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = self._lock()
+        while not _is_at(self.path, fd):  # its last owner has just removed it
+            os.close(fd)
+            fd = self._lock()
+        os.ftruncate(fd, 0)
+        os.write(fd, f"{os.getpid()}\n".encode())
+        self._fd = fd
+
+    def _lock(self) -> int:
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             pid = os.read(fd, 32).decode(errors="replace").strip()
             os.close(fd)
             raise PidFileTaken(self.path, pid) from None
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
-        self._fd = fd
+        return fd
 
     def release(self) -> None:
         """Remove the file; releasing twice is harmless."""
         if self._fd >= 0:
-            os.unlink(self.path)
+            if _is_at(self.path, self._fd):
+                os.unlink(self.path)
             os.close(self._fd)
             self._fd = -1
+
+
+def _is_at(path: str, fd: int) -> bool:
+    """Whether it is this open file that lies at the path."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False

@@ -187,24 +187,29 @@ def _about_pool(
         if worker.replaces is not None and worker.replaces in by_slot
     }
     standing = [worker for worker in live if worker not in replacements.values()]
+    surplus = _surplus(standing, pool)
+    yield from _send_away(surplus, replacements)
     for old_slot, new in replacements.items():
-        if new.state is WorkerState.READY:
+        if new.state is WorkerState.READY and by_slot[old_slot] not in surplus:
             yield Drain(old_slot, "replaced")
-    yield from _surplus(standing, pool, replacements)
-    if len(standing) > pool.processes or pool.generation is None or not pool.may_start:
+    if surplus or pool.generation is None or not pool.may_start:
         return
     for _ in range(pool.processes - len(standing)):
         yield Start(name)
     yield from _replace(name, pool, standing, workers, now)
 
 
-def _surplus(
-    standing: Sequence[WorkerView], pool: PoolView, replacements: Mapping[int, WorkerView]
-) -> Iterator[Action]:
-    """Too many: first those of old generations go, then the youngest, with their replacements."""
+def _surplus(standing: Sequence[WorkerView], pool: PoolView) -> Sequence[WorkerView]:
+    """Those that are too many: first of old generations, then the youngest."""
     order = sorted(standing, key=lambda one: (one.generation == pool.generation, -one.started_at))
-    surplus = len(standing) - pool.processes
-    for worker in order[: max(surplus, 0)]:
+    return order[: max(len(standing) - pool.processes, 0)]
+
+
+def _send_away(
+    surplus: Sequence[WorkerView], replacements: Mapping[int, WorkerView]
+) -> Iterator[Action]:
+    """Drain those that are too many, and whoever was to replace them."""
+    for worker in surplus:
         yield Drain(worker.slot, "one worker less is wanted")
         if worker.slot in replacements:
             yield Drain(replacements[worker.slot].slot, "one worker less is wanted")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class Backoff:
     """Grows from failure to failure; forgotten by whatever has lived long enough.
@@ -27,6 +29,10 @@ class Backoff:
     def may_start(self, now: float) -> bool:
         """Whether the pause is over."""
         return now >= self._not_before
+
+    def pause(self, now: float) -> float:
+        """Seconds until it may start; infinite if there is nothing to wait for."""
+        return math.inf if self.may_start(now) else self._not_before - now
 
     def forget(self) -> None:
         """Start afresh: something has changed that may mend it."""

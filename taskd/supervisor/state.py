@@ -1,29 +1,58 @@
-"""What the master knows, as lines for a person: the answer to SIGUSR2."""
+"""What the master knows of its tree: as entries for maintenance, and as lines for a person."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from taskd.clock import monotonic
+from taskd.supervisor.channel import Message
+from taskd.supervisor.child import Seed
 from taskd.supervisor.crew import Crew
 from taskd.supervisor.nursery import Nursery
 from taskd.supervisor.steward import Steward
 
 
+def list_processes(crew: Crew, nursery: Nursery, steward: Steward) -> list[Message]:
+    """Every process whose pid is known, the master first."""
+    processes = [_entry(os.getpid(), "master")]
+    if steward.process is not None:
+        processes.append(_entry(steward.process.pid, "maintenance"))
+    for talker in nursery.talkers():
+        if isinstance(talker, Seed):
+            processes.append(_entry(talker.pid, "seed"))
+        else:
+            processes.append(_entry(talker.pid, "forkserver", talker.pool, None, talker.generation))
+    processes += [
+        _entry(worker.pid, "worker", worker.pool, worker.slot, worker.parent.generation)
+        for worker in crew.workers.values()
+    ]
+    return [entry for entry in processes if entry["pid"]]
+
+
+def _entry(
+    pid: int,
+    role: str,
+    pool: str | None = None,
+    slot: int | None = None,
+    generation: int | None = None,
+) -> Message:
+    return {"pid": pid, "role": role, "pool": pool, "slot": slot, "generation": generation}
+
+
 def describe_state(crew: Crew, nursery: Nursery, steward: Steward) -> Iterator[str]:
-    """One line a process."""
+    """One line a process: the answer to SIGUSR2."""
     if steward.process is not None:
         yield f"maintenance: pid {steward.process.pid}"
-    for seed in nursery.seeds.values():
-        yield f"seed {seed.kind}: pid {seed.pid}"
-    for brood in nursery.broods.values():
-        for forkserver in (brood.current, brood.coming):
-            if forkserver is not None:
-                ready = "ready" if forkserver.is_ready else "importing"
-                yield (
-                    f"forkserver {brood.pool}: pid {forkserver.pid}, "
-                    f"generation {forkserver.generation}, {ready}"
-                )
+    for talker in nursery.talkers():
+        if isinstance(talker, Seed):
+            yield f"seed {talker.kind}: pid {talker.pid}"
+        else:
+            ready = "ready" if talker.is_ready else "importing"
+            yield (
+                f"forkserver {talker.pool}: pid {talker.pid}, "
+                f"generation {talker.generation}, {ready}"
+            )
     for view in crew.worker_views():
         worker = crew.workers[view.slot]
         yield (

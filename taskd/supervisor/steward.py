@@ -6,7 +6,8 @@ again to its successor: the tree, the tasks of each pool, and the deaths that no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from signal import SIGKILL
 from typing import Any
@@ -20,8 +21,11 @@ from taskd.supervisor.child import Seed, Talker, how_it_ended
 from taskd.supervisor.events import DatabaseTried, HelperDied, MaintenanceHangs, Said
 from taskd.supervisor.restart import Backoff
 
-MAX_PART = 100
-KEEP_DEATHS = 1000
+PART_BYTES = 60_000
+"""A longer message might not fit into a socket's buffer, so lists are told in parts."""
+
+KEEP_DEATHS_SECONDS = 60.0
+"""For so long a death is told again to a successor; later, its sweep has found it."""
 
 
 @dataclass(slots=True)
@@ -57,18 +61,28 @@ class Steward:
         self._backoff = Backoff()
         self._processes: list[Message] = []
         self._tasks: dict[str, list[Message]] = {}
-        self._deaths: list[Message] = []
+        self._deaths: list[tuple[float, Message]] = []
         self._is_stopping = False
+        self.has_ended_well = False
 
     # -- its life ---------------------------------------------------------------------------------
 
     def tend(self, seed: Seed | None) -> None:
         """Start maintenance if it is missing and may be started."""
-        if self.process is None and seed is not None and self._backoff.may_start(monotonic()):
-            if not self._is_stopping:
-                self._order(seed)
-        elif self.process is not None:
+        if self.process is not None and self.process.was_lost:
+            self.process = None
+        if self.process is not None:
             self.process.channel.flush()
+        elif seed is not None and self._is_wanted and self._backoff.may_start(monotonic()):
+            self._order(seed)
+
+    @property
+    def _is_wanted(self) -> bool:
+        return not self._is_stopping and self.findings.fatal is None
+
+    def pause(self, now: float) -> float:
+        """Seconds until it may be started again; infinite if it has not to wait."""
+        return self._backoff.pause(now)
 
     def _order(self, seed: Seed) -> None:
         channel = Channel()
@@ -82,7 +96,7 @@ class Steward:
             dead_incarnations=self._dead_incarnations,
         )
         channel.handed_over()
-        self.process = Talker(channel=channel)
+        self.process = Talker(channel=channel, parent=seed)
         self._board.maintenance_beat = monotonic_ns()
         self._tell_everything()
 
@@ -91,21 +105,16 @@ class Steward:
         if self.process is not None:
             self.process.pid = pid
 
-    def orphaned(self) -> None:
-        """The seed died before it forked what was ordered."""
-        if self.process is not None and self.process.pid == 0:
-            self.process.channel.close()
-            self.process = None
-
     def ended(self, pid: int, status: int) -> bool:
         """Note its end; whether it was maintenance that ended."""
         if self.process is None or self.process.pid != pid:
             return False
         self.hear()  # its last words
         self.process.channel.close()
-        if not self._is_stopping and self.findings.fatal is None:
+        if self._is_wanted:
             pause = self._backoff.ended(self.process.lived, monotonic())
             self._events.emit(HelperDied("maintenance", pid, how_it_ended(status), pause))
+        self.has_ended_well = self._is_stopping and status == 0
         self.process = None
         return True
 
@@ -124,10 +133,18 @@ class Steward:
         self._board.maintenance_beat = monotonic_ns()
 
     def stop(self) -> None:
-        """Let it end in good order: it ends the host's row and gives back what is left."""
-        self._is_stopping = True
-        if self.process is not None:
+        """Let it end in good order: it ends the host's row and gives back what is left.
+
+        Stopping twice is harmless.
+        """
+        if not self._is_stopping and self.process is not None:
             self.process.channel.send("stop")
+        self._is_stopping = True
+
+    def reopen_logs(self) -> None:
+        """Let it open its log file anew."""
+        if self.process is not None:
+            self.process.channel.send("reopen")
 
     # -- what it is told --------------------------------------------------------------------------
 
@@ -150,11 +167,11 @@ class Steward:
 
     def tell_death(self, death: Message) -> None:
         """A worker has ended: its jobs go back. Kept for a successor as well."""
-        self._deaths = [*self._deaths[-KEEP_DEATHS:], death]
+        now = monotonic()
         if self.process is not None:
             self.process.channel.send("died", **death)
-            if self.findings.opened is not None:
-                self._deaths.clear()
+            self._deaths = [one for one in self._deaths if one[0] > now - KEEP_DEATHS_SECONDS]
+        self._deaths.append((now, death))
 
     def add_dead_incarnation(self, incarnation: str) -> None:
         """An earlier master's tree is gone: its jobs can be given back."""
@@ -171,17 +188,16 @@ class Steward:
         self._send_parts("tree", "processes", self._processes)
         for pool, tasks in self._tasks.items():
             self._send_parts("tasks", "tasks", tasks, pool=pool)
-        for death in self._deaths:
+        for _, death in self._deaths:
             self.process.channel.send("died", **death)
 
     def _send_parts(self, op: str, name: str, entries: list[Message], **fields: str) -> None:
         """Send a list in messages of bounded size."""
         if self.process is None:
             return
-        for start in range(0, max(len(entries), 1), MAX_PART):
-            part = entries[start : start + MAX_PART]
-            more = start + MAX_PART < len(entries)
-            content: dict[str, Any] = {**fields, name: part, "more": more}
+        parts = list(_parts(entries))
+        for number, part in enumerate(parts, start=1):
+            content: dict[str, Any] = {**fields, name: part, "more": number < len(parts)}
             self.process.channel.send(op, **content)
 
     # -- what it says -----------------------------------------------------------------------------
@@ -211,3 +227,17 @@ class Steward:
                 self.findings.drained = message
             case "signal":
                 self.findings.orders.append(message)
+
+
+def _parts(entries: list[Message]) -> Iterator[list[Message]]:
+    """Cut a list into such that a message can hold; one part at least."""
+    part: list[Message] = []
+    size = 0
+    for entry in entries:
+        length = len(json.dumps(entry))
+        if part and size + length > PART_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(entry)
+        size += length
+    yield part

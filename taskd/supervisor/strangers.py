@@ -6,6 +6,7 @@ session of its own wanted to outlive its parents, and is left alone.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 from collections.abc import Set
@@ -13,6 +14,14 @@ from collections.abc import Set
 from taskd.clock import monotonic
 
 LOOK_SECONDS = 1.0
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper() -> None:
+    """Let orphans of the tree become our children, not init's."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 class Strangers:
@@ -24,7 +33,10 @@ class Strangers:
         self._present = self._children()
 
     def look(self, known: Set[int]) -> None:
-        """End strangers. `known`: our children; call it only while no fork is under way."""
+        """End strangers. `known`: our children that were announced.
+
+        One that is being announced is known before the second look, and nobody acts before that.
+        """
         now = monotonic()
         if now < self._next_look:
             return
@@ -38,8 +50,11 @@ class Strangers:
     @staticmethod
     def _children() -> set[int]:
         me = os.getpid()
-        with open(f"/proc/{me}/task/{me}/children", encoding="ascii") as file:
-            return set(map(int, file.read().split()))
+        try:
+            with open(f"/proc/{me}/task/{me}/children", encoding="ascii") as file:
+                return set(map(int, file.read().split()))
+        except FileNotFoundError:
+            return set()  # a kernel that does not tell; then strangers are left alone
 
 
 def _is_in_our_session(pid: int) -> bool:

@@ -74,15 +74,16 @@ def _import(name: str, module_name: str, imports: tuple[str, ...]) -> ModuleType
 
 def _no_module(name: str, module_name: str, imports: tuple[str, ...]) -> Exception:
     """Say what stands where a module was expected: nothing, a class, or somebody else's module."""
-    parent_name, _, part = module_name.rpartition(".")
-    parent = sys.modules.get(parent_name)
-    found = getattr(parent, part, _MISSING) if is_inside(parent_name, imports) else _MISSING
+    known, part = module_name, ""
+    while known and known not in sys.modules:
+        known, _, part = known.rpartition(".")
+    found = getattr(sys.modules[known], part, _MISSING) if is_inside(known, imports) else _MISSING
     if found is _MISSING:
         near = nearest_name(name, (task.name for task in registry))
         return TaskUnknown(name, f"there is no module {module_name}", near)
     if isinstance(found, ModuleType) and not is_inside(found.__name__, imports):
         return TaskRefused(name, found.__name__, imports)
-    return _not_a_function(module_name, found, imports)
+    return _not_a_function(f"{known}.{part}", found, imports)
 
 
 def _not_a_function(name: str, found: object, imports: tuple[str, ...]) -> Exception:

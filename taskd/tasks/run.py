@@ -12,7 +12,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
-from taskd.errors import NotJson, TaskdError, TooLarge
+from taskd.errors import Interrupt, NotJson, TaskdError, TooLarge
 from taskd.tasks.arguments import MAX_RESULT, encode_result
 from taskd.tasks.context import JobAttempt, running_attempt
 from taskd.tasks.failure import MAX_ERROR, error_text, storable, traceback_text
@@ -69,7 +69,11 @@ class Runner:
                 callee = self._find(attempt.task)
             if kwargs or not callee.shape.least <= len(args) <= callee.shape.most:
                 callee.shape.check(args, kwargs)
-        except Exception as error:
+        except Interrupt:
+            raise
+        except self._let_through:
+            raise
+        except BaseException as error:  # the import of a module runs the user's code, too
             return _not_run(error)
         try:
             try:
@@ -107,7 +111,7 @@ def _call(
     return function(*args, **kwargs) if kwargs else function(*args)
 
 
-def _not_run(error: Exception) -> Outcome:
+def _not_run(error: BaseException) -> Outcome:
     """The outcome of what never started: nothing that a retry would change."""
     if not isinstance(error, TaskdError):
         return Failed(error_text(error), traceback_text(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Mapping, Sequence
 from types import FunctionType
 from typing import Any
@@ -15,7 +14,6 @@ _ANY_NUMBER = 1 << 30
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-_UNEXPECTED = re.compile(r"unexpected keyword argument '(.*)'", re.DOTALL)
 
 
 class CallShape:
@@ -25,7 +23,7 @@ class CallShape:
     The signature is the function's own, not that of what it wraps: a decorator may add arguments.
     """
 
-    __slots__ = ("_name", "_signature", "least", "most")
+    __slots__ = ("_leading", "_name", "_signature", "least", "most")
 
     def __init__(self, function: FunctionType) -> None:
         self._name = function.__name__
@@ -33,6 +31,12 @@ class CallShape:
         parameters = self._signature.parameters.values()
         needed = [
             one.kind for one in parameters if one.default is one.empty and one.kind not in _VARIADIC
+        ]
+        # Python 3.13.0 binds these by keyword, if there is a **kwargs for the name to end up in.
+        self._leading = [
+            one.name
+            for one in parameters
+            if one.kind is one.POSITIONAL_ONLY and one.default is one.empty
         ]
         self.least = sum(kind in _POSITIONAL for kind in needed)
         self.most = sum(one.kind in _POSITIONAL for one in parameters)
@@ -49,23 +53,32 @@ class CallShape:
         """Raise ArgumentsMismatch, with the nearest name, unless the arguments fit."""
         if not kwargs and self.least <= len(args) <= self.most:
             return
+        for missing in self._leading[len(args) :]:
+            problem = self._misfit(f"missing a required argument: '{missing}'", len(args))
+            raise ArgumentsMismatch(f"{self._name}() {problem}")
         try:
             self._signature.bind(*args, **(kwargs or {}))
         except TypeError as error:
-            raise ArgumentsMismatch(self._sentence(str(error), len(args))) from None
+            problem = self._unknown_keyword(kwargs or {}) or self._misfit(str(error), len(args))
+            raise ArgumentsMismatch(f"{self._name}() {problem}") from None
 
-    def _sentence(self, problem: str, given: int) -> str:
-        unexpected = _UNEXPECTED.search(problem)
-        if unexpected:
-            near = nearest_name(unexpected[1], self._keywords())
-            hint = f" (did you mean '{near}'?)" if near else f": it takes {self._parameters()}"
-            return f"{self._name}() {problem}{hint}"
+    def _unknown_keyword(self, kwargs: Mapping[str, Any]) -> str | None:
+        """The first thing to say: a misspelt name is missed under its right one as well."""
+        parameters = self._signature.parameters
+        if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+            return None
+        for name in kwargs:
+            if name not in parameters:
+                named = [one.name for one in parameters.values() if one.kind in _NAMED]
+                near = nearest_name(name, named)
+                hint = f" (did you mean '{near}'?)" if near else f": it takes {self._parameters()}"
+                return f"got an unexpected keyword argument '{name}'{hint}"
+        return None
+
+    def _misfit(self, problem: str, given: int) -> str:
         if problem == "too many positional arguments":
             problem = f"got {given} positional arguments, too many"
-        return f"{self._name}() {problem}: it takes {self._parameters()}"
-
-    def _keywords(self) -> list[str]:
-        return [one.name for one in self._signature.parameters.values() if one.kind in _NAMED]
+        return f"{problem}: it takes {self._parameters()}"
 
     def _parameters(self) -> str:
         bare = [

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import pytest
+
 from taskd.config.sections import LogFormat, LogLevel, LogSettings
 from taskd.events import Event
 from taskd.logs import LogWriter
@@ -111,3 +113,100 @@ def test_a_reader_that_does_not_read_holds_nobody_up_and_is_told_what_it_missed(
 
     assert dropped > 0
     assert f"{dropped} lines were dropped".encode() in text
+
+
+def test_a_log_file_that_cannot_be_opened_is_made_up_for_by_standard_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    writer = LogWriter(LogSettings(file=str(tmp_path / "gone" / "log")), "master")
+
+    writer.take(Happened("rain"))
+    writer.reopen()
+    writer.take(Happened("sun"))
+
+    text = capfd.readouterr().err
+    assert "it happened: rain" in text
+    assert "it happened: sun" in text
+    assert text.count("cannot be opened") == 1
+
+
+def test_a_log_file_is_taken_up_again_when_it_can_be_opened(tmp_path: Path) -> None:
+    path = tmp_path / "gone" / "log"
+    writer = LogWriter(LogSettings(file=str(path)), "master")
+    path.parent.mkdir()
+
+    writer.reopen()
+    writer.take(Happened("rain"))
+
+    assert "it happened: rain" in path.read_text()
+
+
+def test_a_long_message_is_cut_and_its_line_stays_json(tmp_path: Path) -> None:
+    choices = LogSettings(file=str(tmp_path / "log"), format=LogFormat.JSON)
+
+    LogWriter(choices, "master").take(Happened("\N{SNOWMAN}" * 100_000))
+
+    line = (tmp_path / "log").read_text()
+    assert json.loads(line)["message"].endswith("\N{SNOWMAN}…")
+    assert len(line) < 100_000
+
+
+def test_a_line_that_was_torn_does_not_spoil_the_next() -> None:
+    code = """
+from taskd.config.sections import LogSettings
+from taskd.logs import LogWriter
+writer = LogWriter(LogSettings(), "test")
+while not writer.dropped:
+    writer.write(20, "x" * 7000, "Line", {})
+input()
+writer.write(20, "the end", "Line", {})
+"""
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=writing, text=True
+    ) as speaker:
+        os.close(writing)
+        with os.fdopen(reading, "rb", buffering=0) as pipe:
+            text = pipe.read(65536)
+            speaker.communicate("\n")
+            text += pipe.read()
+
+    lines = text.decode().splitlines()
+    assert [line for line in lines if line.endswith("test: the end")] == lines[-1:]
+    assert "1 lines were dropped" in lines[-2]
+
+
+def test_a_call_of_logging_that_does_not_fit_its_arguments_fails_nobody(tmp_path: Path) -> None:
+    code = f"""
+import logging
+from taskd.config.sections import LogSettings
+from taskd.events import Events
+from taskd.logs import install
+install(Events(), LogSettings(file={str(tmp_path / "log")!r}), "io/0")
+logging.getLogger("shop").warning("%d apples", "no")
+logging.getLogger("shop").error("%s apples", 3)
+"""
+
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines[0].endswith(
+        "warning io/0: shop: %d apples (its arguments cannot be filled in: TypeError)"
+    )
+    assert lines[1].endswith("error   io/0: shop: 3 apples")
+
+
+def test_a_process_without_standard_error_logs_nowhere() -> None:
+    code = """
+import os
+from taskd.config.sections import LogSettings
+from taskd.logs import LogWriter
+os.close(2)
+writer = LogWriter(LogSettings(), "test")
+writer.write(20, "anything", "Line", {})
+print(writer.dropped)
+"""
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "1\n"

@@ -9,7 +9,6 @@ from taskd.maintenance.events import PartFailed
 from taskd.maintenance.parts import Backoff, Link, Part
 from tests.waiting import eventually
 
-
 NOWHERE = Link(lambda: None, "clock")
 
 

@@ -5,7 +5,10 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from taskd.board.layout import IN_FLIGHT
+import pytest
+
+from taskd.board import WorkerState
+from taskd.board.layout import IN_FLIGHT, STATE
 from taskd.maintenance.report import processes_json
 from taskd.maintenance.tree import TreeProcess
 from tests.crew import Crew
@@ -25,7 +28,19 @@ def test_a_worker_is_reported_with_what_the_board_says() -> None:
     (entry,) = report(crew, TreeProcess(os.getpid(), "worker", "io", 3, 2))
 
     assert (entry["pool"], entry["slot"], entry["generation"]) == ("io", 3, 2)
-    assert (entry["state"], entry["in_flight"]) == ("ready", 17)
+    assert (entry["state"], entry["in_flight"]) == ("busy", 17)
+
+
+@pytest.mark.parametrize(
+    ("state", "word"), [(WorkerState.READY, "idle"), (WorkerState.DRAINING, "draining")]
+)
+def test_a_worker_without_jobs_is_idle_unless_it_drains(state: WorkerState, word: str) -> None:
+    crew = Crew()
+    crew.hire(3).words[STATE] = state
+
+    (entry,) = report(crew, TreeProcess(os.getpid(), "worker", "io", 3, 2))
+
+    assert (entry["state"], entry["in_flight"]) == (word, 0)
 
 
 def test_a_process_without_slot_just_runs_and_has_memory_and_a_start() -> None:

@@ -180,3 +180,60 @@ def test_a_job_that_ignores_its_warning_is_killed_and_charged() -> None:
     assert plan(pool(1), over) == [
         Kill(0, "job 7 ran over its timeout and did not end", charge=True)
     ]
+
+
+def test_a_worker_that_is_one_too_many_is_drained_once_although_it_is_also_replaced() -> None:
+    old, other = worker(0), worker(1, generation=2, started_at=NOW - 300)
+    new = worker(2, generation=2, replaces=0)
+
+    assert plan(pool(1, generation=2), old, other, new) == [
+        Drain(0, "one worker less is wanted"),
+        Drain(2, "one worker less is wanted"),
+    ]
+
+
+def test_each_pool_is_planned_by_itself() -> None:
+    pools = {**pool(2), "cpu": pool(1)["io"]}
+    workers = worker(0), worker(1), worker(2, pool="cpu", drained_at=NOW)
+
+    assert plan(pools, *workers) == [Start("cpu")]
+
+
+def test_a_reload_that_wants_more_workers_starts_them_before_it_replaces() -> None:
+    actions = plan(pool(3, generation=2), worker(0), worker(1))
+
+    assert actions == [Start("io"), Start("io", replaces=0)]
+
+
+def test_a_worker_killed_for_its_job_is_stood_in_for_at_once() -> None:
+    assert plan(pool(1), worker(0, killed=True)) == [Start("io")]
+
+
+def test_a_worker_that_is_not_announced_yet_counts() -> None:
+    ordered = worker(0, state=WorkerState.EMPTY, started_at=NOW)
+
+    assert plan(pool(1), ordered) == []
+
+
+def test_stopping_does_not_wait_for_workers_that_are_starting() -> None:
+    starting = worker(0, state=WorkerState.STARTING, started_at=NOW)
+
+    assert plan(pool(1), starting, urgency=Urgency.DRAIN) == [Drain(0, "the daemon stops")]
+
+
+def test_a_drained_worker_is_not_drained_again() -> None:
+    assert plan(pool(1), worker(0, drained_at=NOW), urgency=Urgency.DRAIN) == []
+    assert plan({}, worker(0, pool="old", drained_at=NOW)) == []
+
+
+def test_a_replaced_worker_gets_the_same_time_to_drain_as_at_a_stop() -> None:
+    leaving = worker(0, drained_at=NOW - 30)
+
+    assert Interrupt(0) in plan(pool(1), leaving, worker(1))
+    assert Interrupt(0) not in plan(pool(1), replace(leaving, drained_at=NOW - 29), worker(1))
+
+
+def test_a_job_over_its_time_is_warned_also_while_its_worker_drains() -> None:
+    over = worker(0, drained_at=NOW - 1, deadline=NOW - 0.1, job=7, attempt=3)
+
+    assert plan(pool(1), over, urgency=Urgency.DRAIN) == [Warn(0, 7, 3)]

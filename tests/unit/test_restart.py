@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import math
+
+import pytest
+
 from taskd.supervisor.restart import Backoff
 
 
@@ -28,3 +32,20 @@ def test_what_has_lived_long_enough_is_replaced_at_once() -> None:
     assert backoff.ended(lived=60.0, now=100.0) == 0.0
     assert backoff.may_start(100.0)
     assert backoff.ended(lived=0.0, now=200.0) == Backoff.FIRST
+
+
+def test_the_rest_of_a_pause_is_told() -> None:
+    backoff = Backoff()
+    backoff.ended(lived=0.0, now=100.0)
+
+    assert backoff.pause(100.0) == pytest.approx(0.1)
+    assert backoff.pause(100.2) == math.inf
+
+
+def test_a_pause_can_be_forgotten() -> None:
+    backoff = Backoff()
+    backoff.ended(lived=0.0, now=100.0)
+
+    backoff.forget()
+
+    assert backoff.may_start(100.0)

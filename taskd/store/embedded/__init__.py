@@ -1,19 +1,35 @@
-"""A PostgreSQL of our own, for whoever has configured none.
+"""A PostgreSQL of taskd's own, for when no database is configured.
 
-    <state_dir>/postgres/
-        data/          the database cluster
-        run/           its unix socket, 0700
-        users.lock     every user of the server holds a shared lock: `hold`
-        start.lock     one at a time looks whether the server runs, and starts it
-        keeper.lock    held by the keeper
-        log            what PostgreSQL and the keeper say
+    hold                take and release a hold: who wants the server to run has one
+    ensure_server       start it, or find it running; its DSN
+    wait_until_stopped  for whoever wants to remove its directory
 
-Several daemons and programs share the server, so none of them owns it. A small detached process,
-the *keeper*, starts it, restarts it when it crashes, and stops it some seconds after the last
-user has gone.
+Several daemons and clients share one server, so none of them owns it: a small detached process
+does, the keeper (keeper.py). The names are loaded when they are first used: the keeper, whose
+memory counts, lives in this package and needs none of them.
 """
 
-from taskd.store.embedded.server import Server, ensure_server
-from taskd.store.embedded.users import Hold, hold
+from __future__ import annotations
 
-__all__ = ["Hold", "Server", "ensure_server", "hold"]
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from taskd.store.embedded.server import Server, ensure_server, wait_until_stopped
+    from taskd.store.embedded.users import Hold, hold
+
+__all__ = ["Hold", "Server", "ensure_server", "hold", "wait_until_stopped"]
+
+_HOMES = {
+    "Hold": "users",
+    "Server": "server",
+    "ensure_server": "server",
+    "hold": "users",
+    "wait_until_stopped": "server",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

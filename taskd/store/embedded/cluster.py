@@ -1,160 +1,148 @@
-"""One database cluster: where it is, making it, starting it, knowing that it answers."""
+"""The data directory: making it, and the command that serves it."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
+import glob
 import os
-import signal
+import shutil
 import subprocess
-import time
-from pathlib import Path
+from collections.abc import Mapping
 
-from taskd.errors import EmbeddedServerFailed
 from taskd.store.embedded.account import Account
-from taskd.store.embedded.binaries import Binaries
+from taskd.store.embedded.binaries import Programs
+from taskd.store.embedded.folder import Folder
+from taskd.store.embedded.start import NotStarted
 
-LONGEST_SOCKET_FOLDER = 85
-_LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
-# What a crashed server leaves behind goes away by itself: backends that still end, a pid that
-# nobody has reaped. Its files are never deleted by us.
-_PASSING = ("still in use", "postmaster.pid", "could not create shared memory")
-
-
-class Cluster:
-    """The server of a state directory, whoever started it."""
-
-    def __init__(self, state_dir: str | Path, account: Account) -> None:
-        self.folder = Path(state_dir).absolute() / "postgres"
-        self.data = self.folder / "data"
-        self.log = self.folder / "log"
-        self.account = account
-        self.sockets = _socket_folder(self.folder)
-
-    @property
-    def dsn(self) -> str:
-        """How to connect to it."""
-        return f"host={self.sockets} user=taskd dbname=postgres"
-
-    @property
-    def major(self) -> int | None:
-        """The version its data is bound to; None if there is no data yet."""
-        try:
-            return int((self.data / "PG_VERSION").read_text().split(".")[0])
-        except FileNotFoundError:
-            return None
-
-    def prepare(self) -> None:
-        """Make the folders that only the server's user may enter."""
-        self.account.insist_on_reaching(self.folder)
-        for folder in (self.data, self.sockets):
-            folder.mkdir(mode=0o700, exist_ok=True)
-            self.account.own(folder)
-
-    def create(self, binaries: Binaries) -> None:
-        """Run initdb unless that has been done; blocks about a second."""
-        if self.major is not None:
-            return
-        command = [binaries.folder / "initdb", "-D", self.data, "-U", "taskd", "-A", "trust"]
-        command += ["-E", "UTF8", "--locale=C", "--no-instructions"]
-        made = subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd="/", env=_environment(),
-            stdin=subprocess.DEVNULL, **self.account.spawn_options,
-        )  # fmt: skip
-        if made.returncode != 0:
-            raise EmbeddedServerFailed(
-                f"could not make a database in {self.data}: {' '.join(made.stderr.split())}"
-            )
-
-    def start(self, binaries: Binaries, max_connections: int) -> subprocess.Popen[bytes]:
-        """Start the server and wait until it accepts connections; blocks at most a minute.
-
-        Raises EmbeddedServerFailed with the end of the log.
-        """
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            process = self._spawn(binaries, max_connections)
-            while process.poll() is None and time.monotonic() < deadline:
-                if self.ready_pid() == process.pid:
-                    return process
-                time.sleep(0.01)
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            tail = self.log_tail()
-            passing = any(sign in tail for sign in _PASSING)
-            if not passing or time.monotonic() >= deadline:
-                raise EmbeddedServerFailed(f"PostgreSQL did not start: {tail} (see {self.log})")
-            time.sleep(0.3)
-
-    def _spawn(self, binaries: Binaries, max_connections: int) -> subprocess.Popen[bytes]:
-        command = [str(binaries.folder / "postgres"), "-D", str(self.data), "-k", str(self.sockets)]
-        for setting in (
-            "listen_addresses=",
-            "unix_socket_permissions=0700",
-            f"max_connections={max_connections}",
-            "shared_buffers=64MB",
-            "logging_collector=off",
-        ):
-            command += ["-c", setting]
-        with os.fdopen(os.open(self.log, _LOG_FLAGS, 0o600), "ab") as log:
-            return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
-                env=_environment(), start_new_session=True, **self.account.spawn_options,
-            )  # fmt: skip
-
-    def ready_pid(self) -> int | None:
-        """The postmaster's pid if it says that it is ready and it lives."""
-        try:
-            lines = (self.data / "postmaster.pid").read_text().splitlines()
-        except OSError:
-            return None
-        if len(lines) < 8 or lines[7].strip() != "ready":
-            return None
-        return int(lines[0]) if _lives(int(lines[0])) else None
-
-    def stop(self, pid: int) -> None:
-        """Stop the server in good order (fast: transactions are rolled back); blocks."""
-        deadline = time.monotonic() + STOP_SECONDS
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGINT)
-        while _lives(pid) and time.monotonic() < deadline:
-            _reap(pid)
-            time.sleep(0.02)
-
-    def log_tail(self) -> str:
-        """The last lines of the log, as one."""
-        try:
-            return " ".join(self.log.read_text(errors="replace")[-600:].split())
-        except OSError:
-            return "no log was written"
+SUPERUSER = "taskd"
+ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
+"""All that the server sees of an environment: none of the PG variables of whoever started it."""
+_TAIL = 1000
+_SETTINGS = """
+# --- chosen by taskd when it made this data directory; change them as you like
+jit = off                           # costs more than it wins on taskd's short statements
+log_checkpoints = off
+max_logical_replication_workers = 0
+min_dynamic_shared_memory = 8MB     # logind removes the user's shared memory files at logout
+"""
+_SETTINGS_SINCE_18 = """\
+io_method = sync                    # three processes less; the jobs are in memory anyway
+"""
 
 
-def _lives(pid: int) -> bool:
-    """Whether a process is there and no zombie (pid 1 may be slow to reap)."""
+def major_of(folder: Folder) -> int | None:
+    """The major version of the data directory, None if there is none. Raises NotStarted."""
+    path = os.path.join(folder.data, "PG_VERSION")
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (OSError, IndexError):
-        return False
-    return state not in "ZX"
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
+    except FileNotFoundError:
+        if os.path.isdir(folder.data) and os.listdir(folder.data):
+            raise NotStarted(f"{folder.data} is not empty, but no data of PostgreSQL") from None
+        return None
+    except (ValueError, OSError) as error:
+        raise NotStarted(f"{path} cannot be read: {error}") from error
 
 
-def _reap(pid: int) -> None:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+def create(folder: Folder, programs: Programs, account: Account, lock: int) -> None:
+    """Make the data directory, or nothing at all. Raises NotStarted.
+
+    It is made under another name: a start that is killed half-way leaves nothing that looks like
+    data. `lock` goes to initdb, which is then seen as long as it runs.
+    """
+    coming = f"{folder.data}.new"
+    for left in glob.glob(f"{glob.escape(coming)}*"):
+        shutil.rmtree(left)
+    os.mkdir(coming, 0o700)
+    account.own(coming)
+    fd = os.open(coming, os.O_RDONLY | os.O_DIRECTORY)
+    made = subprocess.run(
+        [
+            programs.of("initdb"),
+            f"--pgdata={path_for(account, coming, fd)}",
+            f"--username={SUPERUSER}",
+            "--auth=trust",  # who gets at the socket is who may do everything
+            "--encoding=UTF8",
+            "--locale=C",
+            "--data-checksums",
+            "--no-instructions",
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        cwd="/",
+        env=_environment(),
+        pass_fds=(fd, lock),
+        **account.subprocess_options,
+    )
+    os.close(fd)
+    if made.returncode != 0:
+        shutil.rmtree(coming, ignore_errors=True)
+        raise NotStarted(
+            f"{programs.of('initdb')} ended with status {made.returncode}:\n"
+            f"{made.stdout.strip()[-_TAIL:]}"
+        )
+    _configure(coming, programs)
+    _put_in_place(folder, coming)
+
+
+def _configure(data: str, programs: Programs) -> None:
+    with open(os.path.join(data, "postgresql.conf"), "a", encoding="utf-8") as file:
+        file.write(_SETTINGS + (_SETTINGS_SINCE_18 if programs.major >= 18 else ""))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _put_in_place(folder: Folder, coming: str) -> None:
+    os.rename(coming, folder.data)
+    fd = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY)
+    os.fsync(fd)
+    os.close(fd)
+
+
+def path_for(account: Account, directory: str, fd: int) -> str:
+    """A path by which the account can reach its directory; `fd` is a descriptor of it.
+
+    Root's state directory may lie where nobody else may pass: below /root, or in a temporary
+    directory of root's. A descriptor that root has opened leads there all the same, for as long as
+    it is inherited, and no mode of anybody's directories has to change.
+    """
+    return directory if account.can_list(directory) else f"/proc/self/fd/{fd}"
+
+
+def server_command(
+    folder: Folder, programs: Programs, data: str, socket_dir: str, max_connections: int
+) -> list[str]:
+    """The words that serve this data directory on that socket and nowhere else."""
+    # The server works in its data directory, so this way is short, and open to it.
+    where = "../run" if socket_dir == folder.run else socket_dir
+    settings = {
+        "listen_addresses": "",
+        "port": "5432",
+        "unix_socket_directories": where,
+        "unix_socket_permissions": "0700",
+        "max_connections": str(max_connections),
+        "cluster_name": "taskd",
+        "logging_collector": "off",
+        "log_destination": "stderr",
+    }
+    words = [programs.of("postgres"), "-D", data]
+    for name, value in settings.items():
+        words += ["-c", f"{name}={value}"]
+    return words
+
+
+def server_environment(misleading_pid: int | None) -> Mapping[str, str]:
+    """The server's environment; `misleading_pid` is in its postmaster.pid, but no postmaster."""
+    environment = _environment()
+    if misleading_pid is not None:
+        # What pg_ctl tells PostgreSQL of its own parents: a pid to be ignored in postmaster.pid.
+        # The file itself stays; it also names the shared memory that must not be in use.
+        environment["PG_GRANDPARENT_PID"] = str(misleading_pid)
+    return environment
 
 
 def _environment() -> dict[str, str]:
-    """Ours without what would change PostgreSQL's mind."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("PG")}
-    return {**kept, "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _socket_folder(folder: Path) -> Path:
-    """A unix socket's path holds 107 bytes: deep state directories get a short one in /tmp."""
-    if len(os.fsencode(folder / "run")) <= LONGEST_SOCKET_FOLDER:
-        return folder / "run"
-    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    return Path(f"/tmp/taskd-{os.geteuid()}-{digest}")
+    libraries = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    return ENVIRONMENT | libraries

@@ -1,130 +1,277 @@
-"""The keeper: `python -m taskd.store.embedded.keeper STATE_DIR MAX_CONNECTIONS REPORT_FD`.
+"""The keeper: a small detached process that owns the embedded server, so that no user has to.
 
-    started by whoever needs the server first ──► detaches itself ──► starts (or adopts) PostgreSQL
-        while somebody holds users.lock: restart it if it crashes
-        nobody for GRACE seconds: take users.lock alone, stop PostgreSQL, end
+It starts PostgreSQL (or adopts one whose keeper was killed), starts it again if it crashes, and
+stops it cleanly some seconds after the last hold is gone. Locks make it safe:
 
-While it holds users.lock alone, `hold` waits; so nobody can start to use a server that is about to
-stop. If the keeper is killed, PostgreSQL goes on, and the next keeper adopts it.
+    keeper.lock   ours from before our birth: whoever found it free locked it, and we inherited it
+    users.lock    taken alone for a moment to see whether anybody holds it; taken for good, and held
+                  until we have ended, to stop the server: nobody becomes a user meanwhile
+    server.lock   not ours: all processes of the server hold it, so a later keeper can tell whether
+                  something of the server is left, whatever was killed
+
+Its memory counts, as it lives as long as its users: it loads nothing but what its loop needs.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable, Sequence
 
-from taskd.errors import EmbeddedServerFailed
-from taskd.store.embedded.account import Account
-from taskd.store.embedded.binaries import find_binaries
-from taskd.store.embedded.cluster import Cluster
-from taskd.store.embedded.users import lock_file, try_lock, unlock
+from taskd.store.embedded import locks, logfile, postmaster
+from taskd.store.embedded.folder import Folder
+from taskd.store.embedded.logfile import say
+from taskd.store.embedded.orders import ADOPTED, LOCK_FD, OUTCOME_FD, READY, Orders
+from taskd.store.embedded.postmaster import Postmaster
+from taskd.store.embedded.start import NotStarted, Started, start_postgres
+from taskd.store.embedded.status import State, Status, read_status, write_status
 
-GRACE_SECONDS = float(os.environ.get("TASKD_KEEPER_GRACE", "10"))
-LOOK_SECONDS = min(0.5, GRACE_SECONDS / 2)
-FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0
+TICK_SECONDS = 1.0
+START_TICK_SECONDS = 0.01
+CLEAN_STOP_SECONDS = 60.0
+ABRUPT_STOP_SECONDS = 15.0
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+STEADY_SECONDS = 60.0
+LOW_SPACE_BYTES = 1024 * 1024
+
+_SIGNALS = {signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP}
+
+
+def main(words: Sequence[str]) -> int:
+    """Keep the server of these orders until nobody needs it; the exit status."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # they wait until the loop takes them
+    orders = Orders.from_words(words)
+    return Keeper(Folder(orders.state_dir), orders).run()
 
 
 class Keeper:
-    """Keeps one server as long as it has users."""
+    """One keeper. `run` is all of its life; `step` is one turn of its loop."""
 
-    def __init__(self, cluster: Cluster, max_connections: int) -> None:
-        self._cluster = cluster
-        self._max_connections = max_connections
-        self._users = lock_file(cluster.folder / "users.lock")
-        self._child: subprocess.Popen[bytes] | None = None
+    def __init__(self, folder: Folder, orders: Orders) -> None:
+        self._folder = folder
+        self._orders = orders
+        self._users = locks.open_lock(folder.users_lock)
+        self._server: Started | None = None
+        self._is_told_to_end = False
+        self._unused_since: float | None = None
+        self._ready_since = 0.0
+        self._pause = 0.0
+        self._retry_at = 0.0
 
-    def start(self) -> str:
-        """Start the server, or adopt the one that runs; the version of its programs.
-
-        Blocks at most a minute. Raises EmbeddedServerFailed.
-        """
-        cluster = self._cluster
-        cluster.prepare()
-        binaries = find_binaries(cluster.folder, cluster.account, cluster.major)
-        if cluster.ready_pid() is None:
-            cluster.create(binaries)
-            self._child = cluster.start(binaries, self._max_connections)
-        return binaries.version
-
-    def keep(self) -> None:
-        """Block until nobody has used the server for a while, then stop it."""
-        unused_since: float | None = None
-        pause = FIRST_PAUSE
-        while True:
-            time.sleep(LOOK_SECONDS)
-            pause = self._restart_if_dead(pause)
-            if not try_lock(self._users):
-                unused_since = None
-                continue
-            now = time.monotonic()
-            unused_since = now if unused_since is None else unused_since
-            if now - unused_since >= GRACE_SECONDS:
-                self.stop()  # with users.lock held, so that whoever comes now waits
-                return
-            unlock(self._users)
-
-    def _restart_if_dead(self, pause: float) -> float:
-        if self._child is not None:
-            self._child.poll()
-        if self._cluster.ready_pid() is not None:
-            return FIRST_PAUSE
+    def run(self) -> int:
+        """Start or adopt the server, keep it, stop it."""
         try:
-            self.start()
-        except EmbeddedServerFailed as error:
-            print(f"keeper: {error}", file=sys.stderr, flush=True)
-            time.sleep(pause)
-        return min(pause * 2, LAST_PAUSE)
-
-    def stop(self) -> None:
-        """Stop the server in good order."""
-        pid = self._cluster.ready_pid()
-        if pid is not None:
-            self._cluster.stop(pid)
-
-
-def main(arguments: list[str]) -> int:
-    """Detach, take the keeper's lock, report to who called, and keep."""
-    state_dir, max_connections, report_fd = arguments[0], int(arguments[1]), int(arguments[2])
-    _let_go_of_everything_but(report_fd)
-    if os.fork():
-        os._exit(0)
-    os.setsid()
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    with os.fdopen(report_fd, "w", encoding="utf-8") as report:
-        try:
-            cluster = Cluster(state_dir, Account.choose())
-            keeper_lock = lock_file(cluster.folder / "keeper.lock")
-            if not try_lock(keeper_lock):
-                raise EmbeddedServerFailed("another keeper is at work already: try again")
-            keeper = Keeper(cluster, max_connections)
-            report.write(json.dumps({"version": keeper.start()}))
-        except (EmbeddedServerFailed, OSError) as error:
-            report.write(json.dumps({"error": str(error)}))
+            outcome = self._begin()
+        except NotStarted as failure:
+            self._fail(str(failure))
             return 1
-    _leave_terminal(cluster)
-    keeper.keep()
-    return 0
+        self._tell_creator(outcome)
+        while self.step():
+            self._nap(self._tick())
+        self._end()
+        return 0
+
+    def step(self) -> bool:
+        """Look once at everything; whether to go on."""
+        if self._is_told_to_end:
+            say("asked to end")
+            return False
+        if self._is_folder_gone():
+            say("the state directory is gone")
+            return False
+        if self._is_unused():
+            say(f"nobody has used the server for {self._orders.grace:g} s")
+            return False
+        self._revive()
+        logfile.bound(self._folder)
+        return True
+
+    # -- the start --------------------------------------------------------------------------------
+
+    def _begin(self) -> bytes:
+        left = read_status(self._folder)
+        self._tell(State.STARTING)
+        self._server = self._adopt(left)
+        if self._server is not None:
+            return ADOPTED
+        self._launch()
+        return READY
+
+    def _adopt(self, left: Status | None) -> Started | None:
+        """The server that a killed keeper left running, if its status still describes it."""
+        if left is None or not left.postmaster or locks_free(self._folder):
+            return None
+        if postmaster.pid_of(self._folder) != left.postmaster:
+            return None
+        running = Postmaster(left.postmaster)
+        found = Started(running, left.version, left.bin_dir, left.socket_dir)
+        if running.has_ended() or not postmaster.is_ready(self._folder, left.postmaster):
+            return None
+        say(f"adopts the server that runs (pid {left.postmaster}); its keeper is gone")
+        self._orders.max_connections = left.max_connections
+        self._announce(found)
+        return found
+
+    def _launch(self) -> None:
+        since = logfile.size(self._folder)
+        try:
+            server = self._server = start_postgres(self._folder, self._orders)
+        except NotStarted as failure:
+            raise NotStarted(f"{failure}{self._space()}") from failure
+        is_ready = self._wait(
+            lambda: postmaster.is_ready(self._folder, server.postmaster.pid), server.postmaster
+        )
+        if not is_ready:
+            raise NotStarted(
+                f"PostgreSQL {server.version} {server.postmaster.how_it_ended()} while starting; "
+                f"{self._folder.log} ends:\n{logfile.tail(self._folder, since)}{self._space()}"
+            )
+        self._announce(server)
+
+    def _announce(self, server: Started) -> None:
+        self._ready_since = time.monotonic()
+        self._tell(State.READY, server)
+        say(f"PostgreSQL {server.version} is ready, its data is in {self._folder.data}")
+
+    def _wait(self, is_done: Callable[[], bool], running: Postmaster) -> bool:
+        """Until it is done (True), or the server has ended or we are told to end (False)."""
+        while not is_done():
+            if running.has_ended():
+                return False
+            if self._is_told_to_end:
+                running.send(signal.SIGINT)
+            self._nap(START_TICK_SECONDS)
+        return True
+
+    def _space(self) -> str:
+        """A sentence if the disk is full: on a full disk the log says nothing of it."""
+        try:
+            disk = os.statvfs(self._folder.path)
+        except OSError:
+            return ""
+        left = disk.f_bavail * disk.f_frsize
+        if left >= LOW_SPACE_BYTES:
+            return ""
+        return f"\nNo space is left on the disk of {self._folder.path} ({left} bytes)"
+
+    def _fail(self, error: str) -> None:
+        say(f"gives up: {error}")
+        self._tell_creator(os.fsencode(error))
+        if not self._is_folder_gone():
+            self._tell(State.FAILED, error=error)
+
+    # -- the loop ---------------------------------------------------------------------------------
+
+    def _tick(self) -> float:
+        return min(TICK_SECONDS, self._orders.grace / 4)
+
+    def _nap(self, seconds: float) -> None:
+        """Sleep, but no longer than until a child ends or a signal comes."""
+        arrived = signal.sigtimedwait(_SIGNALS, seconds)
+        if arrived is not None and arrived.si_signo == signal.SIGTERM:
+            self._is_told_to_end = True
+
+    def _is_folder_gone(self) -> bool:
+        return os.fstat(LOCK_FD).st_nlink == 0
+
+    def _is_unused(self) -> bool:
+        """Whether the grace is over; users.lock is then ours alone, and stays so."""
+        if not locks.try_exclusive(self._users):
+            self._unused_since = None
+            return False
+        now = time.monotonic()
+        if self._unused_since is None:
+            self._unused_since = now
+        if now - self._unused_since >= self._orders.grace:
+            return True
+        locks.unlock(self._users)
+        return False
+
+    def _revive(self) -> None:
+        """Start the server again if it has ended: at once, then after growing pauses."""
+        now = time.monotonic()
+        if self._server is not None:
+            if not self._server.postmaster.has_ended():
+                return
+            say(f"the server {self._server.postmaster.how_it_ended()}")
+            self._server = None
+            self._pause = 0.0 if now - self._ready_since >= STEADY_SECONDS else self._pause
+            self._plan_retry(now)
+            self._tell(State.RESTARTING)
+        if now < self._retry_at:
+            return
+        try:
+            self._launch()
+        except NotStarted as failure:
+            self._server = None
+            self._plan_retry(time.monotonic())
+            say(f"it does not start again: {failure}")
+            self._tell(State.RESTARTING, error=str(failure))
+
+    def _plan_retry(self, now: float) -> None:
+        self._retry_at = now + self._pause
+        self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        """Stop the server: cleanly if it can, without a checkpoint if it cannot."""
+        if self._server is not None:
+            running = self._server.postmaster
+            if not self._is_folder_gone():
+                self._tell(State.STOPPING, self._server)
+                running.send(signal.SIGINT)
+                self._await_end(running, CLEAN_STOP_SECONDS)
+            running.send(signal.SIGQUIT)
+            self._await_end(running, ABRUPT_STOP_SECONDS)
+            say(f"the server {running.how_it_ended()}" if running.has_ended() else "it goes on")
+            self._remove_short_socket_dir(self._server.socket_dir)
+        if not self._is_folder_gone():
+            os.unlink(self._folder.status)
+
+    def _await_end(self, running: Postmaster, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not running.has_ended() and time.monotonic() < deadline:
+            self._nap(START_TICK_SECONDS)
+
+    def _remove_short_socket_dir(self, path: str) -> None:
+        if path == self._folder.run:
+            return
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            say(f"{path} stays: {error.strerror}")
+
+    # -- what others hear -------------------------------------------------------------------------
+
+    def _tell(self, state: State, server: Started | None = None, error: str = "") -> None:
+        status = Status(state, os.getpid(), time.monotonic())
+        status.max_connections = self._orders.max_connections
+        status.error = error
+        if server is not None:
+            status.postmaster = server.postmaster.pid
+            status.version = server.version
+            status.bin_dir = server.bin_dir
+            status.socket_dir = server.socket_dir
+        try:
+            write_status(self._folder, status)
+        except OSError as problem:
+            say(f"cannot write {self._folder.status}: {problem.strerror}")
+
+    def _tell_creator(self, outcome: bytes) -> None:
+        try:
+            os.write(OUTCOME_FD, outcome)
+        except BrokenPipeError:
+            say("whoever started this keeper has ended")
+        os.close(OUTCOME_FD)
 
 
-def _let_go_of_everything_but(fd: int) -> None:
-    """Close what was inherited: a daemon's descriptors must not live on in the keeper."""
-    os.closerange(3, fd)
-    os.closerange(fd + 1, os.sysconf("SC_OPEN_MAX"))
-
-
-def _leave_terminal(cluster: Cluster) -> None:
-    null = os.open(os.devnull, os.O_RDONLY)
-    log = os.open(cluster.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.dup2(null, 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.chdir("/")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def locks_free(folder: Folder) -> bool:
+    """Whether no process of the server is left."""
+    fd = locks.take(folder.server_lock)
+    if fd is None:
+        return False
+    os.close(fd)
+    return True

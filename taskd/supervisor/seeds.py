@@ -1,0 +1,120 @@
+"""The seeds: bare interpreters with taskd's runtime, one a kind of pool, that fork all the rest."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+
+from taskd.board import Board, Wakeups
+from taskd.clock import monotonic
+from taskd.config.settings import Settings
+from taskd.events import Events
+from taskd.supervisor.channel import Channel
+from taskd.supervisor.child import Seed, how_it_ended
+from taskd.supervisor.events import CannotStart, HelperDied
+from taskd.supervisor.restart import Backoff
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inheritance:
+    """The descriptors that every process of the tree has from the master."""
+
+    board: Board
+    wakeups: Wakeups
+    kick_fd: int
+    tree_fd: int
+
+
+class Seeds:
+    """Keeps one seed of each kind that is wanted; `broken` says why one can never work."""
+
+    def __init__(self, inheritance: Inheritance, events: Events) -> None:
+        self.broken: str | None = None
+        self._inheritance = inheritance
+        self._events = events
+        self._seeds: dict[str, Seed] = {}
+        self._backoffs: dict[str, Backoff] = {}
+        self._proven: set[str] = set()
+
+    def __iter__(self) -> Iterator[Seed]:
+        return iter(list(self._seeds.values()))
+
+    def ready(self, kind: str) -> Seed | None:
+        """The seed of a kind, if it takes orders."""
+        seed = self._seeds.get(kind)
+        return seed if seed is not None and seed.is_ready else None
+
+    def tend(self, wanted: Set[str], settings: Settings) -> None:
+        """Start those that are missing, as far as back-off allows."""
+        now = monotonic()
+        for kind in wanted - self._seeds.keys():
+            backoff = self._backoffs.setdefault(kind, Backoff())
+            if backoff.may_start(now):
+                self._start(kind, settings, backoff)
+
+    def pause(self, now: float) -> float:
+        """Seconds until the next back-off is over; infinite if nothing has to wait."""
+        return min((backoff.pause(now) for backoff in self._backoffs.values()), default=math.inf)
+
+    def take(self, wanted: Set[str]) -> list[Seed]:
+        """Take out those that are not wanted any more."""
+        return [self._seeds.pop(kind) for kind in self._seeds.keys() - wanted]
+
+    def is_ready(self, seed: Seed) -> None:
+        """It has said that it takes orders."""
+        seed.is_ready = True
+        self._proven.add(seed.kind)
+
+    def failed(self, seed: Seed, error: str) -> None:
+        """It has said that it cannot work; if none of its kind ever could, none ever will."""
+        self._events.emit(CannotStart(f"seed {seed.kind}", error))
+        if seed.kind not in self._proven:
+            self.broken = error
+
+    def ended(self, seed: Seed, pid: int, status: int) -> bool:
+        """Note the end of a seed; whether it was still wanted."""
+        if self._seeds.get(seed.kind) is not seed:
+            return False
+        del self._seeds[seed.kind]
+        pause = self._backoffs[seed.kind].ended(seed.stable, monotonic())
+        self._events.emit(HelperDied(f"seed {seed.kind}", pid, how_it_ended(status), pause))
+        return True
+
+    def _start(self, kind: str, settings: Settings, backoff: Backoff) -> None:
+        channel = Channel()
+        try:
+            pid = self._spawn(kind, settings, channel)
+        except OSError as error:
+            channel.close()
+            backoff.ended(0.0, monotonic())
+            self._events.emit(CannotStart(f"seed {kind}", str(error)))
+            return
+        channel.handed_over()
+        self._seeds[kind] = Seed(pid=pid, kind=kind, channel=channel)
+
+    def _spawn(self, kind: str, settings: Settings, channel: Channel) -> int:
+        inherited = self._inheritance
+        birth = {
+            "settings": settings.to_json(),
+            "board_fd": inherited.board.fd,
+            "control_fd": channel.child_fd,
+            "wakeup_fds": inherited.wakeups.fds,
+            "kick_fd": inherited.kick_fd,
+            "tree_fd": inherited.tree_fd,
+            "master": os.getpid(),
+        }
+        birth_fd = os.memfd_create("taskd-birth")
+        os.write(birth_fd, json.dumps(birth).encode())
+        os.lseek(birth_fd, 0, os.SEEK_SET)
+        for fd in (birth_fd, channel.child_fd):
+            os.set_inheritable(fd, True)
+        flags = ["-P"] if sys.flags.safe_path else []
+        command = [sys.executable, *flags, "-m", "taskd.pool.seed", kind, str(birth_fd)]
+        try:
+            return os.posix_spawn(sys.executable, command, os.environ)
+        finally:
+            os.close(birth_fd)

@@ -1,0 +1,114 @@
+"""Kill any one process of the tree while jobs run: every job is done, and the tree heals."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.process.daemon import Project, is_alive
+from tests.waiting import eventually
+
+
+@pytest.mark.parametrize("role", ["worker", "forkserver", "seed", "maintenance"])
+def test_killing_a_process_loses_no_job(project: Project, role: str) -> None:
+    daemon = project.start()
+    project.enqueue_many("shop.nap", [(0.05,)] * 1000)
+    eventually(lambda: project.states().get("succeeded", 0) > 50)
+    victim = daemon.pids(role)[0]
+
+    os.kill(victim, signal.SIGKILL)
+
+    project.wait_for_states(succeeded=1000)
+    eventually(lambda: daemon.pids(role) and victim not in daemon.pids(role))
+    assert daemon.stop() == 0, daemon.log()
+
+
+def test_after_a_kill_of_the_master_its_tree_ends_and_the_next_start_goes_on(
+    project: Project,
+) -> None:
+    daemon = project.start()
+    tree = [one["pid"] for one in daemon.tree()]
+    project.enqueue_many("shop.nap", [(0.05,)] * 1000)
+    eventually(lambda: project.states().get("succeeded", 0) > 50)
+
+    os.kill(daemon.pid, signal.SIGKILL)
+    daemon.wait()
+    project.start()
+
+    project.wait_for_states(succeeded=1000)
+    eventually(lambda: not any(is_alive(pid) for pid in tree))
+
+
+def test_workers_do_not_outlive_a_killed_master(project: Project) -> None:
+    daemon = project.start()
+    tree = [one["pid"] for one in daemon.tree()]
+
+    os.kill(daemon.pid, signal.SIGKILL)
+
+    daemon.wait()
+    eventually(lambda: not any(is_alive(pid) for pid in tree), seconds=30)
+
+
+def test_sigterm_finishes_what_runs_and_leaves_the_rest(project: Project) -> None:
+    daemon = project.start()
+    project.enqueue_many("shop.nap", [(1.0,)] * 200)
+    project.wait_for_states(running=50, queued=150)
+
+    assert daemon.stop() == 0, daemon.log()
+
+    assert project.states() == {"succeeded": 50, "queued": 150}
+
+
+def test_what_does_not_end_in_time_is_given_back_and_goes_on_at_the_next_start(
+    project: Project, tmp_path: Path
+) -> None:
+    project.write(
+        "taskd.yaml",
+        """
+        imports: [shop]
+        pools:
+          io: {processes: 1, greenlets: 5, shutdown_timeout: 500ms}
+        """,
+    )
+    daemon = project.start()
+    path = tmp_path / "marks"
+    project.enqueue("shop.mark", str(path), 3)
+    eventually(path.exists)
+
+    assert daemon.stop() == 0, daemon.log()
+    assert project.states() == {"queued": 1}
+    assert project.query("SELECT attempt, lane FROM taskd.queued") == [(0, 10)]
+
+    project.start()
+    project.wait_for_states(succeeded=1)
+
+
+def test_a_stopped_and_continued_master_kills_nobody(project: Project) -> None:
+    daemon = project.start()
+    before = daemon.tree()
+
+    daemon.signal(signal.SIGSTOP)
+    eventually(
+        lambda: Path(f"/proc/{daemon.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+    )
+    project.enqueue_many("shop.nap", [(2.0,)] * 10)
+    project.wait_for_states(succeeded=10)
+    daemon.signal(signal.SIGCONT)
+    project.enqueue_many("shop.nap", [(0.1,)] * 10)
+    project.wait_for_states(succeeded=20)
+
+    assert {one["pid"] for one in daemon.tree()} == {one["pid"] for one in before}
+
+
+def test_the_master_names_the_second_daemon_of_a_pid_file(project: Project, tmp_path: Path) -> None:
+    pid_file = tmp_path / "taskd.pid"
+    first = project.start("--pid-file", str(pid_file))
+
+    second = project.start("--pid-file", str(pid_file), ready=False)
+
+    assert second.wait() != 0
+    assert str(first.pid) in second.log()
+    assert str(pid_file) in second.log()

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import json
+
+import psycopg
+import pytest
+
+from taskd.store import look
+from taskd.store.rows import JobRow
+from tests.process.daemon import Project
+
+
+def job(project: Project, job_id: int) -> JobRow:
+    with psycopg.connect(project.dsn, autocommit=True) as connection:
+        found = look.fetch_job(connection, job_id)
+    assert found is not None
+    return found
+
+
+def test_a_job_runs_and_its_result_is_kept(project: Project) -> None:
+    project.start()
+
+    number = project.enqueue("shop.add", 2, 3)
+
+    project.wait_for_states(succeeded=1)
+    assert job(project, number).result == 5
+
+
+def test_an_undecorated_function_runs_by_its_path(project: Project) -> None:
+    project.start()
+
+    number = project.enqueue("shop.plain", "loud")
+
+    project.wait_for_states(succeeded=1)
+    assert job(project, number).result == "LOUD"
+
+
+def test_a_burst_ends_by_itself_when_its_queues_are_empty(project: Project) -> None:
+    project.enqueue_many("shop.add", [(n, 1) for n in range(200)])
+
+    status = project.start("--burst", ready=False).wait()
+
+    assert status == 0, project.logs()
+    assert project.states() == {"succeeded": 200}
+
+
+def test_a_burst_in_which_a_job_failed_says_so_by_its_exit_status(project: Project) -> None:
+    project.enqueue("shop.fail", "boom")
+
+    assert project.start("--burst", ready=False).wait() == 1
+
+
+def test_a_burst_names_what_it_leaves(project: Project) -> None:
+    project.query("INSERT INTO taskd.queue (name, paused) VALUES ('later', true) RETURNING name")
+    project.enqueue_many("shop.add", [(1, 1)], queue="later")
+    assert project.taskd("enqueue", "shop.add", "[1, 2]", "--delay", "3600").returncode == 0
+
+    daemon = project.start("--burst", ready=False)
+
+    assert daemon.wait() == 0, daemon.log()
+    assert "later" in daemon.log()
+    assert project.states() == {"queued": 1, "scheduled": 1}
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "sentence"),
+    [
+        ("shop.fail", ("boom",), "ValueError: boom"),
+        ("shop.nothing", (), "shop.nothing"),
+        ("os.system", ("true",), "outside"),
+        ("shop.os.system", ("true",), "outside"),
+        ("shop.add", (1,), "missing a required argument: 'b'"),
+        ("shop.leave", (0,), "sys.exit"),
+        ("shop.raise_unprintable", (), "Unprintable"),
+        ("shop.not_json", (), "set"),
+        ("shop.slow", (), "0.2"),
+    ],
+)
+def test_a_bad_job_fails_with_its_reason_and_no_other_is_touched(
+    project: Project, task: str, arguments: tuple[object, ...], sentence: str
+) -> None:
+    neighbours = project.enqueue_many("shop.add", [(n, 1) for n in range(20)])
+    number = project.enqueue(task, *arguments)
+
+    daemon = project.start()
+    project.wait_for_states(succeeded=20, failed=1)
+
+    failed = job(project, number)
+    assert sentence in (failed.error or ""), failed.error
+    assert [job(project, one).attempt for one in neighbours] == [1] * 20
+    assert daemon.stop() == 0
+
+
+def test_twenty_five_greenlets_of_one_worker_sleep_at_once(project: Project) -> None:
+    project.start("--processes", "1")
+
+    project.enqueue_many("shop.nap", [(1.0,)] * 25)
+    project.wait_for_states(succeeded=25)
+
+    ((apart, workers),) = project.query(
+        "SELECT extract(epoch FROM max(started_at) - min(started_at))::float8, "
+        "count(DISTINCT worker) FROM taskd.history"
+    )
+    assert workers == 1
+    assert apart < 0.9
+
+
+def test_a_cpu_job_in_a_process_pool_does_not_delay_greenlets(project: Project) -> None:
+    project.write(
+        "taskd.yaml",
+        """
+        imports: [shop]
+        pools:
+          io: {queues: [default], processes: 1, greenlets: 25}
+          cpu: {queues: [cpu], processes: 1}
+        """,
+    )
+    project.start()
+    project.enqueue_many("shop.burn", [(3.0,)], queue="cpu")
+    project.wait_for_states(running=1)
+
+    project.enqueue_many("shop.nap", [(0.5,)] * 25)
+    project.wait_for_states(succeeded=25, running=1)
+
+    project.wait_for_states(succeeded=26)
+    pools = project.query(
+        "SELECT w.pool, count(*) FROM taskd.history h "
+        "JOIN taskd.worker w ON w.id = h.worker GROUP BY 1"
+    )
+    assert dict(pools) == {"io": 25, "cpu": 1}
+
+
+def test_a_job_outside_of_the_imports_is_never_imported(project: Project) -> None:
+    project.write("poison.py", "open('imported', 'w').close()\ndef run(): pass\n")
+    project.start()
+
+    number = project.enqueue("poison.run")
+
+    project.wait_for_states(failed=1)
+    assert "imports" in (job(project, number).error or "")
+    assert not (project.folder / "imported").exists()
+
+
+def test_the_cli_shows_what_happened(project: Project) -> None:
+    project.start()
+    enqueued = project.taskd("enqueue", "shop.add", "[2, 3]")
+    assert enqueued.returncode == 0, enqueued.stderr
+    project.wait_for_states(succeeded=1)
+
+    shown = project.taskd("jobs", "show", enqueued.stdout.split()[-1], "--json")
+
+    fields = json.loads(shown.stdout)
+    assert fields["result"] == 5
+    assert fields["state"] == "succeeded"
+    assert fields["worker"].startswith("io/")
+
+
+def test_workers_lists_every_process_of_the_tree(project: Project) -> None:
+    daemon = project.start()
+
+    tree = daemon.tree()
+
+    assert sorted({one["role"] for one in tree}) == [
+        "forkserver",
+        "maintenance",
+        "master",
+        "seed",
+        "worker",
+    ]
+    assert all(one["memory_bytes"] > 0 for one in tree)
+    assert [one["in_flight"] for one in tree if one["role"] == "worker"] == [0, 0]

@@ -1,0 +1,440 @@
+"""Greenlet workers: what becomes of jobs in them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from taskd.board import WorkerState
+from taskd.config.settings import PoolSettings
+from tests.pool_stand import Stand
+from tests.waiting import eventually
+
+APP = """
+import os
+import sys
+import time
+
+import gevent
+
+from taskd import current_job, task
+
+
+def noop(*args):
+    pass
+
+
+def add(a, b):
+    return a + b
+
+
+def nap(seconds):
+    time.sleep(seconds)
+
+
+@task(timeout=0.2)
+def oversleep():
+    time.sleep(60)
+
+
+@task(timeout=0.2)
+def tidy_up(path):
+    try:
+        time.sleep(60)
+    finally:
+        open(path, "w").close()
+
+
+def stubborn():
+    try:
+        time.sleep(60)
+    except Exception:
+        return "swallowed"
+
+
+def spin(path):
+    open(path, "w").close()
+    while True:
+        pass
+
+
+def leave():
+    sys.exit(3)
+
+
+def leave_in_a_greenlet():
+    gevent.spawn(sys.exit, 3).join()
+
+
+def vanish():
+    os._exit(0)
+
+
+def not_json():
+    return {1, 2}
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise RuntimeError("no")
+
+    __repr__ = __str__
+
+
+def raise_unprintable():
+    raise Unprintable
+
+
+def raise_nul():
+    raise ValueError("a\\0b \\ud800")
+
+
+def which():
+    return current_job().id
+
+
+def enqueue_more():
+    from taskd import enqueue
+
+    enqueue("app.noop")
+
+
+def number():
+    import random
+
+    return random.random()
+"""
+IO = PoolSettings(greenlets=25, shutdown_timeout=5.0, kill_grace=1.0)
+
+StandMaker = Callable[[PoolSettings], Stand]
+
+
+@pytest.fixture
+def stand(dsn: str, tmp_path: Path) -> Iterator[Stand]:
+    """A host with one greenlet pool `io`."""
+    with Stand(dsn, tmp_path, {"io": IO}) as stand:
+        stand.write_app(APP)
+        yield stand
+
+
+def test_a_job_runs_and_its_result_is_stored(stand: Stand) -> None:
+    stand.start("io")
+
+    job = stand.enqueue("add", 2, 3)
+
+    assert stand.wait_for(job, "succeeded")[0] == "5"
+
+
+def test_25_greenlets_of_one_worker_sleep_at_once(stand: Stand) -> None:
+    stand.start("io")
+
+    began = time.monotonic()
+    stand.enqueue_many("nap", [(1.0,)] * 25)
+    stand.wait_for_count("succeeded", 25)
+
+    assert time.monotonic() - began < 5.0
+
+
+def test_more_jobs_than_slots_all_run(stand: Stand) -> None:
+    stand.start("io")
+
+    stand.enqueue_many("noop", [(n,) for n in range(3000)])
+
+    stand.wait_for_count("succeeded", 3000)
+    assert stand.read().succeeded == 3000
+    assert stand.read().in_flight == 0
+
+
+def test_two_workers_share_a_backlog_and_no_job_runs_twice(stand: Stand) -> None:
+    stand.start("io", 0)
+    stand.start("io", 1)
+
+    stand.enqueue_many("noop", [(n,) for n in range(5000)])
+
+    stand.wait_for_count("succeeded", 5000)
+    assert stand.read(0).succeeded + stand.read(1).succeeded == 5000
+    assert stand.query("SELECT count(*) FROM taskd.history") == [(5000,)]
+
+
+def test_a_job_over_its_time_fails_while_its_neighbours_go_on(stand: Stand) -> None:
+    stand.start("io")
+
+    late, neighbour = stand.enqueue("oversleep"), stand.enqueue("nap", 1.0)
+
+    assert "JobTimeout" in stand.wait_for(late, "failed")[1]
+    stand.wait_for(neighbour, "succeeded")
+
+
+def test_a_jobs_own_timeout_goes_before_its_tasks(stand: Stand) -> None:
+    stand.start("io")
+
+    job = stand.enqueue("nap", 60, timeout=0.2)
+
+    assert "JobTimeout" in stand.wait_for(job, "failed")[1]
+
+
+def test_a_timed_out_job_may_clean_up(stand: Stand, tmp_path: Path) -> None:
+    stand.start("io")
+
+    job = stand.enqueue("tidy_up", str(tmp_path / "tidy"))
+
+    stand.wait_for(job, "failed")
+    assert (tmp_path / "tidy").exists()
+
+
+def test_except_exception_does_not_swallow_a_timeout(stand: Stand) -> None:
+    stand.start("io")
+
+    job = stand.enqueue("stubborn", timeout=0.2)
+
+    stand.wait_for(job, "failed")
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("leave", "sys.exit(3)"),
+        ("not_json", "set"),
+        ("raise_unprintable", "Unprintable"),
+        ("raise_nul", "ValueError: a\\x00b"),
+        ("missing", "app has no missing"),
+    ],
+)
+def test_a_bad_job_fails_alone_and_says_why(stand: Stand, task: str, said: str) -> None:
+    stand.start("io")
+
+    bad, good = stand.enqueue(task), stand.enqueue("add", 1, 1)
+
+    assert said in stand.wait_for(bad, "failed")[1]
+    stand.wait_for(good, "succeeded")
+    assert stand.read().failed == 1
+
+
+def test_sys_exit_in_a_greenlet_of_a_job_ends_that_greenlet_only(stand: Stand) -> None:
+    stand.start("io")
+
+    job = stand.enqueue("leave_in_a_greenlet")
+
+    stand.wait_for(job, "succeeded")
+    assert stand.read().state is WorkerState.READY
+
+
+def test_a_job_knows_itself(stand: Stand) -> None:
+    stand.start("io")
+
+    job = stand.enqueue("which")
+
+    assert stand.wait_for(job, "succeeded")[0] == str(job)
+
+
+def test_a_job_may_enqueue_another(stand: Stand) -> None:
+    stand.start("io")
+
+    stand.enqueue("enqueue_more")
+    eventually(lambda: stand.query("SELECT count(*) FROM taskd.job") == [(2,)])
+    stand.wake()
+
+    stand.wait_for_count("succeeded", 2)
+
+
+def test_workers_of_one_forkserver_draw_different_random_numbers(stand: Stand) -> None:
+    drawn = []
+    for slot in (0, 1):
+        pid = stand.start("io", slot)
+        drawn.append(stand.wait_for(stand.enqueue("number"), "succeeded")[0])
+        os.kill(pid, signal.SIGTERM)
+        stand.wait_for_end(pid)
+
+    assert drawn[0] != drawn[1]
+
+
+def test_a_drain_finishes_running_jobs_and_gives_back_the_others(stand: Stand) -> None:
+    pid = stand.start("io")
+    stand.enqueue_many("nap", [(0.1,)] * 100)
+    stand.wait_for_count("succeeded", 25)  # by now more are claimed than run
+    stand.enqueue_many("nap", [(1.0,)] * 60)
+    eventually(lambda: stand.read().in_flight == 25)
+
+    os.kill(pid, signal.SIGTERM)
+
+    assert stand.wait_for_end(pid) == 0
+    states = dict(stand.query("SELECT state, count(*) FROM taskd.job GROUP BY 1"))
+    assert states.keys() == {"succeeded", "queued"}
+    assert stand.query("SELECT count(*) FROM taskd.job WHERE state = 'queued' AND attempt > 0") == [(0,)]
+
+
+def test_a_second_term_interrupts_what_runs_and_gives_it_back_uncharged(stand: Stand) -> None:
+    pid = stand.start("io")
+    job = stand.enqueue("nap", 60)
+    eventually(lambda: stand.read().in_flight == 1)
+
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: stand.read().state is WorkerState.DRAINING)
+    os.kill(pid, signal.SIGTERM)
+
+    assert stand.wait_for_end(pid) == 0
+    assert stand.query("SELECT lane, attempt, losses FROM taskd.queued WHERE id = %s", job) == [
+        (10, 0, 0)
+    ]
+    assert stand.query("SELECT outcome FROM taskd.attempt WHERE job = %s", job) == [("i",)]
+
+
+def test_int_and_hup_are_ignored(stand: Stand) -> None:
+    pid = stand.start("io")
+
+    os.kill(pid, signal.SIGINT)
+    os.kill(pid, signal.SIGHUP)
+
+    stand.wait_for(stand.enqueue("add", 1, 2), "succeeded")
+
+
+def test_a_killed_workers_jobs_stay_with_it_until_it_is_rescued(stand: Stand) -> None:
+    pid = stand.start("io")
+    job = stand.enqueue("nap", 60)
+    eventually(lambda: stand.state(job) == "running")
+
+    os.kill(pid, signal.SIGKILL)
+
+    assert stand.wait_for_end(pid) == -signal.SIGKILL
+    assert stand.state(job) == "running"
+
+
+def test_the_hog_of_the_hub_is_broken_and_its_neighbours_go_on(stand: Stand, tmp_path: Path) -> None:
+    pid = stand.start("io")
+    neighbour = stand.enqueue("nap", 0.5)
+    eventually(lambda: stand.read().in_flight == 1)
+    hog = stand.enqueue("spin", str(tmp_path / "spins"))
+    eventually((tmp_path / "spins").exists)
+
+    os.kill(pid, signal.SIGUSR1)
+
+    assert "JobTimeout" in stand.wait_for(hog, "failed")[1]
+    stand.wait_for(neighbour, "succeeded")
+
+
+def test_usr1_to_a_worker_that_is_no_hog_does_nothing(stand: Stand) -> None:
+    pid = stand.start("io")
+    job = stand.enqueue("nap", 0.5)
+    eventually(lambda: stand.read().in_flight == 1)
+
+    os.kill(pid, signal.SIGUSR1)
+
+    stand.wait_for(job, "succeeded")
+
+
+def test_usr2_tells_where_every_job_stands_while_the_hub_is_blocked(
+    stand: Stand, tmp_path: Path
+) -> None:
+    pid = stand.start("io")
+    stand.enqueue("nap", 60)
+    eventually(lambda: stand.read().in_flight == 1)
+    stand.enqueue("spin", str(tmp_path / "spins"))
+    eventually((tmp_path / "spins").exists)
+
+    os.kill(pid, signal.SIGUSR2)
+
+    eventually(lambda: "(app.nap), running for" in stand.said())
+    assert "in spin" in stand.said()
+
+
+def test_a_running_job_is_cancelled(stand: Stand) -> None:
+    stand.start("io")
+    job = stand.enqueue("nap", 60)
+    eventually(lambda: stand.state(job) == "running")
+
+    stand.order_cancel(0, job)
+
+    stand.wait_for(job, "cancelled")
+    assert stand.query("SELECT count(*) FROM taskd.request") == [(0,)]
+
+
+def test_a_worker_without_jobs_says_idle_and_calls_maintenance(stand: Stand) -> None:
+    stand.start("io")
+
+    assert stand.read().idle == 25
+    assert os.eventfd_read(stand.kick_fd) == 1
+
+
+def test_a_worker_whose_host_was_declared_dead_registers_with_the_next(stand: Stand) -> None:
+    from taskd.store import hosts
+
+    stand.start("io")
+    first = stand.read().worker
+    hosts.rescue_host(stand.connection, stand.board.host, None, "test", charge=False)
+    stand.enter_host()
+
+    job = stand.enqueue("add", 1, 1)
+
+    stand.wait_for(job, "succeeded")
+    assert stand.read().worker != first
+
+
+def test_an_outcome_of_a_job_that_was_given_back_is_dropped(stand: Stand) -> None:
+    from taskd.store import hosts
+
+    stand.start("io")
+    job = stand.enqueue("nap", 0.5)
+    eventually(lambda: stand.state(job) == "running")
+
+    hosts.rescue_workers(stand.connection, [stand.read().worker], "test", charge=False)
+
+    eventually(lambda: stand.read().succeeded == 1)
+    assert stand.state(job) == "queued"
+    stand.wake()
+    stand.wait_for(job, "succeeded")  # once more, by the worker's next registration
+
+
+def test_a_worker_goes_on_when_its_connections_are_cut(stand: Stand) -> None:
+    stand.start("io")
+    job = stand.enqueue("nap", 0.5)
+    eventually(lambda: stand.state(job) == "running")
+
+    stand.query(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE application_name LIKE 'taskd io/%%'"
+    )
+
+    stand.wait_for(job, "succeeded")
+    stand.wait_for(stand.enqueue("add", 1, 1), "succeeded")
+
+
+def test_a_missing_partition_of_history_is_made_when_it_is_needed(stand: Stand) -> None:
+    stand.start("io")
+    for (part,) in stand.query(
+        "SELECT relname FROM pg_class WHERE relname ~ '^(history|attempt)_[0-9]+$'"
+    ):
+        stand.connection.execute(f"DROP TABLE taskd.{part}".encode())
+
+    jobs = [stand.enqueue("noop"), stand.enqueue("add", 1, 1), stand.enqueue("leave")]
+
+    for job, state in zip(jobs, ["succeeded", "succeeded", "failed"], strict=True):
+        stand.wait_for(job, state)
+
+
+def test_an_orphan_drains_and_ends(stand: Stand) -> None:
+    pid = stand.start("io")
+    job = stand.enqueue("nap", 1.0)
+    eventually(lambda: stand.state(job) == "running")
+
+    stand.pretend_to_be_dead()
+
+    assert stand.wait_for_end(pid) == 0
+    assert stand.state(job) == "succeeded"
+
+
+def test_jobs_that_wait_behind_slow_ones_are_given_to_idle_neighbours(stand: Stand) -> None:
+    stand.start("io", 0)
+    stand.enqueue_many("noop", [(n,) for n in range(2000)])
+    stand.wait_for_count("succeeded", 2000)
+    stand.enqueue_many("nap", [(3.0,)] * 60)
+    eventually(lambda: stand.read().in_flight == 25)
+
+    stand.start("io", 1)
+    stand.wake()
+
+    eventually(lambda: stand.read(0).in_flight + stand.read(1).in_flight == 50, seconds=2.5)

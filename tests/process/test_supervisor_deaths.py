@@ -1,0 +1,229 @@
+"""Whatever process of the tree dies, it is replaced, and maintenance is told who died of what."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taskd.config.sections import PoolSettings
+from tests.process.daemon import is_alive
+from tests.process.supervised import Supervised, supervised
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def master(tmp_path: Path) -> Iterator[Supervised]:
+    with supervised(tmp_path) as one:
+        yield one
+
+
+def test_a_killed_worker_is_replaced_and_its_death_charged(master: Supervised) -> None:
+    master.start()
+    victim, other = master.wait_for_workers(2)
+
+    os.kill(victim, signal.SIGKILL)
+
+    death = master.wait_for_death(victim)
+    assert (death["reason"], death["charge"]) == ("killed by SIGKILL", True)
+    assert death["worker"] == 1000 + death["slot"]
+    eventually(lambda: len(master.ready_workers()) == 2)
+    assert is_alive(other)
+
+
+def test_a_dead_workers_slot_is_emptied(master: Supervised) -> None:
+    master.stage.direct("worker", "worn")
+    master.start()
+    victim, other = master.wait_for_workers(2)
+    slot = master.notes("worker", "started", pid=victim)[0]["slot"]
+    master.stage.direct("worker", "never")
+
+    os.kill(victim, signal.SIGKILL)
+
+    note = master.wait_for_note("worker", "started", count=3)
+    assert note["slot"] == slot
+    assert note["found"] == {"idle": 0, "worker": 0, "done": 0}
+    assert is_alive(other)
+
+
+@pytest.mark.parametrize("role", ["seed", "forkserver"])
+def test_workers_live_on_when_what_they_came_from_dies(master: Supervised, role: str) -> None:
+    master.start()
+    workers = master.wait_for_workers(2)
+    master.wait_for("Started")
+
+    os.kill(master.notes(role)[0]["pid"], signal.SIGKILL)
+
+    master.wait_for_note(role, count=2)
+    assert master.ready_workers() == workers
+    os.kill(workers[0], signal.SIGKILL)
+    eventually(lambda: len(master.ready_workers()) == 2)
+
+
+def test_maintenance_lives_on_when_its_seed_dies(master: Supervised) -> None:
+    master.start()
+    master.wait_for("Started")
+    before = master.notes("maintenance")
+
+    os.kill(master.notes("seed")[0]["pid"], signal.SIGKILL)
+    master.wait_for_note("seed", count=2)
+
+    assert master.stop() == 0
+    assert master.notes("maintenance") == before
+
+
+def test_killed_maintenance_is_replaced_and_told_what_it_missed(master: Supervised) -> None:
+    master.start()
+    victim, _ = master.wait_for_workers(2)
+    master.stage.direct("maintenance", "dies")
+    master.wait_for("HelperDied", role="maintenance")
+
+    os.kill(victim, signal.SIGKILL)
+    eventually(lambda: len(master.ready_workers()) == 2)
+    master.stage.direct("maintenance", "well")
+
+    heir = eventually(lambda: master.notes("maintenance", "heard", op="tree"))[-1]["pid"]
+    eventually(lambda: master.notes("maintenance", "heard", op="tree")[-1]["pid"] != heir)
+    assert master.wait_for_death(victim)["charge"]
+    last = master.notes("maintenance")[-1]["pid"]
+    eventually(lambda: master.notes("maintenance", "heard", op="tasks", pid=last))
+
+
+def test_maintenance_that_keeps_dying_is_started_at_growing_intervals(master: Supervised) -> None:
+    master.stage.direct("maintenance", "dies")
+    master.start()
+
+    master.wait_for("HelperDied", count=4)
+
+    pauses = [event["pause"] for event in master.events("HelperDied")]
+    assert pauses[:4] == [0.1, 0.2, 0.4, 0.8]
+
+
+def test_a_worker_that_dies_before_it_is_ready_frees_its_slot_and_is_slowed_down(
+    master: Supervised,
+) -> None:
+    master.stage.direct("worker", "early")
+    master.start(master.settings({"io": PoolSettings(greenlets=5)}))
+    master.wait_for("WorkerDied", count=4, how="exited with status 3")
+    master.stage.direct("worker", "well")
+
+    master.wait_for_workers(1)
+
+    assert [event["pause"] for event in master.events("WorkerDied")][:4] == [0.1, 0.2, 0.4, 0.8]
+    assert {note["slot"] for note in master.notes("worker")} == {0}
+    assert all(death["charge"] for death in master.deaths())
+
+
+def test_a_worker_that_never_gets_ready_is_killed_and_replaced(master: Supervised) -> None:
+    master.stage.direct("worker", "never")
+    master.start(master.settings({"io": PoolSettings(greenlets=5, startup_timeout=0.5)}))
+    master.wait_for("WorkerKilled", reason="was not ready within 0.5 s")
+    master.stage.direct("worker", "well")
+
+    master.wait_for_workers(1)
+
+    assert not any(death["charge"] for death in master.deaths())
+
+
+def test_a_forkserver_that_never_answers_is_replaced(master: Supervised) -> None:
+    master.stage.direct("fork", "swallow")
+    master.start(master.settings({"io": PoolSettings(greenlets=5, startup_timeout=0.5)}))
+    master.wait_for_note("forkserver", "heard", op="fork")
+    master.stage.direct("fork", "well")
+
+    master.wait_for_workers(1)
+
+    assert master.stop() == 0
+
+
+def test_a_job_over_its_time_is_warned_then_its_worker_killed_and_charged(
+    master: Supervised,
+) -> None:
+    master.stage.direct("worker", "late")
+    master.start(master.settings({"cpu": PoolSettings(kill_grace=0.3)}))
+    (worker,) = master.wait_for_workers(1)
+    master.stage.direct("worker", "well")
+
+    death = master.wait_for_death(worker)
+
+    assert len(master.notes("worker", "signal", pid=worker, number=int(signal.SIGUSR1))) == 1
+    assert death["charge"]
+    assert death["reason"] == "job 7 ran over its timeout and did not end"
+    eventually(lambda: len(master.ready_workers()) == 1)
+
+
+def test_a_worn_worker_is_replaced_by_one_that_is_ready_first(master: Supervised) -> None:
+    master.stage.direct("worker", "worn")
+    master.start(master.settings({"io": PoolSettings(greenlets=5, max_jobs=100)}))
+    (old,) = master.wait_for_workers(1)
+    master.stage.direct("worker", "well")
+
+    assert not master.wait_for_death(old)["charge"]
+
+    lines = master.notes("worker", "ready") + master.notes("worker", "signal", pid=old)
+    assert [line["did"] for line in lines][-1] == "signal"
+    assert len(master.notes("worker", "ready")) >= 2
+
+
+def test_what_a_process_workers_job_started_ends_with_it(master: Supervised) -> None:
+    master.stage.direct("worker", "parent")
+    master.start(master.settings({"cpu": PoolSettings()}))
+    (worker,) = master.wait_for_workers(1)
+    master.wait_for_note("job's child", count=2)
+    master.stage.direct("worker", "well")
+    children = [note["pid"] for note in master.notes("job's child")]
+
+    os.kill(worker, signal.SIGKILL)
+
+    eventually(lambda: not any(map(is_alive, children)))
+
+
+def test_an_order_of_maintenance_reaches_a_worker_that_does_not_hear(master: Supervised) -> None:
+    master.start()
+    worker, other = master.wait_for_workers(2)
+    slot = master.notes("worker", "started", pid=worker)[0]["slot"]
+
+    order = {"slot": slot, "pid": worker, "job": 7, "order": "interrupt", "waited": 0.3}
+    master.say_as_maintenance("signal", **order)
+
+    master.wait_for_note("worker", "signal", pid=worker, number=int(signal.SIGUSR1))
+    assert not master.notes("worker", "signal", pid=other)
+
+
+def test_the_next_master_ends_what_survived_of_a_killed_one(master: Supervised) -> None:
+    master.stage.direct("worker", "parent")
+    master.start(master.settings({"cpu": PoolSettings()}))
+    master.wait_for_workers(1)
+    master.wait_for_note("job's child", count=2)
+    survivors = [note["pid"] for note in master.notes("job's child")]
+    run = master.stage.folder / "state" / "run"
+    (dead,) = {path.stem for path in run.iterdir()}
+    master.process.kill()
+    master.wait()
+    assert any(map(is_alive, survivors))
+
+    master.stage.direct("worker", "well")
+    master.start()
+    master.wait_for_workers(2)
+
+    assert not any(map(is_alive, survivors))
+    assert master.notes("maintenance")[-1]["dead"] == [dead]
+    eventually(lambda: dead not in {path.stem for path in run.iterdir()})
+
+
+def test_two_masters_of_one_state_directory_leave_each_other_alone(master: Supervised) -> None:
+    master.start()
+    first = master.process
+    workers = master.wait_for_workers(2)
+
+    master.start()
+    master.wait_for_workers(4)
+
+    assert all(map(is_alive, workers))
+    assert master.notes("maintenance")[-1]["dead"] == []
+    assert master.stop() == 0
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(20) == 0

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskd.errors import ArgumentsMismatch, NotATask, NotJson, OptionInvalid, TooLarge
+from taskd.tasks import calls
+from taskd.tasks.enqueue import enqueue, enqueue_many
+from tests.unit.tasks_project import MemoryClient, UserCode, memory_client, user_code
+
+SHOP = """
+from taskd import task
+
+@task(queue="sync", retry=2)
+def fetch(url, n=1): ...
+
+def plain(text): ...
+"""
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[UserCode]:
+    with user_code(tmp_path, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def shop(code: UserCode) -> Any:
+    return code.module("eshop", SHOP)
+
+
+@pytest.fixture(autouse=True)
+def client() -> Iterator[MemoryClient]:
+    with memory_client() as made:
+        yield made
+
+
+def test_a_task_can_be_named_by_its_path(shop: Any, client: MemoryClient) -> None:
+    enqueue("eshop.fetch", "u")
+    enqueue(shop.fetch, "u")
+
+    assert [(one.task, one.queue, one.max_attempts) for one in client.batches] == [
+        ("eshop.fetch", "sync", 3)
+    ] * 2
+
+
+def test_a_plain_function_can_be_enqueued_as_such_or_by_its_path(
+    shop: Any, client: MemoryClient
+) -> None:
+    enqueue(shop.plain, "u")
+    enqueue("eshop.plain", text="u")
+
+    assert [one.task for one in client.batches] == ["eshop.plain"] * 2
+    assert [one.queue for one in client.batches] == ["default"] * 2
+
+
+def test_a_name_that_is_not_known_here_is_stored_and_nothing_imported(
+    code: UserCode, client: MemoryClient
+) -> None:
+    code.write("untouched.py", "raise SystemExit('imported')")
+
+    caller: Any = "conn"
+    enqueue("untouched.run", 1, connection=caller)
+
+    assert client.batches[0].task == "untouched.run"
+    assert client.connections == ["conn"]
+
+
+def test_an_unknown_name_gets_the_options_that_a_daemon_has_published(client: MemoryClient) -> None:
+    client.offers["far.away"] = {"queue": "far", "priority": 8, "timeout": 3.0, "retries": 4}
+
+    enqueue("far.away", 1)
+    enqueue_many("far.away", [(1,)], queue="near")
+
+    first, second = client.batches
+    assert (first.queue, first.priority, first.timeout, first.max_attempts) == ("far", 8, 3.0, 5)
+    assert (second.queue, second.priority) == ("near", 8)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a\0b", "x" * 300])
+def test_what_is_no_name_is_refused(name: str, client: MemoryClient) -> None:
+    with pytest.raises(OptionInvalid, match="task="):
+        enqueue(name)
+
+
+@pytest.mark.parametrize("function", [lambda: None, len, 3, None, Path])
+def test_what_no_worker_could_find_is_refused(function: Any, client: MemoryClient) -> None:
+    with pytest.raises(NotATask):
+        enqueue(function)
+
+
+def test_arguments_are_checked_where_the_function_is_known(shop: Any, client: MemoryClient) -> None:
+    with pytest.raises(ArgumentsMismatch, match="did you mean 'url'"):
+        enqueue("eshop.fetch", ur="u")
+    with pytest.raises(ArgumentsMismatch, match="missing a required argument: 'text'"):
+        enqueue("eshop.plain")
+    with pytest.raises(NotJson, match=r"argument url: set is not JSON"):
+        shop.fetch.enqueue(url={1})
+    with pytest.raises(TooLarge, match="allowed 1,000"):
+        shop.fetch.enqueue("x" * 1001)
+    assert client.batches == []
+
+
+def test_many_calls_are_stored_at_once_in_order(shop: Any, client: MemoryClient) -> None:
+    jobs = enqueue_many(shop.fetch, [("a",), ["b", 2], {"url": "c"}], delay=3)
+
+    (batch,) = client.batches
+    assert batch.args == ['["a"]', '["b",2]', "[]"]
+    assert batch.kwargs == [None, None, '{"url":"c"}']
+    assert (batch.delay, batch.queue) == (3.0, "sync")
+    assert [job.id for job in jobs] == [1, 2, 3]
+
+
+def test_no_calls_at_all_are_no_error(shop: Any, client: MemoryClient) -> None:
+    assert enqueue_many(shop.fetch, []) == []
+    assert client.batches == []
+
+
+@pytest.mark.parametrize(
+    ("item", "sentence"),
+    [
+        ("b", "item 1 is of type str: give each call's arguments as a tuple"),
+        (3, "item 1 is of type int"),
+        ((1, 2, 3), "item 1: fetch() got 3 positional arguments, too many"),
+        (({1},), "item 1: argument 1: set is not JSON"),
+        ({1: 2}, "item 1: the key 1 is of type int"),
+        (("x" * 2000,), "item 1: the arguments: 2,004 bytes"),
+    ],
+)
+def test_one_bad_item_is_named_and_nothing_stored(
+    shop: Any, client: MemoryClient, item: Any, sentence: str
+) -> None:
+    with pytest.raises((ArgumentsMismatch, NotJson, TooLarge)) as refused:
+        enqueue_many(shop.fetch, [("a",), item, ("c",)])
+
+    assert sentence in str(refused.value)
+    assert client.batches == []
+
+
+def test_calls_are_cut_into_statements_by_number_and_size(
+    shop: Any, client: MemoryClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "MAX_STATEMENT_JOBS", 3)
+    monkeypatch.setattr(calls, "MAX_STATEMENT_CHARACTERS", 40)
+    texts = ["a", "b", "c", "d" * 30, "e" * 60, "f"]
+
+    jobs = enqueue_many(shop.fetch, [(text,) for text in texts])
+
+    assert [len(one.args) for one in client.batches] == [3, 1, 1, 1]
+    stored = [json.loads(args)[0] for one in client.batches for args in one.args]
+    assert stored == texts
+    assert [job.id for job in jobs] == [1, 2, 3, 4, 5, 6]
