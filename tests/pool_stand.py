@@ -87,17 +87,12 @@ class Stand:
         self.enter_lanes("default")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for talk in (*self._forkservers.values(), *self._seeds.values()):
             talk.close()
-        for pid in self.pids - self.ended.keys():
+        for pid in self.reap():
             os.kill(pid, signal.SIGKILL)
-        eventually(lambda: self.reap() or not (self.pids - self.ended.keys()))
+        eventually(lambda: not self.reap())
         _be_subreaper(False)
         self.connection.close()
         for fd in (self.board.fd, self.kick_fd, *self.wakeups.fds):
@@ -197,8 +192,8 @@ class Stand:
         self.wait_until_idle(slot)
         return pid
 
-    def reap(self) -> None:
-        """Note the ends of children that have ended."""
+    def reap(self) -> set[int]:
+        """Note the ends of children that have ended; those that live."""
         for pid in self.pids - self.ended.keys():
             try:
                 found, status = os.waitpid(pid, os.WNOHANG)
@@ -206,6 +201,7 @@ class Stand:
                 continue  # not ours yet: its middle process still lives
             if found:
                 self.ended[pid] = os.waitstatus_to_exitcode(status)
+        return self.pids - self.ended.keys()
 
     def pretend_to_be_dead(self) -> None:
         """Let workers see another master's pid on the board than the one of their parent."""
@@ -213,7 +209,7 @@ class Stand:
 
     def wait_for_end(self, pid: int, seconds: float = 20.0) -> int:
         """The exit status of a child, negative for a signal."""
-        eventually(lambda: self.reap() or pid in self.ended, seconds)
+        eventually(lambda: pid not in self.reap(), seconds)
         return self.ended[pid]
 
     def read(self, slot: int = 0) -> SlotReading:

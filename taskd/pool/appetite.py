@@ -36,7 +36,8 @@ class Appetite:
         if passed < (_SHORTEST_MEASURE if jobs else _LONGEST_SILENCE):
             return
         rate = jobs / max(passed, (spent - self._spent) / self._slots)
-        self.rate = rate if rate > self.rate else (self.rate + rate) / 2
+        falls_slowly = jobs and rate < self.rate
+        self.rate = (self.rate + rate) / 2 if falls_slowly else rate
         self._at, self._ended, self._spent = now, ended, spent
 
     def limit(self, open_slots: int) -> int:

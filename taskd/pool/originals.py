@@ -7,6 +7,7 @@ sleep would make one. This module must be imported after the patching, if there 
 from __future__ import annotations
 
 import importlib
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -22,5 +23,5 @@ def _original(module: str, name: str) -> Any:
 
 fork: Callable[[], int] = _original("os", "fork")
 waitpid: Callable[[int, int], tuple[int, int]] = _original("os", "waitpid")
-sleep: Callable[[float], None] = _original("time", "sleep")
+set_handler: Callable[[int, signal.Handlers], object] = _original("signal", "signal")
 Socket: type[socket.socket] = _original("socket", "socket")

@@ -24,7 +24,12 @@ class SeatRunner:
     __slots__ = ("_limit", "_outbox", "_reporter", "_run_attempt", "_words")
 
     def __init__(
-        self, words: memoryview, runner: Runner, limits: TimeLimits, outbox: Outbox, reporter: Reporter
+        self,
+        words: memoryview,
+        runner: Runner,
+        limits: TimeLimits,
+        outbox: Outbox,
+        reporter: Reporter,
     ) -> None:
         self._words = words
         self._run_attempt = runner.run_attempt

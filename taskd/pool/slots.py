@@ -1,7 +1,8 @@
 """The greenlets that run jobs, and the local queue they take them from.
 
-There is a fixed number of slots. A slot takes a job and runs it inline, without a switch; before
-each job, if more wait, it schedules one idle slot, which takes over only if this job blocks:
+There is a fixed number of slots; their greenlets are made when first needed, and stay. A slot takes
+a job and runs it inline, without a switch; before each job, if more wait, it schedules one idle
+slot, which takes over only if this job blocks:
 
     slot A   job 1 ─► job 2 ─► job 3 blocks ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄ goes on
     slot B   idle, scheduled since job 1 ──► job 4 ─► job 5 blocks
@@ -65,16 +66,14 @@ class Slots:
         self._run_job = run_job
         self._ready: deque[Row] = deque()
         self._idle: list[greenlet] = []
+        self._vacant = self.seats[::-1]
         self._taking_over = False
         self._is_draining = False
         self._quiet = Event()
 
     def start(self) -> None:
-        """Make the greenlets; they wait for `feed`."""
+        """Wait for `feed` from now on."""
         self._hub = gevent.get_hub()
-        for seat in self.seats:
-            seat.greenlet = gevent.spawn(self._sit, seat)
-        gevent.sleep(0)
 
     @property
     def open(self) -> int:
@@ -95,9 +94,8 @@ class Slots:
         """Let jobs run, in this order, as soon as there is a slot for each."""
         self._ready.extend(rows)
         self._words[PREFETCHED] = len(self._ready)
-        if self._idle and not self._taking_over:
-            self._taking_over = True
-            self._hub.loop.run_callback(self._idle.pop().switch)
+        if not self._taking_over:
+            self._call_one()
 
     def take_back(self, keep: int = 0) -> list[Row]:
         """Take the jobs that have not begun, but for the first `keep`."""
@@ -136,6 +134,17 @@ class Slots:
         """Block until no job runs, after `drain`."""
         self._quiet.wait()
 
+    def _call_one(self) -> None:
+        """Schedule one slot that runs no job, if there is one."""
+        if self._idle:
+            self._hub.loop.run_callback(self._idle.pop().switch)
+        elif self._vacant:
+            seat = self._vacant.pop()
+            seat.greenlet = gevent.spawn(self._sit, seat)
+        else:
+            return
+        self._taking_over = True
+
     def _sit(self, seat: Seat) -> None:
         """What a slot does all its life. Each microsecond here is one of every job."""
         me = getcurrent()
@@ -149,9 +158,8 @@ class Slots:
                 if len(ready) <= self.refill_at:
                     self.refill_at = -1  # once is enough, until the claimer sets it anew
                     self.on_room()
-                if ready and idle and not self._taking_over:
-                    self._taking_over = True
-                    later(idle.pop().switch)
+                if ready and not self._taking_over:
+                    self._call_one()
                 self.busy += 1
                 words[IN_FLIGHT] = self.busy
                 words[JOB] = row[0]

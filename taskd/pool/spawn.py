@@ -111,7 +111,7 @@ def forget_handlers() -> None:
     """Undo the signal handlers that an imported module may have installed."""
     signal.set_wakeup_fd(-1)
     for number in (*_ORDERS, signal.SIGALRM, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
+        originals.set_handler(number, signal.SIG_DFL)  # gevent's would make a hub for SIGCHLD
 
 
 def reseed() -> None:
@@ -133,6 +133,7 @@ def read_from_null() -> None:
 def freeze() -> None:
     """Keep what exists now out of the garbage collector, so that its pages stay shared."""
     gc.collect()
+    _libc.malloc_trim(0)
     gc.freeze()
 
 

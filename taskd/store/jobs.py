@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg.rows import tuple_row
 
 from taskd.store.literals import integer_array, number_array, text_array
 from taskd.store.rows import JobEnd, JobRetry, NewJobs, Promoted, WaitingLane
@@ -56,7 +57,7 @@ def enqueue_jobs(connection: AnyConnection, new: NewJobs) -> list[int]:
         new.timeout,
         new.always_notify,
     )
-    with psycopg.Cursor(connection) as cursor:
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
         row = cursor.execute(_ENQUEUE, parameters).fetchone()
     return list(row[0]) if row else []
 

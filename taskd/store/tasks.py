@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import psycopg
+from psycopg.rows import tuple_row
 
 _FIND = """
 SELECT t.description
@@ -18,5 +19,6 @@ LIMIT 1
 
 def find_task(connection: psycopg.Connection[Any], name: str) -> dict[str, Any] | None:
     """What the youngest code among the living hosts says of a task; None if none offers it."""
-    row = connection.execute(_FIND, (name,)).fetchone()
+    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        row = cursor.execute(_FIND, (name,)).fetchone()
     return dict(json.loads(row[0])) if row else None

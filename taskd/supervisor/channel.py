@@ -37,7 +37,12 @@ class Channel:
         self._theirs.close()
 
     def send(self, op: str, *, fd: int | None = None, **fields: Any) -> None:
-        """Send a message, with a descriptor if one is given (a copy; close yours when you like)."""
+        """Send a message, with a descriptor if one is given (a copy; close yours when you like).
+
+        Never blocks: what the other side does not take yet waits. Nobody there: it is dropped.
+        """
+        if self.is_closed:
+            return
         copy = None if fd is None else os.dup(fd)
         self._waiting.append((json.dumps({"op": op, **fields}).encode(), copy))
         self.flush()

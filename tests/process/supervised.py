@@ -164,7 +164,14 @@ class Supervised:
         ready = self.notes("worker", "ready", generation=generation)
         return [note["pid"] for note in ready if is_alive(note["pid"])]
 
-    def wait_for_workers(self, count: int = 2, generation: int = 1) -> list[int]:
+    def children(self) -> list[int]:
+        """The pids of the master's children."""
+        path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in path.read_text().split()]
+
+    def wait_for_workers(
+        self, count: int = 2, generation: int = 1, seconds: float = 20.0
+    ) -> list[int]:
         """Wait until exactly so many workers of a generation are ready; their pids."""
 
         def found() -> list[int] | None:
@@ -172,7 +179,7 @@ class Supervised:
             return pids if len(pids) == count else None
 
         try:
-            pids = eventually(found, 20)
+            pids = eventually(found, seconds)
         except AssertionError as error:
             raise AssertionError(f"not {count} workers:\n{self.told()}") from error
         assert pids is not None

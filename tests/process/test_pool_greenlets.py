@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -110,8 +110,6 @@ def number():
     return random.random()
 """
 IO = PoolSettings(greenlets=25, shutdown_timeout=5.0, kill_grace=1.0)
-
-StandMaker = Callable[[PoolSettings], Stand]
 
 
 @pytest.fixture
@@ -265,7 +263,9 @@ def test_a_drain_finishes_running_jobs_and_gives_back_the_others(stand: Stand) -
     assert stand.wait_for_end(pid) == 0
     states = dict(stand.query("SELECT state, count(*) FROM taskd.job GROUP BY 1"))
     assert states.keys() == {"succeeded", "queued"}
-    assert stand.query("SELECT count(*) FROM taskd.job WHERE state = 'queued' AND attempt > 0") == [(0,)]
+    assert stand.query("SELECT count(*) FROM taskd.job WHERE state = 'queued' AND attempt > 0") == [
+        (0,)
+    ]
 
 
 def test_a_second_term_interrupts_what_runs_and_gives_it_back_uncharged(stand: Stand) -> None:
@@ -304,7 +304,9 @@ def test_a_killed_workers_jobs_stay_with_it_until_it_is_rescued(stand: Stand) ->
     assert stand.state(job) == "running"
 
 
-def test_the_hog_of_the_hub_is_broken_and_its_neighbours_go_on(stand: Stand, tmp_path: Path) -> None:
+def test_the_hog_of_the_hub_is_broken_and_its_neighbours_go_on(
+    stand: Stand, tmp_path: Path
+) -> None:
     pid = stand.start("io")
     neighbour = stand.enqueue("nap", 0.5)
     eventually(lambda: stand.read().in_flight == 1)
@@ -431,10 +433,10 @@ def test_jobs_that_wait_behind_slow_ones_are_given_to_idle_neighbours(stand: Sta
     stand.start("io", 0)
     stand.enqueue_many("noop", [(n,) for n in range(2000)])
     stand.wait_for_count("succeeded", 2000)
-    stand.enqueue_many("nap", [(3.0,)] * 60)
+    stand.enqueue_many("nap", [(10.0,)] * 60)
     eventually(lambda: stand.read().in_flight == 25)
 
     stand.start("io", 1)
     stand.wake()
 
-    eventually(lambda: stand.read(0).in_flight + stand.read(1).in_flight == 50, seconds=2.5)
+    eventually(lambda: stand.read(0).in_flight + stand.read(1).in_flight == 50, seconds=8.0)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from taskd.config.sections import PoolSettings
 from tests.process.daemon import is_alive
-from tests.process.supervised import Supervised, supervised
+from tests.process.supervised import IO, Supervised, supervised
 from tests.waiting import eventually
 
 
@@ -227,3 +230,40 @@ def test_two_masters_of_one_state_directory_leave_each_other_alone(master: Super
     assert master.stop() == 0
     first.send_signal(signal.SIGTERM)
     assert first.wait(20) == 0
+
+
+def test_a_storm_of_deaths_leaves_a_whole_tree_and_nothing_open(master: Supervised) -> None:
+    settings = master.settings({"io": replace(IO, processes=4), "cpu": PoolSettings()})
+    master.start(settings)
+    master.wait_for_workers(5)
+    descriptors = len(os.listdir(f"/proc/{master.pid}/fd"))
+    chance = random.Random(7)
+
+    for _ in range(30):
+        victims = master.children()
+        for pid in chance.sample(victims, min(3, len(victims))):
+            kill_if_there(pid)
+        if chance.random() < 0.2:
+            master.reload(settings)
+        eventually(lambda: set(master.children()) - set(victims), 60)
+    reloads = len(master.events("Reloaded"))
+    master.reload(settings)
+    master.wait_for("Reloaded", count=reloads + 1)
+
+    generation = master.events("Reloaded")[-1]["generation"]
+    master.wait_for_workers(5, generation=generation, seconds=60)
+    eventually(lambda: len(master.children()) == len(["maintenance"]) + 2 + 2 + 5)
+    assert len(os.listdir(f"/proc/{master.pid}/fd")) == descriptors
+    eventually(lambda: untold(master) == set())
+    assert master.stop() == 0
+
+
+def untold(master: Supervised) -> set[int]:
+    """The workers whose end maintenance has not been told."""
+    ended = {note["pid"] for note in master.notes("worker") if not is_alive(note["pid"])}
+    return ended - {death["pid"] for death in master.deaths()}
+
+
+def kill_if_there(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -157,8 +157,9 @@ def _become_nobody() -> list[str]:
     if setpriv is None:
         pytest.skip("needs setpriv: install util-linux")
     words = [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    can_run_itself = "import os, sys; os.stat(sys.executable)"
     for extra in ([], ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]):
-        tried = subprocess.run([*words, *extra, sys.executable, "-c", ""], capture_output=True)
-        if tried.returncode == 0:
+        command = [*words, *extra, sys.executable, "-c", can_run_itself]
+        if subprocess.run(command, capture_output=True).returncode == 0:
             return [*words, *extra]
     pytest.skip(f"no other user than root can run {sys.executable}")

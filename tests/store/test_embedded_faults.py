@@ -188,9 +188,9 @@ def _same_users_process(home: Home) -> subprocess.Popen[bytes]:
 
 
 def _write_pid(home: Home, pid: int) -> None:
-    path = Path(home.folder.data, "postmaster.pid")
-    lines = path.read_text().split("\n")
-    path.write_text("\n".join([str(pid), *lines[1:]]))
+    for name in ("data/postmaster.pid", "run/.s.PGSQL.5432.lock"):
+        path = Path(home.folder.path, name)
+        path.write_text("\n".join([str(pid), *path.read_text().split("\n")[1:]]))
 
 
 def test_server_that_somebody_else_started_on_the_data_is_not_disturbed(home: Home) -> None:

@@ -169,3 +169,10 @@ def test_cancel_tells_of_each_job_what_became_of_it(connection: Connection) -> N
     assert second == {queued: "ended"}
     assert hosts.take_requests(connection, [worker]) == [("cancel", worker, running)]
     assert hosts.take_requests(connection, [worker]) == []
+
+
+def test_a_callers_connection_may_have_a_row_factory_of_its_own(dsn: str) -> None:
+    with psycopg.connect(dsn, row_factory=psycopg.rows.dict_row) as caller:
+        (job,) = add_jobs(caller, always_notify=True)
+    with psycopg.connect(dsn, autocommit=True) as reader:
+        assert places(reader, job) == ["queued"]

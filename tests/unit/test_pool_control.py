@@ -49,7 +49,7 @@ def test_a_long_list_of_tasks_is_told_in_parts_that_fit(
 
     with ours, theirs:
         control.send_tasks(ours, {"op": "ready"}, tasks)
-        messages = []
+        messages: list[control.Message] = []
         while not messages or messages[-1]["op"] != "ready":
             received = control.receive(theirs)
             assert received is not None

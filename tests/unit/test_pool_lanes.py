@@ -28,7 +28,7 @@ class Desk:
 
     def claim(self, *seqs: int, wanted: int = FULL, now: float = 0.0) -> list[list[Any]]:
         """Claim as if the first lane had given jobs with these seqs."""
-        rows = [[seq, seq, 0, 1, 1, 1, None, "t", [], None] for seq in seqs]
+        rows: list[list[Any]] = [[seq, seq, 0, 1, 1, 1, None, "t", [], None] for seq in seqs]
         self.lanes.took(self.choose(now), rows, wanted, now)
         return rows
 

@@ -15,7 +15,7 @@ def quick() -> None:
     """Does nothing."""
 
 
-QUICK: Task[..., object] = Task(quick, "quick", Defaults(timeout=2.0))  # type: ignore[arg-type]
+QUICK: Task[..., object] = Task(quick, "quick", Defaults(timeout=2.0))
 
 
 def limit(task: str, queue: str, pool: str = "io") -> float | None:

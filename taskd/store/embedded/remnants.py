@@ -32,9 +32,8 @@ def claim_directory(folder: Folder, account: Account) -> int:
     while (lock := locks.take(folder.server_lock)) is None:
         waited = time.monotonic() - began
         if waited > STOP_SECONDS:
-            raise NotStarted(
-                f"what is left of an earlier server does not end: {_holders(folder, account)}"
-            )
+            left = ", ".join(map(str, _holders(folder, account))) or "of another user or container"
+            raise NotStarted(f"what is left of an earlier server does not end: processes {left}")
         if pending and waited >= pending[0][0]:
             _end(folder, account, pending.pop(0)[1])
         time.sleep(_PAUSE)

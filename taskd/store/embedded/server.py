@@ -146,7 +146,12 @@ class _Search:
     def _start_keeper(self, lock: int) -> None:
         """Start a keeper and wait for what becomes of it; `lock` is that of keeper.lock."""
         try:
-            start = KeeperStart(self._folder, lock, self._orders())
+            orders = self._orders()
+        except EmbeddedServerFailed:
+            os.close(lock)
+            raise
+        try:
+            start = KeeperStart(self._folder, lock, orders)
         except OSError as error:
             raise self._failure(f"its keeper cannot be started: {error}") from error
         try:

@@ -59,8 +59,9 @@ class KeeperStart:
 
 def _spawn(folder: Folder, lock: int, outcome: int, orders: Orders) -> int:
     """posix_spawn rather than subprocess: nothing of gevent's and no fork handler runs."""
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, OUTCOME_FD + 1) for fd in (lock, outcome)]
-    log = fcntl.fcntl(open_log(folder), fcntl.F_DUPFD_CLOEXEC, OUTCOME_FD + 1)
+    log = open_log(folder)
+    # Duplicates above those that the child is to have, or one might overwrite the other there.
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, OUTCOME_FD + 1) for fd in (lock, outcome, log)]
     try:
         return os.posix_spawn(
             sys.executable,
@@ -69,7 +70,7 @@ def _spawn(folder: Folder, lock: int, outcome: int, orders: Orders) -> int:
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-                (os.POSIX_SPAWN_DUP2, log, 2),
+                (os.POSIX_SPAWN_DUP2, high[2], 2),
                 (os.POSIX_SPAWN_DUP2, high[0], LOCK_FD),
                 (os.POSIX_SPAWN_DUP2, high[1], OUTCOME_FD),
             ],

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-from functools import partial
 from typing import Any
 
 from taskd.board import Board
@@ -50,9 +49,14 @@ def run_seed(kind: str, fd: str) -> int:
 
 def _obey(birth: dict[str, Any], control: socket.socket, order: dict[str, Any], fd: int) -> None:
     roles = {"maintenance": _be_maintenance, "forkserver": _be_forkserver}
+
+    def live() -> int:
+        control.close()
+        return roles[order["role"]](birth, order, fd)
+
     spawn.fork_below_master(
         birth["master"],
-        partial(roles[order["role"]], birth, order, fd),
+        live,
         lambda pid: send(control, "forked", key=order["key"], pid=pid),
     )
     os.close(fd)
@@ -89,8 +93,12 @@ def _be_forkserver(birth: dict[str, Any], order: dict[str, Any], fd: int) -> int
 def _fork_worker(
     birth: dict[str, Any], control: socket.socket, pool: str, order: dict[str, Any]
 ) -> None:
+    def live() -> int:
+        control.close()
+        return run_worker(birth, pool, order)
+
     spawn.fork_below_master(
         birth["master"],
-        partial(run_worker, birth, pool, order),
+        live,
         lambda pid: send(control, "forked", slot=order["slot"], pid=pid),
     )

@@ -1,0 +1,177 @@
+"""Whom the embedded server runs as: for root somebody else, for anybody else himself."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taskd.errors import EmbeddedServerFailed
+from taskd.store.embedded import binaries
+from taskd.store.embedded.account import Account, choose_account
+from taskd.store.embedded.postmaster import birth_of
+from tests.store.homes import NOBODY, Home, as_plain_user, made_home, needs_root, owner_of, query
+from tests.waiting import eventually
+
+USE = """
+import psycopg
+from taskd.store.embedded import ensure_server, hold
+with hold({path!r}):
+    server = ensure_server({path!r})
+    with psycopg.connect(server.dsn) as connection:
+        print(server.started, connection.execute("SELECT 41 + 1").fetchone()[0])
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    with made_home() as home:
+        yield home
+
+
+def test_server_of_root_has_nothing_of_roots_power(home: Home) -> None:
+    needs_root()
+    home.start()
+
+    status = Path(f"/proc/{home.postmaster}/status").read_text()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+
+    assert "0" not in fields["Uid"].split()
+    assert "0" not in fields["Gid"].split()
+    assert fields["Groups"].strip() == ""
+    assert int(fields["CapEff"], 16) == 0
+
+
+def test_root_can_say_whom_the_server_runs_as(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_root()
+    monkeypatch.setenv("TASKD_PG_USER", "nobody")
+
+    home.start()
+
+    assert owner_of(home.postmaster) == NOBODY
+
+
+def test_data_keep_their_owner(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_root()
+    monkeypatch.setenv("TASKD_PG_USER", "nobody")
+    home.start()
+    home.stop()
+    monkeypatch.setenv("TASKD_PG_USER", "daemon")
+
+    home.start()
+
+    assert owner_of(home.postmaster) == NOBODY
+
+
+@pytest.mark.parametrize(("name", "reason"), [("no-such-user", "no such user"), ("root", "as root")])
+def test_unfit_user_is_refused(
+    home: Home, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
+) -> None:
+    needs_root()
+    monkeypatch.setenv("TASKD_PG_USER", name)
+
+    with pytest.raises(EmbeddedServerFailed, match=f"TASKD_PG_USER is {name}.*{reason}"):
+        home.start()
+
+
+def test_owner_without_a_name_is_taken_by_number(home: Home) -> None:
+    needs_root()
+    number = next(uid for uid in range(54321, 65000) if not _has_name(uid))
+    Path(home.folder.data).mkdir(parents=True)
+    os.chown(home.folder.data, number, number)
+
+    account = choose_account(home.folder, "")
+
+    assert account == Account(str(number), number, number, is_other=True)
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("version", ["embedded", "15"])
+def test_state_directory_of_root_may_be_below_a_private_one(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_root()
+    if version == "15":
+        from tests.store.test_embedded_programs import DEBIAN
+        from tests import servers
+
+        servers.install("postgresql-15", servers.DEBIAN_POSTGRES / "postgres")
+        monkeypatch.setenv("TASKD_PG_BIN", DEBIAN)
+    with made_home(mode=0o700) as home:
+        server = home.start()
+        dead = home.postmaster
+
+        home.kill(dead)
+        eventually(lambda: home.status.postmaster not in (0, dead))
+
+        assert query(server, "SELECT 1") == 1
+        assert query(server, "SELECT count(*) FROM pg_available_extensions") > 0
+        assert home.path.parent.stat().st_mode & 0o777 == 0o700
+        assert owner_of(home.postmaster) != 0
+
+
+def test_everything_of_root_may_be_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    needs_root()
+    elsewhere = tmp_path / "everybody"
+    monkeypatch.setattr(binaries, "ROOT_STATE_DIR", str(elsewhere))
+    with made_home(mode=0o700) as home:
+        programs = binaries.find_programs(
+            binaries.places({}), None, choose_account(home.folder, ""), home.folder
+        )
+
+        assert programs.path
+
+
+def test_plain_user_runs_a_server_of_his_own() -> None:
+    with made_home() as home:
+        run = as_plain_user(home)
+
+        first = run(USE.format(path=str(home.path)))
+        again = run(USE.format(path=str(home.path)))
+
+        assert (first.stderr, again.stderr) == ("", "")
+        assert first.stdout.split() == ["True", "42"]
+        assert again.stdout.split()[1] == "42"
+        plain = NOBODY if os.geteuid() == 0 else os.geteuid()
+        assert os.stat(home.folder.data).st_uid == plain
+        assert os.stat(home.folder.path).st_mode & 0o777 == 0o700
+
+
+def test_plain_user_is_told_that_the_directory_is_not_his() -> None:
+    needs_root()
+    with made_home() as home:
+        run = as_plain_user(home)
+        home.path.mkdir(mode=0o755)
+
+        told = run(USE.format(path=str(home.path)))
+
+        assert "EmbeddedServerFailed" in told.stderr
+        assert "Permission denied; choose another directory by TASKD_STATE_DIR" in told.stderr
+
+
+def test_root_uses_a_plain_users_server_without_taking_it_over() -> None:
+    needs_root()
+    with made_home() as home:
+        run = as_plain_user(home)
+        assert run(USE.format(path=str(home.path))).stderr == ""
+        home.stop()
+
+        home.start()
+        pid = home.postmaster
+        assert owner_of(pid) == NOBODY
+        home.stop()
+
+        assert birth_of(pid) is None
+        assert run(USE.format(path=str(home.path))).stderr == ""
+        owners = {entry.stat().st_uid for entry in os.scandir(home.folder.path)}
+        assert owners == {NOBODY}
