@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Mapping
 
 from taskd.board import Board, Slot, Wakeups, WorkerState
@@ -24,6 +25,7 @@ class Crew:
         self.pools = {"io": IO} if pools is None else dict(pools)
         self.board = Board.create(8, lanes)
         self.wakeups = Wakeups.create(8)
+        weakref.finalize(self, _close, (self.board.fd, *self.wakeups.fds))
         self.told: list[Event] = []
         events = Events()
         events.subscribe(self.told.append)
@@ -58,3 +60,8 @@ class Crew:
     def stories(self) -> list[str]:
         """What was told, as sentences."""
         return [str(event) for event in self.told]
+
+
+def _close(descriptors: tuple[int, ...]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

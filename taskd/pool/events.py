@@ -9,6 +9,15 @@ from typing import ClassVar
 from taskd.events import Event
 
 
+_MOST_NAMED = 20
+
+
+def _named(jobs: tuple[int, ...]) -> str:
+    ids = ", ".join(map(str, jobs[:_MOST_NAMED]))
+    more = len(jobs) - _MOST_NAMED
+    return f"{ids} and {more} more" if more > 0 else ids
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerReady(Event):
     """A worker is set up and claims from now on."""
@@ -43,8 +52,7 @@ class JobsInterrupted(Event):
     jobs: tuple[int, ...]
 
     def __str__(self) -> str:
-        ids = ", ".join(map(str, self.jobs))
-        return f"worker {self.worker} interrupts what still runs: job {ids}"
+        return f"worker {self.worker} interrupts what still runs: job {_named(self.jobs)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +64,10 @@ class JobsLost(Event):
     jobs: tuple[int, ...]
 
     def __str__(self) -> str:
-        ids = ", ".join(map(str, self.jobs))
-        return f"worker {self.worker} lost job {ids}: given back meanwhile, the outcome is dropped"
+        return (
+            f"worker {self.worker} lost job {_named(self.jobs)}: "
+            "given back meanwhile, so the outcome is dropped"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ from importlib import import_module
 
 from setproctitle import setproctitle
 
+from taskd import logs
 from taskd.config.settings import Settings
+from taskd.events import Events
 from taskd.pool import control, imports, preflight, spawn
 from taskd.pool.control import Message
 from taskd.pool.place import Place
@@ -47,6 +49,7 @@ class Forkserver:
     def run(self) -> int:
         """Import, report, and fork what is ordered until the master closes the socket."""
         spawn.ignore_orders()
+        logs.install(Events(), self._settings.log, f"forkserver {self._pool.name}")
         setproctitle(f"taskd: {self._pool.name} forkserver, generation {self._pool.generation}")
         imports.find_here_first()
         if not self._prepare():

@@ -133,7 +133,8 @@ def read_from_null() -> None:
 def freeze() -> None:
     """Keep what exists now out of the garbage collector, so that its pages stay shared."""
     gc.collect()
-    _libc.malloc_trim(0)
+    if hasattr(_libc, "malloc_trim"):  # glibc alone has it
+        _libc.malloc_trim(0)
     gc.freeze()
 
 

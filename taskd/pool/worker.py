@@ -22,8 +22,8 @@ from greenlet import getcurrent, greenlet
 
 from taskd import logs
 from taskd.board import WorkerState
-from taskd.board.layout import STATE, WARM
-from taskd.clock import monotonic
+from taskd.board.layout import BEAT, LOOK, STATE, WARM
+from taskd.clock import monotonic, monotonic_ns
 from taskd.errors import JobCancelled, JobInterrupted, JobTimeout
 from taskd.events import Events
 from taskd.pool import preflight, spawn, stacks, waiting
@@ -38,10 +38,15 @@ from taskd.pool.place import Place
 from taskd.pool.pulse import Pulse
 from taskd.pool.reporter import Reporter
 from taskd.pool.runner import SeatRunner
-from taskd.pool.slots import Slots
+from taskd.pool.slots import Seat, Slots
 from taskd.pool.sweeper import Sweeper
 from taskd.tasks import client
+from taskd.tasks.context import JobAttempt
 from taskd.tasks.run import Runner
+
+
+HUB_BREAK_NS = 30_000_000_000
+"""A job that lets no other run for so long may be broken off."""
 
 
 def run_worker(place: Place) -> int:
@@ -145,11 +150,25 @@ class Worker:
             self.order_drain("ordered")
 
     def _break_hog(self, number: int, frame: FrameType | None) -> None:
-        """Raise in the greenlet that has the hub now, if it is a job's."""
+        """Raise in the greenlet that has the hub now, if it has had its time.
+
+        The signal is for a worker that does not answer. Whoever happens to compute then is not to
+        blame unless the order is for its job, its time is over, or it has blocked all others for
+        long.
+        """
         me = getcurrent()
-        for seat, _ in self.slots.running():
+        for seat, attempt in self.slots.running():
             if seat.greenlet is me:
-                raise JobTimeout(perf_counter() - seat.started)
+                self._judge(seat, attempt)
+
+    def _judge(self, seat: Seat, attempt: JobAttempt) -> None:
+        if self._words[LOOK] == attempt.id:
+            raise JobCancelled
+        blocked_ns = monotonic_ns() - self._words[BEAT]
+        if perf_counter() >= seat.deadline:
+            raise JobTimeout(seat.deadline - seat.started)
+        if blocked_ns >= HUB_BREAK_NS:
+            raise JobTimeout(blocked_ns / 1e9)
 
     def _describe(self, other: greenlet) -> str | None:
         for seat, attempt in self.slots.running():

@@ -157,6 +157,11 @@ class Crew:
         for worker in self.workers.values():
             worker.signal(number)
 
+    def forget_pauses(self) -> None:
+        """Start at once what had to wait."""
+        for backoff in self._backoffs.values():
+            backoff.forget()
+
     def resize(self, by: int) -> None:
         """One worker more or less, in the first greenlet pool (or the first of all)."""
         pools = self._nursery.settings.pools

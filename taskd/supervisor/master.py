@@ -285,6 +285,7 @@ class Master:
         else:
             self.settings = resolved
             self._nursery.reload(resolved)
+            self._crew.forget_pauses()
             self._steward.tell_settings(resolved)
             self._events.emit(Reloaded(self._nursery.generation))
         if self._reload.take_asked_again():

@@ -77,6 +77,7 @@ class Nursery:
             brood.backoff.forget()
             if brood.coming is not None:
                 self._end(brood.coming)  # the code has changed while it was being imported
+        self.seeds.forget_pauses()
         self._let_go(*self.seeds.take(self._kinds()))
 
     def tend(self) -> None:

@@ -60,6 +60,11 @@ class Seeds:
         """Seconds until the next back-off is over; infinite if nothing has to wait."""
         return min((backoff.pause(now) for backoff in self._backoffs.values()), default=math.inf)
 
+    def forget_pauses(self) -> None:
+        """Start at once what had to wait."""
+        for backoff in self._backoffs.values():
+            backoff.forget()
+
     def take(self, wanted: Set[str]) -> list[Seed]:
         """Take out those that are not wanted any more."""
         return [self._seeds.pop(kind) for kind in self._seeds.keys() - wanted]

@@ -160,8 +160,9 @@ class Steward:
         self._send_parts("tasks", "tasks", tasks, pool=pool)
 
     def tell_settings(self, settings: Settings) -> None:
-        """New settings, after a reload."""
+        """New settings, after a reload; with them it is worth while to start anew at once."""
         self.settings = settings
+        self._backoff.forget()
         if self.process is not None:
             self.process.channel.send("settings", settings=settings.to_json())
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +16,17 @@ from taskd.errors import EmbeddedServerFailed
 from taskd.store.embedded import binaries
 from taskd.store.embedded.account import Account, choose_account
 from taskd.store.embedded.postmaster import birth_of
-from tests.store.homes import NOBODY, Home, as_plain_user, made_home, needs_root, owner_of, query
+from tests import servers
+from tests.store.homes import (
+    NOBODY,
+    REPOSITORY,
+    Home,
+    as_plain_user,
+    made_home,
+    needs_root,
+    owner_of,
+    query,
+)
 from tests.waiting import eventually
 
 USE = """
@@ -66,7 +79,9 @@ def test_data_keep_their_owner(home: Home, monkeypatch: pytest.MonkeyPatch) -> N
     assert owner_of(home.postmaster) == NOBODY
 
 
-@pytest.mark.parametrize(("name", "reason"), [("no-such-user", "no such user"), ("root", "as root")])
+@pytest.mark.parametrize(
+    ("name", "reason"), [("no-such-user", "no such user"), ("root", "as root")]
+)
 def test_unfit_user_is_refused(
     home: Home, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
 ) -> None:
@@ -102,11 +117,8 @@ def test_state_directory_of_root_may_be_below_a_private_one(
 ) -> None:
     needs_root()
     if version == "15":
-        from tests.store.test_embedded_programs import DEBIAN
-        from tests import servers
-
         servers.install("postgresql-15", servers.DEBIAN_POSTGRES / "postgres")
-        monkeypatch.setenv("TASKD_PG_BIN", DEBIAN)
+        monkeypatch.setenv("TASKD_PG_BIN", str(servers.DEBIAN_POSTGRES))
     with made_home(mode=0o700) as home:
         server = home.start()
         dead = home.postmaster
@@ -120,16 +132,55 @@ def test_state_directory_of_root_may_be_below_a_private_one(
         assert owner_of(home.postmaster) != 0
 
 
-def test_everything_of_root_may_be_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_programs_are_copied_to_where_all_may_go_if_everything_else_is_private(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     needs_root()
-    elsewhere = tmp_path / "everybody"
-    monkeypatch.setattr(binaries, "ROOT_STATE_DIR", str(elsewhere))
-    with made_home(mode=0o700) as home:
-        programs = binaries.find_programs(
-            binaries.places({}), None, choose_account(home.folder, ""), home.folder
-        )
+    with made_home(mode=0o700) as home, made_home() as elsewhere:
+        monkeypatch.setattr(binaries, "ROOT_STATE_DIR", str(elsewhere.path))
+        home.folder.create()
+        wheel = Path(binaries.places({})[0]).parents[1]
+        for name in (wheel.name, f"{wheel.name}.libs"):
+            (home.path / name).symlink_to(wheel.parent / name)
+        place = str(home.path / wheel.name / "pginstall/bin")
+        account = choose_account(home.folder, "")
 
-        assert programs.path
+        programs = binaries.find_programs([place], None, account, home.folder)
+
+        assert programs.path.startswith(str(elsewhere.path))
+        assert programs.origin == place
+
+
+def test_program_that_embeds_python_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/usr/sbin/uwsgi")
+
+    with made_home() as home:
+        assert query(home.start(), "SELECT 1") == 1
+
+
+def test_user_without_a_name_is_told_so() -> None:
+    needs_root()
+    with made_home() as home:
+        home.folder.create()
+        home.path.chmod(0o755)
+        nameless = next(uid for uid in range(54321, 65000) if not _has_name(uid))
+        os.chown(home.folder.path, nameless, nameless)
+
+        with pytest.raises(EmbeddedServerFailed, match=f"{nameless} has none.*/etc/passwd"):
+            home.start()
+
+
+def test_root_that_may_not_become_anybody_is_told_so(home: Home) -> None:
+    needs_root()
+    namespace = [shutil.which("unshare") or "unshare", "--user", "--map-root-user"]
+    if subprocess.run([*namespace, "true"], capture_output=True).returncode != 0:
+        pytest.skip("needs user namespaces: allow them by user.max_user_namespaces")
+    command = [*namespace, sys.executable, "-c", USE.format(path=str(home.path))]
+
+    told = subprocess.run(command, text=True, capture_output=True, cwd=REPOSITORY)
+
+    assert "root may not become the user" in told.stderr
+    assert "--database" in told.stderr
 
 
 def test_plain_user_runs_a_server_of_his_own() -> None:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -18,9 +19,10 @@ import pytest
 
 from taskd.errors import EmbeddedServerFailed
 from taskd.store.embedded import ensure_server, wait_until_stopped
+from taskd.store.embedded.account import choose_account
 from taskd.store.embedded.postmaster import birth_of
 from taskd.store.embedded.status import State
-from tests.store.homes import REPOSITORY, Home, made_home, needs_root, query
+from tests.store.homes import REPOSITORY, Home, made_home, needs_root, query, seeded_home
 from tests.waiting import eventually
 
 BUSY = """
@@ -32,6 +34,12 @@ BEGIN WHILE clock_timestamp() < until LOOP END LOOP; END $$
 
 @pytest.fixture
 def home() -> Iterator[Home]:
+    with seeded_home() as home:
+        yield home
+
+
+@pytest.fixture
+def empty_home() -> Iterator[Home]:
     with made_home() as home:
         yield home
 
@@ -75,7 +83,7 @@ def test_server_that_crashes_again_and_again_is_started_again(home: Home) -> Non
     for _ in range(3):
         dead = home.postmaster
         home.kill(dead)
-        eventually(lambda dead=dead: _is_up_again(home, dead), 20)
+        eventually(partial(_is_up_again, home, dead), 20)
 
     assert query(server, "SELECT 1") == 1
 
@@ -134,7 +142,8 @@ def test_everything_killed_at_once_loses_nothing_committed(home: Home) -> None:
     assert query(server, "SELECT answer FROM kept") == 42
 
 
-def test_keeper_killed_in_its_first_moments_does_no_harm(home: Home) -> None:
+def test_keeper_killed_in_its_first_moments_does_no_harm(empty_home: Home) -> None:
+    home = empty_home
     home.hold()
     code = f"from taskd.store.embedded import *; ensure_server({str(home.path)!r})"
     with subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY) as starter:
@@ -179,12 +188,8 @@ def test_pid_file_that_names_a_zombie_is_seen_through(home: Home) -> None:
 
 
 def _same_users_process(home: Home) -> subprocess.Popen[bytes]:
-    owner = os.stat(home.folder.data)
-    return subprocess.Popen(
-        ["sleep", "60"],
-        cwd="/",
-        **({} if os.geteuid() else {"user": owner.st_uid, "group": owner.st_gid}),  # type: ignore[arg-type] # Popen's options as a dict
-    )
+    options = choose_account(home.folder, "").subprocess_options
+    return subprocess.Popen(["sleep", "60"], cwd="/", **options)
 
 
 def _write_pid(home: Home, pid: int) -> None:
@@ -196,10 +201,9 @@ def _write_pid(home: Home, pid: int) -> None:
 def test_server_that_somebody_else_started_on_the_data_is_not_disturbed(home: Home) -> None:
     server = home.start()
     home.stop()
-    owner = os.stat(home.folder.data)
-    options = {} if os.geteuid() else {"user": owner.st_uid, "group": owner.st_gid}
+    options = choose_account(home.folder, "").subprocess_options
     command = [f"{server.bin_dir}/postgres", "-D", home.folder.data, "-k", home.folder.run]
-    with subprocess.Popen([*command, "-c", "listen_addresses="], **options) as theirs:  # type: ignore[call-overload] # Popen's options as a dict
+    with subprocess.Popen([*command, "-c", "listen_addresses="], cwd="/", **options) as theirs:
         eventually(lambda: Path(home.folder.run, ".s.PGSQL.5432").exists())
 
         with pytest.raises(EmbeddedServerFailed, match="already exists"):
@@ -275,14 +279,15 @@ def test_full_disk_at_a_later_start_is_named_and_mended(small_disk: Path) -> Non
         home.stop()
         filler = _fill(small_disk, leave=0)
 
-        with pytest.raises(EmbeddedServerFailed, match="[Nn]o space"):
+        with pytest.raises(EmbeddedServerFailed, match=r"[Nn]o space"):
             home.start()
         filler.unlink()
 
         assert query(home.start(), "SELECT 1") == 1
 
 
-def test_failure_is_told_at_once_and_tried_anew_at_the_next_call(home: Home) -> None:
+def test_failure_is_told_at_once_and_tried_anew_at_the_next_call(empty_home: Home) -> None:
+    home = empty_home
     Path(home.folder.data).mkdir(parents=True)
     stranger = Path(home.folder.data, "notes.txt")
     stranger.write_text("not a database")
@@ -297,7 +302,8 @@ def test_failure_is_told_at_once_and_tried_anew_at_the_next_call(home: Home) -> 
     assert ensure_server(home.path).started
 
 
-def test_first_failed_start_leaves_no_keeper(home: Home) -> None:
+def test_first_failed_start_leaves_no_keeper(empty_home: Home) -> None:
+    home = empty_home
     Path(home.folder.data).mkdir(parents=True)
     Path(home.folder.data, "notes.txt").write_text("not a database")
 

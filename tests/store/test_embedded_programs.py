@@ -70,7 +70,7 @@ def test_named_folder_without_programs_is_refused(
 ) -> None:
     monkeypatch.setenv("TASKD_PG_BIN", str(tmp_path))
 
-    with pytest.raises(EmbeddedServerFailed, match="TASKD_PG_BIN.*no program postgres"):
+    with pytest.raises(EmbeddedServerFailed, match=r"TASKD_PG_BIN.*no program postgres"):
         home.start()
 
 

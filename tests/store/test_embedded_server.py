@@ -16,23 +16,24 @@ import pytest
 from taskd.errors import EmbeddedServerFailed
 from taskd.store.embedded import ensure_server, hold, wait_until_stopped
 from taskd.store.embedded.postmaster import birth_of
-from tests.store.homes import REPOSITORY, Home, made_home, query
+from tests.store.homes import REPOSITORY, Home, made_home, query, seeded_home
 from tests.waiting import eventually
 
 
 @pytest.fixture
 def home() -> Iterator[Home]:
-    with made_home() as home:
+    with seeded_home() as home:
         yield home
 
 
-def test_first_call_starts_a_server_that_answers(home: Home) -> None:
-    server = home.start()
+def test_first_call_makes_a_server_that_answers() -> None:
+    with made_home() as home:
+        server = home.start()
 
-    assert server.started
-    assert query(server, "SELECT 1") == 1
-    assert server.data_dir == str(home.path / "postgres/data")
-    assert query(server, "SHOW server_version").startswith(server.version)
+        assert server.started
+        assert query(server, "SELECT 1") == 1
+        assert server.data_dir == str(home.path / "postgres/data")
+        assert query(server, "SHOW server_version").startswith(server.version)
 
 
 def test_second_call_finds_the_running_server(home: Home) -> None:
@@ -268,13 +269,13 @@ def test_call_without_a_hold_is_served(home: Home) -> None:
     assert ensure_server(home.path).started
 
 
-def test_unusable_state_directory_is_named(home: Home) -> None:
-    home.path.write_text("a file, not a directory")
+def test_unusable_state_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a directory")
 
-    with pytest.raises(EmbeddedServerFailed, match="state") as failure:
-        hold(home.path)
+    with pytest.raises(EmbeddedServerFailed, match="file/state.*Not a directory") as failure:
+        hold(tmp_path / "file/state")
 
-    assert failure.value.data_dir == home.folder.data
+    assert failure.value.data_dir == str(tmp_path / "file/state/postgres/data")
 
 
 def test_taking_a_hold_loads_no_driver() -> None:

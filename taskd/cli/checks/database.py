@@ -153,8 +153,10 @@ def _hears(ear: Connection, mouth: Connection) -> bool:
     ear.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
     mouth.execute("SELECT pg_notify(%s, 'hello')", (channel,))
     deadline = monotonic() + HEARING_SECONDS
+    poll = select.poll()
+    poll.register(ear, select.POLLIN)
     while (left := deadline - monotonic()) > 0:
-        select.select([ear], [], [], left)
+        poll.poll(left * 1000)
         if notify.read_notifications(ear):
             return True
     return False

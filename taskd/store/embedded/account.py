@@ -26,7 +26,10 @@ class SubprocessOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The user and the group of the server; `is_other` if they are not those we run as."""
+    """The user and the group of the server; `is_other` if they are not those we run as.
+
+    The name of a user who has none, as in some containers, is its number.
+    """
 
     name: str
     uid: int
@@ -85,7 +88,7 @@ def choose_account(folder: Folder, wanted: str) -> Account:
     Raises NotStarted.
     """
     if os.geteuid() != 0:
-        return Account(str(os.geteuid()), os.geteuid(), os.getegid(), is_other=False)
+        return Account(_name_of(os.geteuid()), os.geteuid(), os.getegid(), is_other=False)
     account = _owner(folder.data) or _named(wanted) or _owner(folder.path) or _preferred()
     try:
         with account.acting():
@@ -104,11 +107,16 @@ def _owner(path: str) -> Account | None:
         return None
     if status.st_uid == 0:
         return None
+    # A container made anew may not know the user whose data it is given.
+    return Account(_name_of(status.st_uid), status.st_uid, status.st_gid, is_other=True)
+
+
+def _name_of(uid: int) -> str:
+    """The user's name, or its number if it has none."""
     try:
-        entry = pwd.getpwuid(status.st_uid)
-    except KeyError:  # a container made anew may not know the user whose data it is given
-        return Account(str(status.st_uid), status.st_uid, status.st_gid, is_other=True)
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, is_other=True)
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _named(name: str) -> Account | None:

@@ -49,6 +49,11 @@ def create(folder: Folder, programs: Programs, account: Account, lock: int) -> N
     It is made under another name: a start that is killed half-way leaves nothing that looks like
     data. `lock` goes to initdb, which is then seen as long as it runs.
     """
+    if account.name == str(account.uid):
+        raise NotStarted(
+            f"initdb refuses a user without a name, and {account.uid} has none: "
+            "add the user to /etc/passwd, or give --database"
+        )
     coming = f"{folder.data}.new"
     for left in glob.glob(f"{glob.escape(coming)}*"):
         shutil.rmtree(left)

@@ -41,7 +41,9 @@ class KeeperStart:
         """What it says of its start, empty if it died without a word; None if it still starts."""
         deadline = time.monotonic() + seconds
         said = b""
-        while select.select([self._outcome], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        poll = select.poll()  # select() knows no descriptor above 1023
+        poll.register(self._outcome, select.POLLIN)
+        while poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
             chunk = os.read(self._outcome, 1 << 16)
             if not chunk:
                 return said
@@ -64,8 +66,8 @@ def _spawn(folder: Folder, lock: int, outcome: int, orders: Orders) -> int:
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, OUTCOME_FD + 1) for fd in (lock, outcome, log)]
     try:
         return os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-I", "-S", str(_PROGRAM), *orders.to_words()],
+            _python(),
+            [_python(), "-I", "-S", str(_PROGRAM), *orders.to_words()],
             {name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -80,3 +82,10 @@ def _spawn(folder: Folder, lock: int, outcome: int, orders: Orders) -> int:
     finally:
         for fd in (*high, log):
             os.close(fd)
+
+
+def _python() -> str:
+    """The interpreter; inside a program that embeds one (uWSGI), that program is `executable`."""
+    if os.path.basename(sys.executable or "").startswith(("python", "pypy")):
+        return sys.executable
+    return os.path.join(sys.exec_prefix, "bin", "python3")
