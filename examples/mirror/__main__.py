@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -90,6 +91,7 @@ def point_at_database(options: argparse.Namespace) -> None:
     if options.database:
         os.environ["TASKD_DATABASE"] = options.database
         configure(database=options.database)
+        subprocess.run([sys.executable, "-m", "taskd", "schema", "install"], check=True)
 
 
 def run_daemon(options: argparse.Namespace, progress: Progress) -> int:
@@ -101,13 +103,13 @@ def run_daemon(options: argparse.Namespace, progress: Progress) -> int:
     }
     command = [sys.executable, "-m", "taskd", "--config", str(HERE / "taskd.yaml"), "--burst"]
     daemon = subprocess.Popen(command, env=environment)
+    signal.signal(signal.SIGTERM, lambda *_: daemon.terminate())
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the daemon by itself
     while True:
         try:
             status = daemon.wait(0.25)
         except subprocess.TimeoutExpired:
             progress.show()
-        except KeyboardInterrupt:
-            continue  # the daemon was told, too; it finishes what runs
         else:
             progress.show()
             progress.close()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 from http.client import HTTPResponse
 from pathlib import Path
+from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -17,31 +19,51 @@ class WrongHash(Exception):
     """What arrived is not what the index promised."""
 
 
+class CutOff(ConnectionError):
+    """The connection ended before the file did; the next attempt goes on from there."""
+
+
+class AlreadyRunning(Exception):
+    """Another job is fetching this very file at this moment."""
+
+
 def download(url: str, target: Path, sha256: str | None) -> str:
     """Fetch a file unless it is there already; its sha256.
 
     The bytes go into `<name>.part`, which a later attempt continues; only when they are all there
-    and have the right hash does the file get its name.
+    and have the right hash does the file get its name. Raises AlreadyRunning, CutOff, WrongHash.
     """
-    if target.exists():
-        found = digest_of(target)
-        if sha256 in (None, found):
-            return found
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    fetch_rest(url, part)
-    found = digest_of(part)
-    if sha256 not in (None, found):
-        part.unlink()
-        raise WrongHash(f"{url}: sha256 is {found}, the index says {sha256}")
-    part.replace(target)
+    with part.open("ab") as out:
+        lock(out, part)
+        if target.exists() and sha256 in (None, found := digest_of(target)):
+            part.unlink()
+            return found
+        fetch_rest(url, out)
+        found = digest_of(part)
+        if sha256 not in (None, found):
+            part.unlink()
+            raise WrongHash(f"{url}: sha256 is {found}, the index says {sha256}")
+        part.replace(target)
     sync_folder(target.parent)
     return found
 
 
-def fetch_rest(url: str, part: Path) -> None:
+def lock(out: BinaryIO, part: Path) -> None:
+    """Let nobody else write to the part; the lock ends with the process, however that ends."""
+    try:
+        fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_ours = os.path.samestat(os.fstat(out.fileno()), part.stat())
+    except (BlockingIOError, FileNotFoundError):
+        is_ours = False  # somebody has it, or had it and has just given it its name
+    if not is_ours:
+        raise AlreadyRunning(part.name)
+
+
+def fetch_rest(url: str, out: BinaryIO) -> None:
     """Append what is still missing; from the start if the server cannot continue."""
-    have = part.stat().st_size if part.exists() else 0
+    have = out.seek(0, os.SEEK_END)
     request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         answer: HTTPResponse = urlopen(request, timeout=TIMEOUT)
@@ -49,11 +71,16 @@ def fetch_rest(url: str, part: Path) -> None:
         if error.code == 416:  # nothing is missing; the hash will tell whether that is true
             return
         raise
-    with answer, part.open("ab" if answer.status == 206 else "wb") as out:
+    with answer:
+        if answer.status != 206:
+            out.truncate(have := 0)
         while chunk := answer.read(CHUNK):
             out.write(chunk)
         out.flush()
         os.fsync(out.fileno())
+        promised = answer.headers.get("Content-Length")
+    if promised is not None and out.tell() < have + int(promised):
+        raise CutOff(f"{url}: {out.tell()} of {have + int(promised)} bytes arrived")
 
 
 def digest_of(path: Path) -> str:

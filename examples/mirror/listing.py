@@ -31,6 +31,7 @@ def list_files(index_url: str, project: str) -> list[RemoteFile]:
         files = read(text, page.url)
     for file in files:
         insist_on_plain_name(file.name)
+        insist_on_http(file.url)
     return files
 
 
@@ -69,6 +70,12 @@ class _Links(HTMLParser):
         link = dict(attrs).get("href")
         if tag == "a" and link:
             self.links.append(link)
+
+
+def insist_on_http(url: str) -> None:
+    """Refuse a link to anything but the web: a `file:` link would copy what is on this machine."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise ValueError(f"the index links to {url}, which is neither http nor https")
 
 
 def insist_on_plain_name(name: str) -> None:

@@ -6,13 +6,14 @@ greenlets        greenlets                     process pool
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
-from examples.mirror.download import download, write_whole
+from examples.mirror.download import AlreadyRunning, download, write_whole
 from examples.mirror.listing import list_files
 from examples.mirror.mirror import Mirror
-from taskd import Retry, enqueue_many, task
+from taskd import Retry, Snooze, enqueue_many, task
 
 PATIENT = Retry(max=5, delay=0.5, max_delay=30)
 
@@ -30,7 +31,10 @@ def sync_project(index_url: str, project: str, root: str) -> int:
 def download_file(url: str, sha256: str | None, root: str, project: str, name: str) -> None:
     """Fetch one file, check it, and have it put into the index."""
     path = Mirror(Path(root)).package(project, name)
-    digest = download(url, path, sha256)
+    try:
+        digest = download(url, path, sha256)
+    except AlreadyRunning:
+        raise Snooze(1) from None
     write_whole(path.with_name(path.name + ".sha256"), digest)
     index_file.enqueue(root, project, name)
 
@@ -48,5 +52,6 @@ def index_file(root: str, project: str, name: str) -> None:
 def metadata_of(wheel: Path) -> str:
     """The text of a wheel's METADATA."""
     with zipfile.ZipFile(wheel) as archive:
-        inside = next(one for one in archive.namelist() if one.endswith(".dist-info/METADATA"))
+        names = archive.namelist()
+        inside = next(one for one in names if re.fullmatch(r"[^/]+\.dist-info/METADATA", one))
         return archive.read(inside).decode()
