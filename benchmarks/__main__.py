@@ -19,7 +19,9 @@ from benchmarks.daemon import embedded_server
 def main() -> None:
     """Measure the chosen cases and print them as one table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("cases", nargs="*", default=list(CASES), metavar="CASE", help=", ".join(CASES))
+    parser.add_argument(
+        "cases", nargs="*", default=list(CASES), metavar="CASE", help=", ".join(CASES)
+    )
     parser.add_argument("--runs", type=int, default=3, help="how often each case is measured (3)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     chosen = parser.parse_args()

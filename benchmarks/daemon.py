@@ -79,7 +79,9 @@ def wait_for_workers(dsn: str, count: int) -> list[dict[str, object]]:
     deadline = time.monotonic() + PATIENCE
     while True:
         tree = processes_of(dsn)
-        ready = [one for one in tree if one["role"] == "worker" and one["state"] in ("idle", "ready")]
+        ready = [
+            one for one in tree if one["role"] == "worker" and one["state"] in ("idle", "ready")
+        ]
         if len(ready) >= count:
             return tree
         if time.monotonic() > deadline:

@@ -116,8 +116,8 @@ class LogWriter:
                 {
                     "at": now.isoformat(timespec="milliseconds"),
                     "level": logging.getLevelName(level).lower(),
-                    "role": self.role,
-                    "pid": os.getpid(),
+                    "from": self.role,
+                    "from_pid": os.getpid(),
                     "event": name,
                     "message": text,
                     **fields,

@@ -1,7 +1,13 @@
 """Where jobs run: seeds, forkservers and workers.
 
-    seed ──► forkserver ──► worker: claim → run → report, until told to drain
+seed ──► forkserver ──► worker: claim → run → report, until told to drain
 
-A greenlet worker has a claimer, a fixed number of slots and a reporter, each a greenlet or more; a
-process worker does the same three things one after the other.
+seed          patches (greenlets), imports the runtime          seeding    its orders
+forkserver    imports the users' code, forks workers            imports, preflight, spawn
+worker        greenlet worker: many jobs at once                process    one job at a time
+claimer       when to claim and how many                        claims, lanes, appetite
+slots         the greenlets that run jobs                       runner, limits, sweeper
+reporter      when to store outcomes                            outbox, ending
+pulse         says that the worker lives                        stacks     says where it stands
+place         where a worker stands, on the board               link       its connections
 """

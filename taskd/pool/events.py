@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from taskd.events import Event
 
-
 _MOST_NAMED = 20
 
 

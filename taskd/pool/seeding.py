@@ -20,7 +20,6 @@ from importlib import import_module
 from setproctitle import setproctitle
 
 from taskd import __version__
-from taskd import logs
 from taskd.config.settings import Settings
 from taskd.errors import TaskdError
 from taskd.events import Events
@@ -125,8 +124,6 @@ def _be_maintenance(order: Message, roots: Roots, settings: Settings) -> int:
     # No death with the master: it beats on until the workers have drained.
     maintenance = import_module(_MAINTENANCE)
     spawn.accept_orders()
-    events = Events()
-    logs.install(events, settings.log, "maintenance")
     setup = maintenance.Setup(
         settings=settings,
         board=roots.board,
@@ -136,7 +133,7 @@ def _be_maintenance(order: Message, roots: Roots, settings: Settings) -> int:
         incarnation=order["incarnation"],
         dead_incarnations=tuple(order["dead_incarnations"]),
         version=__version__,
-        events=events,
+        events=Events(),
     )
     status: int = maintenance.run_maintenance(setup)
     return status

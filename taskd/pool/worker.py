@@ -44,7 +44,6 @@ from taskd.tasks import client
 from taskd.tasks.context import JobAttempt
 from taskd.tasks.run import Runner
 
-
 HUB_BREAK_NS = 30_000_000_000
 """A job that lets no other run for so long may be broken off."""
 

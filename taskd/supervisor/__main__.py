@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 
 import setproctitle
@@ -18,6 +19,7 @@ from taskd.supervisor.pidfile import PidFile, PidFileTaken
 
 def main() -> int:
     """Be the master; the exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback before the loop takes over
     settings = read_settings(sys.argv[1:])
     setproctitle.setproctitle("taskd: master")
     events = Events()

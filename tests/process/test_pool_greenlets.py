@@ -304,29 +304,50 @@ def test_a_killed_workers_jobs_stay_with_it_until_it_is_rescued(stand: Stand) ->
     assert stand.state(job) == "running"
 
 
-def test_the_hog_of_the_hub_is_broken_and_its_neighbours_go_on(
-    stand: Stand, tmp_path: Path
-) -> None:
+@pytest.fixture
+def hog(stand: Stand, tmp_path: Path) -> tuple[int, int, int]:
+    """A job that computes for ever and a neighbour that sleeps; (worker's pid, hog, neighbour)."""
     pid = stand.start("io")
     neighbour = stand.enqueue("nap", 0.5)
     eventually(lambda: stand.read().in_flight == 1)
-    hog = stand.enqueue("spin", str(tmp_path / "spins"))
+    job = stand.enqueue("spin", str(tmp_path / "spins"), timeout=1.0)
     eventually((tmp_path / "spins").exists)
+    return pid, job, neighbour
 
-    os.kill(pid, signal.SIGUSR1)
 
-    assert "JobTimeout" in stand.wait_for(hog, "failed")[1]
+def test_a_hog_that_is_over_its_time_is_broken_and_others_go_on(
+    stand: Stand, hog: tuple[int, int, int]
+) -> None:
+    pid, job, neighbour = hog
+
+    def usr1_until_it_fails() -> bool:
+        os.kill(pid, signal.SIGUSR1)
+        return stand.state(job) == "failed"
+
+    eventually(usr1_until_it_fails)
+    assert "JobTimeout" in stand.wait_for(job, "failed")[1]
     stand.wait_for(neighbour, "succeeded")
 
 
-def test_usr1_to_a_worker_that_is_no_hog_does_nothing(stand: Stand) -> None:
-    pid = stand.start("io")
-    job = stand.enqueue("nap", 0.5)
-    eventually(lambda: stand.read().in_flight == 1)
+def test_a_hog_that_is_cancelled_is_broken(stand: Stand, hog: tuple[int, int, int]) -> None:
+    pid, job, neighbour = hog
+    stand.order_cancel(0, job)
 
     os.kill(pid, signal.SIGUSR1)
 
-    stand.wait_for(job, "succeeded")
+    stand.wait_for(job, "cancelled")
+    stand.wait_for(neighbour, "succeeded")
+
+
+def test_a_hog_is_not_to_blame_when_another_job_is_cancelled(
+    stand: Stand, hog: tuple[int, int, int]
+) -> None:
+    pid, job, neighbour = hog
+    stand.order_cancel(0, neighbour)
+
+    os.kill(pid, signal.SIGUSR1)
+
+    assert stand.state(job) == "running"
 
 
 def test_usr2_tells_where_every_job_stands_while_the_hub_is_blocked(

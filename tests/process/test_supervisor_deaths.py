@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -272,3 +273,25 @@ def kill_and_see(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not is_alive(pid))
+
+
+def test_after_a_standstill_of_the_whole_tree_nobody_is_replaced(master: Supervised) -> None:
+    master.start()
+    workers = master.wait_for_workers(2)
+    master.wait_for("Started")
+    maintenance = master.notes("maintenance")[0]["pid"]
+    os.kill(maintenance, signal.SIGSTOP)
+    master.signal(signal.SIGSTOP)
+    stale_at = monotonic() + 6.0  # older than a beat may be
+    eventually(lambda: monotonic() > stale_at)
+
+    master.signal(signal.SIGCONT)
+    master.signal(signal.SIGUSR2)
+    master.wait_for_note("worker", "signal", count=2, number=int(signal.SIGUSR2))
+    os.kill(maintenance, signal.SIGCONT)
+    master.signal(signal.SIGUSR1)
+    master.wait_for_note("maintenance", "heard", op="reopen", pid=maintenance)
+
+    assert not master.events("MaintenanceHangs")
+    assert master.ready_workers() == workers
+    assert master.stop() == 0

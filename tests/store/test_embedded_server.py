@@ -272,7 +272,7 @@ def test_call_without_a_hold_is_served(home: Home) -> None:
 def test_unusable_state_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a directory")
 
-    with pytest.raises(EmbeddedServerFailed, match="file/state.*Not a directory") as failure:
+    with pytest.raises(EmbeddedServerFailed, match=r"file/state.*Not a directory") as failure:
         hold(tmp_path / "file/state")
 
     assert failure.value.data_dir == str(tmp_path / "file/state/postgres/data")

@@ -203,3 +203,19 @@ def test_a_late_outcome_after_a_rescue_is_lost_not_recorded(connection: Connecti
 
     assert lost == [job]
     assert places(connection, job) == ["queued"]
+
+
+def test_a_job_that_was_to_be_cancelled_ends_with_its_worker(connection: Connection) -> None:
+    worker = add_worker(connection)
+    doomed, other = add_jobs(connection, 2)
+    claim(connection, worker)
+    jobs.cancel_jobs(connection, [doomed])
+
+    rescued = hosts.rescue_workers(connection, [worker], "killed by SIGKILL", charge=True)
+
+    found = look.fetch_job(connection, doomed)
+    assert rescued == (1, 0)
+    assert found is not None
+    assert (found.state, found.error) == (State.CANCELLED, None)
+    assert places(connection, other) == ["queued"]
+    assert hosts.take_requests(connection, [worker]) == []

@@ -33,7 +33,7 @@ CLEAN_STOP_SECONDS = 60.0
 ABRUPT_STOP_SECONDS = 15.0
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-STEADY_SECONDS = 60.0
+STEADY_SECONDS = 10.0
 LOW_SPACE_BYTES = 1024 * 1024
 
 _SIGNALS = {signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP}
@@ -101,7 +101,7 @@ class Keeper:
 
     def _adopt(self, left: Status | None) -> Started | None:
         """The server that a killed keeper left running, if its status still describes it."""
-        if left is None or not left.postmaster or locks_free(self._folder):
+        if left is None or not left.postmaster or _is_all_gone(self._folder):
             return None
         if postmaster.pid_of(self._folder) != left.postmaster:
             return None
@@ -132,7 +132,8 @@ class Keeper:
 
     def _announce(self, server: Started) -> None:
         self._ready_since = time.monotonic()
-        self._tell(State.READY, server)
+        if not self._tell(State.READY, server):
+            raise NotStarted(f"{self._folder.status} cannot be written{self._space()}")
         say(f"PostgreSQL {server.version} is ready, its data is in {self._folder.data}")
 
     def _wait(self, is_done: Callable[[], bool], running: Postmaster) -> bool:
@@ -158,6 +159,7 @@ class Keeper:
 
     def _fail(self, error: str) -> None:
         say(f"gives up: {error}")
+        self._stop_server()
         self._tell_creator(os.fsencode(error))
         if not self._is_folder_gone():
             self._tell(State.FAILED, error=error)
@@ -205,7 +207,7 @@ class Keeper:
         try:
             self._launch()
         except NotStarted as failure:
-            self._server = None
+            self._stop_server()
             self._plan_retry(time.monotonic())
             say(f"it does not start again: {failure}")
             self._tell(State.RESTARTING, error=str(failure))
@@ -217,19 +219,25 @@ class Keeper:
     # -- the end ----------------------------------------------------------------------------------
 
     def _end(self) -> None:
-        """Stop the server: cleanly if it can, without a checkpoint if it cannot."""
-        if self._server is not None:
-            running = self._server.postmaster
-            if not self._is_folder_gone():
-                self._tell(State.STOPPING, self._server)
-                running.send(signal.SIGINT)
-                self._await_end(running, CLEAN_STOP_SECONDS)
-            running.send(signal.SIGQUIT)
-            self._await_end(running, ABRUPT_STOP_SECONDS)
-            say(f"the server {running.how_it_ended()}" if running.has_ended() else "it goes on")
-            self._remove_short_socket_dir(self._server.socket_dir)
+        if self._server is not None and not self._is_folder_gone():
+            self._tell(State.STOPPING, self._server)
+        self._stop_server()
         if not self._is_folder_gone():
             os.unlink(self._folder.status)
+
+    def _stop_server(self) -> None:
+        """Stop the server, if there is one: cleanly if it can, without a checkpoint if it cannot."""
+        if self._server is None:
+            return
+        running = self._server.postmaster
+        if not self._is_folder_gone():
+            running.send(signal.SIGINT)
+            self._await_end(running, CLEAN_STOP_SECONDS)
+        running.send(signal.SIGQUIT)
+        self._await_end(running, ABRUPT_STOP_SECONDS)
+        say(f"the server {running.how_it_ended()}" if running.has_ended() else "it goes on")
+        self._remove_short_socket_dir(self._server.socket_dir)
+        self._server = None
 
     def _await_end(self, running: Postmaster, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -246,7 +254,8 @@ class Keeper:
 
     # -- what others hear -------------------------------------------------------------------------
 
-    def _tell(self, state: State, server: Started | None = None, error: str = "") -> None:
+    def _tell(self, state: State, server: Started | None = None, error: str = "") -> bool:
+        """Write the status; whether that was possible."""
         status = Status(state, os.getpid(), time.monotonic())
         status.max_connections = self._orders.max_connections
         status.error = error
@@ -259,6 +268,8 @@ class Keeper:
             write_status(self._folder, status)
         except OSError as problem:
             say(f"cannot write {self._folder.status}: {problem.strerror}")
+            return False
+        return True
 
     def _tell_creator(self, outcome: bytes) -> None:
         try:
@@ -268,7 +279,7 @@ class Keeper:
         os.close(OUTCOME_FD)
 
 
-def locks_free(folder: Folder) -> bool:
+def _is_all_gone(folder: Folder) -> bool:
     """Whether no process of the server is left."""
     fd = locks.take(folder.server_lock)
     if fd is None:

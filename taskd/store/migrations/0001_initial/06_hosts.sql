@@ -86,7 +86,8 @@ BEGIN
 END $$;
 
 -- End these workers and give their jobs back. p_charge: count it as a loss for each of their jobs;
--- at p_max_losses the job fails. An interrupted job resumes before all others.
+-- at p_max_losses the job fails. One that was to be cancelled is cancelled. The others resume before
+-- all that wait.
 -- Returns how many jobs went back and how many failed.
 CREATE FUNCTION taskd.rescue_workers_v1(
     p_workers bigint[], p_reason text, p_charge boolean, p_max_losses integer,
@@ -99,21 +100,27 @@ BEGIN
         DELETE FROM taskd.running r WHERE r.worker = ANY (p_workers)
         RETURNING r.*, (r.losses + CASE WHEN p_charge THEN 1 ELSE 0 END)::smallint AS counted
     ), judged AS MATERIALIZED (
-        SELECT g.*, p_charge AND g.counted >= p_max_losses AS poisoned FROM gone g
+        SELECT g.*, p_charge AND g.counted >= p_max_losses AS poisoned,
+               EXISTS (SELECT FROM taskd.request o
+                       WHERE o.worker = g.worker AND o.job = g.id AND o.kind = 'cancel') AS cancelled
+        FROM gone g
     ), kept AS (
         INSERT INTO taskd.attempt (job, fence, worker, started_at, number, outcome, error)
         SELECT j.id, j.fence, j.worker, j.claimed_at, j.attempt,
                CASE WHEN p_charge THEN 'l' ELSE 'g' END, p_reason
-        FROM judged j WHERE NOT j.poisoned
+        FROM judged j WHERE NOT j.poisoned AND NOT j.cancelled
     ), ended AS (
         INSERT INTO taskd.history (
             id, fence, worker, created_at, run_at, ready_at, started_at, timeout, priority, attempt,
             max_attempts, losses, crashes, state, queue, task, args, kwargs, error)
         SELECT j.id, j.fence, j.worker, j.created_at, j.run_at, j.ready_at, j.claimed_at, j.timeout,
-               j.priority, j.attempt, j.max_attempts, j.counted, j.crashes, 'f', j.queue, j.task,
+               j.priority, j.attempt, j.max_attempts, j.counted, j.crashes,
+               CASE WHEN j.cancelled THEN 'c' ELSE 'f' END, j.queue, j.task,
                j.args, j.kwargs,
+               CASE WHEN NOT j.cancelled THEN
                format('poisoned: its worker was lost %s times, the last time because: %s', j.counted, p_reason)
-        FROM judged j WHERE j.poisoned
+               END
+        FROM judged j WHERE j.poisoned OR j.cancelled
     ), again AS (
         INSERT INTO taskd.queued AS q (
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
@@ -121,16 +128,18 @@ BEGIN
         SELECT nextval('taskd.job_seq'), j.id, j.created_at, j.run_at, now(), j.timeout, 10,
                j.priority, j.attempt - 1, j.max_attempts, j.counted, j.crashes, j.queue, j.task,
                j.args, j.kwargs
-        FROM (SELECT * FROM judged WHERE NOT poisoned ORDER BY id) j
+        FROM (SELECT * FROM judged WHERE NOT poisoned AND NOT cancelled ORDER BY id) j
         RETURNING q.queue, q.lane, q.seq
     ), told AS (
         SELECT taskd.notify_hosts_v1(a.queue, a.lane, count(*)::integer, min(a.seq))
         FROM again a GROUP BY a.queue, a.lane
     )
-    SELECT count(*) FILTER (WHERE NOT j.poisoned) + 0 * (SELECT count(*) FROM told),
-           count(*) FILTER (WHERE j.poisoned)
+    SELECT count(*) FILTER (WHERE NOT j.poisoned AND NOT j.cancelled)
+               + 0 * (SELECT count(*) FROM told),
+           count(*) FILTER (WHERE j.poisoned AND NOT j.cancelled)
     INTO given_back, failed
     FROM judged j;
+    DELETE FROM taskd.request o WHERE o.worker = ANY (p_workers);
 END $$;
 
 -- Declare a host dead, if its beat still stands where the observer saw it stand for a whole lease
