@@ -17,7 +17,8 @@ IMPORTS = ("--imports", "benchmarks.tasks")
 QUEUES = ("--queues", "bench")
 
 _FILL = """
-INSERT INTO taskd.queued (seq, id, created_at, lane, priority, attempt, max_attempts, queue, task, args)
+INSERT INTO taskd.queued
+    (seq, id, created_at, lane, priority, attempt, max_attempts, queue, task, args)
 SELECT n, n, now(), 5, 5, 0, 1, 'bench', 'benchmarks.tasks.noop', '[' || n || ']'
 FROM (SELECT nextval('taskd.job_seq') AS n FROM generate_series(1, %s)) s
 """

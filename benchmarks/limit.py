@@ -14,7 +14,8 @@ CLIENTS = 2
 
 _SCRIPT = """
 WITH claimed AS MATERIALIZED (
-    SELECT taskd.claim_jobs_v1(:client_id + {first}, '{{bench}}', '{{5}}', ARRAY[:mark::bigint], {batch}) AS jobs
+    SELECT taskd.claim_jobs_v1(:client_id + {first}, '{{bench}}', '{{5}}',
+                               ARRAY[:mark::bigint], {batch}) AS jobs
 ), row AS MATERIALIZED (
     SELECT (job->>0)::bigint AS id, (job->>1)::bigint AS seq, (job->>3)::bigint AS fence
     FROM claimed, json_array_elements(claimed.jobs::json) AS job

@@ -286,6 +286,22 @@ def test_full_disk_at_a_later_start_is_named_and_mended(small_disk: Path) -> Non
         assert query(home.start(), "SELECT 1") == 1
 
 
+def test_disk_that_fills_up_later_leaves_keeper_and_server_alive(small_disk: Path) -> None:
+    with made_home(parent=small_disk) as home:
+        server = home.start()
+        keeper, pid = home.status.keeper, home.postmaster
+        with Path(home.folder.log).open("ab") as log:
+            log.truncate(9 * 1024 * 1024)
+        filler = _fill(small_disk, leave=0)
+
+        eventually(lambda: Path(home.folder.log).stat().st_size < 100_000)
+
+        assert query(server, "SELECT 1") == 1
+        assert (home.status.keeper, home.postmaster) == (keeper, pid)
+        assert birth_of(keeper) is not None
+        filler.unlink()
+
+
 def test_failure_is_told_at_once_and_tried_anew_at_the_next_call(empty_home: Home) -> None:
     home = empty_home
     Path(home.folder.data).mkdir(parents=True)

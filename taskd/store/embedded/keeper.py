@@ -226,7 +226,7 @@ class Keeper:
             os.unlink(self._folder.status)
 
     def _stop_server(self) -> None:
-        """Stop the server, if there is one: cleanly if it can, without a checkpoint if it cannot."""
+        """Stop the server if there is one: cleanly if it can, else without a checkpoint."""
         if self._server is None:
             return
         running = self._server.postmaster

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from taskd.store.embedded.folder import Folder, give_away
@@ -23,8 +22,10 @@ def open_log(folder: Folder) -> int:
 def say(text: str) -> None:
     """Write a line of the keeper's own; its standard error is the log."""
     moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-    sys.stderr.write(f"{moment} UTC [keeper {os.getpid()}] {text}\n")
-    sys.stderr.flush()
+    try:
+        os.write(2, os.fsencode(f"{moment} UTC [keeper {os.getpid()}] {text}\n"))
+    except OSError:
+        return  # the disk is full: the server still has to be kept
 
 
 def size(folder: Folder) -> int:
@@ -54,12 +55,19 @@ def bound(folder: Folder) -> None:
     """Once the log is longer than MAX_BYTES, move what it holds to `postgres.log.1`.
 
     It is copied and cut, not renamed: PostgreSQL has it open for appending, and goes on with it.
+    On a full disk it is cut all the same.
     """
     if size(folder) <= MAX_BYTES:
         return
-    with open(folder.log, "rb+") as log, open(f"{folder.log}.1", "wb") as older:
+    try:
+        _copy(folder.log, f"{folder.log}.1")
+    except OSError as error:
+        say(f"cannot keep the older part of the log: {error.strerror}")
+    os.truncate(folder.log, 0)
+
+
+def _copy(source: str, target: str) -> None:
+    with open(source, "rb") as log, open(target, "wb") as older:
+        give_away(target)
         while chunk := log.read(_CHUNK):
             older.write(chunk)
-        log.truncate(0)
-    os.chmod(f"{folder.log}.1", 0o600)
-    give_away(f"{folder.log}.1")
