@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 
 from taskd.store import connect, schema
-from taskd.store.embedded import Server, ensure_server, hold
+from taskd.store.embedded import Server, ensure_server, hold, wait_until_stopped
 
 PATIENCE = 120.0
 
@@ -32,7 +32,7 @@ def embedded_server() -> Iterator[Server]:
         yield ensure_server(state_dir)
     finally:
         held.release()
-        time.sleep(0.1)
+        wait_until_stopped(state_dir)
         shutil.rmtree(state_dir, ignore_errors=True)
 
 

@@ -65,7 +65,7 @@ class TestServer:
 @pytest.fixture(scope="session")
 def embedded_server() -> Iterator[TestServer]:
     """The embedded PostgreSQL, in a state directory of this test run."""
-    from taskd.store.embedded import ensure_server, hold
+    from taskd.store.embedded import ensure_server, hold, wait_until_stopped
 
     state_dir = tempfile.mkdtemp(prefix="taskd-tests-")
     Path(state_dir).chmod(0o755)
@@ -77,6 +77,7 @@ def embedded_server() -> Iterator[TestServer]:
         server.close()
     finally:
         held.release()
+        wait_until_stopped(state_dir)
         shutil.rmtree(state_dir, ignore_errors=True)
 
 

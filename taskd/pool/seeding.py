@@ -63,6 +63,7 @@ def run_seed(kind: Kind, fd: int) -> int:
         control.send(roots.control, {"op": "failed", "error": str(error)})
         return spawn.UNEXPECTED_EXIT
     spawn.freeze()
+    spawn.let_go_of_code()
     control.send(roots.control, {"op": "ready"})
     return Seed(roots).run()
 
