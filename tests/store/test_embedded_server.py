@@ -16,7 +16,7 @@ import pytest
 from taskd.errors import EmbeddedServerFailed
 from taskd.store.embedded import ensure_server, hold, wait_until_stopped
 from taskd.store.embedded.postmaster import birth_of
-from tests.store.homes import REPOSITORY, Home, made_home, query, seeded_home
+from tests.store.homes import REPOSITORY, Home, made_home, needs_public_wheel, query, seeded_home
 from tests.waiting import eventually
 
 
@@ -217,6 +217,7 @@ def test_state_directory_may_have_a_long_name() -> None:
         assert not socket_dir.exists()
 
 
+@needs_public_wheel
 @pytest.mark.parametrize("name", ["it's an \"ünïcödé\\", "this, that"])
 def test_state_directory_may_have_an_odd_name(name: str) -> None:
     with made_home(name=name) as home:
