@@ -102,6 +102,8 @@ def run_daemon(options: argparse.Namespace, progress: Progress) -> int:
         "MIRROR_GREENLETS": options.greenlets,
     }
     command = [sys.executable, "-m", "taskd", "--config", str(HERE / "taskd.yaml"), "--burst"]
+    if progress.is_terminal:
+        command += ["--log-level", "warning"]  # the bar has the terminal for itself
     daemon = subprocess.Popen(command, env=environment)
     signal.signal(signal.SIGTERM, lambda *_: daemon.terminate())
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the daemon by itself

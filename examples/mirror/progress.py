@@ -18,17 +18,17 @@ class Progress:
     def __init__(self, root: Path, projects: int) -> None:
         self._mirror = Mirror(root)
         self._projects = projects
-        self._is_terminal = sys.stderr.isatty()
+        self.is_terminal = sys.stderr.isatty()
         self._line_at = 0.0
 
     def show(self) -> None:
         """Draw the bar, or write a line if it is time for one."""
         now = time.monotonic()
-        if not self._is_terminal and now < self._line_at:
+        if not self.is_terminal and now < self._line_at:
             return
         self._line_at = now + LINE_SECONDS
         text = self._text()
-        if self._is_terminal:
+        if self.is_terminal:
             sys.stderr.write(f"\r\x1b[K{text}")
         else:
             sys.stderr.write(f"mirror: {text}\n")
@@ -46,5 +46,5 @@ class Progress:
 
     def close(self) -> None:
         """Leave the bar's line."""
-        if self._is_terminal:
+        if self.is_terminal:
             sys.stderr.write("\n")
