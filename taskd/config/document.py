@@ -16,6 +16,7 @@ from taskd.errors import ConfigurationInvalid, Fault
 
 MAX_VALUES = 10_000
 MAX_DEPTH = 30
+TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -90,6 +91,8 @@ def _refuse_control_characters(text: str, source: str) -> None:
 def _explained(error: yaml.MarkedYAMLError, text: str) -> tuple[int | None, str]:
     mark = error.problem_mark or error.context_mark
     problem = error.problem or "it ends too early"
+    if "nesting depth" in problem:  # libyaml 0.2.6's own limit, met while it reads ahead of us
+        return mark.line + 1 if mark else None, TOO_DEEP
     if mark is None:
         return None, f"is not YAML: {problem}"
     lines = text.splitlines()
@@ -176,8 +179,7 @@ class _Builder:
 
     def _bound_depth(self, more: int, at: Position) -> None:
         if len(self._open) + more > MAX_DEPTH:
-            message = f"is nested deeper than {MAX_DEPTH} levels"
-            raise _unreadable(self._source, at.line, message)
+            raise _unreadable(self._source, at.line, TOO_DEEP)
 
     def _anchored(self, event: yaml.AliasEvent) -> Node:
         node = self._anchors.get(event.anchor or "")
