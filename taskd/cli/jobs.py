@@ -85,7 +85,7 @@ def _row(job: JobRow, now: datetime) -> tuple[object, ...]:
         job.queue,
         f"{job.attempt}/{job.max_attempts}",
         distance(_moment(job), now),
-        took(job.started_at, job.finished_at or (now if job.state is State.RUNNING else None)),
+        took(job.started_at, job.finished_at or (now if job.state.is_running else None)),
         job.error or "",
     )
 
@@ -97,7 +97,7 @@ def _moment(job: JobRow) -> datetime | None:
             return job.run_at
         case State.QUEUED | State.BLOCKED:
             return job.ready_at or job.created_at
-        case State.RUNNING:
+        case State.RUNNING | State.CANCELLING:
             return job.started_at
         case State.SUCCEEDED | State.FAILED | State.CANCELLED:
             return job.finished_at

@@ -170,6 +170,15 @@ class RetentionSettings:
             example="30d",
         ).metadata,
     )
+    results: float = field(
+        default=14 * DAY,
+        metadata=About(
+            Kind.DAYS,
+            "How long the results of finished jobs are kept, if that is shorter.",
+            between=(DAY, 10 * YEAR),
+            example="2d",
+        ).metadata,
+    )
     partitions_ahead: int = field(
         default=7,
         metadata=About(

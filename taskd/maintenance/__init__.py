@@ -6,6 +6,7 @@
     listen      hears notifications, and notices when it cannot        a thread and connection
     chores      short statements, whenever one is due:                 a thread and connection
                 look (jobs that nobody was told of), promote (what is due),
+                dispatch (dependencies and resources),
                 requests (cancel, report), burst (is all done?)
     rescue      gives back what the dead held                          a thread and connection
     prune       partitions made ahead and dropped, old rows deleted    a thread and connection

@@ -26,6 +26,7 @@ from taskd.maintenance.burst import Burst
 from taskd.maintenance.chores import Chore, Chores
 from taskd.maintenance.control import Control
 from taskd.maintenance.database import Database
+from taskd.maintenance.dispatch import Dispatch
 from taskd.maintenance.events import HostNotEnded
 from taskd.maintenance.host import ThisHost
 from taskd.maintenance.lease import Heard, Incarnation, Lease
@@ -100,12 +101,14 @@ class Household:
         hurry = self._chores.hurry
         self._look = Look(self._host, self._is_hearing, hurry)
         self._promote = Promote(self._host.waker, hurry, self._lease.hasten)
+        self._dispatch = Dispatch(hurry)
         self._requests = Requests(self._host, self._report, self._ask_interrupt, hurry)
         self._publish = Publish(self._host, hurry)
         self._check = Check(str(self._incarnation.id), hurry)
         chores: list[Chore] = [
             self._look,
             self._promote,
+            self._dispatch,
             self._requests,
             self._publish,
             self._check,
@@ -233,6 +236,8 @@ class Household:
             self._rescue.add(dead)
         if beat.due is not None:
             self._promote.due_in(beat.due)
+        if beat.mail:
+            self._dispatch.soon()
         self._requests.heard(beat.requests)
         if heard.is_first or (self._host.slots.has_jobs() and not self._is_hearing()):
             self._requests.soon()
@@ -256,6 +261,8 @@ class Household:
             self._host.waker.jobs_wait(lane)
         if news.due is not None:
             self._promote.due_in(news.due)
+        if news.mail:
+            self._dispatch.soon()
         if news.requests:
             self._requests.soon()
             self._lease.hasten()  # the beat reads which queues are paused

@@ -82,9 +82,15 @@ class Prune:
     def _drop_partitions(self, connection: Connection) -> bool:
         """Drop what is expired; False if somebody reads one of them."""
         is_done = True
-        for expired in retention.expired_partitions(connection, self._settings.history):
-            with cancelled_after(connection, DETACH_SECONDS):
-                is_done &= retention.drop_partition(connection, expired)
+        keeps = {
+            "history": self._settings.history,
+            "attempt": self._settings.history,
+            "result": min(self._settings.history, self._settings.results),
+        }
+        for parent, keep_seconds in keeps.items():
+            for expired in retention.expired_partitions(connection, parent, keep_seconds):
+                with cancelled_after(connection, DETACH_SECONDS):
+                    is_done &= retention.drop_partition(connection, expired)
         return is_done
 
 

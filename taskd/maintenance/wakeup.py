@@ -41,22 +41,26 @@ class LaneNews(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a batch of notifications said: jobs that wait, seconds to the next due one, orders."""
+    """What a batch of notifications said.
+
+    Jobs that wait, seconds to the next due one, whether there are orders, or letters to dispatch.
+    """
 
     lanes: tuple[LaneNews, ...] = ()
     due: float | None = None
     requests: bool = False
+    mail: bool = False
 
 
 def read_news(payloads: Iterable[str]) -> News:
     """Understand the payloads of channel `taskd`; what it does not know, it leaves out.
 
     `[queue, lane, count, seq]`: jobs are queued; `[seconds]`: something is due then;
-    `"request"`: there are orders. News of one lane is put together.
+    `"request"`: there are orders; `"mail"`: letters. News of one lane is put together.
     """
     lanes: dict[tuple[str, int], LaneNews] = {}
     due: float | None = None
-    requests = False
+    requests = mail = False
     for payload in payloads:
         match _decoded(payload):
             case [str(queue), int(lane), int(count), int(seq)]:
@@ -68,7 +72,9 @@ def read_news(payloads: Iterable[str]) -> News:
                 due = seconds if due is None else min(due, seconds)
             case "request":
                 requests = True
-    return News(tuple(lanes.values()), due, requests)
+            case "mail":
+                mail = True
+    return News(tuple(lanes.values()), due, requests, mail)
 
 
 def _decoded(payload: str) -> object:

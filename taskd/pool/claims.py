@@ -22,7 +22,8 @@ from taskd.store.hosts import register_worker, take_requests
 from taskd.store.jobs import claim_jobs, give_back_jobs
 
 Row = list[Any]
-"""A claimed job: [id, seq, queue, fence, attempt, max_attempts, timeout, task, args, kwargs]."""
+"""A claimed job: [id, seq, queue, fence, attempt, max_attempts, timeout, task, args, kwargs,
+extra]."""
 
 
 class Claims:

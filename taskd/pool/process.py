@@ -130,7 +130,7 @@ class Worker:
             self._claims.show_idle(int(self._claims.is_registered))
 
     def _run_job(self, row: Row) -> None:
-        job, _, queue, fence, number, max_attempts, timeout, task, args, kwargs = row
+        job, _, queue, fence, number, max_attempts, timeout, task, args, kwargs, _extra = row
         limit = self._limits.of(task, queue) if timeout is None else timeout
         attempt = self._running = JobAttempt(job, fence, number, max_attempts, task, queue)
         self._show_job(job, fence, limit)

@@ -39,7 +39,7 @@ class SeatRunner:
 
     def run(self, seat: Seat, row: Row) -> float:
         """Run the job of a row; perf_counter's time when it ended."""
-        job, _, queue, fence, number, max_attempts, timeout, task, args, kwargs = row
+        job, _, queue, fence, number, max_attempts, timeout, task, args, kwargs, _extra = row
         limit = self._limit(task, queue) if timeout is None else timeout
         attempt = seat.attempt = JobAttempt(job, fence, number, max_attempts, task, queue)
         started = seat.started = perf_counter()

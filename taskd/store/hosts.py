@@ -97,15 +97,17 @@ def find_workers(connection: AnyConnection, host: int, pids: Sequence[int]) -> l
 def beat_host(connection: AnyConnection, host: int, idle: bool | None) -> Beat:
     """Say that a host lives, and look around; idle None leaves that flag as it is."""
     row = connection.execute(
-        "SELECT alive, others, due, requests, paused FROM taskd.beat_host_v1(%s, %s)", (host, idle)
+        "SELECT alive, others, due, requests, paused, mail FROM taskd.beat_host_v1(%s, %s)",
+        (host, idle),
     ).fetchone()
-    alive, others, due, requests, paused = row or (False, None, None, None, None)
+    alive, others, due, requests, paused, mail = row or (False, None, None, None, None, False)
     return Beat(
         alive=alive,
         others={int(host_id): beat for host_id, beat in json.loads(others or "{}").items()},
         due=due,
         requests=requests or 0,
         paused=frozenset(json.loads(paused or "[]")),
+        mail=mail,
     )
 
 
@@ -144,7 +146,7 @@ def rescue_host(
 
 
 def take_requests(connection: AnyConnection, workers: Sequence[int]) -> list[Request]:
-    """Take the orders for these workers' jobs out of the table."""
+    """The orders for these workers' jobs that nobody has taken yet."""
     rows = connection.execute(
         "SELECT kind, worker, job FROM taskd.take_requests_v1(%s::bigint[])",
         (integer_array(workers),),
@@ -156,7 +158,7 @@ def list_requests(connection: AnyConnection, host: int, workers: Sequence[int]) 
     """The orders that wait for a host and for these workers; they stay until they are taken."""
     rows = connection.execute(
         "SELECT kind, worker, job FROM taskd.request "
-        "WHERE host = %s OR worker = ANY (%s::bigint[]) ORDER BY id",
+        "WHERE taken_at IS NULL AND (host = %s OR worker = ANY (%s::bigint[])) ORDER BY id",
         (host, integer_array(workers)),
     ).fetchall()
     return [Request(*row) for row in rows]

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import tuple_row
 
-from taskd.store.literals import integer_array, number_array, text_array
+from taskd.store.literals import boolean_array, integer_array, number_array, text_array
 from taskd.store.rows import JobEnd, JobRetry, NewJobs, Promoted, WaitingLane
 
 Row = list[Any]
@@ -18,17 +18,17 @@ AnyConnection = psycopg.Connection[Any]
 
 _ENQUEUE = """
 SELECT taskd.enqueue_jobs_v1(%s, %s::text[], %s::text[], %s, %s::smallint, %s::float8,
-                             %s::timestamptz, %s::smallint, %s::real, %s)
+                             %s::timestamptz, %s::smallint, %s::real, %s, %s::jsonb, %s::jsonb)
 """
 _CLAIM = "SELECT taskd.claim_jobs_v1(%s, %s::text[], %s::smallint[], %s::bigint[], %s)"
 _SUCCEEDED = "SELECT taskd.complete_succeeded_v1(%s, %s::bigint[], %s::bigint[], %s::real[])"
 _COMPLETE = """
 SELECT taskd.complete_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[],
-                              %s::text[], %s::text[], %s::text[])
+                              %s::text[], %s::text[], %s::text[], %s)
 """
 _RETRY = """
 SELECT taskd.retry_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[],
-                           %s::float8[], %s::text[], %s::text[])
+                           %s::float8[], %s::text[], %s::text[], %s::boolean[])
 """
 _GIVE_BACK = "SELECT taskd.give_back_jobs_v1(%s, %s::bigint[], %s::bigint[])"
 _PROMOTE = "SELECT promoted, lanes FROM taskd.promote_jobs_v1(%s)"
@@ -43,7 +43,8 @@ _ALL_LANES = "SELECT queue, lane, seq FROM taskd.all_lanes_v1()"
 def enqueue_jobs(connection: AnyConnection, new: NewJobs) -> list[int]:
     """Store new jobs in one round trip; their ids, in the order of the arguments.
 
-    Within a transaction of the connection's owner they commit or vanish with it.
+    Within a transaction of the connection's owner they commit or vanish with it. -id instead: the
+    job of that id held the unique key already, and no new one was made.
     """
     parameters = (
         new.task,
@@ -56,6 +57,8 @@ def enqueue_jobs(connection: AnyConnection, new: NewJobs) -> list[int]:
         new.max_attempts,
         new.timeout,
         new.always_notify,
+        new.extra,
+        new.unique,
     )
     with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
         row = cursor.execute(_ENQUEUE, parameters).fetchone()
@@ -76,7 +79,7 @@ def claim_jobs(
 
     `lanes` are three array literals of one length: queues, lane numbers, low-water marks.
     A row is [id, seq, index of its lane, fence, attempt, max_attempts, timeout, task, args,
-    kwargs].
+    kwargs, extra].
     None: this worker is not among the living any more; it must register again.
     """
     row = connection.execute(_CLAIM, (worker, *lanes, count)).fetchone()
@@ -102,8 +105,13 @@ def complete_succeeded(
     return _lost(row)
 
 
-def complete_jobs(connection: AnyConnection, worker: int, ends: Sequence[JobEnd]) -> list[int]:
-    """End jobs for good, each in its own way. The ids that were lost."""
+def complete_jobs(
+    connection: AnyConnection, worker: int, ends: Sequence[JobEnd], is_own: bool = True
+) -> list[int]:
+    """End jobs for good, each in its own way. The ids that were lost.
+
+    `is_own` False: in a transaction that others have begun, and will end when they like.
+    """
     ids, fences, durations, states, results, errors, tracebacks = zip(*ends, strict=True)
     row = connection.execute(
         _COMPLETE,
@@ -116,6 +124,7 @@ def complete_jobs(connection: AnyConnection, worker: int, ends: Sequence[JobEnd]
             text_array(results),
             text_array(errors),
             text_array(tracebacks),
+            is_own,
         ),
     ).fetchone()
     return _lost(row)
@@ -123,7 +132,9 @@ def complete_jobs(connection: AnyConnection, worker: int, ends: Sequence[JobEnd]
 
 def retry_jobs(connection: AnyConnection, worker: int, retries: Sequence[JobRetry]) -> list[int]:
     """End attempts whose jobs go on: after their delay, or at once. The ids that were lost."""
-    ids, fences, durations, outcomes, delays, errors, tracebacks = zip(*retries, strict=True)
+    ids, fences, durations, outcomes, delays, errors, tracebacks, releases = zip(
+        *retries, strict=True
+    )
     row = connection.execute(
         _RETRY,
         (
@@ -135,6 +146,7 @@ def retry_jobs(connection: AnyConnection, worker: int, retries: Sequence[JobRetr
             number_array(delays),
             text_array(errors),
             text_array(tracebacks),
+            boolean_array(releases),
         ),
     ).fetchone()
     return _lost(row)

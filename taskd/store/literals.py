@@ -19,6 +19,11 @@ def integer_array(values: Sequence[int]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
+def boolean_array(values: Iterable[bool]) -> str:
+    """Booleans as an array literal."""
+    return "{" + ",".join(["t" if value else "f" for value in values]) + "}"
+
+
 def text_array(values: Iterable[str | None]) -> str:
     """Texts (None: NULL) as an array literal."""
     return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"

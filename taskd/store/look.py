@@ -119,6 +119,7 @@ def _job(row: dict[str, Any]) -> JobRow:
     row["state"] = State(row["state"])
     row["args"] = json.loads(row["args"])
     row["kwargs"] = json.loads(row["kwargs"]) if row["kwargs"] else {}
+    row["extra"] = row["extra"] or {}
     row["result"] = None if row["result"] is None else json.loads(row["result"])
     return JobRow(**row)
 

@@ -30,11 +30,12 @@ def partition_days_ahead(connection: psycopg.Connection[Any]) -> int:
 
 
 def expired_partitions(
-    connection: psycopg.Connection[Any], keep_seconds: float
+    connection: psycopg.Connection[Any], parent: str, keep_seconds: float
 ) -> list[ExpiredPartition]:
-    """The partitions that retention wants dropped, oldest first."""
+    """The partitions of a table that retention wants dropped, oldest first."""
     rows = connection.execute(
-        "SELECT parent, part, attached FROM taskd.expired_partitions_v1(%s)", (keep_seconds,)
+        "SELECT parent, part, attached FROM taskd.expired_partitions_v1(%s, %s)",
+        (parent, keep_seconds),
     ).fetchall()
     return [ExpiredPartition(*row) for row in rows]
 
@@ -81,9 +82,14 @@ def prune_records(connection: psycopg.Connection[Any], keep_seconds: float) -> i
         "AND NOT EXISTS (SELECT FROM taskd.worker w WHERE w.host = h.id)",
     ):
         pruned += connection.execute(statement, (keep_seconds,)).rowcount
-    pruned += connection.execute(
-        "DELETE FROM taskd.request r WHERE r.created_at < now() - interval '1 hour'"
-    ).rowcount
+    for statement in (
+        # A cancel is obeyed as long as its job runs; one whose job has just ended may be read yet.
+        "DELETE FROM taskd.request r WHERE r.created_at < now() - interval '1 minute' "
+        "AND NOT EXISTS (SELECT FROM taskd.running j WHERE j.id = r.job)",
+        "DELETE FROM taskd.unique_key k WHERE k.expires_at < now()",
+        "DELETE FROM taskd.waiter w WHERE w.expires_at < now()",
+    ):
+        pruned += connection.execute(statement).rowcount
     pruned += connection.execute(
         "DELETE FROM taskd.task t WHERE NOT EXISTS "
         "(SELECT FROM taskd.host h WHERE h.id = t.host AND h.ended_at IS NULL)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -12,15 +12,21 @@ DEFAULT_PRIORITY = 5
 
 
 class State(StrEnum):
-    """Where a job is. The last three are final."""
+    """Where a job is. The last three are final; cancelling is running, but not for long."""
 
     SCHEDULED = "scheduled"
     BLOCKED = "blocked"
     QUEUED = "queued"
     RUNNING = "running"
+    CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a worker has the job in its hands."""
+        return self in (State.RUNNING, State.CANCELLING)
 
     @property
     def is_final(self) -> bool:
@@ -33,7 +39,8 @@ class NewJobs:
     """Calls of one task to be enqueued together.
 
     `args` and `kwargs` are JSON texts, one of each a job; kwargs None means none. `delay` is in
-    seconds from now; `always_notify` is for a caller's own transaction.
+    seconds from now; `always_notify` is for a caller's own transaction. `extra` and `unique` are
+    JSON texts as enqueue_jobs_v1 describes them.
     """
 
     task: str
@@ -46,6 +53,8 @@ class NewJobs:
     max_attempts: int = 1
     timeout: float | None = None
     always_notify: bool = False
+    extra: str | None = None
+    unique: str | None = None
 
 
 class JobEnd(NamedTuple):
@@ -63,7 +72,8 @@ class JobEnd(NamedTuple):
 class JobRetry(NamedTuple):
     """An attempt that ended but not its job.
 
-    outcome is "r" (retry), "t" (timed out, retry), "z" (snooze) or "i" (interrupted).
+    outcome is "r" (retry), "t" (timed out, retry), "z" (snooze) or "i" (interrupted). release: let
+    go of its resources until the next attempt.
     """
 
     id: int
@@ -73,6 +83,7 @@ class JobRetry(NamedTuple):
     delay: float
     error: str | None = None
     traceback: str | None = None
+    release: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +102,7 @@ class JobRow:
     timeout: float | None
     args: list[Any]
     kwargs: dict[str, Any]
+    extra: dict[str, Any] = field(default_factory=dict)
     result: Any
     error: str | None
     traceback: str | None
@@ -190,7 +202,8 @@ class Beat:
     """What a host learns from its own beat.
 
     others: the beats of the other living hosts by id; due: seconds until the first scheduled job
-    is due, negative when overdue; requests: the newest request's id, 0 for none.
+    is due, negative when overdue; requests: the newest request's id, 0 for none; mail: whether
+    letters wait for a dispatcher.
     """
 
     alive: bool
@@ -198,3 +211,4 @@ class Beat:
     due: float | None
     requests: int
     paused: frozenset[str]
+    mail: bool = False

@@ -153,7 +153,7 @@ def test_arguments_with_every_kind_of_text_arrive_as_they_were_sent(connection: 
     arguments, keywords = json.dumps([text, None, [text]]), json.dumps({text: text})
     jobs.enqueue_jobs(connection, NewJobs('odd "name"', [arguments], [keywords]))
 
-    ((*_, task, args, kwargs),) = claim(connection, worker)
+    ((*_, task, args, kwargs, _extra),) = claim(connection, worker)
 
     assert (task, args, kwargs) == ('odd "name"', [text, None, [text]], {text: text})
 

@@ -84,7 +84,7 @@ def test_the_whole_life_of_jobs_goes_through_a_pooler(pooled: str) -> None:
         assert jobs.promote_jobs(connection, 10).promoted == 0
         assert set(jobs.cancel_jobs(connection, ids).values()) == {"cancelled", "ended"}
         assert len(look.list_jobs(connection, JobFilter())) == 6
-        for expired in retention.expired_partitions(connection, -86400.0):
+        for expired in retention.expired_partitions(connection, "history", -86400.0):
             assert retention.drop_partition(connection, expired)
 
 

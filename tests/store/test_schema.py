@@ -69,23 +69,27 @@ def test_the_printed_script_installs_the_schema(empty_dsn: str) -> None:
 
 def test_partitions_are_made_once_and_a_missing_one_is_made_again(connection: Connection) -> None:
     assert retention.make_partitions(connection, 7) == 0
-    assert retention.make_partitions(connection, 9) == 4
+    assert retention.make_partitions(connection, 9) == 6
     assert retention.partition_days_ahead(connection) == 9
 
 
 def test_expired_partitions_are_detached_and_dropped(connection: Connection) -> None:
-    expired = retention.expired_partitions(connection, -86400.0 * 2)
+    expired = [
+        part
+        for parent in ("history", "attempt", "result")
+        for part in retention.expired_partitions(connection, parent, -86400.0 * 2)
+    ]
 
     assert [retention.drop_partition(connection, each) for each in expired] == [True] * len(expired)
 
-    assert {each.parent for each in expired} == {"attempt", "history"}
-    assert retention.expired_partitions(connection, -86400.0 * 2) == []
+    assert {each.parent for each in expired} == {"attempt", "history", "result"}
+    assert retention.expired_partitions(connection, "history", -86400.0 * 2) == []
 
 
 def test_a_partition_under_a_reader_is_left_for_later_and_blocks_no_completion(
     connection: Connection, dsn: str
 ) -> None:
-    (oldest, *_) = retention.expired_partitions(connection, -86400.0 * 2)
+    (oldest, *_) = retention.expired_partitions(connection, "history", -86400.0 * 2)
     detached = oldest._replace(attached=False)
     connection.execute(
         psycopg.sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(

@@ -118,7 +118,7 @@ def test_value_is_refused_with_what_is_wanted(folder: Folder, setting: str, said
         ("log: {Level: info}", "log.Level: unknown setting: did you mean level?"),
         ("log: {zzz: 1}", "log.zzz: unknown setting: known here are level, format, file"),
         ("greenlets: 5", "greenlets: unknown setting here: it belongs to a pool, as pools.NAME.greenlets"),
-        ("retention: {'': 1}", "retention.'': unknown setting: known here are history, partitions_ahead, workers"),
+        ("retention: {'': 1}", "retention.'': unknown setting: known here are history, results, partitions_ahead, workers"),
     ],
 )  # fmt: skip
 def test_unknown_setting_is_told_with_the_nearest_known(

@@ -19,6 +19,9 @@ CREATE SEQUENCE taskd.fence_seq;
 --   lane: 0-9 the job's priority, higher first; 10 was given back and goes before all others.
 --   ready_at: when it entered this table, if that was not at created_at.
 --   losses: workers lost under it with nobody to blame; crashes: workers it took down itself.
+--   extra: what few jobs have, NULL for all others; see the list at the end of this file.
+--   res, need: the resources that it asks for; place: its place in their lines once it has joined
+--   them, which it keeps as long as it holds or wants them. NULL for a job that needs none.
 CREATE TABLE taskd.queued (
     seq          bigint      NOT NULL,
     id           bigint      NOT NULL,
@@ -36,6 +39,10 @@ CREATE TABLE taskd.queued (
     task         text COLLATE "C" NOT NULL,
     args         text        NOT NULL,
     kwargs       text,
+    extra        jsonb,
+    res          text[] COLLATE "C",
+    need         integer[],
+    place        bigint,
     PRIMARY KEY (queue, lane, seq)          -- the claim order; claim_jobs_v1, waiting_lanes_v1
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
         autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 1000000,
@@ -57,17 +64,26 @@ CREATE TABLE taskd.scheduled (
     task         text COLLATE "C" NOT NULL,
     args         text        NOT NULL,
     kwargs       text,
+    extra        jsonb,
+    res          text[] COLLATE "C",
+    need         integer[],
+    place        bigint,
     PRIMARY KEY (run_at, id)                -- promote_jobs_v1
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
         autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX scheduled_id ON taskd.scheduled (id);
 
--- What waits for other jobs or for resources: pending counts what it still waits for.
+-- What waits for other jobs or for resources. The dispatcher alone changes and deletes rows here.
+--   stage: p waits for parents, i is about to join its lines, l stands in them.
+--   pending: how many parents (p), or how many of its resources (l) it still waits for.
+--   run_if_failed: run also if a parent did not succeed; otherwise it is cancelled then.
 CREATE TABLE taskd.blocked (
     id           bigint      PRIMARY KEY,
     created_at   timestamptz NOT NULL,
     run_at       timestamptz,
+    stage        "char"      NOT NULL,
     pending      integer     NOT NULL,
+    run_if_failed boolean    NOT NULL DEFAULT false,
     timeout      real,
     priority     smallint    NOT NULL,
     attempt      smallint    NOT NULL,
@@ -77,7 +93,11 @@ CREATE TABLE taskd.blocked (
     queue        text COLLATE "C" NOT NULL,
     task         text COLLATE "C" NOT NULL,
     args         text        NOT NULL,
-    kwargs       text
+    kwargs       text,
+    extra        jsonb,
+    res          text[] COLLATE "C",
+    need         integer[],
+    place        bigint
 ) WITH (fillfactor = 80);
 
 -- What a worker has claimed. fence is new with each claim.
@@ -98,7 +118,11 @@ CREATE TABLE taskd.running (
     queue        text COLLATE "C" NOT NULL,
     task         text COLLATE "C" NOT NULL,
     args         text        NOT NULL,
-    kwargs       text
+    kwargs       text,
+    extra        jsonb,
+    res          text[] COLLATE "C",
+    need         integer[],
+    place        bigint
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
         autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX running_worker ON taskd.running (worker);      -- rescue_workers_v1
@@ -125,7 +149,9 @@ CREATE TABLE taskd.history (
     task         text COLLATE "C" NOT NULL,
     args         text        NOT NULL,
     kwargs       text,
-    result       text,
+    extra        jsonb,
+    res          text[] COLLATE "C",
+    need         integer[],
     error        text,
     traceback    text
 ) PARTITION BY RANGE (finished_at);
@@ -147,6 +173,14 @@ CREATE TABLE taskd.attempt (
     traceback    text
 ) PARTITION BY RANGE (ended_at);
 CREATE INDEX attempt_job ON taskd.attempt (job);
+
+-- What succeeded jobs returned, JSON: append-only, a partition a UTC day, with a retention of its own.
+CREATE TABLE taskd.result (
+    job          bigint      NOT NULL,
+    stored_at    timestamptz NOT NULL DEFAULT now(),
+    value        text        NOT NULL
+) PARTITION BY RANGE (stored_at);
+CREATE INDEX result_job ON taskd.result (job);
 
 -- What is known of a queue beside its jobs. A queue without a row is an ordinary one.
 CREATE TABLE taskd.queue (
@@ -198,12 +232,38 @@ CREATE TABLE taskd.task (
 
 -- Orders to running jobs and hosts; taken by the host that they concern.
 --   kind: cancel (job), report (host: write your processes anew).
+--   taken_at: when the worker heard of it. A cancel stays until its job has ended, so that it is
+--   obeyed also if the worker dies, or the attempt ends otherwise, before it could be.
 CREATE TABLE taskd.request (
     id           bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     kind         text        NOT NULL,
     job          bigint,
     worker       bigint,
     host         bigint,
-    created_at   timestamptz NOT NULL DEFAULT now()
-);
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    taken_at     timestamptz
+) WITH (fillfactor = 80);
 CREATE INDEX request_worker ON taskd.request (worker);
+CREATE INDEX request_job ON taskd.request (job);
+
+-- Who waits for the end of a job right now: its end is then notified on channel taskd_ended.
+CREATE TABLE taskd.waiter (
+    job          bigint      NOT NULL,
+    token        text        NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    PRIMARY KEY (job, token)
+);
+
+-- The keys of column extra, each there only if it says something:
+--   expires   when it is too late to begin, seconds since 1970; then the job is cancelled
+--   unique    the key that it holds in unique_key
+--   until     "started" or "finished": when it lets go of that key
+--   parents   the jobs that it came after
+--   group     the first job of the group that it is one of
+--   on_lost   "fail": fail it when its worker is lost, for it must not run twice
+--   schedule  the name of the schedule that it comes from
+--   headers   what middleware lets travel with it
+
+-- What a job holds that it lets go of at its end: resources, if it has a place in their lines, and a
+-- unique key.
+CREATE TYPE taskd.holding AS (id bigint, res text[], need integer[], place bigint, key text);

@@ -1,4 +1,4 @@
--- Daily partitions of history and attempt.
+-- Daily partitions of history, attempt and result.
 
 -- Make the partitions for today and the next p_ahead days; the number made.
 -- CREATE, then ATTACH: it takes no lock that a completion or a reader would wait for.
@@ -11,7 +11,7 @@ DECLARE
     made integer := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('taskd.make_partitions'));
-    FOREACH parent IN ARRAY ARRAY['history', 'attempt'] LOOP
+    FOREACH parent IN ARRAY ARRAY['history', 'attempt', 'result'] LOOP
         FOR step IN -1 .. p_ahead LOOP
             day := (now() AT TIME ZONE 'UTC')::date + step;
             part := parent || to_char(day, '_YYYYMMDD');
@@ -25,16 +25,17 @@ BEGIN
     RETURN made;
 END $$;
 
--- The partitions whose whole day ended more than p_keep seconds ago, oldest first, and whether each
--- is still attached. The caller detaches (CONCURRENTLY, outside of a transaction) and drops them.
-CREATE FUNCTION taskd.expired_partitions_v1(p_keep double precision)
+-- The partitions of a table whose whole day ended more than p_keep seconds ago, oldest first, and
+-- whether each is still attached. The caller detaches (CONCURRENTLY, outside of a transaction) and
+-- drops them.
+CREATE FUNCTION taskd.expired_partitions_v1(p_parent text, p_keep double precision)
 RETURNS TABLE (parent text, part text, attached boolean) LANGUAGE sql STABLE AS $$
-    SELECT split_part(c.relname, '_', 1), c.relname::text, c.relispartition
+    SELECT p_parent, c.relname::text, c.relispartition
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'taskd'
       AND c.relkind = 'r'
-      AND c.relname ~ '^(history|attempt)_[0-9]{8}$'
+      AND c.relname ~ ('^' || p_parent || '_[0-9]{8}$')
       AND (to_date(right(c.relname, 8), 'YYYYMMDD') + 1)::timestamp AT TIME ZONE 'UTC'
           < now() - p_keep * interval '1 second'
     ORDER BY c.relname

@@ -1,5 +1,6 @@
 -- Enqueue: inserts only; takes no lock that anybody waits for, so it is safe in a caller's own
--- transaction at any isolation level.
+-- transaction at any isolation level. (The exception is a unique key: whoever enqueues the same key
+-- at the same moment waits, because only the commit tells whether the job exists.)
 
 -- Tell listening hosts that jobs wait. The payload says where, how many and from which seq on, so
 -- that a commit that comes late (behind a low-water mark) is found at once.
@@ -8,69 +9,188 @@ RETURNS void LANGUAGE sql AS $$
     SELECT pg_notify('taskd', json_build_array(p_queue, p_lane, p_count, p_seq)::text)
 $$;
 
--- p_args[i], p_kwargs[i]: the arguments of job i, JSON. Due when p_delay seconds have passed, or at
--- p_run_at, or now. p_always: notify even if no host says that it is idle; a caller's own
--- transaction must, because its snapshot may be older than the host's going idle.
--- The new ids, in the order of the arguments.
+-- Calls of one task with the same options; p_args[i], p_kwargs[i] are the arguments of job i, JSON.
+-- Due when p_delay seconds have passed, or at p_run_at, or now. p_always: notify even if no host
+-- says that it is idle; a caller's own transaction must, because its snapshot may be older than the
+-- host's going idle. p_extra: see column extra.
+-- p_unique: NULL, or JSON {"keys": [one a job], "until": "started", "finished" or seconds,
+-- "on_conflict": "keep", "replace" or "earlier", "self": the id of the job that enqueues, or null}.
+-- The ids, in the order of the arguments; -id: that job held the key already, no new one was made.
 CREATE FUNCTION taskd.enqueue_jobs_v1(
     p_task text, p_args text[], p_kwargs text[], p_queue text, p_priority smallint,
     p_delay double precision, p_run_at timestamptz, p_max_attempts smallint, p_timeout real,
-    p_always boolean
+    p_always boolean, p_extra jsonb, p_unique jsonb
 ) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     n integer := cardinality(p_args);
     ids bigint[];
+    extras jsonb[];
     due timestamptz := coalesce(p_run_at, clock_timestamp() + p_delay * interval '1 second');
+    first bigint;
 BEGIN
     ids := ARRAY(SELECT nextval('taskd.job_seq') FROM generate_series(1, n));
     IF n = 0 THEN
         RETURN ids;
-    ELSIF due > clock_timestamp() THEN
+    END IF;
+    first := ids[1];
+    IF p_unique IS NOT NULL THEN
+        SELECT * INTO ids, extras FROM taskd.take_keys_v1(ids, p_extra, p_unique);
+        PERFORM taskd.change_waiting_v1(ids, p_args, p_kwargs, due, p_unique->>'on_conflict');
+    END IF;
+    IF due > clock_timestamp() THEN
         INSERT INTO taskd.scheduled (run_at, id, created_at, timeout, priority, attempt,
-                                     max_attempts, queue, task, args, kwargs)
+                                     max_attempts, queue, task, args, kwargs, extra)
         SELECT due, u.id, clock_timestamp(), p_timeout, p_priority, 0,
-               p_max_attempts, p_queue, p_task, u.args, u.kwargs
-        FROM unnest(ids, p_args, p_kwargs) AS u (id, args, kwargs);
+               p_max_attempts, p_queue, p_task, u.args, u.kwargs, coalesce(u.extra, p_extra)
+        FROM unnest(ids, p_args, p_kwargs, extras) AS u (id, args, kwargs, extra)
+        WHERE u.id > 0;
         PERFORM pg_notify('taskd', json_build_array(extract(epoch FROM due - clock_timestamp()))::text)
         WHERE p_always OR EXISTS (SELECT FROM taskd.host WHERE idle);
     ELSE
         INSERT INTO taskd.queued (seq, id, created_at, run_at, timeout, lane, priority, attempt,
-                                  max_attempts, queue, task, args, kwargs)
+                                  max_attempts, queue, task, args, kwargs, extra)
         SELECT u.id, u.id, clock_timestamp(), p_run_at, p_timeout, p_priority, p_priority, 0,
-               p_max_attempts, p_queue, p_task, u.args, u.kwargs
-        FROM unnest(ids, p_args, p_kwargs) AS u (id, args, kwargs);
-        PERFORM taskd.notify_hosts_v1(p_queue, p_priority, n, ids[1])
+               p_max_attempts, p_queue, p_task, u.args, u.kwargs, coalesce(u.extra, p_extra)
+        FROM unnest(ids, p_args, p_kwargs, extras) AS u (id, args, kwargs, extra)
+        WHERE u.id > 0;
+        PERFORM taskd.notify_hosts_v1(p_queue, p_priority, n, first)
         WHERE p_always OR EXISTS (SELECT FROM taskd.host WHERE idle);
     END IF;
     RETURN ids;
 END $$;
 
--- A job that has ended, once more: a new job with its task and arguments. A final state is final.
--- One row for each id that was found ended, in the order of p_ids.
+-- A job as enqueue_graph_v1 takes it. parents: ids of jobs, or -n for the n-th job of the same call,
+-- which must come before this one. key, until, on_conflict: as p_unique above. res, need: the
+-- resources that it asks for, in one order.
+CREATE TYPE taskd.new_job AS (
+    task text, args text, kwargs text, queue text, priority smallint, delay double precision,
+    run_at timestamptz, max_attempts smallint, timeout real, extra jsonb, key text, until text,
+    on_conflict text, run_if_failed boolean, parents bigint[], res text[], need integer[],
+    is_grouped boolean
+);
+
+-- Jobs that depend on each other or on resources, each with its own task and options: p_jobs is a
+-- JSON array of new_job. Jobs with is_grouped carry the first id of the call as their group.
+-- p_always: in a caller's own transaction; p_self: the job that enqueues, or NULL.
+-- The ids, in order, as enqueue_jobs_v1 gives them. Raises TD001 for a parent that does not exist.
+CREATE FUNCTION taskd.enqueue_graph_v1(p_jobs json, p_always boolean, p_self bigint)
+RETURNS bigint[] LANGUAGE plpgsql SET jit = off SET enable_seqscan = off AS $$
+DECLARE
+    jobs taskd.new_job[] := ARRAY(
+        SELECT json_populate_record(NULL::taskd.new_job, j.value) FROM json_array_elements(p_jobs) j);
+    ids bigint[];
+    one bigint[];
+    unknown bigint[];
+    arrivals bigint[];
+    late bigint[];
+    i integer;
+BEGIN
+    ids := ARRAY(SELECT nextval('taskd.job_seq') FROM generate_series(1, cardinality(jobs)));
+    IF EXISTS (SELECT FROM unnest(jobs) WITH ORDINALITY j, unnest(j.parents) p (parent)
+               WHERE -p.parent >= j.ordinality) THEN
+        RAISE EXCEPTION 'a parent in the same call must come before its child';
+    END IF;
+    unknown := ARRAY(
+        SELECT DISTINCT p.parent FROM unnest(jobs) j, unnest(j.parents) p (parent)
+        WHERE p.parent > 0 AND NOT EXISTS (SELECT FROM taskd.job k WHERE k.id = p.parent)
+        ORDER BY 1);
+    IF unknown <> '{}' THEN
+        RAISE EXCEPTION 'no such job: %', array_to_string(unknown[1:10], ', ') USING ERRCODE = 'TD001';
+    END IF;
+    FOR i IN SELECT j.ordinality FROM unnest(jobs) WITH ORDINALITY j WHERE j.key IS NOT NULL LOOP
+        SELECT t.ids, t.extras[1] INTO one, jobs[i].extra
+        FROM taskd.take_keys_v1(ids[i:i], jobs[i].extra, jsonb_build_object(
+            'keys', jsonb_build_array(jobs[i].key), 'until', jobs[i].until, 'self', p_self)) t;
+        ids[i] := one[1];
+        PERFORM taskd.change_waiting_v1(
+            one, ARRAY[jobs[i].args], ARRAY[jobs[i].kwargs],
+            coalesce(jobs[i].run_at, clock_timestamp() + jobs[i].delay * interval '1 second'),
+            jobs[i].on_conflict);
+    END LOOP;
+    WITH j AS MATERIALIZED (
+        SELECT ids[j.ordinality] AS id, j.*,
+               coalesce(j.run_at, clock_timestamp() + j.delay * interval '1 second') AS due,
+               (SELECT array_agg(DISTINCT CASE WHEN p < 0 THEN abs(ids[-p]) ELSE p END)
+                FROM unnest(j.parents) p) AS after
+        FROM unnest(jobs) WITH ORDINALITY j
+        WHERE ids[j.ordinality] > 0
+    ), n AS MATERIALIZED (
+        SELECT j.*, CASE WHEN j.after IS NOT NULL THEN 'p'
+                         WHEN j.due > clock_timestamp() THEN 's'
+                         WHEN j.res IS NOT NULL THEN 'i'
+                         ELSE 'q' END AS stage,
+               nullif(coalesce(j.extra, '{}')
+                      || CASE WHEN j.after IS NULL THEN '{}'
+                              ELSE jsonb_build_object('parents', j.after) END
+                      || CASE WHEN j.is_grouped THEN jsonb_build_object('group', abs(ids[1]))
+                              ELSE '{}' END, '{}') AS whole
+        FROM j
+    ), edges AS (
+        INSERT INTO taskd.dependency (parent, child)
+        SELECT p.parent, n.id FROM n, unnest(n.after) p (parent)
+    ), b AS (
+        INSERT INTO taskd.blocked (
+            id, created_at, run_at, stage, pending, run_if_failed, timeout, priority, attempt,
+            max_attempts, queue, task, args, kwargs, extra, res, need)
+        SELECT n.id, clock_timestamp(), n.due, n.stage, coalesce(cardinality(n.after), 0),
+               coalesce(n.run_if_failed, false), n.timeout, n.priority, 0, n.max_attempts, n.queue,
+               n.task, n.args, n.kwargs, n.whole, n.res, n.need
+        FROM n WHERE n.stage IN ('p', 'i')
+    ), s AS (
+        INSERT INTO taskd.scheduled (
+            run_at, id, created_at, timeout, priority, attempt, max_attempts, queue, task, args,
+            kwargs, extra, res, need)
+        SELECT n.due, n.id, clock_timestamp(), n.timeout, n.priority, 0, n.max_attempts, n.queue,
+               n.task, n.args, n.kwargs, n.whole, n.res, n.need
+        FROM n WHERE n.stage = 's'
+    ), q AS (
+        INSERT INTO taskd.queued (
+            seq, id, created_at, run_at, timeout, lane, priority, attempt, max_attempts, queue,
+            task, args, kwargs, extra)
+        SELECT n.id, n.id, clock_timestamp(), n.run_at, n.timeout, n.priority, n.priority, 0,
+               n.max_attempts, n.queue, n.task, n.args, n.kwargs, n.whole
+        FROM n WHERE n.stage = 'q'
+    )
+    SELECT array_agg(n.id ORDER BY n.id) FILTER (WHERE n.stage = 'i'),
+           array_agg(n.id ORDER BY n.id) FILTER (WHERE EXISTS (
+               SELECT FROM unnest(n.parents) p WHERE p > 0 OR ids[-p] < 0))
+    INTO arrivals, late
+    FROM n;
+    IF p_always OR EXISTS (SELECT FROM taskd.host WHERE idle) THEN
+        PERFORM taskd.notify_hosts_v1(q.queue, q.lane, count(*)::integer, min(q.seq))
+        FROM taskd.queued q WHERE q.id = ANY (ids) GROUP BY q.queue, q.lane;
+        PERFORM pg_notify('taskd', json_build_array(
+            extract(epoch FROM min(s.run_at) - clock_timestamp()))::text)
+        FROM taskd.scheduled s WHERE s.id = ANY (ids) HAVING count(*) > 0;
+    END IF;
+    PERFORM taskd.send_arrivals_v1(arrivals);
+    IF late IS NOT NULL THEN
+        INSERT INTO taskd.mail (kind, ids) VALUES ('k', late);
+    END IF;
+    IF arrivals IS NOT NULL OR late IS NOT NULL THEN
+        PERFORM taskd.see_to_mail_v1(p_always);
+    END IF;
+    RETURN ids;
+END $$;
+
+-- A job that has ended, once more: a new job with its task, arguments and resources. A final state is
+-- final. One row for each id that was found ended, in the order of p_ids.
 CREATE FUNCTION taskd.requeue_jobs_v1(p_ids bigint[])
-RETURNS TABLE (old_id bigint, new_id bigint) LANGUAGE plpgsql AS $$
+RETURNS TABLE (old_id bigint, new_id bigint) LANGUAGE plpgsql SET jit = off AS $$
 DECLARE
     olds bigint[];
-    news bigint[];
+    jobs json;
 BEGIN
-    WITH again AS MATERIALIZED (
-        SELECT nextval('taskd.job_seq') AS new_id, found.*
-        FROM (SELECT h.*
-              FROM unnest(p_ids) WITH ORDINALITY AS u (wanted, place)
-              CROSS JOIN LATERAL (SELECT * FROM taskd.history h WHERE h.id = u.wanted LIMIT 1) h
-              ORDER BY u.place) found
-    ), entered AS (
-        INSERT INTO taskd.queued (seq, id, created_at, timeout, lane, priority, attempt,
-                                  max_attempts, queue, task, args, kwargs)
-        SELECT a.new_id, a.new_id, clock_timestamp(), a.timeout, a.priority, a.priority, 0,
-               a.max_attempts, a.queue, a.task, a.args, a.kwargs
-        FROM again a
-    )
-    SELECT array_agg(a.id ORDER BY a.new_id), array_agg(a.new_id ORDER BY a.new_id)
-    INTO olds, news FROM again a;
-    PERFORM taskd.notify_hosts_v1(q.queue, q.lane, count(*)::integer, min(q.seq))
-    FROM taskd.queued q
-    WHERE q.id = ANY (news)
-    GROUP BY q.queue, q.lane;
-    RETURN QUERY SELECT * FROM unnest(olds, news);
+    SELECT array_agg(h.id ORDER BY u.place),
+           json_agg(json_build_object(
+               'task', h.task, 'args', h.args, 'kwargs', h.kwargs, 'queue', h.queue,
+               'priority', h.priority, 'timeout', h.timeout, 'max_attempts', h.max_attempts,
+               'extra', nullif(h.extra - '{unique,until,parents,group,expires,schedule}'::text[], '{}'),
+               'res', h.res, 'need', h.need) ORDER BY u.place)
+    INTO olds, jobs
+    FROM unnest(p_ids) WITH ORDINALITY AS u (wanted, place)
+    CROSS JOIN LATERAL (SELECT * FROM taskd.history h WHERE h.id = u.wanted LIMIT 1) h;
+    IF olds IS NOT NULL THEN
+        RETURN QUERY SELECT * FROM unnest(olds, taskd.enqueue_graph_v1(jobs, false, NULL));
+    END IF;
 END $$;

@@ -6,8 +6,9 @@
 --
 -- NULL: the worker is not (or no more) among the living; it must register again.
 -- '': nothing to claim; then nothing was written and no lock taken.
--- Otherwise JSON: [[id, seq, i, fence, attempt, max_attempts, timeout, task, args, kwargs], …].
--- args and kwargs are spliced in, so that the claimer decodes one text a batch.
+-- Otherwise JSON: [[id, seq, i, fence, attempt, max_attempts, timeout, task, args, kwargs, extra], …].
+-- args and kwargs are spliced in, so that the claimer decodes one text a batch. A job that holds a
+-- unique key until it has started lets go of it here.
 --
 -- The plan must stay the index scan also while statistics say that the table is empty, hence
 -- enable_seqscan and enable_sort; jit=off because switching plans off makes their cost look huge.
@@ -18,6 +19,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
     rows_ tid[];
     found_ text;
+    keys text[];
     jobs text := '';
     free integer := p_count;
 BEGIN
@@ -44,20 +46,25 @@ BEGIN
         ), started AS (
             INSERT INTO taskd.running AS r (
                 id, fence, worker, created_at, run_at, ready_at, timeout, priority, attempt,
-                max_attempts, losses, crashes, queue, task, args, kwargs)
+                max_attempts, losses, crashes, queue, task, args, kwargs, extra, res, need, place)
             SELECT t.id, nextval('taskd.fence_seq'), p_worker, t.created_at, t.run_at, t.ready_at,
                    t.timeout, t.priority, t.attempt + 1, t.max_attempts, t.losses, t.crashes,
-                   t.queue, t.task, t.args, t.kwargs
+                   t.queue, t.task, t.args, t.kwargs, t.extra, t.res, t.need, t.place
             FROM taken t
             RETURNING r.id, r.fence
         )
         SELECT string_agg(
                    '[' || t.id || ',' || t.seq || ',' || i - 1 || ',' || s.fence || ','
                    || t.attempt + 1 || ',' || t.max_attempts || ',' || coalesce(t.timeout::text, 'null')
-                   || ',' || to_json(t.task) || ',' || t.args || ',' || coalesce(t.kwargs, 'null') || ']',
-                   ',' ORDER BY t.seq)
-        INTO found_
+                   || ',' || to_json(t.task) || ',' || t.args || ',' || coalesce(t.kwargs, 'null')
+                   || ',' || coalesce(t.extra::text, 'null') || ']',
+                   ',' ORDER BY t.seq),
+               array_agg(t.extra->>'unique') FILTER (WHERE t.extra->>'until' = 'started')
+        INTO found_, keys
         FROM started s JOIN taken t USING (id);
+        IF keys IS NOT NULL THEN
+            DELETE FROM taskd.unique_key k WHERE k.key = ANY (keys);
+        END IF;
         jobs := jobs || CASE WHEN jobs = '' THEN '[' ELSE ',' END || found_;
         free := free - cardinality(rows_);
         EXIT WHEN free <= 0;

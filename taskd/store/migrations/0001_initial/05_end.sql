@@ -22,36 +22,49 @@ CREATE FUNCTION taskd.complete_succeeded_v1(
 ) RETURNS bigint[] LANGUAGE plpgsql
 SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    ended integer;
+    done bigint[];
+    holdings taskd.holding[];
 BEGIN
     WITH gone AS (
         DELETE FROM taskd.running r
         USING unnest(p_ids, p_fences, p_durations) AS u (id, fence, duration)
         WHERE r.id = u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
         RETURNING r.*, u.duration
+    ), ended AS (
+        INSERT INTO taskd.history (
+            id, fence, worker, created_at, run_at, ready_at, started_at, timeout, priority, attempt,
+            max_attempts, losses, crashes, state, queue, task, args, kwargs, extra, res, need)
+        SELECT g.id, g.fence, g.worker, g.created_at, g.run_at, g.ready_at,
+               now() - g.duration * interval '1 second', g.timeout, g.priority, g.attempt,
+               g.max_attempts, g.losses, g.crashes, 's', g.queue, g.task, g.args, g.kwargs, g.extra,
+               g.res, g.need
+        FROM gone g
     )
-    INSERT INTO taskd.history (
-        id, fence, worker, created_at, run_at, ready_at, started_at, timeout, priority, attempt,
-        max_attempts, losses, crashes, state, queue, task, args, kwargs)
-    SELECT g.id, g.fence, g.worker, g.created_at, g.run_at, g.ready_at,
-           now() - g.duration * interval '1 second', g.timeout, g.priority, g.attempt,
-           g.max_attempts, g.losses, g.crashes, 's', g.queue, g.task, g.args, g.kwargs
+    SELECT array_agg(g.id),
+           array_agg(ROW(g.id, g.res, g.need, g.place, g.extra->>'unique')::taskd.holding)
+               FILTER (WHERE g.extra IS NOT NULL OR g.res IS NOT NULL)
+    INTO done, holdings
     FROM gone g;
-    GET DIAGNOSTICS ended = ROW_COUNT;
-    IF ended = cardinality(p_ids) THEN
+    IF done IS NOT NULL THEN
+        PERFORM taskd.let_go_v1(done, NULL, holdings, true);
+    END IF;
+    IF cardinality(done) = cardinality(p_ids) THEN
         RETURN NULL;
     END IF;
     RETURN taskd.lost_jobs_v1(p_ids, p_fences);
 END $$;
 
--- Any final state, with its result or its error. p_durations NULL: it never started.
+-- Any final state, with its result or its error. p_durations NULL: it never started. p_is_own: not
+-- in the transaction of a job that ends together with what it wrote.
 CREATE FUNCTION taskd.complete_jobs_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_states "char"[],
-    p_results text[], p_errors text[], p_tracebacks text[]
+    p_results text[], p_errors text[], p_tracebacks text[], p_is_own boolean
 ) RETURNS bigint[] LANGUAGE plpgsql
 SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    ended integer;
+    done bigint[];
+    good boolean[];
+    holdings taskd.holding[];
 BEGIN
     WITH gone AS (
         DELETE FROM taskd.running r
@@ -59,17 +72,29 @@ BEGIN
               AS u (id, fence, duration, state, result, error, traceback)
         WHERE r.id = u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
         RETURNING r.*, u.duration, u.state, u.result, u.error, u.traceback
+    ), ended AS (
+        INSERT INTO taskd.history (
+            id, fence, worker, created_at, run_at, ready_at, started_at, timeout, priority, attempt,
+            max_attempts, losses, crashes, state, queue, task, args, kwargs, extra, res, need, error,
+            traceback)
+        SELECT g.id, g.fence, g.worker, g.created_at, g.run_at, g.ready_at,
+               now() - g.duration * interval '1 second', g.timeout, g.priority, g.attempt,
+               g.max_attempts, g.losses, g.crashes, g.state, g.queue, g.task, g.args, g.kwargs,
+               g.extra, g.res, g.need, g.error, g.traceback
+        FROM gone g
+    ), kept AS (
+        INSERT INTO taskd.result (job, value)
+        SELECT g.id, g.result FROM gone g WHERE g.result IS NOT NULL
     )
-    INSERT INTO taskd.history (
-        id, fence, worker, created_at, run_at, ready_at, started_at, timeout, priority, attempt,
-        max_attempts, losses, crashes, state, queue, task, args, kwargs, result, error, traceback)
-    SELECT g.id, g.fence, g.worker, g.created_at, g.run_at, g.ready_at,
-           now() - g.duration * interval '1 second', g.timeout, g.priority, g.attempt,
-           g.max_attempts, g.losses, g.crashes, g.state, g.queue, g.task, g.args, g.kwargs,
-           g.result, g.error, g.traceback
+    SELECT array_agg(g.id), array_agg(g.state = 's'),
+           array_agg(ROW(g.id, g.res, g.need, g.place, g.extra->>'unique')::taskd.holding)
+               FILTER (WHERE g.extra IS NOT NULL OR g.res IS NOT NULL)
+    INTO done, good, holdings
     FROM gone g;
-    GET DIAGNOSTICS ended = ROW_COUNT;
-    IF ended = cardinality(p_ids) THEN
+    IF done IS NOT NULL THEN
+        PERFORM taskd.let_go_v1(done, good, holdings, p_is_own);
+    END IF;
+    IF cardinality(done) = cardinality(p_ids) THEN
         RETURN NULL;
     END IF;
     RETURN taskd.lost_jobs_v1(p_ids, p_fences);
@@ -77,50 +102,93 @@ END $$;
 
 -- Attempts that ended but not their jobs. p_outcomes: r retry, t timed out (both keep the attempt
 -- counted), z snooze, i interrupted (both give it back). p_delays in seconds; 0 goes to the front
--- lane of its queue at once if interrupted, to its own lane otherwise.
+-- lane of its queue at once if interrupted, to its own lane otherwise. One that is to be cancelled
+-- ends as cancelled instead. p_release: it lets go of its resources until the next attempt, and then
+-- stands in line for them anew; NULL: none does.
 CREATE FUNCTION taskd.retry_jobs_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_outcomes "char"[],
-    p_delays double precision[], p_errors text[], p_tracebacks text[]
+    p_delays double precision[], p_errors text[], p_tracebacks text[], p_release boolean[]
 ) RETURNS bigint[] LANGUAGE plpgsql
 SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     ended integer;
+    cancelled bigint[];
+    arrivals bigint[];
+    holdings taskd.holding[];
 BEGIN
-    WITH gone AS (
+    -- A cancel holds these rows until it has written its request: then the next statement sees it.
+    PERFORM FROM taskd.running r WHERE r.id = ANY (p_ids) ORDER BY r.id FOR UPDATE;
+    WITH gone AS MATERIALIZED (
         DELETE FROM taskd.running r
-        USING unnest(p_ids, p_fences, p_durations, p_outcomes, p_delays, p_errors, p_tracebacks)
-              AS u (id, fence, duration, outcome, delay, error, traceback)
+        USING unnest(p_ids, p_fences, p_durations, p_outcomes, p_delays, p_errors, p_tracebacks, p_release)
+              AS u (id, fence, duration, outcome, delay, error, traceback, release)
         WHERE r.id = u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
-        RETURNING r.*, u.duration, u.outcome, u.delay, u.error, u.traceback,
-                  (r.attempt - CASE WHEN u.outcome IN ('z', 'i') THEN 1 ELSE 0 END)::smallint AS charged
+        RETURNING r.*, now() - coalesce(u.duration, 0) * interval '1 second' AS started_at,
+                  u.outcome, u.delay, u.error, u.traceback,
+                  CASE WHEN u.release THEN NULL ELSE r.place END AS kept_place,
+                  (r.attempt - CASE WHEN u.outcome IN ('z', 'i') THEN 1 ELSE 0 END)::smallint AS charged,
+                  EXISTS (SELECT FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel') AS is_cancelled
     ), kept AS (
         INSERT INTO taskd.attempt (job, fence, worker, started_at, number, outcome, error, traceback)
-        SELECT g.id, g.fence, g.worker, now() - coalesce(g.duration, 0) * interval '1 second',
-               g.attempt, g.outcome, g.error, g.traceback
-        FROM gone g
+        SELECT g.id, g.fence, g.worker, g.started_at, g.attempt, g.outcome, g.error, g.traceback
+        FROM gone g WHERE NOT g.is_cancelled
+    ), over AS (
+        INSERT INTO taskd.history (
+            id, fence, worker, created_at, run_at, ready_at, started_at, timeout, priority, attempt,
+            max_attempts, losses, crashes, state, queue, task, args, kwargs, extra, res, need, error,
+            traceback)
+        SELECT g.id, g.fence, g.worker, g.created_at, g.run_at, g.ready_at, g.started_at, g.timeout,
+               g.priority, g.attempt, g.max_attempts, g.losses, g.crashes, 'c', g.queue, g.task, g.args,
+               g.kwargs, g.extra, g.res, g.need, coalesce(g.error, 'cancelled while it ran'), g.traceback
+        FROM gone g WHERE g.is_cancelled
     ), later AS (
         INSERT INTO taskd.scheduled (
             run_at, id, created_at, timeout, priority, attempt, max_attempts, losses, crashes,
-            queue, task, args, kwargs)
+            queue, task, args, kwargs, extra, res, need, place)
         SELECT now() + g.delay * interval '1 second', g.id, g.created_at, g.timeout, g.priority,
-               g.charged, g.max_attempts, g.losses, g.crashes, g.queue, g.task, g.args, g.kwargs
-        FROM gone g WHERE g.delay > 0
+               g.charged, g.max_attempts, g.losses, g.crashes, g.queue, g.task, g.args, g.kwargs,
+               g.extra, g.res, g.need, g.kept_place
+        FROM gone g WHERE g.delay > 0 AND NOT g.is_cancelled
+    ), lined AS (
+        INSERT INTO taskd.blocked (
+            id, created_at, run_at, stage, pending, timeout, priority, attempt, max_attempts, losses,
+            crashes, queue, task, args, kwargs, extra, res, need)
+        SELECT g.id, g.created_at, g.run_at, 'i', 0, g.timeout, g.priority, g.charged, g.max_attempts,
+               g.losses, g.crashes, g.queue, g.task, g.args, g.kwargs, g.extra, g.res, g.need
+        FROM gone g
+        WHERE g.delay <= 0 AND NOT g.is_cancelled AND g.res IS NOT NULL AND g.kept_place IS NULL
+        RETURNING id
     ), again AS (
-        INSERT INTO taskd.queued (
+        INSERT INTO taskd.queued AS q (
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
-            losses, crashes, queue, task, args, kwargs)
+            losses, crashes, queue, task, args, kwargs, extra, res, need, place)
         SELECT nextval('taskd.job_seq'), g.id, g.created_at, g.run_at, now(), g.timeout,
                CASE WHEN g.outcome = 'i' THEN 10 ELSE g.priority END, g.priority, g.charged,
-               g.max_attempts, g.losses, g.crashes, g.queue, g.task, g.args, g.kwargs
-        FROM (SELECT * FROM gone WHERE delay <= 0 ORDER BY id) g
-        RETURNING queue, lane, seq
+               g.max_attempts, g.losses, g.crashes, g.queue, g.task, g.args, g.kwargs, g.extra, g.res,
+               g.need, g.kept_place
+        FROM (SELECT * FROM gone
+              WHERE delay <= 0 AND NOT is_cancelled AND (res IS NULL OR kept_place IS NOT NULL)
+              ORDER BY id) g
+        RETURNING q.queue, q.lane, q.seq
     ), told AS (
         SELECT taskd.notify_hosts_v1(a.queue, a.lane, count(*)::integer, min(a.seq))
         FROM again a
         WHERE EXISTS (SELECT FROM taskd.host WHERE idle)
         GROUP BY a.queue, a.lane
     )
-    SELECT (SELECT count(*) FROM gone) + 0 * (SELECT count(*) FROM told) INTO ended;
+    SELECT count(*) + 0 * (SELECT count(*) FROM told),
+           array_agg(g.id) FILTER (WHERE g.is_cancelled),
+           (SELECT array_agg(l.id ORDER BY l.id) FROM lined l),
+           array_agg(ROW(g.id, g.res, g.need, g.place,
+                         CASE WHEN g.is_cancelled THEN g.extra->>'unique' END)::taskd.holding)
+               FILTER (WHERE (g.is_cancelled AND (g.extra IS NOT NULL OR g.res IS NOT NULL))
+                          OR (g.place IS NOT NULL AND g.kept_place IS NULL))
+    INTO ended, cancelled, arrivals, holdings
+    FROM gone g;
+    PERFORM taskd.send_arrivals_v1(arrivals);
+    IF cancelled IS NOT NULL OR holdings IS NOT NULL THEN
+        PERFORM taskd.let_go_v1(cancelled, (SELECT array_agg(false) FROM unnest(cancelled)), holdings, true);
+    END IF;
     IF ended = cardinality(p_ids) THEN
         RETURN NULL;
     END IF;
@@ -128,7 +196,7 @@ BEGIN
 END $$;
 
 -- Claimed but never started (a worker drains with jobs in its hand): back to the front, and as if
--- never claimed.
+-- never claimed. It keeps what it holds.
 CREATE FUNCTION taskd.give_back_jobs_v1(p_worker bigint, p_ids bigint[], p_fences bigint[])
 RETURNS integer LANGUAGE plpgsql
 SET enable_seqscan = off SET jit = off AS $$
@@ -141,14 +209,14 @@ BEGIN
         WHERE r.id = u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
         RETURNING r.*
     ), again AS (
-        INSERT INTO taskd.queued (
+        INSERT INTO taskd.queued AS q (
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
-            losses, crashes, queue, task, args, kwargs)
+            losses, crashes, queue, task, args, kwargs, extra, res, need, place)
         SELECT nextval('taskd.job_seq'), g.id, g.created_at, g.run_at, g.ready_at, g.timeout, 10,
                g.priority, g.attempt - 1, g.max_attempts, g.losses, g.crashes, g.queue, g.task,
-               g.args, g.kwargs
+               g.args, g.kwargs, g.extra, g.res, g.need, g.place
         FROM (SELECT * FROM gone ORDER BY id) g
-        RETURNING queue, lane, seq
+        RETURNING q.queue, q.lane, q.seq
     ), told AS (
         SELECT taskd.notify_hosts_v1(a.queue, a.lane, count(*)::integer, min(a.seq))
         FROM again a

@@ -32,9 +32,11 @@ END $$;
 --   due: seconds until the first scheduled job is due (negative: overdue), NULL for none.
 --   requests: the newest request's id; unread orders exist when it grows.
 --   paused: JSON [queue, …].
+--   mail: whether letters wait for a dispatcher.
 CREATE FUNCTION taskd.beat_host_v1(
     p_host bigint, p_idle boolean,
-    OUT alive boolean, OUT others text, OUT due double precision, OUT requests bigint, OUT paused text
+    OUT alive boolean, OUT others text, OUT due double precision, OUT requests bigint,
+    OUT paused text, OUT mail boolean
 ) LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE taskd.host h
@@ -47,12 +49,16 @@ BEGIN
             ORDER BY s.run_at LIMIT 1);
     requests := (SELECT r.id FROM taskd.request r ORDER BY r.id DESC LIMIT 1);
     paused := (SELECT json_agg(q.name) FROM taskd.queue q WHERE q.paused);
+    mail := EXISTS (SELECT FROM taskd.mail);
 END $$;
 
--- What is due enters the queue; at most p_count jobs, the earliest first. The number promoted, and
--- the lanes they entered as JSON [[queue, lane, count, lowest seq], …]. Index scheduled_pkey.
+-- What is due enters the queue; at most p_count jobs, the earliest first. A job that needs resources
+-- and holds none joins its lines instead. The number promoted, and the lanes they entered as JSON
+-- [[queue, lane, count, lowest seq], …]. Index scheduled_pkey.
 CREATE FUNCTION taskd.promote_jobs_v1(p_count integer, OUT promoted integer, OUT lanes text)
 LANGUAGE plpgsql SET jit = off AS $$
+DECLARE
+    arrivals bigint[];
 BEGIN
     WITH due AS (
         DELETE FROM taskd.scheduled WHERE ctid = ANY (ARRAY(
@@ -62,14 +68,22 @@ BEGIN
             LIMIT p_count
             FOR UPDATE SKIP LOCKED))
         RETURNING *
+    ), lined AS (
+        INSERT INTO taskd.blocked (
+            id, created_at, run_at, stage, pending, timeout, priority, attempt, max_attempts, losses,
+            crashes, queue, task, args, kwargs, extra, res, need)
+        SELECT d.id, d.created_at, d.run_at, 'i', 0, d.timeout, d.priority, d.attempt, d.max_attempts,
+               d.losses, d.crashes, d.queue, d.task, d.args, d.kwargs, d.extra, d.res, d.need
+        FROM due d WHERE d.res IS NOT NULL AND d.place IS NULL
     ), entered AS (
         INSERT INTO taskd.queued AS q (
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
-            losses, crashes, queue, task, args, kwargs)
+            losses, crashes, queue, task, args, kwargs, extra, res, need, place)
         SELECT nextval('taskd.job_seq'), d.id, d.created_at, d.run_at, clock_timestamp(), d.timeout,
                d.priority, d.priority, d.attempt, d.max_attempts, d.losses, d.crashes, d.queue,
-               d.task, d.args, d.kwargs
+               d.task, d.args, d.kwargs, d.extra, d.res, d.need, d.place
         FROM (SELECT * FROM due ORDER BY run_at, id) d
+        WHERE d.res IS NULL OR d.place IS NOT NULL
         RETURNING q.queue, q.lane, q.seq
     ), by_lane AS (
         SELECT e.queue, e.lane, count(*)::integer AS n, min(e.seq) AS seq
@@ -79,30 +93,39 @@ BEGIN
         FROM by_lane l
         WHERE EXISTS (SELECT FROM taskd.host WHERE idle)
     )
-    SELECT coalesce(sum(l.n), 0) + 0 * (SELECT count(*) FROM told),
-           json_agg(json_build_array(l.queue, l.lane, l.n, l.seq))
-    INTO promoted, lanes
-    FROM by_lane l;
+    SELECT count(*) + 0 * (SELECT count(*) FROM told),
+           (SELECT json_agg(json_build_array(l.queue, l.lane, l.n, l.seq)) FROM by_lane l),
+           array_agg(d.id ORDER BY d.run_at, d.id) FILTER (WHERE d.res IS NOT NULL AND d.place IS NULL)
+    INTO promoted, lanes, arrivals
+    FROM due d;
+    IF arrivals IS NOT NULL THEN
+        PERFORM taskd.send_arrivals_v1(arrivals);
+        PERFORM taskd.see_to_mail_v1(false);
+    END IF;
 END $$;
 
 -- End these workers and give their jobs back. p_charge: count it as a loss for each of their jobs;
 -- at p_max_losses the job fails. One that was to be cancelled is cancelled. The others resume before
--- all that wait.
+-- all that wait, and keep the resources they hold.
 -- Returns how many jobs went back and how many failed.
 CREATE FUNCTION taskd.rescue_workers_v1(
     p_workers bigint[], p_reason text, p_charge boolean, p_max_losses integer,
     OUT given_back integer, OUT failed integer
 ) LANGUAGE plpgsql SET jit = off AS $$
+DECLARE
+    over bigint[];
+    holdings taskd.holding[];
 BEGIN
     PERFORM FROM taskd.worker w WHERE w.id = ANY (p_workers) ORDER BY w.id FOR UPDATE;
     UPDATE taskd.worker w SET ended_at = now() WHERE w.id = ANY (p_workers) AND w.ended_at IS NULL;
+    -- A cancel holds these rows until it has written its request: then the next statement sees it.
+    PERFORM FROM taskd.running r WHERE r.worker = ANY (p_workers) ORDER BY r.id FOR UPDATE;
     WITH gone AS (
         DELETE FROM taskd.running r WHERE r.worker = ANY (p_workers)
         RETURNING r.*, (r.losses + CASE WHEN p_charge THEN 1 ELSE 0 END)::smallint AS counted
     ), judged AS MATERIALIZED (
         SELECT g.*, p_charge AND g.counted >= p_max_losses AS poisoned,
-               EXISTS (SELECT FROM taskd.request o
-                       WHERE o.worker = g.worker AND o.job = g.id AND o.kind = 'cancel') AS cancelled
+               EXISTS (SELECT FROM taskd.request o WHERE o.job = g.id AND o.kind = 'cancel') AS cancelled
         FROM gone g
     ), kept AS (
         INSERT INTO taskd.attempt (job, fence, worker, started_at, number, outcome, error)
@@ -112,22 +135,22 @@ BEGIN
     ), ended AS (
         INSERT INTO taskd.history (
             id, fence, worker, created_at, run_at, ready_at, started_at, timeout, priority, attempt,
-            max_attempts, losses, crashes, state, queue, task, args, kwargs, error)
+            max_attempts, losses, crashes, state, queue, task, args, kwargs, extra, res, need, error)
         SELECT j.id, j.fence, j.worker, j.created_at, j.run_at, j.ready_at, j.claimed_at, j.timeout,
                j.priority, j.attempt, j.max_attempts, j.counted, j.crashes,
                CASE WHEN j.cancelled THEN 'c' ELSE 'f' END, j.queue, j.task,
-               j.args, j.kwargs,
-               CASE WHEN NOT j.cancelled THEN
-               format('poisoned: its worker was lost %s times, the last time because: %s', j.counted, p_reason)
+               j.args, j.kwargs, j.extra, j.res, j.need,
+               CASE WHEN j.cancelled THEN 'cancelled while it ran; its worker is gone: ' || p_reason
+               ELSE format('poisoned: its worker was lost %s times, the last time because: %s', j.counted, p_reason)
                END
         FROM judged j WHERE j.poisoned OR j.cancelled
     ), again AS (
         INSERT INTO taskd.queued AS q (
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
-            losses, crashes, queue, task, args, kwargs)
+            losses, crashes, queue, task, args, kwargs, extra, res, need, place)
         SELECT nextval('taskd.job_seq'), j.id, j.created_at, j.run_at, now(), j.timeout, 10,
                j.priority, j.attempt - 1, j.max_attempts, j.counted, j.crashes, j.queue, j.task,
-               j.args, j.kwargs
+               j.args, j.kwargs, j.extra, j.res, j.need, j.place
         FROM (SELECT * FROM judged WHERE NOT poisoned AND NOT cancelled ORDER BY id) j
         RETURNING q.queue, q.lane, q.seq
     ), told AS (
@@ -136,10 +159,16 @@ BEGIN
     )
     SELECT count(*) FILTER (WHERE NOT j.poisoned AND NOT j.cancelled)
                + 0 * (SELECT count(*) FROM told),
-           count(*) FILTER (WHERE j.poisoned AND NOT j.cancelled)
-    INTO given_back, failed
+           count(*) FILTER (WHERE j.poisoned AND NOT j.cancelled),
+           array_agg(j.id) FILTER (WHERE j.poisoned OR j.cancelled),
+           array_agg(ROW(j.id, j.res, j.need, j.place, j.extra->>'unique')::taskd.holding)
+               FILTER (WHERE (j.poisoned OR j.cancelled) AND (j.extra IS NOT NULL OR j.res IS NOT NULL))
+    INTO given_back, failed, over, holdings
     FROM judged j;
     DELETE FROM taskd.request o WHERE o.worker = ANY (p_workers);
+    IF over IS NOT NULL THEN
+        PERFORM taskd.let_go_v1(over, array_fill(false, ARRAY[cardinality(over)]), holdings, true);
+    END IF;
 END $$;
 
 -- Declare a host dead, if its beat still stands where the observer saw it stand for a whole lease

@@ -1,85 +1,104 @@
--- Looking at jobs, and cancelling them.
+-- Looking at jobs, and cancelling, moving and purging them.
 
 -- Every job, wherever it is. A condition on id or state reaches each table's own index.
 CREATE VIEW taskd.job AS
     SELECT id, task, queue, 'queued'::text AS state, priority, attempt, max_attempts, losses, crashes,
-           timeout, args, kwargs, NULL::text AS result, NULL::text AS error, NULL::text AS traceback,
-           created_at, run_at, ready_at, NULL::timestamptz AS started_at,
-           NULL::timestamptz AS finished_at, NULL::bigint AS worker
+           timeout, args, kwargs, extra, NULL::text AS result, NULL::text AS error,
+           NULL::text AS traceback, created_at, run_at, ready_at, NULL::timestamptz AS started_at,
+           NULL::timestamptz AS finished_at, NULL::bigint AS worker, res, need
     FROM taskd.queued
     UNION ALL
     SELECT id, task, queue, 'scheduled', priority, attempt, max_attempts, losses, crashes,
-           timeout, args, kwargs, NULL, NULL, NULL,
-           created_at, run_at, NULL, NULL, NULL, NULL
+           timeout, args, kwargs, extra, NULL, NULL, NULL,
+           created_at, run_at, NULL, NULL, NULL, NULL, res, need
     FROM taskd.scheduled
     UNION ALL
     SELECT id, task, queue, 'blocked', priority, attempt, max_attempts, losses, crashes,
-           timeout, args, kwargs, NULL, NULL, NULL,
-           created_at, run_at, NULL, NULL, NULL, NULL
+           timeout, args, kwargs, extra, NULL, NULL, NULL,
+           created_at, run_at, NULL, NULL, NULL, NULL, res, need
     FROM taskd.blocked
     UNION ALL
-    SELECT id, task, queue, 'running', priority, attempt, max_attempts, losses, crashes,
-           timeout, args, kwargs, NULL, NULL, NULL,
-           created_at, run_at, ready_at, claimed_at, NULL, worker
-    FROM taskd.running
+    SELECT r.id, r.task, r.queue,
+           CASE WHEN EXISTS (SELECT FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel')
+                THEN 'cancelling' ELSE 'running' END,
+           r.priority, r.attempt, r.max_attempts, r.losses, r.crashes,
+           r.timeout, r.args, r.kwargs, r.extra, NULL, NULL, NULL,
+           r.created_at, r.run_at, r.ready_at, r.claimed_at, NULL, r.worker, r.res, r.need
+    FROM taskd.running r
     UNION ALL
-    SELECT id, task, queue,
-           CASE state WHEN 's' THEN 'succeeded' WHEN 'f' THEN 'failed' ELSE 'cancelled' END,
-           priority, attempt, max_attempts, losses, crashes,
-           timeout, args, kwargs, result, error, traceback,
-           created_at, run_at, ready_at, started_at, finished_at, worker
-    FROM taskd.history;
+    SELECT h.id, h.task, h.queue,
+           CASE h.state WHEN 's' THEN 'succeeded' WHEN 'f' THEN 'failed' ELSE 'cancelled' END,
+           h.priority, h.attempt, h.max_attempts, h.losses, h.crashes,
+           h.timeout, h.args, h.kwargs, h.extra,
+           (SELECT r.value FROM taskd.result r WHERE r.job = h.id LIMIT 1),
+           h.error, h.traceback,
+           h.created_at, h.run_at, h.ready_at, h.started_at, h.finished_at, h.worker, h.res, h.need
+    FROM taskd.history h;
+
+-- Whether the arguments of a job hold p_args (a JSON array, equal from its front on; null: anything)
+-- and p_kwargs (a JSON object that theirs contain). Arguments may hold what jsonb cannot (a NUL
+-- character); such a job is not found by its arguments.
+CREATE FUNCTION taskd.holds_arguments_v1(args text, kwargs text, p_args jsonb, p_kwargs jsonb)
+RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN (p_kwargs IS NULL OR kwargs::jsonb @> p_kwargs)
+       AND (p_args IS NULL OR NOT EXISTS (
+               SELECT FROM jsonb_array_elements(p_args) WITH ORDINALITY AS w (value, place)
+               WHERE w.value <> 'null' AND w.value IS DISTINCT FROM args::jsonb->(w.place - 1)::integer));
+EXCEPTION WHEN untranslatable_character OR invalid_text_representation THEN
+    RETURN false;
+END $$;
 
 -- Cancel jobs: what waits ends at once; a running one gets a request, and its worker ends it.
 -- A row for each id: cancelled, cancelling, ended (it was over already) or unknown.
+--
+--   a job on its way from one table to the other is in none that we can lock: look again
+--   running: the lock on the row makes its end wait until our request is there to be seen
 CREATE FUNCTION taskd.cancel_jobs_v1(p_ids bigint[])
 RETURNS TABLE (id bigint, outcome text) LANGUAGE plpgsql SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
-    over bigint[];
-    asked bigint[];
+    left_ bigint[] := p_ids;
+    asked bigint[] := '{}';
 BEGIN
-    WITH q AS (
-        DELETE FROM taskd.queued WHERE id = ANY (p_ids)
-        RETURNING id, created_at, run_at, ready_at, timeout, priority, attempt, max_attempts,
-                  losses, crashes, queue, task, args, kwargs
-    ), s AS (
-        DELETE FROM taskd.scheduled WHERE id = ANY (p_ids)
-        RETURNING id, created_at, run_at, NULL::timestamptz, timeout, priority, attempt, max_attempts,
-                  losses, crashes, queue, task, args, kwargs
-    ), b AS (
-        DELETE FROM taskd.blocked WHERE id = ANY (p_ids)
-        RETURNING id, created_at, run_at, NULL::timestamptz, timeout, priority, attempt, max_attempts,
-                  losses, crashes, queue, task, args, kwargs
-    ), ended AS (
-        INSERT INTO taskd.history AS h (
-            id, created_at, run_at, ready_at, timeout, priority, attempt, max_attempts, losses,
-            crashes, queue, task, args, kwargs, state)
-        SELECT x.*, 'c' FROM (SELECT * FROM q UNION ALL SELECT * FROM s UNION ALL SELECT * FROM b) x
-        RETURNING h.id
-    )
-    SELECT array_agg(id) INTO over FROM ended;
-    WITH ordered AS (
-        INSERT INTO taskd.request AS o (kind, job, worker)
-        SELECT 'cancel', r.id, r.worker FROM taskd.running r WHERE r.id = ANY (p_ids)
-        RETURNING o.job
-    )
-    SELECT array_agg(job) INTO asked FROM ordered;
-    IF asked IS NOT NULL THEN
+    FOR attempt IN 1 .. 5 LOOP
+        INSERT INTO taskd.mail (kind, ids) VALUES ('c', left_);
+        PERFORM taskd.see_to_mail_v1(false);
+        WITH held AS MATERIALIZED (
+            SELECT r.id, r.worker FROM taskd.running r WHERE r.id = ANY (left_) ORDER BY r.id FOR UPDATE
+        ), ordered AS (
+            INSERT INTO taskd.request AS o (kind, job, worker)
+            SELECT 'cancel', h.id, h.worker FROM held h
+            WHERE NOT EXISTS (SELECT FROM taskd.request o WHERE o.job = h.id AND o.kind = 'cancel')
+        )
+        SELECT asked || coalesce(array_agg(h.id), '{}') INTO asked FROM held h;
+        left_ := ARRAY(
+            SELECT u FROM unnest(left_) u
+            WHERE NOT u = ANY (asked)
+              AND NOT EXISTS (SELECT FROM taskd.history h WHERE h.id = u)
+              AND EXISTS (SELECT FROM taskd.job j WHERE j.id = u));
+        EXIT WHEN left_ = '{}';
+    END LOOP;
+    IF asked <> '{}' THEN
         PERFORM pg_notify('taskd', '"request"');
     END IF;
     RETURN QUERY
-    SELECT u.id, CASE WHEN u.id = ANY (over) THEN 'cancelled'
-                      WHEN u.id = ANY (asked) THEN 'cancelling'
-                      WHEN EXISTS (SELECT FROM taskd.job j WHERE j.id = u.id) THEN 'ended'
-                      ELSE 'unknown' END
-    FROM unnest(p_ids) AS u (id);
+    SELECT u.id, CASE WHEN u.id = ANY (asked) OR u.id = ANY (left_) THEN 'cancelling'
+                      WHEN h.id IS NULL THEN 'unknown'
+                      WHEN h.state = 'c' AND h.finished_at >= now() THEN 'cancelled'
+                      ELSE 'ended' END
+    FROM unnest(p_ids) AS u (id)
+    LEFT JOIN LATERAL (SELECT h.id, h.state, h.finished_at FROM taskd.history h
+                       WHERE h.id = u.id LIMIT 1) h ON true;
 END $$;
 
--- The orders for these workers' jobs: (request, worker, job), taken out of the table.
+-- The orders for these workers' jobs: (kind, worker, job), each given once. The rows of a cancel stay
+-- until its job has ended.
 CREATE FUNCTION taskd.take_requests_v1(p_workers bigint[])
 RETURNS TABLE (kind text, worker bigint, job bigint) LANGUAGE sql AS $$
-    DELETE FROM taskd.request r WHERE r.worker = ANY (p_workers) RETURNING r.kind, r.worker, r.job
+    UPDATE taskd.request r SET taken_at = now()
+    WHERE r.worker = ANY (p_workers) AND r.taken_at IS NULL
+    RETURNING r.kind, r.worker, r.job
 $$;
 
 -- Ask the living hosts to report their processes now.
@@ -87,3 +106,68 @@ CREATE FUNCTION taskd.ask_reports_v1() RETURNS void LANGUAGE sql AS $$
     INSERT INTO taskd.request (kind, host) SELECT 'report', h.id FROM taskd.host h WHERE h.ended_at IS NULL;
     SELECT pg_notify('taskd', '"request"');
 $$;
+
+-- Let waiting jobs wait in another queue instead, behind those that are there. How many it were.
+-- What runs stays; a retry of it goes where it came from.
+CREATE FUNCTION taskd.move_jobs_v1(p_ids bigint[], p_queue text) RETURNS integer
+LANGUAGE plpgsql SET jit = off AS $$
+DECLARE
+    lane record;
+    moved integer;
+BEGIN
+    WITH b AS (
+        UPDATE taskd.blocked SET queue = p_queue WHERE id = ANY (p_ids) RETURNING id
+    ), s AS (
+        UPDATE taskd.scheduled SET queue = p_queue WHERE id = ANY (p_ids) RETURNING id
+    )
+    SELECT (SELECT count(*) FROM b) + (SELECT count(*) FROM s) INTO moved;
+    FOR lane IN
+        WITH gone AS (
+            DELETE FROM taskd.queued WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM taskd.queued WHERE id = ANY (p_ids) AND queue <> p_queue
+                FOR UPDATE SKIP LOCKED))
+            RETURNING *
+        ), entered AS (
+            INSERT INTO taskd.queued AS q (
+                seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
+                losses, crashes, queue, task, args, kwargs, extra, res, need, place)
+            SELECT nextval('taskd.job_seq'), g.id, g.created_at, g.run_at, g.ready_at, g.timeout, g.lane,
+                   g.priority, g.attempt, g.max_attempts, g.losses, g.crashes, p_queue, g.task, g.args,
+                   g.kwargs, g.extra, g.res, g.need, g.place
+            FROM (SELECT * FROM gone ORDER BY lane, seq) g
+            RETURNING q.queue, q.lane, q.seq
+        )
+        SELECT e.queue, e.lane, count(*)::integer AS n, min(e.seq) AS seq
+        FROM entered e GROUP BY e.queue, e.lane
+    LOOP
+        moved := moved + lane.n;
+        PERFORM taskd.notify_hosts_v1(lane.queue, lane.lane, lane.n, lane.seq)
+        WHERE EXISTS (SELECT FROM taskd.host WHERE idle);
+    END LOOP;
+    RETURN moved;
+END $$;
+
+-- Forget ended jobs, with their results and attempts: those in a state of p_states that ended before
+-- p_before and lie in the p_blocks blocks of a partition of history from p_from on. The number
+-- forgotten. The caller walks over the partition, so nothing is read twice and no lock is held long.
+CREATE FUNCTION taskd.purge_jobs_v1(
+    p_part text, p_from bigint, p_blocks bigint, p_before timestamptz, p_states "char"[],
+    p_queue text, p_task text
+) RETURNS integer LANGUAGE plpgsql SET jit = off AS $$
+DECLARE
+    ids bigint[];
+BEGIN
+    EXECUTE format(
+        'WITH gone AS (
+             DELETE FROM taskd.%I h
+             WHERE h.ctid >= %L::tid AND h.ctid < %L::tid
+               AND h.finished_at < $1 AND h.state = ANY ($2)
+               AND ($3 IS NULL OR h.queue = $3) AND ($4 IS NULL OR h.task = $4)
+             RETURNING h.id)
+         SELECT array_agg(id) FROM gone',
+        p_part, format('(%s,0)', p_from), format('(%s,0)', p_from + p_blocks))
+    INTO ids USING p_before, p_states, p_queue, p_task;
+    DELETE FROM taskd.result r WHERE r.job = ANY (ids);
+    DELETE FROM taskd.attempt a WHERE a.job = ANY (ids);
+    RETURN coalesce(cardinality(ids), 0);
+END $$;

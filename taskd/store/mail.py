@@ -1,0 +1,17 @@
+"""The dispatcher of dependencies and resources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+LETTERS, ROUNDS, ARRIVALS = 100, 10, 500
+
+
+def dispatch(connection: psycopg.Connection[Any]) -> int:
+    """Work off waiting letters, in a transaction of its own; how many, -1: another is at it."""
+    row = connection.execute(
+        "SELECT taskd.dispatch_v1(%s, %s, %s)", (LETTERS, ROUNDS, ARRIVALS)
+    ).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,622 @@
+-- Dependencies and resources: one mechanism for all that a job may have to wait for beside its turn.
+--
+--   enqueue ─ letter "a" ─┐                 ┌─► blocked: pending 2 … 1 … 0 ─► queued
+--   end     ─ letter "f" ─┼─► dispatcher ───┤
+--   release ─ letter "r" ─┤   (one at a     └─► lines of the resources move up
+--   cancel  ─ letter "c" ─┘    time, tried)
+--
+-- No transaction of a user ever locks a resource or somebody else's job: enqueue, completion, retry,
+-- cancel and rescue only insert letters. Whoever calls dispatch_v1 and gets the dispatch lock (it is
+-- tried, never waited for) works the letters off in a short READ COMMITTED transaction.
+--   anyone       inserts into queued, scheduled, blocked, dependency, mail; moves its own running jobs
+--   dispatcher   alone changes resource and line, and updates or deletes blocked, dependency, mail
+--
+-- A resource has used units and perhaps a capacity. One rule for all: an entry fits when capacity > 0
+-- and (used = 0 or used + need <= capacity).
+--   shared: need 1, no capacity   counted: need 1, capacity N   exclusive: need 2147483647
+--   capacity 0: paused
+-- The head of a line moves up while it fits. A job stands in all of its lines at one place, and holds
+-- what it was granted while it waits for the rest: all lines are in one order, so nobody can deadlock.
+
+CREATE SEQUENCE taskd.place_seq;
+CREATE SEQUENCE taskd.mail_seq;
+
+-- child may not begin before parent has ended. Consumed when it has.
+CREATE TABLE taskd.dependency (
+    parent       bigint      NOT NULL,
+    child        bigint      NOT NULL,
+    PRIMARY KEY (parent, child)
+);
+CREATE INDEX dependency_child ON taskd.dependency (child);
+
+-- What is held of each resource; waiting: somebody stands in its line.
+CREATE TABLE taskd.resource (
+    name         text COLLATE "C" PRIMARY KEY,
+    used         bigint      NOT NULL,
+    waiting      boolean     NOT NULL
+) WITH (fillfactor = 40);
+
+-- How much there is of a counted resource. None: any number of shared holders.
+CREATE TABLE taskd.capacity (
+    name         text COLLATE "C" PRIMARY KEY,
+    units        integer     NOT NULL CHECK (units >= 0)
+);
+
+CREATE TABLE taskd.line (
+    res          text COLLATE "C" NOT NULL,
+    place        bigint      NOT NULL,
+    need         integer     NOT NULL,
+    id           bigint      NOT NULL,
+    PRIMARY KEY (res, place)
+);
+
+-- One letter a call, not a job.
+--   f: parents have ended (ids, ok)        r: units are given back (res, need, place)
+--   c: cancel these jobs (ids)             k: look whether parents of these jobs have ended already
+--   a: these jobs join their lines (ids)
+-- Arrivals (is_late) are read after all others and a bounded number at a time, so that a flood of
+-- enqueues delays no release.
+CREATE TABLE taskd.mail (
+    is_late      boolean     NOT NULL GENERATED ALWAYS AS (kind = 'a') STORED,
+    seq          bigint      NOT NULL DEFAULT nextval('taskd.mail_seq'),
+    kind         "char"      NOT NULL,
+    ids          bigint[],
+    ok           boolean[],
+    res          text[] COLLATE "C",
+    need         integer[],
+    place        bigint[],
+    PRIMARY KEY (is_late, seq)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_cost_delay = 0);
+
+-- Jobs have ended: release what they held, tell their children and whoever waits for them.
+-- p_good: who succeeded; NULL: all did. Called by every function that ends jobs, after it has moved
+-- them: these statements see each dependency whose check has locked the running row before us.
+-- p_is_own: in a short transaction of taskd's own, so the letters are worked off at once.
+CREATE FUNCTION taskd.let_go_v1(
+    p_ids bigint[], p_good boolean[], p_holdings taskd.holding[], p_is_own boolean
+) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+    IF p_holdings IS NOT NULL THEN
+        PERFORM taskd.send_releases_v1(p_holdings);
+        DELETE FROM taskd.unique_key k USING unnest(p_holdings) h WHERE k.key = h.key AND k.job = h.id;
+    END IF;
+    INSERT INTO taskd.mail (kind, ids, ok)
+    SELECT 'f', array_agg(u.id), array_agg(coalesce(u.good, true))
+    FROM unnest(p_ids, p_good) AS u (id, good)
+    WHERE EXISTS (SELECT FROM taskd.dependency d WHERE d.parent = u.id)
+       OR current_setting('transaction_isolation') <> 'read committed' -- an old snapshot may miss one
+    HAVING count(*) > 0;
+    PERFORM pg_notify('taskd_ended', w.token)
+    FROM taskd.waiter w WHERE w.job = ANY (p_ids);
+    PERFORM taskd.see_to_mail_v1(NOT p_is_own);
+END $$;
+
+-- Give back the units that these jobs hold. A job without a place holds none.
+CREATE FUNCTION taskd.send_releases_v1(p_holdings taskd.holding[]) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO taskd.mail (kind, res, need, place)
+    SELECT 'r', array_agg(u.name), array_agg(u.need), array_agg(h.place)
+    FROM unnest(p_holdings) h CROSS JOIN LATERAL unnest(h.res, h.need) AS u (name, need)
+    WHERE h.place IS NOT NULL
+    HAVING count(*) > 0
+$$;
+
+-- Let blocked jobs join their lines, in the order of p_ids; NULL: nobody.
+CREATE FUNCTION taskd.send_arrivals_v1(p_ids bigint[]) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO taskd.mail (kind, ids)
+    SELECT 'a', array_agg(u.id ORDER BY u.place)
+    FROM unnest(p_ids) WITH ORDINALITY AS u (id, place)
+    GROUP BY (u.place - 1) / 500
+    ORDER BY (u.place - 1) / 500
+$$;
+
+-- If there are letters, work them off; in a transaction of somebody else's, let maintenance do it
+-- once that has committed.
+CREATE FUNCTION taskd.see_to_mail_v1(p_is_foreign boolean) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM taskd.mail) THEN
+        RETURN;
+    ELSIF p_is_foreign THEN
+        PERFORM pg_notify('taskd', '"mail"');
+    ELSIF taskd.dispatch_v1(100, 10, 500) < 0 THEN
+        PERFORM pg_notify('taskd', '"mail"') WHERE EXISTS (SELECT FROM taskd.host WHERE idle);
+    END IF;
+END $$;
+
+-- Move blocked jobs that wait for nothing more into the queue, or to what waits for its time.
+CREATE FUNCTION taskd.start_jobs_v1(p_ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    lane record;
+BEGIN
+    FOR lane IN
+        WITH gone AS (
+            DELETE FROM taskd.blocked b WHERE b.id = ANY (p_ids) RETURNING b.*
+        ), later AS (
+            INSERT INTO taskd.scheduled (
+                run_at, id, created_at, timeout, priority, attempt, max_attempts, losses, crashes,
+                queue, task, args, kwargs, extra, res, need, place)
+            SELECT g.run_at, g.id, g.created_at, g.timeout, g.priority, g.attempt, g.max_attempts,
+                   g.losses, g.crashes, g.queue, g.task, g.args, g.kwargs, g.extra, g.res, g.need, g.place
+            FROM gone g WHERE g.run_at > clock_timestamp()
+        ), entered AS (
+            INSERT INTO taskd.queued AS q (
+                seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
+                losses, crashes, queue, task, args, kwargs, extra, res, need, place)
+            SELECT nextval('taskd.job_seq'), g.id, g.created_at, g.run_at, clock_timestamp(), g.timeout,
+                   g.priority, g.priority, g.attempt, g.max_attempts, g.losses, g.crashes, g.queue,
+                   g.task, g.args, g.kwargs, g.extra, g.res, g.need, g.place
+            FROM (SELECT * FROM gone ORDER BY place, id) g
+            WHERE g.run_at IS NULL OR g.run_at <= clock_timestamp()
+            RETURNING q.queue, q.lane, q.seq
+        )
+        SELECT e.queue, e.lane, count(*)::integer AS n, min(e.seq) AS seq
+        FROM entered e GROUP BY e.queue, e.lane
+    LOOP
+        PERFORM taskd.notify_hosts_v1(lane.queue, lane.lane, lane.n, lane.seq)
+        WHERE EXISTS (SELECT FROM taskd.host WHERE idle);
+    END LOOP;
+END $$;
+
+-- Work off letters: at most p_rounds rounds of p_letters, and p_arrivals jobs that join lines.
+-- Anyone may call it at any time, in a short transaction of taskd's own, never in a caller's.
+-- The letters taken; -1: somebody else is at it, or this is no READ COMMITTED transaction.
+CREATE FUNCTION taskd.dispatch_v1(p_letters integer, p_rounds integer, p_arrivals integer)
+RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    recancel bigint[] := '{}';
+    recheck bigint[] := '{}';
+    taken integer;
+    admitted integer;
+    total integer := 0;
+    room integer := p_arrivals;
+BEGIN
+    IF NOT EXISTS (SELECT FROM taskd.mail) THEN
+        RETURN 0;
+    ELSIF current_setting('transaction_isolation') <> 'read committed'
+       OR NOT pg_try_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1) THEN
+        RETURN -1;
+    END IF;
+    FOR i IN 1 .. p_rounds LOOP
+        SELECT r.recancel, r.recheck, r.taken, r.admitted INTO recancel, recheck, taken, admitted
+        FROM taskd.dispatch_round_v1(p_letters, room, recancel, recheck) r;
+        total := total + taken;
+        room := room - admitted;
+        EXIT WHEN taken = 0 OR NOT EXISTS (SELECT FROM taskd.mail);
+    END LOOP;
+    -- What could not be settled, because somebody moves that job at this moment, comes again.
+    INSERT INTO taskd.mail (kind, ids) SELECT 'c', recancel WHERE recancel <> '{}';
+    INSERT INTO taskd.mail (kind, ids) SELECT 'k', recheck WHERE recheck <> '{}';
+    RETURN total;
+END $$;
+
+-- One round, under the dispatch lock. The order within it: checks and ends of parents, cancels,
+-- releases, arrivals. Lists that are longer than the planner thinks make merge and hash joins turn
+-- quadratic, hence the settings.
+CREATE FUNCTION taskd.dispatch_round_v1(
+    p_letters integer, p_arrivals integer, INOUT recancel bigint[], INOUT recheck bigint[],
+    OUT taken integer, OUT admitted integer
+) LANGUAGE plpgsql
+SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_variable
+DECLARE
+    letters taskd.mail[];
+    kinds text;
+    ended bigint[] := '{}';         -- parents that have ended
+    ended_well boolean[] := '{}';
+    doomed bigint[] := '{}';        -- to be cancelled because of a parent
+    cancels bigint[] := '{}';
+    arrivals bigint[] := '{}';
+    checks bigint[] := '{}';
+    names text[] := '{}';           -- what is given back: of this resource
+    units bigint[] := '{}';         --   so many units
+    places bigint[] := '{}';        --   by the job at this place
+BEGIN
+    WITH prompt AS (
+        SELECT m.ctid FROM taskd.mail m WHERE NOT m.is_late ORDER BY m.seq LIMIT p_letters
+    ), late AS (
+        SELECT x.ctid
+        FROM (SELECT m.ctid, sum(cardinality(m.ids)) OVER (ORDER BY m.seq) - cardinality(m.ids) AS before
+              FROM (SELECT ctid, seq, ids FROM taskd.mail WHERE is_late ORDER BY seq LIMIT p_letters) m) x
+        WHERE x.before < p_arrivals
+    ), gone AS (
+        DELETE FROM taskd.mail
+        WHERE ctid = ANY (ARRAY(SELECT ctid FROM prompt UNION ALL SELECT ctid FROM late))
+        RETURNING *
+    )
+    SELECT array_agg(ROW(g.*)::taskd.mail ORDER BY g.seq), string_agg(DISTINCT g.kind::text, ''),
+           coalesce(sum(cardinality(g.ids)) FILTER (WHERE g.is_late), 0)
+    INTO letters, kinds, admitted
+    FROM gone g;
+    taken := coalesce(cardinality(letters), 0);
+    IF taken = 0 THEN
+        RETURN;
+    END IF;
+    IF kinds ~ '[fack]' THEN
+        SELECT coalesce(array_agg(i.id) FILTER (WHERE l.kind = 'f'), '{}'),
+               coalesce(array_agg(i.ok) FILTER (WHERE l.kind = 'f'), '{}'),
+               coalesce(array_agg(i.id) FILTER (WHERE l.kind = 'c'), '{}'),
+               coalesce(array_agg(i.id ORDER BY l.seq, i.place) FILTER (WHERE l.kind = 'a'), '{}'),
+               coalesce(array_agg(i.id) FILTER (WHERE l.kind = 'k'), '{}')
+        INTO ended, ended_well, cancels, arrivals, checks
+        FROM unnest(letters) l
+        CROSS JOIN LATERAL unnest(l.ids, l.ok) WITH ORDINALITY AS i (id, ok, place);
+    END IF;
+    IF kinds ~ 'r' THEN
+        SELECT array_agg(u.name), array_agg(u.need), array_agg(u.place) INTO names, units, places
+        FROM unnest(letters) l
+        CROSS JOIN LATERAL unnest(l.res, l.need, l.place) AS u (name, need, place)
+        WHERE l.kind = 'r';
+    END IF;
+    IF checks <> '{}' THEN
+        SELECT ended || c.ended, ended_well || c.ended_well, recheck || c.recheck
+        INTO ended, ended_well, recheck
+        FROM taskd.check_parents_v1(checks) c;
+    END IF;
+    IF ended <> '{}' THEN
+        SELECT t.doomed, arrivals || t.arrivals INTO doomed, arrivals
+        FROM taskd.tell_children_v1(ended, ended_well) t;
+    END IF;
+    IF cancels <> '{}' OR doomed <> '{}' THEN
+        SELECT names || c.names, units || c.units,
+               places || array_fill(0::bigint, ARRAY[cardinality(c.names)]), recancel || c.recancel
+        INTO names, units, places, recancel
+        FROM taskd.cancel_waiting_v1(cancels || doomed, doomed) c;
+    END IF;
+    IF names <> '{}' THEN
+        PERFORM taskd.move_lines_up_v1(names, units, places);
+    END IF;
+    IF arrivals <> '{}' THEN
+        PERFORM taskd.join_lines_v1(arrivals);
+    END IF;
+END $$;
+
+-- Letter k: parents that ended before their completion could see the dependency. A running parent is
+-- locked, so that its completion comes after us and sees it.
+CREATE FUNCTION taskd.check_parents_v1(
+    p_children bigint[], OUT ended bigint[], OUT ended_well boolean[], OUT recheck bigint[]
+) LANGUAGE plpgsql
+SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    parents bigint[] := ARRAY(
+        SELECT DISTINCT d.parent FROM taskd.dependency d WHERE d.child = ANY (p_children));
+    locked bigint[] := ARRAY(
+        SELECT r.id FROM taskd.running r WHERE r.id = ANY (parents) FOR KEY SHARE SKIP LOCKED);
+BEGIN
+    -- One statement, one snapshot: a job is in exactly one table. Whoever is in none was dropped with
+    -- its history; nobody knows how it ended, so it did not end well.
+    WITH found AS MATERIALIZED (
+        SELECT p.id,
+               EXISTS (SELECT FROM taskd.running r WHERE r.id = p.id) AS runs,
+               (SELECT h.state FROM taskd.history h WHERE h.id = p.id LIMIT 1) AS state,
+               EXISTS (SELECT FROM taskd.blocked b WHERE b.id = p.id)
+               OR EXISTS (SELECT FROM taskd.scheduled s WHERE s.id = p.id)
+               OR EXISTS (SELECT FROM taskd.queued q WHERE q.id = p.id) AS waits
+        FROM unnest(parents) p (id)
+    ), busy AS (
+        SELECT f.id FROM found f WHERE f.runs AND NOT f.id = ANY (locked)
+    )
+    SELECT coalesce(array_agg(f.id) FILTER (WHERE NOT f.runs AND NOT f.waits), '{}'),
+           coalesce(array_agg(f.state IS NOT DISTINCT FROM 's') FILTER (WHERE NOT f.runs AND NOT f.waits), '{}'),
+           ARRAY(SELECT DISTINCT d.child FROM taskd.dependency d JOIN busy b ON b.id = d.parent
+                 WHERE d.child = ANY (p_children))
+    INTO ended, ended_well, recheck
+    FROM found f;
+END $$;
+
+-- Letter f: each dependency is consumed once. Children that wait for nothing more start, join their
+-- lines (arrivals), or are doomed with a parent that did not end well.
+CREATE FUNCTION taskd.tell_children_v1(
+    p_ended bigint[], p_well boolean[], OUT doomed bigint[], OUT arrivals bigint[]
+) LANGUAGE plpgsql
+SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    ready bigint[];
+BEGIN
+    WITH consumed AS (
+        DELETE FROM taskd.dependency d
+        USING (SELECT u.id, bool_and(u.ok) AS ok FROM unnest(p_ended, p_well) AS u (id, ok) GROUP BY u.id) e
+        WHERE d.parent = e.id
+        RETURNING d.child, e.ok
+    ), told AS (
+        SELECT c.child, count(*)::integer AS n, bool_and(c.ok) AS ok FROM consumed c GROUP BY c.child
+    ), children AS (
+        SELECT b.id, b.res IS NOT NULL AND (b.run_at IS NULL OR b.run_at <= clock_timestamp()) AS asks,
+               b.pending - t.n AS left_, NOT t.ok AND NOT b.run_if_failed AS is_doomed
+        FROM told t JOIN taskd.blocked b ON b.id = t.child
+    ), counted AS (
+        UPDATE taskd.blocked b SET pending = c.left_
+        FROM children c WHERE b.id = c.id AND c.left_ > 0 AND NOT c.is_doomed
+    )
+    SELECT coalesce(array_agg(c.id) FILTER (WHERE c.is_doomed), '{}'),
+           array_agg(c.id ORDER BY c.id) FILTER (WHERE c.left_ = 0 AND NOT c.is_doomed AND NOT c.asks),
+           coalesce(array_agg(c.id ORDER BY c.id)
+                    FILTER (WHERE c.left_ = 0 AND NOT c.is_doomed AND c.asks), '{}')
+    INTO doomed, ready, arrivals
+    FROM children c;
+    IF ready IS NOT NULL THEN
+        PERFORM taskd.start_jobs_v1(ready);
+    END IF;
+END $$;
+
+-- Letter c: end jobs that wait, wherever they wait, and give back what they hold (names, units).
+-- recancel: somebody moves these at this moment. Running jobs are not concerned.
+CREATE FUNCTION taskd.cancel_waiting_v1(
+    p_ids bigint[], p_doomed bigint[], OUT names text[], OUT units bigint[], OUT recancel bigint[]
+) LANGUAGE plpgsql
+SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    gone bigint[];
+    keys text[];
+BEGIN
+    WITH b AS (
+        DELETE FROM taskd.blocked WHERE id = ANY (p_ids) RETURNING *
+    ), q AS (
+        DELETE FROM taskd.queued WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM taskd.queued WHERE id = ANY (p_ids) FOR UPDATE SKIP LOCKED))
+        RETURNING *
+    ), s AS (
+        DELETE FROM taskd.scheduled WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM taskd.scheduled WHERE id = ANY (p_ids) FOR UPDATE SKIP LOCKED))
+        RETURNING *
+    ), waited AS (
+        DELETE FROM taskd.line l
+        USING (SELECT b.place, u.name FROM b, unnest(b.res) u (name) WHERE b.stage = 'l') x
+        WHERE l.res = x.name AND l.place = x.place
+        RETURNING l.res, l.need
+    ), jobs AS (
+        SELECT id, created_at, run_at, NULL::timestamptz AS ready_at, timeout, priority, attempt,
+               max_attempts, losses, crashes, queue, task, args, kwargs, extra, res, need FROM b
+        UNION ALL
+        SELECT id, created_at, run_at, ready_at, timeout, priority, attempt, max_attempts, losses,
+               crashes, queue, task, args, kwargs, extra, res, need FROM q
+        UNION ALL
+        SELECT id, created_at, run_at, NULL, timeout, priority, attempt, max_attempts, losses, crashes,
+               queue, task, args, kwargs, extra, res, need FROM s
+    ), ended AS (
+        INSERT INTO taskd.history (
+            id, created_at, run_at, ready_at, timeout, priority, attempt, max_attempts, losses, crashes,
+            queue, task, args, kwargs, extra, res, need, state, error)
+        SELECT j.*, 'c', CASE WHEN j.id = ANY (p_doomed) THEN 'a job that it came after did not succeed'
+                              ELSE 'cancelled' END
+        FROM jobs j
+    ), freed AS (
+        DELETE FROM taskd.dependency d USING b WHERE d.child = b.id AND b.stage = 'p'
+    ), held AS (
+        -- Granted entries are released; waiting ones only make the line be looked at again.
+        SELECT u.name, u.need FROM b, unnest(b.res, b.need) AS u (name, need) WHERE b.stage = 'l'
+        UNION ALL SELECT w.res, -w.need FROM waited w
+        UNION ALL SELECT u.name, u.need FROM q, unnest(q.res, q.need) AS u (name, need)
+        UNION ALL SELECT u.name, u.need FROM s, unnest(s.res, s.need) AS u (name, need)
+                  WHERE s.place IS NOT NULL
+    )
+    SELECT (SELECT array_agg(j.id) FROM jobs j),
+           (SELECT array_agg(j.extra->>'unique') FROM jobs j WHERE j.extra ? 'unique'),
+           coalesce(array_agg(h.name), '{}'), coalesce(array_agg(h.need), '{}')
+    INTO gone, keys, names, units
+    FROM held h;
+    IF keys IS NOT NULL THEN
+        DELETE FROM taskd.unique_key k WHERE k.key = ANY (keys) AND k.job = ANY (gone);
+    END IF;
+    IF gone IS NOT NULL THEN
+        INSERT INTO taskd.mail (kind, ids, ok)
+        SELECT 'f', array_agg(g.id), array_agg(false)
+        FROM unnest(gone) g (id)
+        WHERE EXISTS (SELECT FROM taskd.dependency d WHERE d.parent = g.id)
+        HAVING count(*) > 0;
+        PERFORM pg_notify('taskd_ended', w.token) FROM taskd.waiter w WHERE w.job = ANY (gone);
+    END IF;
+    recancel := ARRAY(
+        SELECT c.id FROM unnest(p_ids) c (id)
+        WHERE NOT c.id = ANY (coalesce(gone, '{}'))
+          AND (EXISTS (SELECT FROM taskd.queued q WHERE q.id = c.id)
+               OR EXISTS (SELECT FROM taskd.scheduled s WHERE s.id = c.id)));
+END $$;
+
+-- Letter r: give units back; then the heads of the lines move up while they fit.
+-- p_places: lines are read from behind the place that gave way, so a hand-off costs the same with
+-- any number of waiting jobs.
+CREATE FUNCTION taskd.move_lines_up_v1(p_names text[], p_units bigint[], p_places bigint[])
+RETURNS void LANGUAGE plpgsql
+SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    everything CONSTANT bigint := 2147483647;
+    lines text[];           -- the lines that still move, with what is used, the capacity,
+    line_used bigint[];     --   and the place from behind which they are read
+    line_units bigint[];
+    line_from bigint[];
+    settled text[] := '{}'; -- the lines that came to rest, with what is used then
+    settled_used bigint[] := '{}';
+    settled_waiting boolean[] := '{}';
+    granted bigint[] := '{}';
+    granted_res text[] := '{}';
+    granted_place bigint[] := '{}';
+    some_ids bigint[];
+    some_res text[];
+    some_places bigint[];
+    rest_names text[];
+    rest_used bigint[];
+    rest_waiting boolean[];
+    depth integer := 2;     -- how many of each line to read: few first, then eight times as many
+    ready bigint[];
+BEGIN
+    WITH given AS MATERIALIZED (
+        SELECT u.name, sum(u.units)::bigint AS units, max(u.place) AS from_place
+        FROM unnest(p_names, p_units, p_places) AS u (name, units, place) GROUP BY u.name
+    ), quiet AS (
+        UPDATE taskd.resource r SET used = r.used - g.units
+        FROM given g WHERE r.name = g.name AND NOT r.waiting AND g.units > 0
+    )
+    SELECT array_agg(r.name), array_agg(r.used - g.units), array_agg(coalesce(c.units, everything)),
+           array_agg(g.from_place)
+    INTO lines, line_used, line_units, line_from
+    FROM given g
+    JOIN taskd.resource r ON r.name = g.name
+    LEFT JOIN taskd.capacity c ON c.name = g.name
+    WHERE r.waiting;
+    WHILE lines IS NOT NULL LOOP
+        WITH head AS (
+            SELECT s.name, s.used, s.units, s.from_place, l.place, l.id, l.need,
+                   sum(l.need) OVER (PARTITION BY s.name ORDER BY l.place) AS upto
+            FROM unnest(lines, line_used, line_units, line_from) AS s (name, used, units, from_place)
+            LEFT JOIN LATERAL (
+                SELECT l.place, l.id, l.need FROM taskd.line l
+                WHERE l.res = s.name AND l.place > s.from_place
+                ORDER BY l.place LIMIT depth) l ON true
+        ), judged AS MATERIALIZED (
+            SELECT h.*, h.place IS NOT NULL AND bool_and(
+                       h.units > 0 AND (h.used + h.upto - h.need = 0 OR h.used + h.upto <= h.units))
+                   OVER (PARTITION BY h.name ORDER BY h.place) AS fits
+            FROM head h
+        ), summed AS (
+            SELECT j.name, max(j.used) AS used, max(j.units) AS units, count(j.place) AS found,
+                   count(*) FILTER (WHERE j.fits) AS fitting,
+                   coalesce(sum(j.need) FILTER (WHERE j.fits), 0)::bigint AS taken,
+                   coalesce(max(j.place), max(j.from_place)) AS reached
+            FROM judged j GROUP BY j.name
+        ), lines_ AS (
+            SELECT s.*, s.found = s.fitting AND s.found = depth AS goes_on FROM summed s
+        )
+        SELECT (SELECT array_agg(j.id) FROM judged j WHERE j.fits),
+               (SELECT array_agg(j.name) FROM judged j WHERE j.fits),
+               (SELECT array_agg(j.place) FROM judged j WHERE j.fits),
+               array_agg(l.name) FILTER (WHERE NOT l.goes_on),
+               array_agg(l.used + l.taken) FILTER (WHERE NOT l.goes_on),
+               array_agg(l.fitting < l.found) FILTER (WHERE NOT l.goes_on),
+               array_agg(l.name) FILTER (WHERE l.goes_on),
+               array_agg(l.used + l.taken) FILTER (WHERE l.goes_on),
+               array_agg(l.units) FILTER (WHERE l.goes_on),
+               array_agg(l.reached) FILTER (WHERE l.goes_on)
+        INTO some_ids, some_res, some_places, rest_names, rest_used, rest_waiting,
+             lines, line_used, line_units, line_from
+        FROM lines_ l;
+        granted := granted || some_ids;
+        granted_res := granted_res || some_res;
+        granted_place := granted_place || some_places;
+        settled := settled || rest_names;
+        settled_used := settled_used || rest_used;
+        settled_waiting := settled_waiting || rest_waiting;
+        depth := depth * 8;
+    END LOOP;
+    UPDATE taskd.resource r SET used = u.used, waiting = u.waiting
+    FROM unnest(settled, settled_used, settled_waiting) AS u (name, used, waiting)
+    WHERE r.name = u.name AND (r.used, r.waiting) IS DISTINCT FROM (u.used, u.waiting);
+    IF granted = '{}' THEN
+        RETURN;
+    END IF;
+    DELETE FROM taskd.line l USING unnest(granted_res, granted_place) AS g (res, place)
+    WHERE l.res = g.res AND l.place = g.place;
+    WITH grants AS (
+        SELECT u.id, count(*)::integer AS n FROM unnest(granted) u (id) GROUP BY u.id
+    ), jobs AS (
+        SELECT b.id, b.pending - g.n AS left_ FROM grants g JOIN taskd.blocked b ON b.id = g.id
+    ), counted AS (
+        UPDATE taskd.blocked b SET pending = j.left_ FROM jobs j WHERE b.id = j.id AND j.left_ > 0
+    )
+    SELECT array_agg(j.id) INTO ready FROM jobs j WHERE j.left_ = 0;
+    IF ready IS NOT NULL THEN
+        PERFORM taskd.start_jobs_v1(ready);
+    END IF;
+END $$;
+
+-- Letter a: jobs join the ends of their lines, in the order of p_ids; what fits is granted at once.
+CREATE FUNCTION taskd.join_lines_v1(p_ids bigint[]) RETURNS void LANGUAGE plpgsql
+SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    ready bigint[];
+BEGIN
+    WITH arrived AS (
+        SELECT b.id, b.res, b.need, u.place AS turn
+        FROM unnest(p_ids) WITH ORDINALITY AS u (id, place)
+        JOIN taskd.blocked b ON b.id = u.id
+        WHERE b.stage <> 'l'
+    ), placed AS MATERIALIZED (
+        SELECT a.*, nextval('taskd.place_seq') AS place FROM (SELECT * FROM arrived ORDER BY turn) a
+    ), asked AS MATERIALIZED (
+        SELECT p.id, p.place, u.name, u.need FROM placed p, unnest(p.res, p.need) AS u (name, need)
+    ), seen AS (
+        SELECT a.*, coalesce(r.used, 0) AS used, coalesce(r.waiting, false) AS waiting,
+               coalesce(c.units, 2147483647) AS units,
+               sum(a.need) OVER (PARTITION BY a.name ORDER BY a.place) AS upto
+        FROM asked a
+        LEFT JOIN taskd.resource r ON r.name = a.name
+        LEFT JOIN taskd.capacity c ON c.name = a.name
+    ), judged AS MATERIALIZED (
+        SELECT s.*, NOT s.waiting AND bool_and(
+                   s.units > 0 AND (s.used + s.upto - s.need = 0 OR s.used + s.upto <= s.units))
+               OVER (PARTITION BY s.name ORDER BY s.place) AS fits
+        FROM seen s
+    ), lined AS (
+        INSERT INTO taskd.line (res, place, need, id)
+        SELECT j.name, j.place, j.need, j.id FROM judged j WHERE NOT j.fits
+    ), noted AS (
+        INSERT INTO taskd.resource AS r (name, used, waiting)
+        SELECT j.name, coalesce(sum(j.need) FILTER (WHERE j.fits), 0), bool_or(NOT j.fits)
+        FROM judged j GROUP BY j.name
+        ON CONFLICT (name) DO UPDATE
+        SET used = r.used + excluded.used, waiting = r.waiting OR excluded.waiting
+        WHERE excluded.used > 0 OR (excluded.waiting AND NOT r.waiting)
+    ), standing AS MATERIALIZED (
+        SELECT j.id, j.place, count(*) FILTER (WHERE NOT j.fits)::integer AS left_
+        FROM judged j GROUP BY j.id, j.place
+    ), stood AS (
+        UPDATE taskd.blocked b SET stage = 'l', pending = s.left_, place = s.place
+        FROM standing s WHERE b.id = s.id
+        RETURNING b.id, b.pending
+    )
+    SELECT array_agg(s.id) INTO ready FROM stood s WHERE s.pending = 0;
+    IF ready IS NOT NULL THEN
+        PERFORM taskd.start_jobs_v1(ready);
+    END IF;
+END $$;
+
+-- How much there is of a resource; p_units NULL: any number of shared holders, 0: paused.
+CREATE FUNCTION taskd.set_capacity_v1(p_name text, p_units integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_units IS NULL THEN
+        DELETE FROM taskd.capacity WHERE name = p_name;
+    ELSE
+        INSERT INTO taskd.capacity VALUES (p_name, p_units)
+        ON CONFLICT (name) DO UPDATE SET units = excluded.units;
+    END IF;
+    INSERT INTO taskd.mail (kind, res, need, place) VALUES ('r', ARRAY[p_name], '{0}', '{0}'); -- look again
+    PERFORM taskd.see_to_mail_v1(false);
+END $$;
+
+-- Must be empty at any snapshot: what the counters say against what the jobs hold.
+CREATE VIEW taskd.audit AS
+WITH holds AS (
+    SELECT u.name, u.need::bigint FROM taskd.queued q, unnest(q.res, q.need) AS u (name, need)
+    UNION ALL SELECT u.name, u.need FROM taskd.running r, unnest(r.res, r.need) AS u (name, need)
+    UNION ALL SELECT u.name, u.need FROM taskd.scheduled s, unnest(s.res, s.need) AS u (name, need)
+              WHERE s.place IS NOT NULL
+    UNION ALL SELECT u.name, u.need FROM taskd.blocked b, unnest(b.res, b.need) AS u (name, need)
+              WHERE b.stage = 'l'
+                AND NOT EXISTS (SELECT FROM taskd.line l WHERE l.res = u.name AND l.place = b.place)
+    UNION ALL SELECT u.name, u.need FROM taskd.mail m, unnest(m.res, m.need) AS u (name, need)
+              WHERE m.kind = 'r'
+), held AS (
+    SELECT name, sum(need) AS units FROM holds GROUP BY name
+), lines AS (
+    SELECT res AS name, count(*) AS n FROM taskd.line GROUP BY res
+), owed AS (
+    SELECT id, 'l'::"char" AS stage, count(*) AS n FROM taskd.line GROUP BY id
+    UNION ALL SELECT child, 'p', count(*) FROM taskd.dependency GROUP BY child
+)
+SELECT 'used' AS what, name, r.used::text AS is_, h.units::text AS should
+FROM taskd.resource r FULL JOIN held h USING (name) WHERE coalesce(r.used, 0) <> coalesce(h.units, 0)
+UNION ALL
+SELECT 'waiting', name, r.waiting::text, (l.n > 0)::text
+FROM taskd.resource r FULL JOIN lines l USING (name)
+WHERE coalesce(r.waiting, false) <> (coalesce(l.n, 0) > 0)
+UNION ALL
+SELECT 'pending', b.id::text, b.pending::text, o.n::text
+FROM taskd.blocked b LEFT JOIN owed o ON o.id = b.id AND o.stage = b.stage
+WHERE b.pending <> coalesce(o.n, 0)
+UNION ALL
+SELECT 'orphan dependency', d.child::text, NULL, NULL
+FROM taskd.dependency d
+WHERE NOT EXISTS (SELECT FROM taskd.blocked b WHERE b.id = d.child AND b.stage = 'p')
+UNION ALL
+SELECT 'orphan line', l.id::text, NULL, NULL
+FROM taskd.line l WHERE NOT EXISTS (SELECT FROM taskd.blocked b WHERE b.id = l.id AND b.stage = 'l');
