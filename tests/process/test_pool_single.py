@@ -160,7 +160,8 @@ def test_a_running_job_is_cancelled_by_the_board_and_a_signal(stand: Stand, tmp_
     os.kill(pid, signal.SIGUSR1)
 
     stand.wait_for(job, "cancelled")
-    eventually(lambda: stand.query("SELECT count(*) FROM taskd.request") == [(0,)])
+    untaken = "SELECT count(*) FROM taskd.request WHERE taken_at IS NULL"
+    eventually(lambda: stand.query(untaken) == [(0,)])
 
 
 def test_term_lets_the_job_finish_and_ends_the_worker(stand: Stand) -> None:
