@@ -198,6 +198,20 @@ class TooLarge(TaskdError, ValueError):
         )
 
 
+class ParentUnknown(TaskdError, LookupError):
+    """A job is to come after one that the database does not know: a wrong id, or purged by age."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}: a job can only come after one that exists in this database and is still in "
+            "its history"
+        )
+
+
+class DependsOnItself(TaskdError, ValueError):
+    """Calls of a flow come after each other in a circle; take one of the dependencies out."""
+
+
 class ConnectionUnfit(TaskdError, TypeError):
     """What was passed as `connection` is not an open, synchronous psycopg connection."""
 

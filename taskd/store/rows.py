@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 DEFAULT_QUEUE = "default"
 DEFAULT_PRIORITY = 5
@@ -55,6 +55,10 @@ class NewJobs:
     always_notify: bool = False
     extra: str | None = None
     unique: str | None = None
+
+    def in_a_callers_transaction(self) -> Self:
+        """The same, for a transaction that its owner ends."""
+        return replace(self, always_notify=True)
 
 
 class JobEnd(NamedTuple):
@@ -212,3 +216,56 @@ class Beat:
     requests: int
     paused: frozenset[str]
     mail: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """One job of a NewGraph.
+
+    `args` and `kwargs` are JSON texts, `delay` seconds from now. `parents` are ids of jobs, or -n
+    for the n-th job of the same graph, which must come before this one. The rest is as
+    enqueue_graph_v1 describes it.
+    """
+
+    task: str
+    args: str
+    kwargs: str | None = None
+    queue: str = DEFAULT_QUEUE
+    priority: int = DEFAULT_PRIORITY
+    delay: float | None = None
+    run_at: datetime | None = None
+    max_attempts: int = 1
+    timeout: float | None = None
+    extra: dict[str, Any] | None = None
+    key: str | None = None
+    until: str | None = None
+    on_conflict: str | None = None
+    run_if_failed: bool = False
+    parents: tuple[int, ...] = ()
+    res: tuple[str, ...] = ()
+    need: tuple[int, ...] = ()
+    is_grouped: bool = False
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """What it says, as the store takes it: a key each that is not left out."""
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name in self.__slots__
+            if (value := getattr(self, name)) not in (None, (), False)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NewGraph:
+    """Jobs that are enqueued together because they depend on each other or on resources.
+
+    `always_notify` is for a caller's own transaction; `self_id` is the job that enqueues, if any.
+    """
+
+    jobs: tuple[NewJob, ...]
+    always_notify: bool = False
+    self_id: int | None = None
+
+    def in_a_callers_transaction(self) -> Self:
+        """The same, for a transaction that its owner ends."""
+        return replace(self, always_notify=True)

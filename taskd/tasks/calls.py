@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskd.errors import ArgumentsMismatch, NotJson, TooLarge
-from taskd.store.rows import NewJobs
+from taskd.store.rows import NewGraph, NewJob, NewJobs
 from taskd.tasks.arguments import encode_call
+from taskd.tasks.context import running_id
 from taskd.tasks.options import DEFAULTS, Defaults, Placement
 from taskd.tasks.signature import CallShape
 
@@ -52,16 +54,34 @@ def store_calls(
     DatabaseError, or what psycopg raises on the caller's connection.
     """
     from taskd.tasks.client import default_client
+
+    encoded = encode_calls(target, calls, default_client().max_args)
+    keys = None
+    if placement.unique is not None:
+        keys = placement.unique.keys(target.name, target.shape, calls)
+    if placement.after:
+        jobs = [
+            new_job(target.name, one, placement, None if keys is None else keys[i])
+            for i, one in enumerate(encoded)
+        ]
+        graph = NewGraph(tuple(jobs), self_id=running_id())
+        return store_batches([graph] if jobs else [], connection)
+    return store_batches(list(_batches(target.name, placement, encoded, keys)), connection)
+
+
+def store_batches(
+    batches: Sequence[NewJobs | NewGraph], connection: AnyConnection | None
+) -> list[Job[Any]]:
+    """Store new jobs, all or none; handles on them, in order. Raises DatabaseError and others."""
+    from taskd.tasks.client import default_client
     from taskd.tasks.job import Job
 
     client = default_client()
-    encoded = encode_calls(target, calls, client.max_args)
-    always_notify = connection is not None
-    batches = [
-        _new_jobs(target.name, placement, part, always_notify) for part in split_calls(encoded)
-    ]
-    ids = client.store(batches) if connection is None else client.store_on(connection, batches)
-    return [Job(job_id) for job_id in ids]
+    if connection is None:
+        ids = client.store(batches)
+    else:
+        ids = client.store_on(connection, [batch.in_a_callers_transaction() for batch in batches])
+    return [Job(abs(job_id), is_new=job_id > 0) for job_id in ids]
 
 
 def encode_calls(target: Target, calls: Sequence[Call], limit: int) -> list[tuple[str, str | None]]:
@@ -97,22 +117,54 @@ def split_calls(encoded: list[tuple[str, str | None]]) -> Iterator[list[tuple[st
         yield part
 
 
-def _new_jobs(
+def _batches(
     name: str,
     placement: Placement,
-    encoded: Iterable[tuple[str, str | None]],
-    always_notify: bool,
-) -> NewJobs:
-    args, kwargs = zip(*encoded, strict=True)
-    return NewJobs(
+    encoded: list[tuple[str, str | None]],
+    keys: list[str] | None,
+) -> Iterator[NewJobs]:
+    first = 0
+    for part in split_calls(encoded):
+        args, kwargs = zip(*part, strict=True)
+        unique = None
+        if keys is not None and placement.unique is not None:
+            unique = placement.unique.to_json(keys[first : first + len(part)], running_id())
+        first += len(part)
+        yield NewJobs(
+            task=name,
+            args=list(args),
+            kwargs=list(kwargs),
+            queue=placement.queue,
+            priority=placement.priority,
+            delay=placement.delay,
+            run_at=placement.run_at,
+            max_attempts=1 + placement.retries,
+            timeout=placement.timeout,
+            extra=json.dumps(placement.extra) if placement.extra else None,
+            unique=unique,
+        )
+
+
+def new_job(
+    name: str, encoded: tuple[str, str | None], placement: Placement, key: str | None
+) -> NewJob:
+    """One job of a graph, as the store takes it."""
+    args, kwargs = encoded
+    unique = placement.unique
+    return NewJob(
         task=name,
-        args=list(args),
-        kwargs=list(kwargs),
+        args=args,
+        kwargs=kwargs,
         queue=placement.queue,
         priority=placement.priority,
         delay=placement.delay,
         run_at=placement.run_at,
         max_attempts=1 + placement.retries,
         timeout=placement.timeout,
-        always_notify=always_notify,
+        extra=dict(placement.extra) or None,
+        key=key,
+        until=None if unique is None else unique.until,
+        on_conflict=None if unique is None else unique.on_conflict,
+        run_if_failed=placement.run_if_failed,
+        parents=placement.after,
     )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from taskd.config.client import ClientSettings, client_settings
 from taskd.config.dsn import check_dsn, mask_dsn
 from taskd.errors import ConnectionUnfit, JobUnknown, OptionInvalid, SchemaMissing
-from taskd.store.rows import JobRow, NewJobs
+from taskd.store.rows import JobRow, NewGraph, NewJobs
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -39,10 +39,12 @@ class Client(Protocol):
     def max_args(self) -> int:
         """Bytes that the arguments of a job may take."""
 
-    def store(self, batches: Sequence[NewJobs]) -> list[int]:
+    def store(self, batches: Sequence[NewJobs | NewGraph]) -> list[int]:
         """Store new jobs, all or none; their ids in order. Raises DatabaseError."""
 
-    def store_on(self, connection: AnyConnection, batches: Sequence[NewJobs]) -> list[int]:
+    def store_on(
+        self, connection: AnyConnection, batches: Sequence[NewJobs | NewGraph]
+    ) -> list[int]:
         """Store new jobs in the transaction of a caller's connection; their ids in order."""
 
     def fetch(self, job_id: int) -> JobRow:
@@ -69,7 +71,7 @@ class DatabaseClient:
         """Bytes that the arguments of a job may take."""
         return self._settings.max_args
 
-    def store(self, batches: Sequence[NewJobs]) -> list[int]:
+    def store(self, batches: Sequence[NewJobs | NewGraph]) -> list[int]:
         """Store new jobs, all or none; blocks for a round trip a batch. Raises DatabaseError."""
         from taskd.store.connect import translate_errors
 
@@ -78,7 +80,9 @@ class DatabaseClient:
         with translate_errors(), self._opened().connection() as connection:
             return _store(connection, batches)
 
-    def store_on(self, connection: AnyConnection, batches: Sequence[NewJobs]) -> list[int]:
+    def store_on(
+        self, connection: AnyConnection, batches: Sequence[NewJobs | NewGraph]
+    ) -> list[int]:
         """Store new jobs in the transaction of a caller's connection.
 
         What psycopg raises there is the caller's, who knows how to repeat the transaction.
@@ -154,14 +158,21 @@ class DatabaseClient:
         return mask_dsn(self._settings.database)
 
 
-def _store(connection: AnyConnection, batches: Sequence[NewJobs]) -> list[int]:
-    from taskd.store.jobs import enqueue_jobs
-
+def _store(connection: AnyConnection, batches: Sequence[NewJobs | NewGraph]) -> list[int]:
     if len(batches) > 1 and connection.autocommit:
         with connection.transaction():
-            return [job_id for batch in batches for job_id in enqueue_jobs(connection, batch)]
+            return [job_id for batch in batches for job_id in _store_one(connection, batch)]
     # Otherwise a transaction is open or this begins one, and its owner ends it.
-    return [job_id for batch in batches for job_id in enqueue_jobs(connection, batch)]
+    return [job_id for batch in batches for job_id in _store_one(connection, batch)]
+
+
+def _store_one(connection: AnyConnection, batch: NewJobs | NewGraph) -> list[int]:
+    from taskd.store.graph import enqueue_graph
+    from taskd.store.jobs import enqueue_jobs
+
+    if isinstance(batch, NewGraph):
+        return enqueue_graph(connection, batch)
+    return enqueue_jobs(connection, batch)
 
 
 def check_connection(connection: object) -> None:

@@ -77,6 +77,12 @@ class CurrentJob:
 running_attempt: ContextVar[JobAttempt] = ContextVar("taskd_attempt")
 
 
+def running_id() -> int | None:
+    """The id of the job that runs the calling code, if one does."""
+    attempt = running_attempt.get(None)
+    return None if attempt is None else attempt.id
+
+
 def current_job() -> CurrentJob:
     """The job that runs the calling code. Raises NoCurrentJob outside of one.
 

@@ -23,10 +23,12 @@ class Job(Generic[R]):
     Raises JobUnknown from every look if the database has no such job (yet).
     """
 
-    __slots__ = ("_last", "id")
+    __slots__ = ("_last", "id", "is_new")
 
-    def __init__(self, id: int) -> None:  # noqa: A002 - it is the public name of the field
+    def __init__(self, id: int, is_new: bool = True) -> None:  # noqa: A002 - the field's public name
         self.id = id
+        self.is_new = is_new
+        """False if the enqueue found another job with its unique key, which this is."""
         self._last: JobRow | None = None
 
     def refresh(self) -> JobRow:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from taskd.config.names import check_queue_name
 from taskd.errors import OptionInvalid
 from taskd.store.rows import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from taskd.tasks.names import nearest_name
 from taskd.tasks.retry import Retry, check_retries, check_seconds
+from taskd.tasks.unique import OnConflict, UniqueKey, Uniqueness, read_uniqueness
 
 if TYPE_CHECKING:
     from taskd.store.jobs import AnyConnection
+    from taskd.tasks.job import Job
 
 MAX_PRIORITY = 9
 MAX_TIMEOUT = 365 * 86400.0
@@ -33,6 +35,16 @@ class TaskOptions(TypedDict, total=False):
     """Seconds that an attempt may run; if left out, what the queue or the pool says."""
     retry: Retry | int | None
     """What follows a failed attempt; a number is short for Retry(max=number)."""
+    expires: float | None
+    """Seconds after the enqueue when it is too late to begin; then a job is cancelled."""
+    unique: UniqueKey | None
+    """At most one job at a time: True by its arguments, or a key, or a function that makes one."""
+    unique_until: Literal["started", "finished"] | float
+    """When a job lets go of its key: when it has "started", "finished" (if left out), or seconds
+    after its enqueue, whatever has become of it."""
+    on_conflict: OnConflict
+    """What a second enqueue does to the job that holds the key: "keep" it as it is, "replace" its
+    arguments, or make it due "earlier"."""
 
 
 class JobOptions(TypedDict, total=False):
@@ -47,6 +59,15 @@ class JobOptions(TypedDict, total=False):
     """Start it no sooner than in so many seconds."""
     run_at: datetime
     """Start it no sooner than then; must know its time zone. Instead of delay."""
+    expires: float | datetime | None
+    """Cancel it if it has not begun in so many seconds, or by then."""
+    unique: UniqueKey | None
+    unique_until: Literal["started", "finished"] | float
+    on_conflict: OnConflict
+    after: Iterable[Job[Any] | int]
+    """Start it no sooner than these jobs have ended."""
+    on_parent_failure: Literal["cancel", "run"]
+    """What becomes of it when one of those does not succeed: "cancel" (if left out) or "run"."""
     connection: AnyConnection | None
     """Enqueue in the open transaction of this psycopg connection: jobs commit or vanish with it."""
 
@@ -59,6 +80,8 @@ class Defaults:
     priority: int = DEFAULT_PRIORITY
     timeout: float | None = None
     retry: Retry | None = None
+    expires: float | None = None
+    unique: Uniqueness | None = None
 
     @property
     def retries(self) -> int:
@@ -80,6 +103,11 @@ class Placement:
     retries: int
     delay: float | None
     run_at: datetime | None
+    unique: Uniqueness | None = None
+    after: tuple[int, ...] = ()
+    run_if_failed: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What goes into column extra of the job."""
 
 
 def read_defaults(options: Mapping[str, Any]) -> Defaults:
@@ -90,6 +118,8 @@ def read_defaults(options: Mapping[str, Any]) -> Defaults:
         priority=_priority(options.get("priority", DEFAULT_PRIORITY)),
         timeout=_timeout(options.get("timeout")),
         retry=_retry(options.get("retry")),
+        expires=_positive_seconds("expires", options.get("expires")),
+        unique=read_uniqueness(options),
     )
 
 
@@ -116,7 +146,11 @@ def read_placement(defaults: Defaults, options: Mapping[str, Any]) -> Placement:
         timeout=_timeout(options["timeout"]) if "timeout" in options else defaults.timeout,
         retries=_retries(options["retry"]) if "retry" in options else defaults.retries,
         delay=None if delay is None else check_seconds("delay", delay),
-        run_at=None if run_at is None else _moment(run_at),
+        run_at=None if run_at is None else _moment("run_at", run_at),
+        unique=read_uniqueness(options, defaults.unique),
+        after=_parents(options.get("after", ())),
+        run_if_failed=_runs_if_failed(options.get("on_parent_failure", "cancel")),
+        extra=_expiry(options.get("expires", defaults.expires)),
     )
 
 
@@ -171,9 +205,46 @@ def _retries(value: object) -> int:
     return check_retries("retry", value)
 
 
-def _moment(value: object) -> datetime:
+def _moment(option: str, value: object) -> datetime:
     if not isinstance(value, datetime):
-        raise OptionInvalid("run_at", value, "is not a datetime")
+        raise OptionInvalid(option, value, "is not a datetime")
     if value.utcoffset() is None:
-        raise OptionInvalid("run_at", value, "has no time zone: say datetime.now(UTC) + …")
+        raise OptionInvalid(option, value, "has no time zone: say datetime.now(UTC) + …")
     return value
+
+
+def _positive_seconds(option: str, value: object) -> float | None:
+    if value is None:
+        return None
+    seconds = check_seconds(option, value)
+    if seconds == 0:
+        raise OptionInvalid(option, value, "leaves no time to begin: give seconds above 0, or None")
+    return seconds
+
+
+def _expiry(value: object) -> dict[str, float]:
+    """For column extra: when it is too late to begin; seconds from now are the store's to add."""
+    if isinstance(value, datetime):
+        return {"expires": _moment("expires", value).timestamp()}
+    seconds = _positive_seconds("expires", value)
+    return {} if seconds is None else {"expires_in": seconds}
+
+
+def _parents(value: object) -> tuple[int, ...]:
+    """The ids of jobs, each once."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise OptionInvalid("after", value, "is not a list of jobs: say after=[job]")
+    return tuple(dict.fromkeys(_parent(one) for one in value))
+
+
+def _parent(value: object) -> int:
+    job_id = getattr(value, "id", value)
+    if isinstance(job_id, bool) or not isinstance(job_id, int) or job_id < 1:
+        raise OptionInvalid("after", value, "is no job: give what an enqueue returned, or its id")
+    return job_id
+
+
+def _runs_if_failed(value: object) -> bool:
+    if value not in ("cancel", "run"):
+        raise OptionInvalid("on_parent_failure", value, 'is not "cancel" or "run"')
+    return value == "run"

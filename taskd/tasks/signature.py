@@ -62,6 +62,12 @@ class CallShape:
             problem = self._unknown_keyword(kwargs or {}) or self._misfit(str(error), len(args))
             raise ArgumentsMismatch(f"{self._name}() {problem}") from None
 
+    def by_name(self, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The arguments by the names of their parameters, with defaults; they must fit."""
+        bound = self._signature.bind(*args, **(kwargs or {}))
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
     def _unknown_keyword(self, kwargs: Mapping[str, Any]) -> str | None:
         """The first thing to say: a misspelt name is missed under its right one as well."""
         parameters = self._signature.parameters

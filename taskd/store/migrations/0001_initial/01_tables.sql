@@ -156,7 +156,8 @@ CREATE TABLE taskd.history (
     traceback    text
 ) PARTITION BY RANGE (finished_at);
 CREATE INDEX history_id ON taskd.history (id);
-CREATE INDEX history_ended_badly ON taskd.history (id) WHERE state <> 's';
+CREATE INDEX history_failed ON taskd.history (id) WHERE state = 'f';
+CREATE INDEX history_cancelled ON taskd.history (id) WHERE state = 'c';
 
 -- Every attempt that ended without ending its job: append-only, a partition a UTC day.
 --   outcome: r retried after an error, t timed out and retried, z snoozed, i interrupted; and from a

@@ -9,6 +9,16 @@ RETURNS void LANGUAGE sql AS $$
     SELECT pg_notify('taskd', json_build_array(p_queue, p_lane, p_count, p_seq)::text)
 $$;
 
+-- Column extra with "expires_in", seconds from now, told as the moment that it is by this clock.
+CREATE FUNCTION taskd.date_extra_v1(p_extra jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_extra ? 'expires_in' THEN
+        RETURN p_extra - 'expires_in' || jsonb_build_object(
+            'expires', extract(epoch FROM clock_timestamp()) + (p_extra->>'expires_in')::double precision);
+    END IF;
+    RETURN p_extra;
+END $$;
+
 -- Calls of one task with the same options; p_args[i], p_kwargs[i] are the arguments of job i, JSON.
 -- Due when p_delay seconds have passed, or at p_run_at, or now. p_always: notify even if no host
 -- says that it is idle; a caller's own transaction must, because its snapshot may be older than the
@@ -33,6 +43,7 @@ BEGIN
         RETURN ids;
     END IF;
     first := ids[1];
+    p_extra := taskd.date_extra_v1(p_extra);
     IF p_unique IS NOT NULL THEN
         SELECT * INTO ids, extras FROM taskd.take_keys_v1(ids, p_extra, p_unique);
         PERFORM taskd.change_waiting_v1(ids, p_args, p_kwargs, due, p_unique->>'on_conflict');
@@ -97,6 +108,9 @@ BEGIN
     IF unknown <> '{}' THEN
         RAISE EXCEPTION 'no such job: %', array_to_string(unknown[1:10], ', ') USING ERRCODE = 'TD001';
     END IF;
+    FOR i IN SELECT j.ordinality FROM unnest(jobs) WITH ORDINALITY j WHERE j.extra ? 'expires_in' LOOP
+        jobs[i].extra := taskd.date_extra_v1(jobs[i].extra);
+    END LOOP;
     FOR i IN SELECT j.ordinality FROM unnest(jobs) WITH ORDINALITY j WHERE j.key IS NOT NULL LOOP
         SELECT t.ids, t.extras[1] INTO one, jobs[i].extra
         FROM taskd.take_keys_v1(ids[i:i], jobs[i].extra, jsonb_build_object(

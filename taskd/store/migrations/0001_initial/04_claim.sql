@@ -8,7 +8,7 @@
 -- '': nothing to claim; then nothing was written and no lock taken.
 -- Otherwise JSON: [[id, seq, i, fence, attempt, max_attempts, timeout, task, args, kwargs, extra], …].
 -- args and kwargs are spliced in, so that the claimer decodes one text a batch. A job that holds a
--- unique key until it has started lets go of it here.
+-- unique key until it has started lets go of it here; extra of one that has expired says "is_late".
 --
 -- The plan must stay the index scan also while statistics say that the table is empty, hence
 -- enable_seqscan and enable_sort; jit=off because switching plans off makes their cost look huge.
@@ -57,7 +57,10 @@ BEGIN
                    '[' || t.id || ',' || t.seq || ',' || i - 1 || ',' || s.fence || ','
                    || t.attempt + 1 || ',' || t.max_attempts || ',' || coalesce(t.timeout::text, 'null')
                    || ',' || to_json(t.task) || ',' || t.args || ',' || coalesce(t.kwargs, 'null')
-                   || ',' || coalesce(t.extra::text, 'null') || ']',
+                   || ',' || coalesce(CASE WHEN (t.extra->>'expires')::double precision
+                                                < extract(epoch FROM clock_timestamp())
+                                           THEN (t.extra || '{"is_late": true}')::text
+                                           ELSE t.extra::text END, 'null') || ']',
                    ',' ORDER BY t.seq),
                array_agg(t.extra->>'unique') FILTER (WHERE t.extra->>'until' = 'started')
         INTO found_, keys

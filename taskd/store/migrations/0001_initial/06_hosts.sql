@@ -59,11 +59,12 @@ CREATE FUNCTION taskd.promote_jobs_v1(p_count integer, OUT promoted integer, OUT
 LANGUAGE plpgsql SET jit = off AS $$
 DECLARE
     arrivals bigint[];
+    moment timestamptz := clock_timestamp();  -- the function itself is no index condition
 BEGIN
     WITH due AS (
         DELETE FROM taskd.scheduled WHERE ctid = ANY (ARRAY(
             SELECT s.ctid FROM taskd.scheduled s
-            WHERE s.run_at <= clock_timestamp()
+            WHERE s.run_at <= moment
             ORDER BY s.run_at, s.id
             LIMIT p_count
             FOR UPDATE SKIP LOCKED))

@@ -1,7 +1,8 @@
 -- Looking at jobs, and cancelling, moving and purging them.
 
--- Every job, wherever it is. A condition on id or state reaches each table's own index.
-CREATE VIEW taskd.job AS
+-- Every job that has not ended, wherever it is. A condition on id or state reaches each table's own
+-- index.
+CREATE VIEW taskd.live_job AS
     SELECT id, task, queue, 'queued'::text AS state, priority, attempt, max_attempts, losses, crashes,
            timeout, args, kwargs, extra, NULL::text AS result, NULL::text AS error,
            NULL::text AS traceback, created_at, run_at, ready_at, NULL::timestamptz AS started_at,
@@ -24,16 +25,33 @@ CREATE VIEW taskd.job AS
            r.priority, r.attempt, r.max_attempts, r.losses, r.crashes,
            r.timeout, r.args, r.kwargs, r.extra, NULL, NULL, NULL,
            r.created_at, r.run_at, r.ready_at, r.claimed_at, NULL, r.worker, r.res, r.need
-    FROM taskd.running r
+    FROM taskd.running r;
+
+-- The jobs that have ended, a branch a state: so a condition on the state is a constant of a branch,
+-- and one on failed or cancelled jobs finds its own small index.
+CREATE VIEW taskd.ended_job AS
+    SELECT h.id, h.task, h.queue, 'succeeded'::text AS state, h.priority, h.attempt, h.max_attempts,
+           h.losses, h.crashes, h.timeout, h.args, h.kwargs, h.extra,
+           (SELECT r.value FROM taskd.result r WHERE r.job = h.id LIMIT 1) AS result,
+           h.error, h.traceback, h.created_at, h.run_at, h.ready_at, h.started_at, h.finished_at,
+           h.worker, h.res, h.need
+    FROM taskd.history h WHERE h.state = 's'
     UNION ALL
-    SELECT h.id, h.task, h.queue,
-           CASE h.state WHEN 's' THEN 'succeeded' WHEN 'f' THEN 'failed' ELSE 'cancelled' END,
-           h.priority, h.attempt, h.max_attempts, h.losses, h.crashes,
-           h.timeout, h.args, h.kwargs, h.extra,
-           (SELECT r.value FROM taskd.result r WHERE r.job = h.id LIMIT 1),
-           h.error, h.traceback,
+    SELECT h.id, h.task, h.queue, 'failed', h.priority, h.attempt, h.max_attempts,
+           h.losses, h.crashes, h.timeout, h.args, h.kwargs, h.extra, NULL, h.error, h.traceback,
            h.created_at, h.run_at, h.ready_at, h.started_at, h.finished_at, h.worker, h.res, h.need
-    FROM taskd.history h;
+    FROM taskd.history h WHERE h.state = 'f'
+    UNION ALL
+    SELECT h.id, h.task, h.queue, 'cancelled', h.priority, h.attempt, h.max_attempts,
+           h.losses, h.crashes, h.timeout, h.args, h.kwargs, h.extra, NULL, h.error, h.traceback,
+           h.created_at, h.run_at, h.ready_at, h.started_at, h.finished_at, h.worker, h.res, h.need
+    FROM taskd.history h WHERE h.state = 'c';
+
+-- Every job.
+CREATE VIEW taskd.job AS
+    SELECT * FROM taskd.live_job
+    UNION ALL
+    SELECT * FROM taskd.ended_job;
 
 -- Whether the arguments of a job hold p_args (a JSON array, equal from its front on; null: anything)
 -- and p_kwargs (a JSON object that theirs contain). Arguments may hold what jsonb cannot (a NUL
