@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         JobCancelled,
         JobFailed,
         JobInterrupted,
+        JobLost,
         JobTimeout,
         JobWasCancelled,
         NoResult,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from taskd.tasks.client import configure
     from taskd.tasks.context import CurrentJob, current_job
     from taskd.tasks.enqueue import enqueue, enqueue_many
+    from taskd.tasks.flow import chain, chord, group
     from taskd.tasks.job import Job
     from taskd.tasks.retry import Retry
     from taskd.tasks.task import Task, task
@@ -46,6 +48,7 @@ __all__ = [
     "JobCancelled",
     "JobFailed",
     "JobInterrupted",
+    "JobLost",
     "JobTimeout",
     "JobWasCancelled",
     "NoResult",
@@ -55,10 +58,13 @@ __all__ = [
     "Snooze",
     "Task",
     "TaskdError",
+    "chain",
+    "chord",
     "configure",
     "current_job",
     "enqueue",
     "enqueue_many",
+    "group",
     "task",
 ]
 
@@ -67,10 +73,13 @@ _HOMES = {
     "Job": "taskd.tasks.job",
     "Retry": "taskd.tasks.retry",
     "Task": "taskd.tasks.task",
+    "chain": "taskd.tasks.flow",
+    "chord": "taskd.tasks.flow",
     "configure": "taskd.tasks.client",
     "current_job": "taskd.tasks.context",
     "enqueue": "taskd.tasks.enqueue",
     "enqueue_many": "taskd.tasks.enqueue",
+    "group": "taskd.tasks.flow",
     "task": "taskd.tasks.task",
 }
 

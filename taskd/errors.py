@@ -270,6 +270,15 @@ class NoCurrentJob(TaskdError, LookupError):
         )
 
 
+class TransactionUsed(TaskdError):
+    """A job that has ended in its own transaction asks for another; write everything in one."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(
+            f"job {job_id} has ended in its own transaction already: write all in one transaction"
+        )
+
+
 # --- what a task raises to steer its own job ----------------------------------------------------
 
 
@@ -342,3 +351,10 @@ class JobCancelled(Interrupt):
     def __init__(self, reason: str = "cancelled while it ran") -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+class JobLost(Interrupt):
+    """The job was given to somebody else meanwhile, so it cannot end here; its writes roll back."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id} was given to another worker meanwhile")

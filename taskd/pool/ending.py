@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Mapping
+from typing import Any, assert_never
 
 from taskd.board.layout import FAILED, RETRIED, SUCCEEDED
 from taskd.pool.claims import Row
 from taskd.pool.outbox import Outbox
 from taskd.store.rows import JobEnd, JobRetry
-from taskd.tasks.outcome import Cancelled, Done, Failed, Interrupted, Outcome, Retried, Snoozed
+from taskd.tasks.outcome import (
+    Cancelled,
+    Done,
+    Failed,
+    Interrupted,
+    Outcome,
+    Retried,
+    Snoozed,
+    Stored,
+)
 
 
 def put(outbox: Outbox, words: memoryview, row: Row, seconds: float, outcome: Outcome) -> None:
@@ -37,8 +47,17 @@ def put(outbox: Outbox, words: memoryview, row: Row, seconds: float, outcome: Ou
         case Interrupted():
             outbox.retries.append(JobRetry(job, fence, seconds, "i", 0.0))
             words[RETRIED] += 1
+        case Stored():
+            words[SUCCEEDED] += 1
         case _:
             assert_never(outcome)
+
+
+def refusal(extra: Mapping[str, Any] | None) -> Outcome | None:
+    """How a claimed job ends that is not to begin at all; None: begin."""
+    if extra and extra.get("is_late"):
+        return Cancelled("expired: it was too late to begin")
+    return None
 
 
 def put_cancelled(outbox: Outbox, words: memoryview, row: Row) -> None:

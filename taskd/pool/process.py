@@ -38,7 +38,7 @@ from taskd.errors import DatabaseError, Interrupt, JobCancelled, JobInterrupted,
 from taskd.events import Events
 from taskd.pool import spawn
 from taskd.pool.claims import Claims, Row
-from taskd.pool.ending import put
+from taskd.pool.ending import put, refusal
 from taskd.pool.events import LoopFailed, MasterGone, WorkerDrains, WorkerReady
 from taskd.pool.limits import TimeLimits
 from taskd.pool.link import KEEP_SECONDS, Link, Outage
@@ -130,14 +130,16 @@ class Worker:
             self._claims.show_idle(int(self._claims.is_registered))
 
     def _run_job(self, row: Row) -> None:
-        job, _, queue, fence, number, max_attempts, timeout, task, args, kwargs, _extra = row
+        job, _, queue, fence, number, max_attempts, timeout, task, args, kwargs, extra = row
         limit = self._limits.of(task, queue) if timeout is None else timeout
-        attempt = self._running = JobAttempt(job, fence, number, max_attempts, task, queue)
+        attempt = self._running = JobAttempt(
+            job, fence, number, max_attempts, task, queue, self._claims.worker, extra
+        )
         self._show_job(job, fence, limit)
         started = perf_counter()
         outcome: Outcome
         try:
-            outcome = self._runner.run_attempt(attempt, args, kwargs)
+            outcome = refusal(extra) or self._runner.run_attempt(attempt, args, kwargs)
         except Interrupt:  # a signal struck as the job ended
             outcome = Interrupted()
         put(self._outbox, self._words, row, perf_counter() - started, outcome)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import inf
 from time import perf_counter
 
-from taskd.board.layout import SUCCEEDED
+from taskd.board.layout import SUCCEEDED, WORKER
 from taskd.errors import Interrupt
 from taskd.pool.claims import Row
-from taskd.pool.ending import put
+from taskd.pool.ending import put, refusal
 from taskd.pool.limits import TimeLimits
 from taskd.pool.outbox import Outbox
 from taskd.pool.reporter import Reporter
@@ -39,14 +39,16 @@ class SeatRunner:
 
     def run(self, seat: Seat, row: Row) -> float:
         """Run the job of a row; perf_counter's time when it ended."""
-        job, _, queue, fence, number, max_attempts, timeout, task, args, kwargs, _extra = row
+        job, _, queue, fence, number, max_attempts, timeout, task, args, kwargs, extra = row
         limit = self._limit(task, queue) if timeout is None else timeout
-        attempt = seat.attempt = JobAttempt(job, fence, number, max_attempts, task, queue)
-        started = seat.started = perf_counter()
+        worker = self._words[WORKER]
+        attempt = JobAttempt(job, fence, number, max_attempts, task, queue, worker, extra)
+        seat.attempt = attempt
+        started = seat.started = attempt.started
         seat.deadline = inf if limit is None else started + limit
         outcome: Outcome
         try:
-            outcome = self._run_attempt(attempt, args, kwargs)
+            outcome = refusal(extra) or self._run_attempt(attempt, args, kwargs)
         except Interrupt:  # a signal struck as the job ended
             outcome = Interrupted()
         ended = perf_counter()

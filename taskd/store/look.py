@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
@@ -11,7 +12,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import class_row, dict_row
 
-from taskd.store.literals import text_array
+from taskd.store.literals import integer_array, text_array
 from taskd.store.rows import AttemptRow, JobFilter, JobRow, State, Unfinished
 
 AnyConnection = psycopg.Connection[Any]
@@ -83,6 +84,15 @@ def fetch_job(connection: AnyConnection, job_id: int) -> JobRow | None:
     """One job, wherever it is; None if there is no such job (or its history was dropped)."""
     found = _find(connection, " WHERE j.id = %(id)s LIMIT 1", {"id": job_id})
     return found[0] if found else None
+
+
+def fetch_jobs(connection: AnyConnection, job_ids: Sequence[int]) -> list[JobRow]:
+    """Jobs by their ids, in that order; unknown ones are left out."""
+    found = _find(
+        connection, " WHERE j.id = ANY (%(ids)s::bigint[])", {"ids": integer_array(job_ids)}
+    )
+    by_id = {job.id: job for job in found}
+    return [by_id[job_id] for job_id in job_ids if job_id in by_id]
 
 
 def list_jobs(connection: AnyConnection, wanted: JobFilter) -> list[JobRow]:

@@ -12,8 +12,8 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,6 +50,21 @@ class Client(Protocol):
     def fetch(self, job_id: int) -> JobRow:
         """One job as it is now. Raises JobUnknown and DatabaseError."""
 
+    def fetch_many(self, job_ids: Sequence[int]) -> list[JobRow]:
+        """Jobs as they are now, in this order; unknown ones are left out."""
+
+    def cancel(self, job_ids: Sequence[int]) -> dict[int, str]:
+        """Cancel jobs; for each id "cancelled", "cancelling" (it runs), "ended" or "unknown"."""
+
+    def requeue(self, job_ids: Sequence[int]) -> dict[int, int]:
+        """Enqueue ended jobs once more; the new id of each that was found ended."""
+
+    def wait_for_end(self, job_id: int, seconds: float) -> None:
+        """Return when a job has probably ended, or the time is over; look for yourself then."""
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """A connection in a transaction that commits with the block."""
+
     def find_offer(self, name: str, connection: AnyConnection | None) -> Mapping[str, Any] | None:
         """What a daemon has published of a task, as `publish` describes it; None if none has."""
 
@@ -64,6 +79,7 @@ class DatabaseClient:
         self._settings = settings
         self._lock = threading.Lock()  # guards the opening and closing of what follows
         self._pool: ConnectionPool[Connection] | None = None
+        self._dsn = ""
         self._held = ExitStack()
 
     @property
@@ -100,6 +116,46 @@ class DatabaseClient:
         if row is None:
             raise JobUnknown(job_id, self._where())
         return row
+
+    def fetch_many(self, job_ids: Sequence[int]) -> list[JobRow]:
+        """Jobs as they are now, in this order; unknown ones are left out. Raises DatabaseError."""
+        from taskd.store.connect import translate_errors
+        from taskd.store.look import fetch_jobs
+
+        with translate_errors(), self._opened().connection() as connection:
+            return fetch_jobs(connection, job_ids)
+
+    def cancel(self, job_ids: Sequence[int]) -> dict[int, str]:
+        """Cancel jobs; for each id "cancelled", "cancelling" (it runs), "ended" or "unknown"."""
+        from taskd.store.connect import translate_errors
+        from taskd.store.jobs import cancel_jobs
+
+        with translate_errors(), self._opened().connection() as connection:
+            return cancel_jobs(connection, job_ids)
+
+    def requeue(self, job_ids: Sequence[int]) -> dict[int, int]:
+        """Enqueue ended jobs once more; the new id of each that was found ended."""
+        from taskd.store.connect import translate_errors
+        from taskd.store.jobs import requeue_jobs
+
+        with translate_errors(), self._opened().connection() as connection:
+            return requeue_jobs(connection, job_ids)
+
+    def wait_for_end(self, job_id: int, seconds: float) -> None:
+        """Return when a job has probably ended, or the time is over; look for yourself then.
+
+        Waits for a notification on a connection of its own, if one arrives there at all.
+        """
+        from taskd.store.waiters import wait_for_end
+
+        self._opened()
+        wait_for_end(self._dsn, job_id, seconds)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection in a transaction that commits with the block; what it raises rolls back."""
+        with self._opened().connection() as connection, connection.transaction():
+            yield connection
 
     def find_offer(self, name: str, connection: AnyConnection | None) -> Mapping[str, Any] | None:
         """What a daemon has published of a task; asked on the caller's connection if given."""
@@ -143,6 +199,7 @@ class DatabaseClient:
                         raise
                     schema.install_or_upgrade(connection)
             pool = connect.connection_pool(dsn, MAX_CONNECTIONS)
+            self._dsn = dsn
             self._held = held.pop_all()
         return pool
 

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
-from taskd.errors import NoCurrentJob
+from taskd.errors import JobLost, NoCurrentJob, TransactionUsed
+
+if TYPE_CHECKING:
+    from taskd.store.connect import Connection
+    from taskd.tasks.job import Job
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 class JobAttempt:
     """One attempt of a job, as a worker runs it; `number` counts from 1.
 
     `is_open` is true while the task's own code runs: only then may the worker raise an Interrupt
-    in it, from a signal handler or another greenlet.
+    in it, from a signal handler or another greenlet. `is_stored` is true once the job has ended
+    itself, in its own transaction. `extra` is the column of that name.
     """
 
-    __slots__ = ("fence", "id", "is_open", "max_attempts", "number", "queue", "task")
+    __slots__ = (
+        "extra", "fence", "id", "is_open", "is_stored", "max_attempts", "number", "queue",
+        "started", "task", "worker",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -24,6 +38,8 @@ class JobAttempt:
         max_attempts: int,
         task: str,
         queue: str = "",
+        worker: int = 0,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         self.id = id
         self.fence = fence
@@ -31,7 +47,11 @@ class JobAttempt:
         self.max_attempts = max_attempts
         self.task = task
         self.queue = queue
+        self.worker = worker
+        self.extra = extra or _NOTHING
         self.is_open = False
+        self.is_stored = False
+        self.started = perf_counter()
 
     def __repr__(self) -> str:
         return f"<attempt {self.number} of job {self.id} ({self.task})>"
@@ -70,8 +90,64 @@ class CurrentJob:
         """How many attempts the job has at most."""
         return self._attempt.max_attempts
 
+    @property
+    def parents(self) -> list[Job[Any]]:
+        """The jobs that this one came after, in the order in which they were enqueued."""
+        from taskd.tasks.job import Job
+
+        return [Job(job_id) for job_id in self._attempt.extra.get("parents", ())]
+
+    def parent_results(self) -> list[Any]:
+        """What they returned, in that order; None for one that did not succeed. One round trip."""
+        from taskd.tasks.client import default_client
+
+        ids = self._attempt.extra.get("parents", ())
+        results = {row.id: row.result for row in default_client().fetch_many(ids)}
+        return [results.get(job_id) for job_id in ids]
+
+    @contextmanager
+    def transaction(self) -> Iterator[JobTransaction]:
+        """A transaction in which the job writes and ends: both commit together, or neither does.
+
+            with current_job().transaction() as transaction:
+                transaction.connection.execute("UPDATE …")
+
+        If the worker is killed before the commit, nothing was written and the job runs again; after
+        it, the job has succeeded, whatever its code does then. So what it writes here is written
+        exactly once. What the block raises rolls back and fails the attempt. Raises JobLost, an
+        Interrupt, when the job was meanwhile given to somebody else, and TransactionUsed for a
+        second one.
+        """
+        from taskd.store.jobs import complete_jobs
+        from taskd.store.rows import JobEnd
+        from taskd.tasks.arguments import encode_result
+        from taskd.tasks.client import default_client
+
+        attempt = self._attempt
+        if attempt.is_stored:
+            raise TransactionUsed(attempt.id)
+        with default_client().transaction() as connection:
+            transaction = JobTransaction(connection)
+            yield transaction
+            result = transaction.result
+            text = None if result is None else encode_result(result)
+            end = JobEnd(attempt.id, attempt.fence, perf_counter() - attempt.started, "s", text)
+            if complete_jobs(connection, attempt.worker, [end], is_own=False):
+                raise JobLost(attempt.id)
+        attempt.is_stored = True
+
     def __repr__(self) -> str:
         return f"<current job {self.id} ({self.task}), attempt {self.attempt}>"
+
+
+class JobTransaction:
+    """The transaction that a job ends in: write on `connection`; `result` is what it returns."""
+
+    __slots__ = ("connection", "result")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.result: Any = None
 
 
 running_attempt: ContextVar[JobAttempt] = ContextVar("taskd_attempt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import inf
 from typing import Generic, TypeVar, cast
 
 from taskd.clock import monotonic
@@ -13,7 +14,8 @@ from taskd.tasks.client import default_client
 R = TypeVar("R")
 
 FIRST_PAUSE = 0.005
-LONGEST_PAUSE = 0.25
+LONGEST_PAUSE = 0.1
+"""What ends soon is looked for; what takes longer is waited for, which takes a connection."""
 _PAUSE_GROWTH = 1.5
 
 
@@ -52,6 +54,15 @@ class Job(Generic[R]):
         """Why the job failed or was cancelled, in one sentence; None if it did not."""
         return self.refresh().error
 
+    def cancel(self) -> str:
+        """Cancel the job; "cancelled", "cancelling" (it runs), "ended" (too late) or "unknown"."""
+        return default_client().cancel([self.id])[self.id]
+
+    def requeue(self) -> Job[R] | None:
+        """Enqueue the job once more, now that it has ended: the new one, or None if it has not."""
+        new = default_client().requeue([self.id]).get(self.id)
+        return None if new is None else Job(new)
+
     def result(self, timeout: float | None = None) -> R:
         """Wait for the job's end, at most `timeout` seconds; what the function returned.
 
@@ -77,8 +88,11 @@ class Job(Generic[R]):
             left = pause if deadline is None else deadline - monotonic()
             if left <= 0:
                 raise ResultNotReady(self.id, row.state, timeout or 0.0)
-            time.sleep(min(pause, left))
-            pause = min(pause * _PAUSE_GROWTH, LONGEST_PAUSE)
+            if pause < LONGEST_PAUSE:
+                time.sleep(min(pause, left))
+                pause *= _PAUSE_GROWTH
+            else:
+                default_client().wait_for_end(self.id, inf if deadline is None else left)
         return row
 
     def __eq__(self, other: object) -> bool:

@@ -5,6 +5,7 @@ raised, retries left                  Retried       JobTimeout: timed_out
 raised, none left or not wanted       Failed
 RetryLater, Snooze, Cancel            Retried or Failed, Snoozed, Cancelled
 JobInterrupted, JobCancelled          Interrupted, Cancelled
+ended in its own transaction          Stored
 sys.exit                              Failed, never retried
 """
 
@@ -18,6 +19,7 @@ from taskd.errors import (
     Interrupt,
     JobCancelled,
     JobInterrupted,
+    JobLost,
     JobTimeout,
     RetryLater,
     Snooze,
@@ -71,7 +73,14 @@ class Interrupted:
     """The worker ended the attempt for its own reasons: the job goes back, uncharged."""
 
 
-Outcome = Done | Retried | Snoozed | Cancelled | Failed | Interrupted
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The job has ended itself in its own transaction; `error` is what its code raised after it."""
+
+    error: str | None = None
+
+
+Outcome = Done | Retried | Snoozed | Cancelled | Failed | Interrupted | Stored
 
 DONE = Done()
 """The end of most jobs: nothing returned."""
@@ -93,9 +102,11 @@ def outcome_of(
     `retry` is the task's, `random` gives numbers between 0 and 1, `skip` frames of the traceback
     are the worker's own.
     """
+    if attempt.is_stored:
+        return Stored(error_text(error))
     interrupt = _interrupt_behind(error)
     match interrupt or error:
-        case JobInterrupted():
+        case JobInterrupted() | JobLost():
             return Interrupted()
         case JobCancelled() | Cancel() as cancelled:
             return Cancelled(storable(cancelled.reason, MAX_ERROR))

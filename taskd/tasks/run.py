@@ -16,7 +16,7 @@ from taskd.errors import Interrupt, NotJson, TaskdError, TooLarge
 from taskd.tasks.arguments import MAX_RESULT, encode_result
 from taskd.tasks.context import JobAttempt, running_attempt
 from taskd.tasks.failure import MAX_ERROR, error_text, storable, traceback_text
-from taskd.tasks.outcome import DONE, Done, Failed, Outcome, outcome_of
+from taskd.tasks.outcome import DONE, Done, Failed, Outcome, Stored, outcome_of
 from taskd.tasks.resolve import resolve
 from taskd.tasks.retry import Retry
 from taskd.tasks.signature import CallShape
@@ -85,6 +85,8 @@ class Runner:
             raise
         except BaseException as error:
             return outcome_of(error, attempt, callee.retry, self._random, _OWN_FRAMES)
+        if attempt.is_stored:
+            return Stored()
         return DONE if result is None else self._done(result)
 
     def _find(self, name: str) -> _Callee:

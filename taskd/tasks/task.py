@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
 from taskd.errors import NotATask, OptionInvalid
 from taskd.tasks.calls import Call, Target, store_calls
+from taskd.tasks.flow import TaskCall
 from taskd.tasks.names import check_findable, check_function, check_task_name, dotted_path
 from taskd.tasks.options import (
     DEFAULTS,
@@ -70,6 +71,10 @@ class Task(Generic[P, R]):
         (job,) = store_calls(self.target, [Call(args, kwargs)], placement, connection)
         return job
 
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
+        """A call that is part of a flow; see `chain`, `group` and `chord`."""
+        return TaskCall(self.target, Call(args, kwargs), read_placement(self.defaults, {}))
+
     def options(self, **options: Unpack[JobOptions]) -> Enqueuer[P, R]:
         """Say what is to hold for the next jobs instead of the task's own; see JobOptions.
 
@@ -113,6 +118,17 @@ class Enqueuer(Generic[P, R]):
         calls = [Call(args, kwargs)]
         (job,) = store_calls(self._task.target, calls, self._placement, self._connection)
         return job
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
+        """A call that is part of a flow, with these options. Raises OptionInvalid for connection.
+
+        The connection is one of the whole flow: give it to the flow's `enqueue`.
+        """
+        if self._connection is not None:
+            raise OptionInvalid(
+                "connection", self._connection, "is for the whole flow: give it to its enqueue"
+            )
+        return TaskCall(self._task.target, Call(args, kwargs), self._placement)
 
 
 @overload
