@@ -1,21 +1,21 @@
-"""`taskd jobs`: list, show, cancel, requeue."""
+"""`taskd jobs`: list and show; the orders to jobs stand in `orders`."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
 
 import click
 
 from taskd.cli.database import open_jobs
-from taskd.cli.failure import FAILED, Failure, leave
+from taskd.cli.failure import Failure
 from taskd.cli.job_sheet import job_lines
 from taskd.cli.moments import distance, took
+from taskd.cli.orders import cancel, move, purge, requeue
 from taskd.cli.output import Column, print_json, print_lines, print_table
-from taskd.cli.parameters import JOB_ID, MAX_ID, QUEUE, TASK, job_ids, json_option
+from taskd.cli.parameters import JOB_ID, MAX_ID, json_option
+from taskd.cli.selection import job_filter
 from taskd.clock import utc_now
-from taskd.store.jobs import cancel_jobs, requeue_jobs
 from taskd.store.look import fetch_attempts, fetch_job, list_jobs
 from taskd.store.rows import JobFilter, JobRow, State
 
@@ -29,12 +29,6 @@ COLUMNS = (
     Column("TOOK", right=True),
     Column("ERROR", flexible=True),
 )
-CANCEL_OUTCOMES = {
-    "cancelled": "cancelled",
-    "cancelling": "is running; its worker has been told to stop it",
-    "ended": "had ended already",
-    "unknown": "unknown: no such job, or its history has been dropped",
-}
 
 LIST_EXAMPLES = """\b
 Examples:
@@ -45,13 +39,11 @@ Examples:
 
 @click.group()
 def jobs() -> None:
-    """List, show, cancel and requeue jobs."""
+    """List, show, cancel, requeue, move and purge jobs."""
 
 
 @jobs.command("list", epilog=LIST_EXAMPLES)
-@click.option("--state", type=click.Choice([str(state) for state in State]), help="In this state.")
-@click.option("--queue", type=QUEUE, help="Of this queue.")
-@click.option("--task", type=TASK, metavar="PATH", help="Of this task.")
+@job_filter
 @click.option(
     "--limit",
     type=click.IntRange(1, 100_000),
@@ -61,11 +53,9 @@ def jobs() -> None:
 )
 @click.option("--before", type=click.IntRange(1, MAX_ID), metavar="ID", help="Older than this job.")
 @json_option
-def list_command(
-    state: str | None, queue: str | None, task: str | None, as_json: bool, **page: Any
-) -> None:
+def list_command(wanted: JobFilter, as_json: bool, limit: int, before: int | None) -> None:
     """List jobs, the newest first."""
-    wanted = JobFilter(State(state) if state else None, queue, task, **page)
+    wanted = replace(wanted, limit=limit, before=before)
     with open_jobs() as connection:
         found = list_jobs(connection, wanted)
     if as_json:
@@ -119,48 +109,5 @@ def show(job_id: int, as_json: bool) -> None:
         print_lines(job_lines(job, attempts, utc_now()))
 
 
-@jobs.command()
-@job_ids
-@json_option
-def cancel(ids: tuple[int, ...], as_json: bool) -> None:
-    """Cancel jobs: what waits ends at once, what runs is interrupted by its worker.
-
-    Status 1 if one of them had ended already or is unknown.
-    """
-    with open_jobs() as connection:
-        outcomes = cancel_jobs(connection, ids)
-    if as_json:
-        print_json([{"id": job_id, "outcome": outcomes[job_id]} for job_id in ids])
-    else:
-        print_lines(f"{job_id} {CANCEL_OUTCOMES[outcomes[job_id]]}" for job_id in ids)
-    if not {"cancelled", "cancelling"}.issuperset(outcomes.values()):
-        leave(FAILED)
-
-
-@jobs.command()
-@job_ids
-@json_option
-def requeue(ids: tuple[int, ...], as_json: bool) -> None:
-    """Enqueue jobs that have ended once more, as new jobs, and print the new ids.
-
-    Status 1 if one of them has not ended or is unknown.
-    """
-    with open_jobs() as connection:
-        renewed = requeue_jobs(connection, ids)
-        refused = {
-            job_id: _why_not(fetch_job(connection, job_id))
-            for job_id in ids
-            if job_id not in renewed
-        }
-    if as_json:
-        print_json([{"id": job_id, "new_id": renewed.get(job_id)} for job_id in ids])
-    else:
-        print_lines(f"{job_id} is now {new_id}" for job_id, new_id in renewed.items())
-    if refused:
-        raise Failure(*(f"job {job_id} {why}" for job_id, why in refused.items()))
-
-
-def _why_not(job: JobRow | None) -> str:
-    if job is None:
-        return f"is {CANCEL_OUTCOMES['unknown']}"
-    return f"is {job.state}: only a job that has ended can be requeued"
+for order in (cancel, requeue, move, purge):
+    jobs.add_command(order)

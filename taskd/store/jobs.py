@@ -34,6 +34,7 @@ _GIVE_BACK = "SELECT taskd.give_back_jobs_v1(%s, %s::bigint[], %s::bigint[])"
 _PROMOTE = "SELECT promoted, lanes FROM taskd.promote_jobs_v1(%s)"
 _CANCEL = "SELECT id, outcome FROM taskd.cancel_jobs_v1(%s::bigint[])"
 _REQUEUE = "SELECT old_id, new_id FROM taskd.requeue_jobs_v1(%s::bigint[])"
+_MOVE = "SELECT taskd.move_jobs_v1(%s::bigint[], %s)"
 _WAITING = """
 SELECT queue, lane, seq FROM taskd.waiting_lanes_v1(%s::text[], %s::smallint[], %s::bigint[])
 """
@@ -181,6 +182,12 @@ def cancel_jobs(connection: AnyConnection, ids: Sequence[int]) -> dict[int, str]
 def requeue_jobs(connection: AnyConnection, ids: Sequence[int]) -> dict[int, int]:
     """Enqueue jobs that have ended once more; the new id of each that was found ended."""
     return dict(connection.execute(_REQUEUE, (integer_array(ids),)).fetchall())
+
+
+def move_jobs(connection: AnyConnection, ids: Sequence[int], queue: str) -> int:
+    """Let waiting jobs wait in another queue; how many moved. What runs or has ended stays."""
+    row = connection.execute(_MOVE, (integer_array(ids), queue)).fetchone()
+    return int(row[0]) if row else 0
 
 
 def waiting_lanes(

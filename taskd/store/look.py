@@ -12,6 +12,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import class_row, dict_row
 
+from taskd.store.filters import conditions
 from taskd.store.literals import integer_array, text_array
 from taskd.store.rows import AttemptRow, JobFilter, JobRow, State, Unfinished
 
@@ -97,24 +98,9 @@ def fetch_jobs(connection: AnyConnection, job_ids: Sequence[int]) -> list[JobRow
 
 def list_jobs(connection: AnyConnection, wanted: JobFilter) -> list[JobRow]:
     """At most `wanted.limit` jobs, newest first."""
-    conditions: list[LiteralString] = []
-    if wanted.state is not None:
-        conditions.append("j.state = %(state)s")
-    if wanted.queue is not None:
-        conditions.append("j.queue = %(queue)s")
-    if wanted.task is not None:
-        conditions.append("j.task = %(task)s")
-    if wanted.before is not None:
-        conditions.append("j.id < %(before)s")
-    where: LiteralString = (" WHERE " + " AND ".join(conditions)) if conditions else ""
-    parameters = {
-        "state": wanted.state and str(wanted.state),
-        "queue": wanted.queue,
-        "task": wanted.task,
-        "before": wanted.before,
-        "limit": wanted.limit,
-    }
-    return _find(connection, where + " ORDER BY j.id DESC LIMIT %(limit)s", parameters)
+    where, parameters = conditions(wanted)
+    tail = where + " ORDER BY j.id DESC LIMIT %(limit)s"
+    return _find(connection, tail, {**parameters, "limit": wanted.limit})
 
 
 def _find(

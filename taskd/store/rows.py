@@ -141,13 +141,28 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs to list, newest first: at most `limit`, with ids below `before`."""
+    """Which jobs are meant; what is None says nothing.
+
+    before: ids below this one. older_than: seconds since the enqueue. error: a part of its text.
+    args: the leading arguments (None: any). kwargs: some of the keywords. group: the id of a flow.
+    A list is newest first, of at most `limit` jobs; other orders are for all that match.
+    """
 
     state: State | None = None
     queue: str | None = None
     task: str | None = None
     limit: int = 50
     before: int | None = None
+    older_than: float | None = None
+    error: str | None = None
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+    group: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every job matches."""
+        return self == JobFilter(limit=self.limit)
 
 
 class WaitingLane(NamedTuple):

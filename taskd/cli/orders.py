@@ -1,0 +1,180 @@
+"""Orders to jobs, by id or by filter: cancel, requeue, move, purge."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import click
+
+from taskd.cli.database import open_jobs
+from taskd.cli.failure import FAILED, Failure, leave
+from taskd.cli.output import print_json, print_lines
+from taskd.cli.parameters import QUEUE, TASK, Duration, json_option
+from taskd.cli.selection import job_selection
+from taskd.store import bulk
+from taskd.store.jobs import cancel_jobs, move_jobs, requeue_jobs
+from taskd.store.look import fetch_job
+from taskd.store.rows import JobFilter, JobRow, State
+
+CANCEL_OUTCOMES = {
+    "cancelled": "cancelled",
+    "cancelling": "is running; its worker has been told to stop it",
+    "ended": "had ended already",
+    "unknown": "unknown: no such job, or its history has been dropped",
+}
+FINAL_STATES = tuple(state for state in State if state.is_final)
+
+CANCEL_EXAMPLES = """\b
+Examples:
+  taskd jobs cancel 4711 4712
+  taskd jobs cancel --queue mail --older-than 2d --dry-run
+  taskd jobs cancel --task shop.tasks.fetch --kwargs '{"shop": 7}'
+"""
+REQUEUE_EXAMPLES = """\b
+Examples:
+  taskd jobs requeue 4711
+  taskd jobs requeue --state failed --task shop.tasks.fetch --error Timeout
+"""
+MOVE_EXAMPLES = """\b
+Examples:
+  taskd jobs move --to slow --queue sync --task shop.tasks.full_sync
+"""
+PURGE_EXAMPLES = """\b
+Examples:
+  taskd jobs purge --older-than 7d --state succeeded
+"""
+
+dry_run = click.option("--dry-run", is_flag=True, help="Only tell how many it would be.")
+
+
+@click.command(epilog=CANCEL_EXAMPLES)
+@job_selection
+@dry_run
+@json_option
+def cancel(ids: tuple[int, ...], wanted: JobFilter, dry_run: bool, as_json: bool) -> None:
+    """Cancel jobs: what waits ends at once, what runs is interrupted by its worker.
+
+    By id: status 1 if one of them had ended already or is unknown.
+    """
+    if ids:
+        _cancel_by_id(ids, as_json)
+        return
+    with open_jobs() as connection:
+        if dry_run:
+            _tell({"would_cancel": bulk.count_live(connection, wanted)}, as_json)
+        else:
+            done = bulk.cancel_matching(connection, wanted)
+            counts = {outcome: done.get(outcome, 0) for outcome in ("cancelled", "cancelling")}
+            _tell(counts, as_json)
+
+
+def _cancel_by_id(ids: tuple[int, ...], as_json: bool) -> None:
+    with open_jobs() as connection:
+        outcomes = cancel_jobs(connection, ids)
+    if as_json:
+        print_json([{"id": job_id, "outcome": outcomes[job_id]} for job_id in ids])
+    else:
+        print_lines(f"{job_id} {CANCEL_OUTCOMES[outcomes[job_id]]}" for job_id in ids)
+    if not {"cancelled", "cancelling"}.issuperset(outcomes.values()):
+        leave(FAILED)
+
+
+@click.command(epilog=REQUEUE_EXAMPLES)
+@job_selection
+@dry_run
+@json_option
+def requeue(ids: tuple[int, ...], wanted: JobFilter, dry_run: bool, as_json: bool) -> None:
+    """Enqueue jobs that have ended once more, as new jobs.
+
+    By id: prints the new ids; status 1 if one of them has not ended or is unknown.
+    """
+    if ids:
+        _requeue_by_id(ids, as_json)
+        return
+    with open_jobs() as connection:
+        if dry_run:
+            _tell({"would_requeue": bulk.count_ended(connection, wanted)}, as_json)
+        else:
+            _tell({"requeued": bulk.requeue_matching(connection, wanted)}, as_json)
+
+
+def _requeue_by_id(ids: tuple[int, ...], as_json: bool) -> None:
+    with open_jobs() as connection:
+        renewed = requeue_jobs(connection, ids)
+        refused = {
+            job_id: _why_not(fetch_job(connection, job_id))
+            for job_id in ids
+            if job_id not in renewed
+        }
+    if as_json:
+        print_json([{"id": job_id, "new_id": renewed.get(job_id)} for job_id in ids])
+    else:
+        print_lines(f"{job_id} is now {new_id}" for job_id, new_id in renewed.items())
+    if refused:
+        raise Failure(*(f"job {job_id} {why}" for job_id, why in refused.items()))
+
+
+def _why_not(job: JobRow | None) -> str:
+    if job is None:
+        return f"is {CANCEL_OUTCOMES['unknown']}"
+    return f"is {job.state}: only a job that has ended can be requeued"
+
+
+@click.command(epilog=MOVE_EXAMPLES)
+@job_selection
+@click.option("--to", "target", required=True, type=QUEUE, help="The queue to wait in.")
+@dry_run
+@json_option
+def move(
+    ids: tuple[int, ...], wanted: JobFilter, target: str, dry_run: bool, as_json: bool
+) -> None:
+    """Let waiting jobs wait in another queue, behind what is there. What runs stays."""
+    with open_jobs() as connection:
+        if dry_run:
+            count = len(ids) or bulk.count_live(connection, wanted)
+            _tell({"would_move": count}, as_json)
+        elif ids:
+            _tell({"moved": move_jobs(connection, ids, target)}, as_json)
+        else:
+            _tell({"moved": bulk.move_matching(connection, wanted, target)}, as_json)
+
+
+@click.command(epilog=PURGE_EXAMPLES)
+@click.option("--older-than", required=True, type=Duration(0), help="Ended at least so long ago.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([str(state) for state in FINAL_STATES]),
+    help="Only these; may be repeated.",
+)
+@click.option("--queue", type=QUEUE, help="Of this queue.")
+@click.option("--task", type=TASK, metavar="PATH", help="Of this task.")
+@json_option
+def purge(
+    older_than: float, states: tuple[str, ...], queue: str | None, task: str | None, as_json: bool
+) -> None:
+    """Forget jobs that have ended, with their results and attempts.
+
+    In small steps that hold up nobody. Retention does this by itself, a day at a time.
+    """
+    chosen = [State(state) for state in states] or FINAL_STATES
+    with open_jobs() as connection:
+        purged = sum(_shown(bulk.purge_jobs(connection, older_than, chosen, queue, task)))
+    _tell({"purged": purged}, as_json)
+
+
+def _shown(steps: Iterator[tuple[float, int]]) -> Iterator[int]:
+    """The counts of the steps; a bar shows their progress, if there is a terminal for it."""
+    with click.progressbar(length=1000, label="Purging", file=sys.stderr, show_pos=False) as bar:
+        for share, count in steps:
+            bar.update(int(share * 1000) - bar.pos)
+            yield count
+
+
+def _tell(counts: dict[str, int], as_json: bool) -> None:
+    if as_json:
+        print_json(counts)
+    else:
+        print_lines(f"{count} {what.replace('_', ' ')}" for what, count in counts.items())

@@ -1,0 +1,33 @@
+"""A JobFilter as the conditions of a statement over taskd.job, live_job or ended_job."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, LiteralString
+
+from taskd.store.rows import JobFilter
+
+_CONDITIONS: dict[str, LiteralString] = {
+    "state": "j.state = %(state)s",
+    "queue": "j.queue = %(queue)s",
+    "task": "j.task = %(task)s",
+    "before": "j.id < %(before)s",
+    "older_than": "j.created_at < now() - %(older_than)s * interval '1 second'",
+    "error": "strpos(j.error, %(error)s) > 0",
+    "group": "(j.extra->>'group')::bigint = %(group)s",
+    "args": "taskd.holds_arguments_v1(j.args, j.kwargs, %(args)s::jsonb, NULL)",
+    "kwargs": "taskd.holds_arguments_v1(j.args, j.kwargs, NULL, %(kwargs)s::jsonb)",
+}
+
+
+def conditions(wanted: JobFilter) -> tuple[LiteralString, dict[str, Any]]:
+    """The WHERE clause, empty if everything matches, and its parameters."""
+    given = {name: value for name in _CONDITIONS if (value := getattr(wanted, name)) is not None}
+    for name in ("args", "kwargs"):
+        if name in given:
+            given[name] = json.dumps(given[name])
+    if "state" in given:
+        given["state"] = str(given["state"])
+    clauses = [_CONDITIONS[name] for name in given]
+    where: LiteralString = (" WHERE " + " AND ".join(clauses)) if clauses else ""
+    return where, given
