@@ -92,6 +92,10 @@ class Project:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             return connection.execute(statement.encode(), parameters).fetchall()
 
+    def execute(self, statement: str) -> None:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
     def states(self) -> dict[str, int]:
         """How many jobs are in each state."""
         return dict(self.query("SELECT state, count(*) FROM taskd.job GROUP BY state"))

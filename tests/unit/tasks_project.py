@@ -14,7 +14,7 @@ import pytest
 
 from taskd.clock import utc_now
 from taskd.errors import JobUnknown
-from taskd.store.rows import JobRow, NewJobs, State
+from taskd.store.rows import JobRow, NewGraph, NewJobs, State
 from taskd.tasks.client import configure, use_client
 from taskd.tasks.registry import registry
 
@@ -54,22 +54,23 @@ class MemoryClient:
     max_args = 1000
 
     def __init__(self) -> None:
-        self.batches: list[NewJobs] = []
+        self.batches: list[NewJobs | NewGraph] = []
         self.connections: list[object] = []
         self.rows: dict[int, list[JobRow]] = {}
         self.offers: dict[str, dict[str, Any]] = {}
         self.closed = 0
         self._count = 0
 
-    def store(self, batches: Sequence[NewJobs]) -> list[int]:
+    def store(self, batches: Sequence[NewJobs | NewGraph]) -> list[int]:
         self.batches += batches
         ids: list[int] = []
         for batch in batches:
-            ids += range(self._count + 1, self._count + 1 + len(batch.args))
-            self._count += len(batch.args)
+            count = len(batch.jobs if isinstance(batch, NewGraph) else batch.args)
+            ids += range(self._count + 1, self._count + 1 + count)
+            self._count += count
         return ids
 
-    def store_on(self, connection: Any, batches: Sequence[NewJobs]) -> list[int]:
+    def store_on(self, connection: Any, batches: Sequence[NewJobs | NewGraph]) -> list[int]:
         self.connections.append(connection)
         return self.store(batches)
 

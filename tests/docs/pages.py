@@ -1,0 +1,43 @@
+"""The examples of a how-to page: modules to import, and lines whose comments tell their values."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
+
+_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+_MODULE = re.compile(r"# (\w+)\.py\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: its modules by name, and its other blocks."""
+
+    modules: dict[str, str]
+    blocks: tuple[str, ...]
+
+    @classmethod
+    def read(cls, name: str) -> Page:
+        blocks = _BLOCK.findall((HOW_TO / name).read_text(encoding="utf-8"))
+        modules = {found[1]: block for block in blocks if (found := _MODULE.match(block))}
+        return cls(modules, tuple(block for block in blocks if not _MODULE.match(block)))
+
+
+def check_block(block: str, names: dict[str, Any]) -> int:
+    """Run a block; a line `expression  # value` must give that value. How many did."""
+    checked = 0
+    lines = block.splitlines()
+    for statement in ast.parse(block).body:
+        source = "\n".join(lines[statement.lineno - 1 : statement.end_lineno])
+        _, _, value = lines[(statement.end_lineno or 1) - 1].partition("  # ")
+        if isinstance(statement, ast.Expr) and value:
+            assert repr(eval(source, names)) == value.strip(), source
+            checked += 1
+        else:
+            exec(source, names)
+    return checked

@@ -1,0 +1,77 @@
+"""The examples of the how-to pages do what the pages say, on a real daemon."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import taskd
+from taskd.tasks.registry import registry
+from tests.conftest import TestServer
+from tests.docs.pages import Page, check_block
+from tests.process.daemon import Project
+
+PAGES = {"flows.md": 3, "unique.md": 1}
+"""Pages, and how many values their lines promise."""
+MODULES = {**Page.read("flows.md").modules, **Page.read("unique.md").modules}
+MODULES |= Page.read("exactly-once.md").modules
+
+
+@pytest.fixture(scope="module")
+def project(
+    embedded_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
+    """A daemon that runs the modules of all pages."""
+    folder = tmp_path_factory.mktemp("pages")
+    name = embedded_server.create()
+    project = Project(folder, embedded_server.of(name))
+    for module, text in MODULES.items():
+        project.write(f"{module}.py", text)
+    imports = ", ".join(MODULES)
+    project.write("taskd.yaml", f"imports: [{imports}]\npools: {{io: {{greenlets: 10}}}}\n")
+    project.start()
+    yield project
+    project.close()
+    embedded_server.drop(name)
+
+
+@pytest.fixture
+def names(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
+    """What a reader has imported who has the modules of the pages."""
+    tasks = dict(registry._tasks)
+    monkeypatch.syspath_prepend(str(project.folder))
+    taskd.configure(database=project.dsn)
+    found: dict[str, object] = {name: getattr(taskd, name) for name in taskd.__all__}
+    for module in MODULES:
+        found |= vars(importlib.import_module(module))
+    yield found
+    taskd.configure()
+    for module in MODULES:
+        del sys.modules[module]
+    registry._tasks.clear()
+    registry._tasks.update(tasks)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_lines_of_a_page_have_the_values_they_tell(
+    page: str, names: dict[str, object]
+) -> None:
+    checked = sum(check_block(block, names) for block in Page.read(page).blocks)
+
+    assert checked == PAGES[page]
+
+
+def test_what_the_page_books_is_booked_once(project: Project, names: dict[str, object]) -> None:
+    with psycopg.connect(project.dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE bookings (order_id bigint)")
+        book = names["book"]
+
+        result = book.enqueue(7).result(timeout=20)  # type: ignore[attr-defined]
+
+        assert result == {"booked": 7}
+        assert connection.execute("SELECT order_id FROM bookings").fetchall() == [(7,)]

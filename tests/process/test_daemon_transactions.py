@@ -1,0 +1,85 @@
+"""A job that ends in its own transaction: exactly once, also when it is killed at the commit."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.process.daemon import Project
+
+SHOP = """
+import os
+import signal
+from pathlib import Path
+
+from taskd import current_job, task
+
+
+def die_once(path):
+    if not Path(path).exists():
+        Path(path).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task
+def book(order, when, path):
+    with current_job().transaction() as transaction:
+        transaction.connection.execute("INSERT INTO bookings VALUES (%s)", [order])
+        transaction.result = order
+        if when == "before":
+            die_once(path)
+    if when == "after":
+        die_once(path)
+
+
+@task
+def book_and_fail(order):
+    with current_job().transaction() as transaction:
+        transaction.connection.execute("INSERT INTO bookings VALUES (%s)", [order])
+    raise ValueError("too late to matter")
+
+
+@task
+def fail_inside(order):
+    with current_job().transaction() as transaction:
+        transaction.connection.execute("INSERT INTO bookings VALUES (%s)", [order])
+        raise ValueError("rolled back")
+"""
+
+ENQUEUE_EXPIRING = """
+SELECT taskd.enqueue_jobs_v1('shop.add', ARRAY['[1, 2]'], ARRAY[NULL], 'default', 5::smallint, NULL,
+                             NULL, 1::smallint, NULL, false, '{"expires_in": 0.001}', NULL)
+"""
+
+
+@pytest.mark.parametrize("pool", ["{greenlets: 5}", "{processes: 1}"])
+def test_what_a_job_writes_is_written_once_whenever_it_is_killed(
+    project: Project, pool: str
+) -> None:
+    project.write("shop.py", SHOP)
+    project.write("taskd.yaml", f"imports: [shop]\npools: {{one: {pool}}}\n")
+    project.execute("CREATE TABLE bookings (order_id bigint)")
+    project.start()
+
+    before = project.enqueue("shop.book", 1, "before", str(project.folder / "before"))
+    after = project.enqueue("shop.book", 2, "after", str(project.folder / "after"))
+    raised = project.enqueue("shop.book_and_fail", 3)
+    rolled_back = project.enqueue("shop.fail_inside", 4)
+    project.wait_for_states(succeeded=3, failed=1)
+
+    assert project.query("SELECT order_id FROM bookings ORDER BY 1") == [(1,), (2,), (3,)]
+    assert project.query("SELECT id FROM taskd.job WHERE state = 'failed'") == [(rolled_back,)]
+    results = dict(project.query("SELECT id, result FROM taskd.job WHERE state = 'succeeded'"))
+    assert results == {before: "1", after: "2", raised: None}
+    assert (project.folder / "before").exists()
+    assert (project.folder / "after").exists()
+
+
+def test_a_job_that_begins_too_late_is_cancelled(project: Project) -> None:
+    project.execute(ENQUEUE_EXPIRING)
+    in_time = project.enqueue("shop.add", 1, 2)
+    project.start()
+    project.wait_for_states(succeeded=1, cancelled=1)
+
+    (expired,) = project.query("SELECT id, error FROM taskd.job WHERE state = 'cancelled'")
+    assert expired[1] == "expired: it was too late to begin"
+    assert expired[0] < in_time
