@@ -10,10 +10,22 @@ import argparse
 import json
 import statistics
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.cases import CASES, Figure
+from benchmarks.cases import Figure, drain, idle_memory, naps
 from benchmarks.daemon import embedded_server
+from benchmarks.many import orders, uneven, unique
+from taskd.store.embedded import Server
+
+CASES: dict[str, Callable[[Server, Path], Figure]] = {
+    "drain": drain,
+    "naps": naps,
+    "uneven": uneven,
+    "unique": unique,
+    "orders": orders,
+    "memory": idle_memory,
+}
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,13 +85,6 @@ def idle_memory(server: Server, tools: Path) -> Figure:
     total = sum(sizes.values())
     detail = ", ".join(f"{name.split()[0]} {size:.1f}" for name, size in sizes.items())
     return Figure("PSS of the idle tree of 4 x 25, MiB", total, detail, 80.0, "max")
-
-
-CASES: dict[str, Callable[[Server, Path], Figure]] = {
-    "drain": drain,
-    "naps": naps,
-    "memory": idle_memory,
-}
 
 
 def fill(dsn: str, jobs: int) -> None:

@@ -38,6 +38,7 @@ DEFAULT_POOL = "default"
 DEFAULT_GREENLETS = 25
 DEFAULT_MAX_PROCESSES = 4
 DEFAULT_MAX_ARGS = MIB
+DEFAULT_MAX_RESULT = MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +153,15 @@ class Settings:
             "How large the arguments of one job may be, as JSON text.",
             between=(64, 256 * MIB),
             example="64kB",
+        ).metadata,
+    )
+    max_result: int = field(
+        default=DEFAULT_MAX_RESULT,
+        metadata=About(
+            Kind.SIZE,
+            "How large what a job returns may be, as JSON text; a job that returns more fails.",
+            between=(64, 256 * MIB),
+            example="8MiB",
         ).metadata,
     )
     pid_file: str | None = field(

@@ -78,7 +78,7 @@ class Worker:
         self._limits = TimeLimits(place.settings, place.pool)
         self._ear = select.poll()
         self._ear.register(place.wakeups.fds[place.slot], select.POLLIN)
-        self._runner = Runner(place.settings.imports)
+        self._runner = Runner(place.settings.imports, max_result=place.settings.max_result)
         self._running: JobAttempt | None = None
         self._terms = 0
         self._called = True

@@ -76,7 +76,7 @@ class Worker:
         self.reporter = Reporter(place, self._outbox, claims, self._report_link, events)
         seat_runner = SeatRunner(
             self._words,
-            Runner(place.settings.imports),
+            Runner(place.settings.imports, max_result=place.settings.max_result),
             TimeLimits(place.settings, place.pool),
             self._outbox,
             self.reporter,

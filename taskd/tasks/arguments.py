@@ -59,7 +59,8 @@ def encode_result(result: object, limit: int = MAX_RESULT) -> str:
     if text is None:
         raise NotJson("result", _LIAR)
     if size > limit:
-        raise TooLarge("result", size, limit, "store it elsewhere and return where that is")
+        remedy = "store it elsewhere and return where that is, or raise max_result"
+        raise TooLarge("result", size, limit, remedy)
     return text
 
 
