@@ -62,6 +62,9 @@ class Client(Protocol):
     def wait_for_end(self, job_id: int, seconds: float) -> None:
         """Return when a job has probably ended, or the time is over; look for yourself then."""
 
+    def connection(self) -> AbstractContextManager[Connection]:
+        """A connection of the pool until the block ends. Raises DatabaseError."""
+
     def transaction(self) -> AbstractContextManager[Connection]:
         """A connection in a transaction that commits with the block."""
 
@@ -89,11 +92,9 @@ class DatabaseClient:
 
     def store(self, batches: Sequence[NewJobs | NewGraph]) -> list[int]:
         """Store new jobs, all or none; blocks for a round trip a batch. Raises DatabaseError."""
-        from taskd.store.connect import translate_errors
-
         if not batches:
             return []
-        with translate_errors(), self._opened().connection() as connection:
+        with self.connection() as connection:
             return _store(connection, batches)
 
     def store_on(
@@ -108,10 +109,9 @@ class DatabaseClient:
 
     def fetch(self, job_id: int) -> JobRow:
         """One job as it is now. Raises JobUnknown and DatabaseError."""
-        from taskd.store.connect import translate_errors
         from taskd.store.look import fetch_job
 
-        with translate_errors(), self._opened().connection() as connection:
+        with self.connection() as connection:
             row = fetch_job(connection, job_id)
         if row is None:
             raise JobUnknown(job_id, self._where())
@@ -119,26 +119,23 @@ class DatabaseClient:
 
     def fetch_many(self, job_ids: Sequence[int]) -> list[JobRow]:
         """Jobs as they are now, in this order; unknown ones are left out. Raises DatabaseError."""
-        from taskd.store.connect import translate_errors
         from taskd.store.look import fetch_jobs
 
-        with translate_errors(), self._opened().connection() as connection:
+        with self.connection() as connection:
             return fetch_jobs(connection, job_ids)
 
     def cancel(self, job_ids: Sequence[int]) -> dict[int, str]:
         """Cancel jobs; for each id "cancelled", "cancelling" (it runs), "ended" or "unknown"."""
-        from taskd.store.connect import translate_errors
         from taskd.store.jobs import cancel_jobs
 
-        with translate_errors(), self._opened().connection() as connection:
+        with self.connection() as connection:
             return cancel_jobs(connection, job_ids)
 
     def requeue(self, job_ids: Sequence[int]) -> dict[int, int]:
         """Enqueue ended jobs once more; the new id of each that was found ended."""
-        from taskd.store.connect import translate_errors
         from taskd.store.jobs import requeue_jobs
 
-        with translate_errors(), self._opened().connection() as connection:
+        with self.connection() as connection:
             return requeue_jobs(connection, job_ids)
 
     def wait_for_end(self, job_id: int, seconds: float) -> None:
@@ -152,6 +149,14 @@ class DatabaseClient:
         wait_for_end(self._dsn, job_id, seconds)
 
     @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection of the pool until the block ends. Raises DatabaseError."""
+        from taskd.store.connect import translate_errors
+
+        with translate_errors(), self._opened().connection() as connection:
+            yield connection
+
+    @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection in a transaction that commits with the block; what it raises rolls back."""
         with self._opened().connection() as connection, connection.transaction():
@@ -159,13 +164,12 @@ class DatabaseClient:
 
     def find_offer(self, name: str, connection: AnyConnection | None) -> Mapping[str, Any] | None:
         """What a daemon has published of a task; asked on the caller's connection if given."""
-        from taskd.store.connect import translate_errors
         from taskd.store.tasks import find_task
 
         if connection is not None:
             check_connection(connection)
             return find_task(connection, name)
-        with translate_errors(), self._opened().connection() as own:
+        with self.connection() as own:
             return find_task(own, name)
 
     def close(self) -> None:
@@ -260,6 +264,11 @@ class ProcessClient:
         self._make: Callable[[], Client] = _from_environment
         self._abandoned: list[Client] = []
 
+    @property
+    def maker(self) -> Callable[[], Client]:
+        """What makes the client when it is first needed."""
+        return self._make
+
     def get(self) -> Client:
         """The client; raises ConfigurationInvalid if the settings cannot be used."""
         client = self._client
@@ -339,6 +348,17 @@ def default_client() -> Client:
 def use_client(make: Callable[[], Client]) -> None:
     """Let this process use a client of another kind from now on; for tests."""
     _process.replace(make)
+
+
+@contextmanager
+def with_client(client: Client) -> Iterator[None]:
+    """Let this process use another client until the block ends, and then one as before."""
+    before = _process.maker
+    _process.replace(lambda: client)
+    try:
+        yield
+    finally:
+        _process.replace(before)
 
 
 _process = ProcessClient()

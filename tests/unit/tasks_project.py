@@ -15,7 +15,7 @@ import pytest
 from taskd.clock import utc_now
 from taskd.errors import JobUnknown
 from taskd.store.rows import JobRow, NewGraph, NewJobs, State
-from taskd.tasks.client import configure, use_client
+from taskd.tasks.client import with_client
 from taskd.tasks.registry import registry
 
 
@@ -92,9 +92,8 @@ class MemoryClient:
 def memory_client() -> Iterator[MemoryClient]:
     """Let this process use a client in memory, and then again none."""
     made = MemoryClient()
-    use_client(lambda: made)
-    yield made
-    configure()
+    with with_client(made):
+        yield made
 
 
 def job_row(state: str, **fields: Any) -> JobRow:
