@@ -56,7 +56,10 @@ class Invocation:
                 return client_settings({**self.environ, **flags})
         settings = self.settings()
         return ClientSettings(
-            database=settings.database, state_dir=settings.state_dir, max_args=settings.max_args
+            database=settings.database,
+            state_dir=settings.state_dir,
+            max_args=settings.max_args,
+            listen=settings.listen,
         )
 
 

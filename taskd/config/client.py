@@ -25,6 +25,8 @@ class ClientSettings:
     state_dir: str
     max_args: int
     """Bytes that the arguments of one job may take as JSON text."""
+    listen: bool | str = field(default=True, repr=False)
+    """Where to hear of the end of a job: on the database, on another connection string, nowhere."""
 
 
 def client_settings(environ: Mapping[str, str] = os.environ) -> ClientSettings:
@@ -45,7 +47,10 @@ def _from_file(file: str, environ: Mapping[str, str]) -> ClientSettings:
     overrides = [given for given in given_variables(environ) if given.override.name in OF_CLIENTS]
     settings = resolve_settings(file, overrides, environ)
     return ClientSettings(
-        database=settings.database, state_dir=settings.state_dir, max_args=settings.max_args
+        database=settings.database,
+        state_dir=settings.state_dir,
+        max_args=settings.max_args,
+        listen=settings.listen,
     )
 
 
@@ -64,13 +69,19 @@ def _from_variables(environ: Mapping[str, str]) -> ClientSettings:
     database = read("database", check_dsn)
     state_dir = read("state_dir", lambda text: absolute_path(text, working_directory()))
     max_args = read("max_args", _check_max_args)
+    listen = read("listen", _check_listen)
     if faults:
         raise ConfigurationInvalid(tuple(faults))
     return ClientSettings(
         database=database,
         state_dir=state_dir or default_state_dir(environ),
         max_args=max_args or DEFAULT_MAX_ARGS,
+        listen=True if listen is None else listen,
     )
+
+
+def _check_listen(text: str) -> bool | str:
+    return text == "true" if text in ("true", "false") else check_dsn(text)
 
 
 def _check_max_args(text: str) -> int:

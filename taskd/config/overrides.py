@@ -59,7 +59,7 @@ OVERRIDES = (
 )
 """All settings that have a flag and a variable."""
 
-OF_CLIENTS = frozenset({"database", "state_dir", "max_args"})
+OF_CLIENTS = frozenset({"database", "state_dir", "max_args", "listen"})
 """The names of those that matter to a program that only enqueues."""
 
 

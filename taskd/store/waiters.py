@@ -1,7 +1,7 @@
 """Waiting for the end of a job: by notification where one arrives, else by looking again.
 
     register as a waiter ─► the end of the job notifies ─► look
-    no LISTEN gets through (a pooler in between) ─► return soon, so that the caller looks again
+    no notification arrives (a pooler stands in between) ─► say so: the caller looks again and again
 
 Completions notify only jobs that somebody waits for.
 """
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import select
 import uuid
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 
 from taskd.clock import monotonic
 from taskd.store.connect import Connection, connect, translate_errors
@@ -25,28 +26,31 @@ LOOK_SECONDS = 5.0
 LONGEST_SECONDS = 55.0
 POLL_SECONDS = 0.25
 
+Connect = Callable[[], AbstractContextManager[Connection]]
+
 _WAIT = "INSERT INTO taskd.waiter VALUES (%s, %s, now() + interval '1 minute')"
 _WAIT_NO_MORE = "DELETE FROM taskd.waiter WHERE job = %s AND token = %s"
 
 
-def wait_for_end(dsn: str, job: int, seconds: float) -> None:
+def wait_for_end(dsn: str, job: int, seconds: float, other: Connect) -> bool:
     """Block until the job has ended, as far as can be told, or `seconds` are over.
 
-    It may return early: look, and call it again. Raises DatabaseError.
+    It may return early: look, and call it again. False: no notification sent on the connection that
+    `other` gives arrives here, so there is no point in waiting for one. Raises DatabaseError.
     """
     deadline = monotonic() + min(seconds, LONGEST_SECONDS)
-    token = uuid.uuid4().hex
     with closing(connect(dsn, application_name="taskd waits")) as connection, translate_errors():
-        connection.execute("LISTEN taskd_ended")
-        connection.execute("SELECT pg_notify('taskd_ended', %s)", (token,))
-        if not _hears(connection, token, min(deadline, monotonic() + PROOF_SECONDS)):
-            _sleep(connection, min(POLL_SECONDS, deadline - monotonic()))
-            return
-        connection.execute(_WAIT, (job, token))
+        ear = _Ear(connection)
+        with other() as sender:
+            sender.execute("SELECT pg_notify('taskd_ended', %s)", (ear.token,))
+        if not ear.hears(monotonic() + PROOF_SECONDS):
+            return False
+        connection.execute(_WAIT, (job, ear.token))
         while monotonic() < deadline and not _has_ended(connection, job):
-            if _hears(connection, token, min(deadline, monotonic() + LOOK_SECONDS)):
+            if ear.hears(min(deadline, monotonic() + LOOK_SECONDS)):
                 break
-        connection.execute(_WAIT_NO_MORE, (job, token))
+        connection.execute(_WAIT_NO_MORE, (job, ear.token))
+    return True
 
 
 def _has_ended(connection: Connection, job: int) -> bool:
@@ -57,18 +61,30 @@ def _has_ended(connection: Connection, job: int) -> bool:
     return bool(row and row[0])
 
 
-def _hears(connection: Connection, token: str, deadline: float) -> bool:
-    """Whether the token is notified before the deadline."""
-    while True:
-        if token in read_notifications(connection):
-            return True
-        left = deadline - monotonic()
-        if left <= 0:
-            return False
-        _sleep(connection, left)
+class _Ear:
+    """Hears one token. What arrives together with a result, psycopg hands to the handler."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.token = uuid.uuid4().hex
+        self._connection = connection
+        self._heard: list[str] = []
+        connection.add_notify_handler(lambda notify: self._heard.append(notify.payload))
+        connection.execute("LISTEN taskd_ended")
+
+    def hears(self, deadline: float) -> bool:
+        """Whether the token is notified before the deadline."""
+        while True:
+            self._heard += read_notifications(self._connection)
+            heard, self._heard = self._heard, []
+            if self.token in heard:
+                return True
+            left = deadline - monotonic()
+            if left <= 0:
+                return False
+            _wait_for_socket(self._connection, left)
 
 
-def _sleep(connection: Connection, seconds: float) -> None:
+def _wait_for_socket(connection: Connection, seconds: float) -> None:
     """Wait until the server has something to say."""
     poll = select.poll()
     poll.register(connection.pgconn.socket, select.POLLIN)

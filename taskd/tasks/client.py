@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -83,6 +84,7 @@ class DatabaseClient:
         self._lock = threading.Lock()  # guards the opening and closing of what follows
         self._pool: ConnectionPool[Connection] | None = None
         self._dsn = ""
+        self._is_deaf = False  # no notification comes through: a pooler stands in between
         self._held = ExitStack()
 
     @property
@@ -143,10 +145,15 @@ class DatabaseClient:
 
         Waits for a notification on a connection of its own, if one arrives there at all.
         """
-        from taskd.store.waiters import wait_for_end
+        from taskd.store.waiters import POLL_SECONDS, wait_for_end
 
         self._opened()
-        wait_for_end(self._dsn, job_id, seconds)
+        listen = self._settings.listen
+        if not self._is_deaf and listen is not False:
+            dsn = self._dsn if listen is True else listen
+            self._is_deaf = not wait_for_end(dsn, job_id, seconds, self.connection)
+        else:
+            time.sleep(min(seconds, POLL_SECONDS))
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:

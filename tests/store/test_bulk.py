@@ -1,0 +1,149 @@
+"""Orders to many jobs at once, chosen by a filter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from taskd.store import bulk, jobs
+from taskd.store.connect import Connection
+from taskd.store.look import list_jobs
+from taskd.store.rows import JobEnd, JobFilter, NewJobs, State
+from tests.commands import run_taskd, taskd_json
+from tests.store.makers import add_jobs, add_worker, claim, fence_of, ids_of, lanes, places
+
+
+def add_calls(connection: Connection, *calls: tuple[str, str | None], **options: Any) -> list[int]:
+    args, kwargs = zip(*calls, strict=True)
+    return jobs.enqueue_jobs(connection, NewJobs("shop.sync", list(args), list(kwargs), **options))
+
+
+def end_all(connection: Connection, state: str, error: str | None = None) -> list[int]:
+    worker = add_worker(connection)
+    rows = claim(connection, worker)
+    ends = [JobEnd(row[0], fence_of(row), 0.1, state, None, error) for row in rows]
+    jobs.complete_jobs(connection, worker, ends)
+    return ids_of(rows)
+
+
+def test_filters_choose_by_queue_age_arguments_and_text(connection: Connection) -> None:
+    first, second, odd = add_calls(
+        connection, ("[1,2]", '{"to":"x"}'), ("[1,3]", '{"to":"y","cc":"x"}'), ('["\\u0000"]', None)
+    )
+    connection.execute(
+        "UPDATE taskd.queued SET created_at = now() - interval '1 h' WHERE id = %s", (second,)
+    )
+
+    def found(**wanted: Any) -> list[int]:
+        return sorted(job.id for job in list_jobs(connection, JobFilter(**wanted)))
+
+    assert found(args=[1]) == [first, second]
+    assert found(args=[None, 3]) == [second]
+    assert found(kwargs={"to": "x"}) == [first]
+    assert found(older_than=1800.0) == [second]
+    assert found(queue="default", state=State.QUEUED) == [first, second, odd]
+    assert found(queue="other") == []
+
+
+def test_what_matches_is_cancelled_wherever_it_is(connection: Connection) -> None:
+    waiting = add_jobs(connection, 2, queue="mail")
+    later = add_jobs(connection, 1, queue="mail", delay=60)
+    kept = add_jobs(connection, 1, queue="sync")
+    (running,) = ids_of(claim(connection, add_worker(connection), 1, ("mail", 5, 0)))
+
+    assert bulk.count_live(connection, JobFilter(queue="mail")) == 4 - 1
+    assert bulk.cancel_matching(connection, JobFilter(queue="mail")) == {
+        "cancelled": 2,
+        "cancelling": 1,
+    }
+    states = {job.id: job.state for job in list_jobs(connection, JobFilter())}
+    assert states == {
+        running: State.CANCELLING,
+        **dict.fromkeys({*waiting, *later} - {running}, State.CANCELLED),
+        kept[0]: State.QUEUED,
+    }
+
+
+def test_failures_are_requeued_by_their_error(connection: Connection) -> None:
+    add_jobs(connection, 2)
+    end_all(connection, "f", "TimeoutError: page 7")
+    add_jobs(connection, 1)
+    end_all(connection, "f", "ValueError")
+
+    wanted = JobFilter(state=State.FAILED, error="TimeoutError")
+
+    assert bulk.count_ended(connection, wanted) == 2
+    assert bulk.requeue_matching(connection, wanted) == 2
+    assert bulk.count_live(connection, JobFilter(state=State.QUEUED)) == 2
+
+
+def test_waiting_jobs_move_and_keep_their_order(connection: Connection) -> None:
+    first, second = add_jobs(connection, 2)
+    (urgent,) = add_jobs(connection, 1, priority=9)
+    (later,) = add_jobs(connection, 1, delay=60)
+    (there,) = add_jobs(connection, 1, queue="slow")
+
+    assert bulk.move_matching(connection, JobFilter(queue="default"), "slow") == 4
+
+    rows = claim(connection, add_worker(connection), 9, ("slow", 9, 0), ("slow", 5, 0))
+    assert ids_of(rows) == [urgent, there, first, second]
+    assert places(connection, later) == ["scheduled"]
+    assert jobs.claim_jobs(connection, add_worker(connection), lanes(), 9) == []
+
+
+def test_a_purge_forgets_what_was_asked_and_nothing_else(connection: Connection) -> None:
+    worker = add_worker(connection)
+    add_jobs(connection, 300)
+    rows = claim(connection, worker, 300)
+    ends = [JobEnd(r[0], fence_of(r), 0.1, "s" if r[0] % 3 else "f", "1") for r in rows]
+    jobs.complete_jobs(connection, worker, ends)
+    (waiting,) = add_jobs(connection, 1)
+
+    steps = list(bulk.purge_jobs(connection, 0.0, [State.SUCCEEDED]))
+
+    assert sum(count for _, count in steps) == 200
+    assert steps[-1][0] == 1.0
+    assert bulk.count_ended(connection, JobFilter()) == 100
+    assert connection.execute("SELECT count(*) FROM taskd.result").fetchone() == (100,)
+    assert places(connection, waiting) == ["queued"]
+    assert sum(count for _, count in bulk.purge_jobs(connection, 3600.0, list(State)[-3:])) == 0
+
+
+def test_the_command_takes_ids_or_a_filter(dsn: str, connection: Connection) -> None:
+    add_jobs(connection, 3, queue="mail")
+    taskd = ("--database", dsn, "jobs")
+
+    assert taskd_json(*taskd, "cancel", "--queue", "mail", "--dry-run", "--json") == {
+        "would_cancel": 3
+    }
+    assert taskd_json(*taskd, "move", "--queue", "mail", "--to", "slow", "--json") == {"moved": 3}
+    assert taskd_json(*taskd, "cancel", "--queue", "slow", "--json") == {
+        "cancelled": 3,
+        "cancelling": 0,
+    }
+    assert "3 requeued" in run_taskd(*taskd, "requeue", "--state", "cancelled").output
+    assert "3 purged" in run_taskd(*taskd, "purge", "--older-than", "0").output
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["cancel"], "which jobs?"),
+        (["cancel", "7", "--queue", "mail"], "exclude each other"),
+        (["requeue", "--args", "7"], "is a number, not a JSON array"),
+        (["move", "7"], "--to"),
+        (["purge"], "--older-than"),
+        (["purge", "--older-than", "7d", "--state", "queued"], "queued"),
+    ],
+)
+def test_an_order_that_says_too_little_does_nothing(
+    dsn: str, connection: Connection, words: list[str], reason: str
+) -> None:
+    (job,) = add_jobs(connection)
+
+    result = run_taskd("--database", dsn, "jobs", *words)
+
+    assert result.exit_code == 2
+    assert reason in result.output
+    assert places(connection, job) == ["queued"]
