@@ -9,6 +9,7 @@ from taskd.board.layout import FAILED, RETRIED, SUCCEEDED
 from taskd.pool.claims import Row
 from taskd.pool.outbox import Outbox
 from taskd.store.rows import JobEnd, JobRetry
+from taskd.tasks.failure import error_text, traceback_text
 from taskd.tasks.outcome import (
     Cancelled,
     Done,
@@ -64,3 +65,8 @@ def put_cancelled(outbox: Outbox, words: memoryview, row: Row) -> None:
     """Put the end of a job that was cancelled before it began into the outbox."""
     outbox.ends.append(JobEnd(row[0], row[3], None, "c", None, "cancelled"))
     words[FAILED] += 1
+
+
+def escaped(fault: BaseException) -> Failed:
+    """The outcome of a job of which something reached the worker itself."""
+    return Failed(f"{error_text(fault)} (it reached the worker)", traceback_text(fault))

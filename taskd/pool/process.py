@@ -38,7 +38,7 @@ from taskd.errors import DatabaseError, Interrupt, JobCancelled, JobInterrupted,
 from taskd.events import Events
 from taskd.pool import spawn
 from taskd.pool.claims import Claims, Row
-from taskd.pool.ending import put, refusal
+from taskd.pool.ending import escaped, put, refusal
 from taskd.pool.events import LoopFailed, MasterGone, WorkerDrains, WorkerReady
 from taskd.pool.limits import TimeLimits
 from taskd.pool.link import KEEP_SECONDS, Link, Outage
@@ -142,6 +142,8 @@ class Worker:
             outcome = refusal(extra) or self._runner.run_attempt(attempt, args, kwargs)
         except Interrupt:  # a signal struck as the job ended
             outcome = Interrupted()
+        except BaseException as fault:  # a border: a worker outlives whatever a job does
+            outcome = escaped(fault)
         put(self._outbox, self._words, row, perf_counter() - started, outcome)
         self._words[DEADLINE] = self._words[JOB] = self._words[FENCE] = self._words[STARTED] = 0
         self._words[IN_FLIGHT] = 0

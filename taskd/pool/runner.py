@@ -8,7 +8,7 @@ from time import perf_counter
 from taskd.board.layout import SUCCEEDED, WORKER
 from taskd.errors import Interrupt
 from taskd.pool.claims import Row
-from taskd.pool.ending import put, refusal
+from taskd.pool.ending import escaped, put, refusal
 from taskd.pool.limits import TimeLimits
 from taskd.pool.outbox import Outbox
 from taskd.pool.reporter import Reporter
@@ -63,3 +63,9 @@ class SeatRunner:
         if self._reporter.is_waiting:
             self._reporter.wake()
         return ended
+
+    def fail(self, row: Row, fault: BaseException) -> None:
+        """Fail a job whose run raised what it should not: the fault is ours, or the job's craft."""
+        put(self._outbox, self._words, row, 0.0, escaped(fault))
+        if self._reporter.is_waiting:
+            self._reporter.wake()

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from math import inf
 from time import perf_counter
+from typing import Protocol
 
 import gevent
 from gevent import getcurrent
@@ -48,14 +49,20 @@ class Seat:
             self.greenlet.throw(interrupt)
 
 
-RunJob = Callable[[Seat, Row], float]
-"""Runs one job from its start until its outcome is in the outbox; raises nothing, returns when."""
+class RunsJobs(Protocol):
+    """What is done with a job in a seat."""
+
+    def run(self, seat: Seat, row: Row) -> float:
+        """Run it from its start until its outcome is in the outbox; when that was."""
+
+    def fail(self, row: Row, fault: BaseException) -> None:
+        """Put the outcome of one whose run raised, whatever that was, there; raises nothing."""
 
 
 class Slots:
     """A worker's slots. Everything here happens in one thread, and only a job may switch."""
 
-    def __init__(self, count: int, words: memoryview, run_job: RunJob) -> None:
+    def __init__(self, count: int, words: memoryview, runner: RunsJobs) -> None:
         self.count = count
         self.seats = [Seat() for _ in range(count)]
         self.busy = 0
@@ -63,7 +70,7 @@ class Slots:
         self.refill_at = -1  # call on_room when no more than so many jobs are ready
         self.on_room: Callable[[], object] = lambda: None
         self._words = words
-        self._run_job = run_job
+        self._runner = runner
         self._ready: deque[Row] = deque()
         self._idle: list[greenlet] = []
         self._vacant = self.seats[::-1]
@@ -149,7 +156,7 @@ class Slots:
         """What a slot does all its life. Each microsecond here is one of every job."""
         me = getcurrent()
         hub, ready, idle = self._hub, self._ready, self._idle
-        later, words, run_job = hub.loop.run_callback, self._words, self._run_job
+        later, words, run_job = hub.loop.run_callback, self._words, self._runner.run
         while True:
             self._taking_over = False
             until = perf_counter() + SLICE_SECONDS
@@ -163,7 +170,10 @@ class Slots:
                 self.busy += 1
                 words[IN_FLIGHT] = self.busy
                 words[JOB] = row[0]
-                now = run_job(seat, row)
+                try:
+                    now = run_job(seat, row)
+                except BaseException as fault:  # a border: a slot outlives whatever a job does
+                    now = self._fail(seat, row, fault)
                 self.spent += now - seat.started
                 self.busy -= 1
                 words[IN_FLIGHT] = self.busy
@@ -177,3 +187,8 @@ class Slots:
             idle.append(me)
             self.on_room()
             hub.switch()
+
+    def _fail(self, seat: Seat, row: Row, fault: BaseException) -> float:
+        self._runner.fail(row, fault)
+        seat.started = perf_counter()
+        return seat.started

@@ -81,7 +81,7 @@ class Worker:
             self._outbox,
             self.reporter,
         )
-        self.slots = Slots(self._pool.greenlets or 1, self._words, seat_runner.run)
+        self.slots = Slots(self._pool.greenlets or 1, self._words, seat_runner)
         self.claimer = Claimer(place, claims, self.slots, self._outbox.__len__, events)
         self.claimer.on_cancel = self._cancel
         self._sweeper = Sweeper(self.slots, self._pool.kill_grace, self.claimer.review)

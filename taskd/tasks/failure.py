@@ -1,7 +1,8 @@
 """An exception as text that can be stored: bounded, printable, whatever the exception does.
 
 What raised may hold anything: a `__str__` that raises, a message of 100 MB, NUL characters, locals
-whose `repr` fails. None of it may harm the worker or the statement that reports the failure.
+whose `repr` calls `sys.exit`. None of it may harm the worker or the statement that reports the
+failure. The worker's own interrupts do not come here: they strike only while an attempt is open.
 """
 
 from __future__ import annotations
@@ -35,6 +36,13 @@ def error_text(error: BaseException) -> str:
 
 
 def _kind(error: BaseException) -> str:
+    try:
+        return _kind_of(error)
+    except BaseException:  # its class has a module, a name or a __class__ of its own making
+        return type.__repr__(type(error))
+
+
+def _kind_of(error: BaseException) -> str:
     kind = type(error)
     if kind.__module__ in ("builtins", "__main__") or isinstance(
         error, TaskdError | Interrupt | JobSignal
@@ -55,7 +63,7 @@ def traceback_text(error: BaseException, skip: int = 0) -> str:
         told = traceback.TracebackException(type(error), error, trace, compact=True)
         _add_locals(told, error, trace)
         text = "".join(told.format())
-    except Exception as trouble:  # the exception's own code: a property, a __notes__, a repr
+    except BaseException as trouble:  # the exception's own code: a property, a __notes__, a repr
         text = f"{error_text(error)}\n(its traceback cannot be shown: {type(trouble).__name__})"
     return storable(text, MAX_TRACEBACK)
 
@@ -82,7 +90,7 @@ def _short(name: str, value: object) -> str:
         return "(hidden: its name sounds like a secret)"
     try:
         return reprlib.repr(value)
-    except Exception as unprintable:
+    except BaseException as unprintable:
         return f"<{type(value).__name__} whose repr raises {type(unprintable).__name__}>"
 
 

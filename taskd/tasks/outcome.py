@@ -135,7 +135,7 @@ def _failed_attempt(
         return Failed(text, traceback)
     try:
         delay = retry.delay_before(attempt.number + 1, random())
-    except Exception as trouble:  # the backoff function is the user's
+    except BaseException as trouble:  # the backoff function is the user's
         return Failed(f"{text} (not retried: its backoff: {error_text(trouble)})", traceback)
     return Retried(delay, text, traceback, timed_out=isinstance(error, JobTimeout))
 
@@ -153,7 +153,7 @@ def _interrupt_behind(error: BaseException) -> Interrupt | None:
 def _exit_sentence(error: BaseException) -> str:
     try:
         status = repr(getattr(error, "code", None))
-    except Exception as unprintable:
+    except BaseException as unprintable:
         status = f"({type(unprintable).__name__})"
     return storable(
         f"the task called sys.exit({status}): a task ends by returning, or fails by raising",

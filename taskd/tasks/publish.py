@@ -59,7 +59,7 @@ def signature_text(function: Callable[..., Any]) -> str:
     """The parameters and what comes back, as they are written: `(url: str) -> int`."""
     try:
         return storable(str(inspect.signature(function)), MAX_SIGNATURE)
-    except Exception:  # the repr of a default value is the user's code
+    except BaseException:  # the repr of a default value is the user's code
         return "(…)"
 
 

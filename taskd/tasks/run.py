@@ -99,7 +99,7 @@ class Runner:
             return Done(encode_result(result, self._max_result))
         except (NotJson, TooLarge) as error:
             return Failed(storable(str(error), MAX_ERROR))
-        except Exception as error:  # a subclass of dict or list whose methods raise
+        except BaseException as error:  # a subclass of dict or list whose methods raise
             return Failed(f"result: {error_text(error)}", traceback_text(error))
 
 

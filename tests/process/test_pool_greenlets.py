@@ -90,6 +90,16 @@ def raise_unprintable():
     raise Unprintable
 
 
+class Leaving:
+    def __repr__(self):
+        raise SystemExit(3)
+
+
+def leaving_local():
+    local = Leaving()
+    raise ValueError("boom")
+
+
 def raise_nul():
     raise ValueError("a\\0b \\ud800")
 
@@ -200,6 +210,7 @@ def test_except_exception_does_not_swallow_a_timeout(stand: Stand) -> None:
         ("not_json", "set"),
         ("raise_unprintable", "Unprintable"),
         ("raise_nul", "ValueError: a\\x00b"),
+        ("leaving_local", "ValueError: boom"),
         ("missing", "app has no missing"),
     ],
 )

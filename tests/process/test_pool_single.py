@@ -51,6 +51,16 @@ def leave():
     sys.exit(3)
 
 
+class Leaving:
+    def __repr__(self):
+        raise SystemExit(3)
+
+
+def leaving_local():
+    local = Leaving()
+    raise ValueError("boom")
+
+
 def vanish():
     os._exit(0)
 
@@ -203,12 +213,15 @@ def test_a_second_term_interrupts_the_job_which_goes_back_uncharged(
     assert stand.query("SELECT lane, attempt FROM taskd.queued WHERE id = %s", job) == [(10, 0)]
 
 
-def test_sys_exit_fails_its_job_only(stand: Stand) -> None:
+@pytest.mark.parametrize(
+    ("task", "said"), [("leave", "sys.exit(3)"), ("leaving_local", "ValueError: boom")]
+)
+def test_sys_exit_fails_its_job_only(stand: Stand, task: str, said: str) -> None:
     stand.start("cpu")
 
-    bad, good = stand.enqueue("leave"), stand.enqueue("add", 1, 1)
+    bad, good = stand.enqueue(task), stand.enqueue("add", 1, 1)
 
-    assert "sys.exit(3)" in stand.wait_for(bad, "failed")[1]
+    assert said in stand.wait_for(bad, "failed")[1]
     stand.wait_for(good, "succeeded")
 
 

@@ -68,6 +68,40 @@ class BadRepr:
         raise ValueError
 
 
+class Leaving:
+    """Code of a user's that does not stop at Exception."""
+
+    def __repr__(self) -> str:
+        raise SystemExit(3)
+
+
+class HalfAnError(Exception):
+    @property
+    def __notes__(self) -> list[str]:
+        raise KeyboardInterrupt
+
+
+def test_a_local_whose_repr_leaves_is_named() -> None:
+    def fail() -> None:
+        leaving = Leaving()
+        raise ValueError(f"boom {type(leaving)}")
+
+    try:
+        fail()
+    except ValueError as error:
+        text = traceback_text(error)
+
+    assert "leaving = <Leaving whose repr raises SystemExit>" in text
+    assert text.rstrip().endswith("Leaving'>")
+
+
+def test_an_error_whose_parts_leave_is_told_without_them() -> None:
+    text = traceback_text(raised(HalfAnError("boom")))
+
+    assert "HalfAnError: boom" in text
+    assert "(its traceback cannot be shown: KeyboardInterrupt)" in text
+
+
 def test_locals_are_short_and_secrets_are_hidden() -> None:
     def fail(api_key: str, password: str) -> None:
         rows = list(range(100_000))

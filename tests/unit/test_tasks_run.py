@@ -90,6 +90,24 @@ def leak():
 
 @task(retry=Retry(max=5, backoff=lambda n: 1 / 0))
 def bad_backoff(): raise ValueError("boom")
+
+class Leaving(dict):
+    def __repr__(self): sys.exit(4)
+    items = __str__ = __repr__
+
+@task
+def leaving_local():
+    local = Leaving()
+    raise ValueError("boom")
+
+@task
+def leaving_result(): return Leaving(a=1)
+
+@task
+def leaving_status(): sys.exit(Leaving())
+
+@task(retry=Retry(max=5, backoff=lambda n: sys.exit(4)))
+def leaving_backoff(): raise ValueError("boom")
 """
 
 
@@ -148,6 +166,24 @@ def test_whatever_goes_wrong_ends_in_a_sentence(
     outcome = run(runner, name, *args)
 
     assert isinstance(outcome, Failed)
+    assert sentence in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("xshop.leaving_local", "ValueError: boom"),
+        ("xshop.leaving_result", "result: SystemExit: 4"),
+        ("xshop.leaving_status", "the task called sys.exit((SystemExit))"),
+        ("xshop.leaving_backoff", "ValueError: boom (not retried: its backoff: SystemExit: 4)"),
+    ],
+)
+def test_nothing_that_belongs_to_a_task_leaves_the_worker(
+    runner: Runner, name: str, sentence: str
+) -> None:
+    outcome = run(runner, name, of=2)
+
+    assert isinstance(outcome, Failed | Retried)
     assert sentence in outcome.error
 
 

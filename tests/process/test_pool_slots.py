@@ -1,0 +1,72 @@
+"""The slots by themselves, in a process of their own: a hub is not for the test's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+
+BEGIN = """
+import json
+
+import gevent
+
+from taskd.pool.slots import Slots
+
+words = memoryview(bytearray(64 * 8)).cast("Q")
+ended, failed = [], []
+
+
+class Runner:
+    def run(self, seat, row):
+        return run(row[0])
+
+    def fail(self, row, fault):
+        failed.append([row[0], type(fault).__name__])
+
+
+def settle(slots):
+    while slots.busy or slots.waiting:
+        gevent.sleep(0.001)
+"""
+
+
+def run_script(script: str) -> object:
+    """What a script with the imports and names of BEGIN prints, as JSON."""
+    code = textwrap.dedent(BEGIN) + textwrap.dedent(script)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_slot_outlives_whatever_a_job_lets_through() -> None:
+    told = run_script("""
+        def run(job):
+            if job < 6:
+                raise (SystemExit, KeyboardInterrupt, gevent.GreenletExit)[job % 3]
+            ended.append(job)
+            return 0.0
+
+        slots = Slots(2, words, Runner())
+        slots.start()
+        slots.feed([[n] for n in range(12)])
+        with gevent.Timeout(5):
+            settle(slots)
+        print(json.dumps([ended, failed, slots.busy]))
+        """)
+
+    assert told == [
+        [6, 7, 8, 9, 10, 11],
+        [
+            [0, "SystemExit"],
+            [1, "KeyboardInterrupt"],
+            [2, "GreenletExit"],
+            [3, "SystemExit"],
+            [4, "KeyboardInterrupt"],
+            [5, "GreenletExit"],
+        ],
+        0,
+    ]
