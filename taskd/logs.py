@@ -67,7 +67,7 @@ class LogWriter:
         try:
             opened = self._open_file()
         except OSError as error:
-            opened, trouble = _open_stderr(), str(error)
+            opened, trouble = open_stderr(), str(error)
         if self._fd > 2 and opened >= 0:
             os.dup2(opened, self._fd, inheritable=False)  # another thread may be writing to it
             if opened > 2:
@@ -79,7 +79,7 @@ class LogWriter:
 
     def _open_file(self) -> int:
         if self._path is None:
-            return _open_stderr()
+            return open_stderr()
         return os.open(self._path, _FLAGS | os.O_CREAT, 0o600)
 
     def _tell_trouble(self, trouble: str | None) -> None:
@@ -162,7 +162,7 @@ class LogWriter:
             self.reopen()
 
 
-def _open_stderr() -> int:
+def open_stderr() -> int:
     """A descriptor of standard error that does not block; -1 if there is none."""
     try:
         mode = os.fstat(2).st_mode

@@ -7,6 +7,7 @@ sleep would make one. This module must be imported after the patching, if there 
 from __future__ import annotations
 
 import importlib
+import select
 import signal
 import socket
 import sys
@@ -24,4 +25,5 @@ def _original(module: str, name: str) -> Any:
 fork: Callable[[], int] = _original("os", "fork")
 waitpid: Callable[[int, int], tuple[int, int]] = _original("os", "waitpid")
 set_handler: Callable[[int, signal.Handlers], object] = _original("signal", "signal")
+poll: Callable[[], select.poll] = _original("select", "poll")
 Socket: type[socket.socket] = _original("socket", "socket")

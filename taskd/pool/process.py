@@ -13,7 +13,6 @@ import faulthandler
 import os
 import select
 import signal
-import sys
 import time
 import traceback
 from time import perf_counter
@@ -36,7 +35,7 @@ from taskd.board.layout import (
 from taskd.clock import monotonic, monotonic_ns
 from taskd.errors import DatabaseError, Interrupt, JobCancelled, JobInterrupted, JobTimeout
 from taskd.events import Events
-from taskd.pool import spawn
+from taskd.pool import spawn, stderr
 from taskd.pool.claims import Claims, Row
 from taskd.pool.ending import escaped, put, refusal
 from taskd.pool.events import LoopFailed, MasterGone, WorkerDrains, WorkerReady
@@ -96,7 +95,7 @@ class Worker:
 
     def start(self) -> None:
         """Take orders."""
-        faulthandler.register(signal.SIGUSR2, file=sys.__stderr__ or 2, all_threads=True)
+        faulthandler.register(signal.SIGUSR2, file=stderr.open_for_dumps(), all_threads=True)
         self._install_handlers()
         spawn.accept_orders()
         self._words[STATE] = WorkerState.READY

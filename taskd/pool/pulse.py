@@ -8,13 +8,13 @@ wound it up for DEAD_MAN seconds.
 from __future__ import annotations
 
 import faulthandler
-import sys
 from collections.abc import Callable
 
 import gevent
 
 from taskd.board.layout import BEAT
 from taskd.clock import monotonic, monotonic_ns
+from taskd.pool import stderr
 from taskd.pool.place import Place
 
 BEAT_SECONDS = 0.5
@@ -34,6 +34,7 @@ class Pulse:
         self._on_orphaned = on_orphaned
         self._orphaned_at: float | None = None
         self._wound_at = float("-inf")
+        self._dumps = stderr.open_for_dumps()
 
     def start(self) -> None:
         """Begin to beat."""
@@ -58,4 +59,4 @@ class Pulse:
     def _wind_up(self, now: float) -> None:
         if now - self._wound_at >= WIND_SECONDS:
             self._wound_at = now
-            faulthandler.dump_traceback_later(DEAD_MAN_SECONDS, exit=True, file=sys.__stderr__ or 2)
+            faulthandler.dump_traceback_later(DEAD_MAN_SECONDS, exit=True, file=self._dumps)

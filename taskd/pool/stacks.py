@@ -6,29 +6,31 @@ import faulthandler
 import gc
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Callable
 from types import FrameType
 
 from greenlet import getcurrent, greenlet
 
+from taskd.pool import stderr
+
 Describe = Callable[[greenlet], str | None]
 """Says in a few words what a greenlet is for; None: it is idle, leave it out."""
 
 
 def dump_on_signal(number: signal.Signals, describe: Describe) -> None:
-    """Write all stacks to stderr when `number` arrives.
+    """Write all stacks to standard error when `number` arrives; what nobody reads is dropped.
 
     faulthandler writes the running stack at once, from C; then Python walks the frames of the
     greenlets that wait, as soon as it comes to its next bytecode.
     """
+    fd = stderr.open_for_dumps()
 
     def walk(number: int, frame: FrameType | None) -> None:
-        _write(format_stacks(describe))
+        stderr.write(fd, format_stacks(describe))
 
     signal.signal(number, walk)
-    faulthandler.register(number, file=sys.__stderr__ or 2, all_threads=True, chain=True)
+    faulthandler.register(number, file=fd, all_threads=True, chain=True)
 
 
 def format_stacks(describe: Describe) -> str:
@@ -40,10 +42,3 @@ def format_stacks(describe: Describe) -> str:
             if heading is not None:
                 lines += [f"\n{heading}\n", *traceback.format_stack(other.gr_frame)]
     return "".join(lines)
-
-
-def _write(text: str) -> None:
-    try:
-        os.write(2, text.encode(errors="backslashreplace"))
-    except OSError:
-        return  # nobody reads; a dump is not worth a job

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psycopg
 import pytest
@@ -46,9 +49,22 @@ def test_a_transaction_that_commits_after_the_daemon_went_idle_is_found_within_a
     assert waited < 1.0
 
 
-def test_a_reader_that_does_not_read_kills_nobody(project: Project) -> None:
+@contextmanager
+def full_pipe() -> Iterator[int]:
+    """The writing end of a pipe with no room left, which nobody reads."""
     reading, writing = os.pipe()
-    try:
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    yield writing
+    os.close(writing)
+    os.close(reading)
+
+
+def test_a_reader_that_does_not_read_stops_nobody(project: Project) -> None:
+    with full_pipe() as writing:
         daemon = subprocess.Popen(
             [sys.executable, "-m", "taskd", "--log-level", "debug"],
             cwd=project.folder,
@@ -57,12 +73,17 @@ def test_a_reader_that_does_not_read_kills_nobody(project: Project) -> None:
             stdout=writing,
             stderr=writing,
         )
-        os.close(writing)
-        project.enqueue_many("shop.fail", [("x" * 1000,)] * 500)
-        project.wait_for_states(failed=500)
-        workers = project.query("SELECT count(*), count(ended_at) FROM taskd.worker")
-        daemon.terminate()
-        assert daemon.wait(30) == 0
-        assert workers == [(2, 0)]
-    finally:
-        os.close(reading)
+        try:
+            project.enqueue_many("shop.fail", [("boom",)] * 50)
+            project.wait_for_states(failed=50)
+
+            daemon.send_signal(signal.SIGUSR2)
+            project.enqueue_many("shop.fail", [("boom",)] * 50)
+            project.wait_for_states(failed=100)
+
+            workers = project.query("SELECT count(*), count(ended_at) FROM taskd.worker")
+            daemon.terminate()
+            assert daemon.wait(30) == 0
+            assert workers == [(2, 0)]
+        finally:
+            daemon.kill()
