@@ -72,7 +72,9 @@ class Stand:
         self.board.maintenance_beat = monotonic_ns() + _HOUR_NS
         self.wakeups = Wakeups.create(8)
         self.kick_fd = os.eventfd(0, os.EFD_NONBLOCK)
-        os.set_inheritable(self.kick_fd, True)
+        self.tree_fd = os.open(folder / "tree", os.O_RDWR | os.O_CREAT)
+        for inherited in (self.kick_fd, self.tree_fd):
+            os.set_inheritable(inherited, True)
         self.table = LaneTable(self.board)
         self.pids: set[int] = set()
         self.ended: dict[int, int] = {}
@@ -95,7 +97,7 @@ class Stand:
         eventually(lambda: not self.reap())
         _be_subreaper(False)
         self.connection.close()
-        for fd in (self.board.fd, self.kick_fd, *self.wakeups.fds):
+        for fd in (self.board.fd, self.kick_fd, self.tree_fd, *self.wakeups.fds):
             os.close(fd)
 
     # -- what the master does ---------------------------------------------------------------------
@@ -115,12 +117,11 @@ class Stand:
 
     def _start_seed(self, kind: str, talk: Talk) -> int:
         birth = {
-            "settings": self.settings.to_json(),
             "board_fd": self.board.fd,
             "control_fd": talk.theirs.fileno(),
             "wakeup_fds": self.wakeups.fds,
             "kick_fd": self.kick_fd,
-            "tree_fd": self.kick_fd,
+            "tree_fd": self.tree_fd,
             "master": os.getpid(),
         }
         fd = os.memfd_create("birth", 0)

@@ -16,8 +16,8 @@ from taskd.pool import originals
 class Roots:
     """The board, the eventfds and the master's pid; `control` leads to the master.
 
-    There are more descriptors than these, such as the lock of the incarnation: whoever holds it
-    lives, so no process of the tree closes what it does not know.
+    One descriptor more is open, and stays so in every process of the tree: the lock of the
+    incarnation, by which the next master knows who is left of it.
     """
 
     board: Board
@@ -28,10 +28,18 @@ class Roots:
 
     @classmethod
     def read(cls, fd: int) -> Self:
-        """Read what the master wrote into a memfd, and close it."""
+        """Read what the master wrote into a memfd, and close it.
+
+        From here on processes are only forked, so nothing is inherited by a program any more:
+        what a job starts must not pass for a part of the tree, nor reach the board.
+        """
         with os.fdopen(fd, "rb") as told:
             told.seek(0)
             values = json.load(told)
+        for name in ("board_fd", "kick_fd", "tree_fd", "control_fd"):
+            os.set_inheritable(values[name], False)
+        for wakeup_fd in values["wakeup_fds"]:
+            os.set_inheritable(wakeup_fd, False)
         return cls(
             board=Board.attach(values["board_fd"]),
             wakeups=Wakeups(values["wakeup_fds"]),

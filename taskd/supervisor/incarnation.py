@@ -1,7 +1,7 @@
 """One life of a master, told apart from all others by two lock files.
 
     <state_dir>/run/<uuid>.master   locked by the master alone
-    <state_dir>/run/<uuid>.tree     locked by an open file that all its children inherit
+    <state_dir>/run/<uuid>.tree     locked by an open file that its whole tree inherits
 
 Whose `.master` is free has no master any more; once its `.tree` is free too, nobody of its tree is
 left who could still work on its jobs, and they may be given back. Host names, boot ids and pids

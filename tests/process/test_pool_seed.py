@@ -34,6 +34,11 @@ def ids():
     return [os.getppid(), os.getpid()]
 
 
+def descriptors_of_a_child(path):
+    import os
+    os.system(f"ls -l /proc/self/fd > {path}")
+
+
 def imported_since_the_fork():
     return sorted(set(sys.modules) - BEFORE)
 
@@ -73,6 +78,20 @@ def test_a_worker_is_a_child_of_the_master(stand: Stand, pool: str) -> None:
 
     assert parent_of(pid) == os.getpid()
     assert stand.read().pid == pid
+
+
+@pytest.mark.parametrize("pool", ["io", "cpu"])
+def test_what_a_job_starts_inherits_nothing_of_the_daemons(
+    stand: Stand, pool: str, tmp_path: Path
+) -> None:
+    stand.start(pool)
+
+    stand.wait_for(stand.enqueue("descriptors_of_a_child", str(tmp_path / "fds")), "succeeded")
+
+    listed = (tmp_path / "fds").read_text()
+    assert "/proc/" in listed
+    for name in ("memfd:", "eventfd", "socket:", str(tmp_path / "tree")):
+        assert name not in listed
 
 
 def test_code_that_does_not_import_is_named_by_file_and_line(stand: Stand) -> None:
