@@ -68,7 +68,6 @@ class SlotReading:
     state: WorkerState
     beat: int
     in_flight: int
-    prefetched: int
     idle: int
     job: int
     fence: int
@@ -109,7 +108,6 @@ class Slot:
             state=WorkerState(w[STATE]),
             beat=w[BEAT],
             in_flight=w[IN_FLIGHT],
-            prefetched=w[PREFETCHED],
             idle=w[IDLE],
             job=w[JOB],
             fence=w[FENCE],

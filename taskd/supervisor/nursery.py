@@ -85,7 +85,7 @@ class Nursery:
         self._forget_lost()
         if self._is_stopping:
             return
-        self.seeds.tend(self._kinds(), self.settings)
+        self.seeds.tend(self._kinds())
         now = monotonic()
         for brood in self.broods.values():
             if brood.coming is not None:

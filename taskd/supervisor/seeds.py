@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from taskd.board import Board, Wakeups
 from taskd.clock import monotonic
-from taskd.config.settings import Settings
 from taskd.events import Events
 from taskd.supervisor.channel import Channel
 from taskd.supervisor.child import Seed, how_it_ended
@@ -48,13 +47,13 @@ class Seeds:
         seed = self._seeds.get(kind)
         return seed if seed is not None and seed.is_ready else None
 
-    def tend(self, wanted: Set[str], settings: Settings) -> None:
+    def tend(self, wanted: Set[str]) -> None:
         """Start those that are missing, as far as back-off allows."""
         now = monotonic()
         for kind in wanted - self._seeds.keys():
             backoff = self._backoffs.setdefault(kind, Backoff())
             if backoff.may_start(now):
-                self._start(kind, settings, backoff)
+                self._start(kind, backoff)
 
     def pause(self, now: float) -> float:
         """Seconds until the next back-off is over; infinite if nothing has to wait."""
@@ -89,10 +88,10 @@ class Seeds:
         self._events.emit(HelperDied(f"seed {seed.kind}", pid, how_it_ended(status), pause))
         return True
 
-    def _start(self, kind: str, settings: Settings, backoff: Backoff) -> None:
+    def _start(self, kind: str, backoff: Backoff) -> None:
         channel = Channel()
         try:
-            pid = self._spawn(kind, settings, channel)
+            pid = self._spawn(kind, channel)
         except OSError as error:
             channel.close()
             backoff.ended(0.0, monotonic())
@@ -101,10 +100,9 @@ class Seeds:
         channel.handed_over()
         self._seeds[kind] = Seed(pid=pid, kind=kind, channel=channel)
 
-    def _spawn(self, kind: str, settings: Settings, channel: Channel) -> int:
+    def _spawn(self, kind: str, channel: Channel) -> int:
         inherited = self._inheritance
         birth = {
-            "settings": settings.to_json(),
             "board_fd": inherited.board.fd,
             "control_fd": channel.child_fd,
             "wakeup_fds": inherited.wakeups.fds,

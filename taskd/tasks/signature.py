@@ -94,10 +94,3 @@ class CallShape:
         return str(
             self._signature.replace(parameters=bare, return_annotation=inspect.Signature.empty)
         )
-
-
-def check_call(
-    function: FunctionType, args: Sequence[Any], kwargs: Mapping[str, Any] | None
-) -> None:
-    """Raise ArgumentsMismatch unless `function` can be called with these arguments."""
-    CallShape(function).check(args, kwargs)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskd.errors import ArgumentsMismatch
-from taskd.tasks.signature import CallShape, check_call
+from taskd.tasks.signature import CallShape
 
 
 def nothing() -> None: ...
@@ -43,7 +43,7 @@ def test_exactly_what_python_would_call_is_let_through(
         fits = False
 
     try:
-        check_call(function, args, kwargs)
+        CallShape(function).check(args, kwargs)
         passed = True
     except ArgumentsMismatch:
         passed = False
@@ -65,7 +65,7 @@ def test_a_mismatch_says_what_to_do(
     args: tuple[Any, ...], kwargs: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ArgumentsMismatch) as refused:
-        check_call(fetch, args, kwargs)  # type: ignore[arg-type]
+        CallShape(fetch).check(args, kwargs)
 
     assert sentence in str(refused.value)
 
@@ -81,7 +81,7 @@ def test_a_decorator_that_adds_an_argument_is_believed() -> None:
     @with_session
     def save(session: str, number: int) -> None: ...
 
-    check_call(save, (1,), {})  # type: ignore[arg-type]
+    CallShape(save).check((1,), {})
 
 
 def test_a_shape_knows_its_parameters() -> None:
