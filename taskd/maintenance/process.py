@@ -39,11 +39,13 @@ def run_maintenance(setup: Setup) -> int:
     The exit status: 0, or 1 if the database could not be opened or something broke.
     """
     setproctitle.setproctitle(TITLE)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)  # a signal to the group must not cost the lease
     writer = logs.install(setup.events, setup.settings.log, "maintenance")
     try:
-        return Process(setup, reopen_logs=writer.reopen).run()
+        process = Process(setup, reopen_logs=writer.reopen)
+        signal.signal(signal.SIGUSR1, lambda number, frame: process.ask_to_reopen_logs())
+        return process.run()
     except Exception:
         setup.events.emit(PartFailed("the main loop", traceback.format_exc()))
         return 1
@@ -62,6 +64,7 @@ class Process:
         self._tree: list[TreeProcess] = []
         self._tick_at = monotonic()
         self._is_told_to_stop = False
+        self._is_to_reopen_logs = False
 
     def run(self) -> int:
         """Run until there is a reason to end; the exit status."""
@@ -81,6 +84,10 @@ class Process:
             self._tick_at = monotonic() + TICK_SECONDS
             self.tick()
 
+    def ask_to_reopen_logs(self) -> None:
+        """Reopen the log with the next tick; for a signal handler."""
+        self._is_to_reopen_logs = True
+
     def take_messages(self) -> None:
         """Do what the master says."""
         for message in self._control.receive():
@@ -95,7 +102,10 @@ class Process:
         self._household.take_kick()
 
     def tick(self) -> None:
-        """Show the master that we live, and send what it did not read before."""
+        """Show the master that we live, send what it did not read before, reopen the log."""
+        if self._is_to_reopen_logs:
+            self._is_to_reopen_logs = False
+            self._reopen_logs()
         if self._household.is_healthy:
             self._board.maintenance_beat = monotonic_ns()
         self._control.flush()

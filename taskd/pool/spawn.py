@@ -26,9 +26,9 @@ _PR_SET_PDEATHSIG = 1
 _MADV_DONTNEED = 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# Held back over the fork: what reaches the child before it has its handlers waits until it has.
-_ORDERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-_IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+ORDERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Held back over a fork, and in a seed from its birth: what comes before a process has its handlers
+waits until it has them."""
 
 
 def fork_below_master(
@@ -40,7 +40,7 @@ def fork_below_master(
     ended; the child may have ended too. The orders TERM, INT, HUP, USR1 and USR2 are blocked in
     the child until it calls `accept_orders`.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ORDERS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ORDERS)
     middle = originals.fork()
     if middle == 0:
         _fork_again(master, child, announce)
@@ -97,21 +97,21 @@ def die_with_master(master: int, by: signal.Signals) -> None:
 
 
 def ignore_orders() -> None:
-    """Live on while a whole process group is told to end: seeds, forkservers, maintenance."""
-    for number in _IGNORED:
+    """Live on whatever a whole process group is told: seeds and forkservers."""
+    for number in ORDERS:
         signal.signal(number, signal.SIG_IGN)
     accept_orders()
 
 
 def accept_orders() -> None:
     """Let signals through that were held back since the fork; handlers must be in place."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ORDERS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ORDERS)
 
 
 def forget_handlers() -> None:
     """Undo the signal handlers that an imported module may have installed."""
     signal.set_wakeup_fd(-1)
-    for number in (*_ORDERS, signal.SIGALRM, signal.SIGCHLD):
+    for number in (*ORDERS, signal.SIGALRM, signal.SIGCHLD):
         originals.set_handler(number, signal.SIG_DFL)  # gevent's would make a hub for SIGCHLD
 
 

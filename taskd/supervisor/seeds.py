@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from taskd.board import Board, Wakeups
 from taskd.clock import monotonic
 from taskd.events import Events
+from taskd.pool import spawn
 from taskd.supervisor.channel import Channel
 from taskd.supervisor.child import Seed, how_it_ended
 from taskd.supervisor.events import CannotStart, HelperDied
@@ -118,6 +119,6 @@ class Seeds:
         flags = ["-P"] if sys.flags.safe_path else []
         command = [sys.executable, *flags, "-m", "taskd.pool.seed", kind, str(birth_fd)]
         try:
-            return os.posix_spawn(sys.executable, command, os.environ)
+            return os.posix_spawn(sys.executable, command, os.environ, setsigmask=spawn.ORDERS)
         finally:
             os.close(birth_fd)

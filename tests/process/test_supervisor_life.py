@@ -37,6 +37,17 @@ def test_a_tree_comes_up_and_goes_down_in_order(master: Supervised) -> None:
     assert not list((master.stage.folder / "state" / "run").iterdir())
 
 
+def test_a_seed_lives_through_what_its_group_is_told_at_its_birth(master: Supervised) -> None:
+    master.start()
+    (seed,) = eventually(master.children)
+
+    for name in ("INT", "HUP", "USR1", "USR2", "TERM"):
+        os.kill(seed, signal.Signals[f"SIG{name}"])
+
+    master.wait_for_workers(2)
+    assert [note["pid"] for note in master.notes("seed")] == [seed]
+
+
 def test_the_tree_is_told_to_maintenance(master: Supervised) -> None:
     master.start()
     workers = master.wait_for_workers(2)

@@ -18,6 +18,7 @@ import pytest
 
 from taskd.board.layout import IDLE, LOOK
 from taskd.clock import monotonic
+from taskd.config.sections import LogSettings
 from taskd.config.settings import PoolSettings, Settings
 from taskd.maintenance.process import Process, Setup
 from taskd.store import hosts, jobs, look
@@ -471,10 +472,13 @@ sys.exit(status or (0 if told["patched"] or not heavy else 77))
 @pytest.mark.one_server
 @pytest.mark.parametrize("patched", [False, True], ids=["plain", "patched"])
 def test_as_a_process_it_lives_through_signals_and_ends_when_told(
-    debian_server: Any, patched: bool
+    debian_server: Any, patched: bool, tmp_path: Path
 ) -> None:
     name = debian_server.create()
-    settings = Settings(database=debian_server.of(name), pools=POOLS)
+    log = tmp_path / "log"
+    settings = Settings(
+        database=debian_server.of(name), pools=POOLS, log=LogSettings(file=str(log))
+    )
     master = Master(settings)
     end = master._end
     told = {
@@ -491,8 +495,10 @@ def test_as_a_process_it_lives_through_signals_and_ends_when_told(
     end.close()
     try:
         master.hear("ready")
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            child.send_signal(number)
+        log.rename(tmp_path / "rotated")
+        for number in ("TERM", "INT", "HUP", "USR1", "USR2"):
+            child.send_signal(signal.Signals[f"SIG{number}"])
+        eventually(log.exists)
         with psycopg.connect(settings.database or "", autocommit=True) as connection:
             master.idle(0)
             eventually(lambda: is_idle(connection))  # type: ignore[arg-type]
