@@ -7,7 +7,8 @@ stuck can still be seen. An eventfd a slot only says "look".
     header  | lane 0 … lane L-1 | slot 0 … slot S-1
     ------    -----------------   -----------------
     master    maintenance         one worker each, which also keeps its low-water marks there:
-    writes    writes              they outlive it, and its successor goes on from them
+    writes    writes              they outlive it, and its successor goes on from them, as from
+                                  its account of which lane has waited and which queue is due
 """
 
 from taskd.board.lanes import GIVEN_BACK_LANE, Lane, LaneTable, LaneTableFull

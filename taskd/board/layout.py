@@ -10,7 +10,7 @@ from enum import IntEnum
 from taskd.errors import TaskdError
 
 MAGIC = 0x7461736B64
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 WORD = 8
 
 # Words of the header. The master writes all but HOST and MAINTENANCE_BEAT, which are maintenance's.
@@ -20,6 +20,7 @@ HEADER_WORDS = 64
 
 LANE_WORDS = 64
 SLOT_FIELDS = 64
+_ARRAYS_BY_LANE = 3
 
 # Words of a slot. The worker writes them, but for LOOK and WARM (maintenance).
 (
@@ -82,19 +83,23 @@ class SlotReading:
 class Slot:
     """One worker's part of the board.
 
-    `words` is for the path of every job (plain indexing by the constants of this module);
-    `marks` holds the low-water mark of each lane, by the lane's index.
+    `words` is for the path of every job (plain indexing by the constants of this module).
+    `marks` holds the low-water mark of each lane, by the lane's index; `looks` when each was last
+    looked at, in CLOCK_MONOTONIC nanoseconds; `shares` how far each weighted queue has come.
     """
 
-    __slots__ = ("index", "marks", "words")
+    __slots__ = ("index", "looks", "marks", "shares", "words")
 
-    def __init__(self, index: int, words: memoryview, marks: memoryview) -> None:
+    def __init__(self, index: int, words: memoryview, by_lane: memoryview) -> None:
         self.index = index
         self.words = words
-        self.marks = marks
+        lanes = len(by_lane) // _ARRAYS_BY_LANE
+        self.marks = by_lane[:lanes]
+        self.looks = by_lane[lanes : 2 * lanes]
+        self.shares = by_lane[2 * lanes :]
 
     def clear(self) -> None:
-        """Empty the slot for its next worker; the marks stay."""
+        """Empty the slot for its next worker; what it keeps of lanes and queues stays."""
         for word in range(SLOT_FIELDS):
             self.words[word] = 0
 
@@ -129,14 +134,14 @@ class Board:
         self.slots = self.words[_SLOTS]
         self.lanes = self.words[_LANES]
         self._first_slot = HEADER_WORDS + self.lanes * LANE_WORDS
-        self._slot_words = SLOT_FIELDS + self.lanes
+        self._slot_words = _slot_words(self.lanes)
 
     @classmethod
     def create(cls, slots: int, lanes: int = 2048) -> Board:
         """Make a new board; its descriptor is inheritable. Pages never written cost no memory."""
         fd = os.memfd_create("taskd-board", 0)
         os.set_inheritable(fd, True)
-        words = HEADER_WORDS + lanes * LANE_WORDS + slots * (SLOT_FIELDS + lanes)
+        words = HEADER_WORDS + lanes * LANE_WORDS + slots * _slot_words(lanes)
         os.ftruncate(fd, words * WORD)
         memory = mmap.mmap(fd, words * WORD)
         header = memoryview(memory).cast("Q")
@@ -187,10 +192,14 @@ class Board:
         """The part of one worker."""
         start = self._first_slot + index * self._slot_words
         fields = self.words[start : start + SLOT_FIELDS]
-        marks = self.words[start + SLOT_FIELDS : start + self._slot_words]
-        return Slot(index, fields, marks)
+        by_lane = self.words[start + SLOT_FIELDS : start + self._slot_words]
+        return Slot(index, fields, by_lane)
 
     def lane_words(self, index: int) -> memoryview:
         """The words of one lane; LaneTable gives them their meaning."""
         start = HEADER_WORDS + index * LANE_WORDS
         return self.words[start : start + LANE_WORDS]
+
+
+def _slot_words(lanes: int) -> int:
+    return SLOT_FIELDS + _ARRAYS_BY_LANE * lanes

@@ -14,6 +14,7 @@ from taskd.cli.parameters import json_option
 from taskd.config.about import About, Kind, Sectioned, fields_with_about
 from taskd.config.dsn import mask_dsn
 from taskd.config.settings import Settings
+from taskd.config.weights import written
 
 EXAMPLES = """\b
 Examples:
@@ -82,6 +83,8 @@ def _shown(value: object, about: About) -> str:
             return "true" if value else "false"
         case tuple():
             return ", ".join(map(str, value))
+        case dict():
+            return ", ".join(written(value))
         case int() | float():
             return about.shown(value)
         case _:

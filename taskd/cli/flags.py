@@ -21,7 +21,7 @@ _EVERYWHERE = {
 _DAEMON = {
     "--processes": ("N", "Worker processes of the pool."),
     "--greenlets": ("N", "Jobs at once in each worker; `none`: one job a process, for CPU work."),
-    "--queues": ("A,B", "The queues it serves, the most urgent first.  [default: all]"),
+    "--queues": ("A,B", "The queues it serves, the most urgent first; or A=5,B=1.  [default: all]"),
     "--imports": ("A.B,C", "Modules whose functions may be run, with all inside them."),
     "--listen": (
         "DSN|false",

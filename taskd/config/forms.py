@@ -6,6 +6,7 @@ from enum import StrEnum
 from taskd.config.about import About, Kind
 from taskd.config.names import MODULE_PATTERN, QUEUE_PATTERN
 from taskd.config.units import DURATION_PATTERN, SIZE_PATTERN
+from taskd.config.weights import MAX_WEIGHT
 
 Form = dict[str, object]
 
@@ -13,6 +14,17 @@ REFERENCE: Form = {"type": "string", "pattern": r"\$\{.+\}"}
 """A text that a variable is put into; what comes of it, only the daemon can tell."""
 
 COUNT_PATTERN = "^-?(0|[1-9][0-9]{0,17})$"
+_WEIGHTS: Form = {
+    "type": "object",
+    "propertyNames": {"pattern": QUEUE_PATTERN},
+    "additionalProperties": {
+        "anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": MAX_WEIGHT},
+            {"type": "string", "pattern": COUNT_PATTERN},
+            REFERENCE,
+        ]
+    },
+}
 _DSN_PATTERN = r"^\s*(postgres(ql)?://|[A-Za-z_]+\s*=)"
 
 
@@ -22,7 +34,7 @@ def form_of(about: About) -> Form:
         case Kind.MODULES:
             return _list_of({"type": "string", "pattern": MODULE_PATTERN})
         case Kind.QUEUES:
-            return _list_of({"type": "string", "pattern": QUEUE_PATTERN})
+            return {"anyOf": [_list_of({"type": "string", "pattern": QUEUE_PATTERN}), _WEIGHTS]}
         case Kind.TEXT | Kind.PATH:
             return {"type": "string"}
         case _:

@@ -8,10 +8,11 @@ from types import MappingProxyType
 
 from taskd.config.document import read_document
 from taskd.config.files import find_file, full_name, read_text, shown_name
-from taskd.config.layer import Layer
+from taskd.config.layer import Layer, Path
 from taskd.config.model import check_layer
 from taskd.config.overrides import Given, as_command_line, as_layer, given_flags, given_variables
 from taskd.config.paths import default_state_dir, working_directory
+from taskd.config.sentences import is_section
 from taskd.config.settings import DEFAULT_POOL, Origin, Settings, default_pools
 from taskd.config.tree import plant_tree
 from taskd.errors import ConfigurationInvalid, Fault
@@ -89,12 +90,14 @@ def _default_pool() -> dict[str, object]:
     return asdict(default_pools()[DEFAULT_POOL])
 
 
-def _merge(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+def _merge(
+    under: Mapping[str, object], over: Mapping[str, object], path: Path = ()
+) -> dict[str, object]:
     merged = dict(under)
     for name, value in over.items():
-        below = merged.get(name)
-        if isinstance(below, dict) and isinstance(value, dict):
-            merged[name] = _merge(below, value)
+        below, inner = merged.get(name), (*path, name)
+        if isinstance(below, dict) and isinstance(value, dict) and is_section(inner):
+            merged[name] = _merge(below, value, inner)
         else:
             merged[name] = value
     return merged

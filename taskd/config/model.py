@@ -20,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
@@ -46,6 +47,7 @@ from taskd.config.repeats import find_repeats
 from taskd.config.sections import DAY, PoolSettings
 from taskd.config.settings import Settings
 from taskd.config.units import parse_duration, parse_size
+from taskd.config.weights import check_weight
 from taskd.errors import Fault
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -69,7 +71,8 @@ def _fault(layer: Layer, found: ErrorDetails) -> Fault:
         case "extra_forbidden":
             return layer.fault(path, sentences.unknown(path))
         case "value_error" if path[-1] == "[key]":
-            return layer.fault(path[:-1], _reason(found))
+            named = "" if layer.positions else f"{sentences.shown(path[-2])} "
+            return layer.fault(path[:-1], named + _reason(found))
         case "value_error":
             return layer.fault(path, sentences.refused(path, layer.value_at(path), _reason(found)))
         case "greater_than_equal" | "less_than_equal":
@@ -144,7 +147,7 @@ def _checked(about: About) -> object:
         case Kind.MODULES:
             return _names(check_module_name)
         case Kind.QUEUES:
-            return _names(check_queue_name)
+            return Annotated[object, PlainValidator(_read_queues)]
         case _:
             return _checked_text(about)
 
@@ -165,6 +168,18 @@ def _checked_text(about: About) -> object:
 
 def _names(check: Callable[[str], str]) -> object:
     return GenericAlias(list, (Annotated[str, AfterValidator(check)],))
+
+
+_QueueName = Annotated[str, AfterValidator(check_queue_name)]
+_Weight = Annotated[int, PlainValidator(check_weight)]
+_QUEUES = TypeAdapter(list[_QueueName], config=_STRICT)
+_WEIGHTS = TypeAdapter(dict[_QueueName, _Weight], config=_STRICT)
+
+
+def _read_queues(value: object) -> object:
+    # Not a union, which would tell what is wrong as a list and what is wrong as a mapping.
+    queues = _WEIGHTS if isinstance(value, dict) else _QUEUES
+    return queues.validate_python(value)
 
 
 def _read_count(value: object) -> object:

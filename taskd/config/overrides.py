@@ -10,6 +10,7 @@ from enum import Enum, auto
 from taskd.config.layer import Layer
 from taskd.config.scalars import read_word
 from taskd.config.settings import DEFAULT_POOL
+from taskd.config.weights import split_weights, written
 from taskd.errors import Fault
 
 
@@ -21,6 +22,8 @@ class Form(Enum):
     """As an unquoted word of the file; `none` is null."""
     NAMES = auto()
     """Names with commas between."""
+    QUEUES = auto()
+    """Names with commas between, each with its weight after an equals sign or none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ OVERRIDES = (
     Override("database", Form.TEXT, ("database",)),
     Override("listen", Form.WORD, ("listen",)),
     Override("imports", Form.NAMES, ("imports",)),
-    Override("queues", Form.NAMES, ("queues",), of_pool=True),
+    Override("queues", Form.QUEUES, ("queues",), of_pool=True),
     Override("processes", Form.WORD, ("processes",), of_pool=True),
     Override("greenlets", Form.WORD, ("greenlets",), of_pool=True),
     Override("state_dir", Form.TEXT, ("state_dir",)),
@@ -124,6 +127,10 @@ def _read(value: object, form: Form) -> object:
             return _split(value)
         case list() | tuple(), Form.NAMES:
             return [name for text in value for name in _split(str(text))]
+        case str(), Form.QUEUES:
+            return split_weights(_split(value))
+        case list() | tuple(), Form.QUEUES:
+            return split_weights([name for text in value for name in _split(str(text))])
         case str(), Form.WORD:
             return None if value == "none" else read_word(value)
         case _:
@@ -149,5 +156,7 @@ def _written(value: object) -> str:
             return "true" if value else "false"
         case list() | tuple():
             return ",".join(str(part) for part in value)
+        case dict():
+            return ",".join(written(value))
         case _:
             return str(value)

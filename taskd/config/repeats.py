@@ -23,12 +23,15 @@ def _repeats_in_list(layer: Layer, path: Path) -> Iterator[Fault]:
     except KeyError:
         return
     first: dict[str, str] = {}
-    for place, name in enumerate(names if isinstance(names, list) else ()):
+    weighted = isinstance(names, dict)  # to its weight each
+    for place, name in enumerate(names if isinstance(names, list | dict) else ()):
         if not isinstance(name, str):
             continue
         spelling = _spelling(name)
         if spelling in first:
-            yield layer.fault((*path, place), _repeated(name, first[spelling]))
+            yield layer.fault(
+                (*path, name if weighted else place), _repeated(name, first[spelling])
+            )
         first.setdefault(spelling, name)
 
 

@@ -32,13 +32,26 @@ class LogLevel(StrEnum):
 class PoolSettings:
     """One pool of equal workers: greenlet workers if `greenlets` is given, else single-job ones."""
 
-    queues: tuple[str, ...] = field(
+    queues: tuple[str, ...] | dict[str, int] = field(
         default=(),
         metadata=About(
             Kind.QUEUES,
-            "The queues that the pool serves, the most urgent first.",
+            "The queues that the pool serves: a list, the most urgent first; or a mapping to "
+            "weights, in whose proportion jobs are taken while all queues hold some.",
             example="[urgent, default]",
             without="all queues",
+        ).metadata,
+    )
+    ageing: float | None = field(
+        default=None,
+        metadata=About(
+            Kind.DURATION,
+            "How long a priority must have waited to be treated as one higher; "
+            "so none starves, however much of higher priority there is.",
+            between=(1, 7 * DAY),
+            example="5m",
+            without="higher priorities always go first",
+            if_zero="leave it out for strict priorities",
         ).metadata,
     )
     processes: int = field(

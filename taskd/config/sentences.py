@@ -38,6 +38,12 @@ def find_place(path: Path) -> Place:
     return Place(about, None if name_follows else section)
 
 
+def is_section(path: Path) -> bool:
+    """Whether settings stand inside the one at the path; a mapping of weights is a value."""
+    place = find_place(path)
+    return place.section is not None or (place.about is not None and bool(place.about.section))
+
+
 def unknown(path: Path) -> str:
     """Say that no setting is called like the last step of the path, and which may be meant."""
     key = str(path[-1])
@@ -67,7 +73,8 @@ def refused(path: Path, value: object, reason: str) -> str:
         return unfit(path, value)
     if about is not None and about.kind in (Kind.DSN, Kind.LISTEN) and isinstance(value, str):
         return reason
-    return f"{shown(value)} {reason}{_remedy(about, value)}"
+    is_weight = about is not None and about.kind is Kind.QUEUES and isinstance(path[-1], str)
+    return f"{shown(value)} {reason}{'' if is_weight else _remedy(about, value)}"
 
 
 def unfit(path: Path, value: object) -> str:

@@ -196,7 +196,10 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _pool(values: dict[str, Any]) -> PoolSettings:
-    return PoolSettings(**{**values, "queues": tuple(values.get("queues", ()))})
+    queues = values.get("queues", ())
+    return PoolSettings(
+        **{**values, "queues": queues if isinstance(queues, dict) else tuple(queues)}
+    )
 
 
 def _log(values: dict[str, Any]) -> LogSettings:

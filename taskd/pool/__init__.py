@@ -5,7 +5,8 @@ seed ──► forkserver ──► worker: claim → run → report, until told
 seed          patches (greenlets), imports the runtime          seeding    its orders
 forkserver    imports the users' code, forks workers            imports, preflight, spawn
 worker        greenlet worker: many jobs at once                process    one job at a time
-claimer       when to claim and how many                        claims, lanes, appetite
+claimer       when to claim and how many                        claims, appetite
+lanes         from which lanes                                  lane, order, shares
 slots         the greenlets that run jobs                       runner, limits, sweeper
 reporter      when to store outcomes                            outbox, ending
 pulse         says that the worker lives                        stacks     says where it stands

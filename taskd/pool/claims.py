@@ -34,7 +34,7 @@ class Claims:
         self._link = link
         self._events = events
         self._words = place.own.words
-        self._lanes = Lanes(LaneTable(place.board), place.own.marks, place.pool_settings.queues)
+        self._lanes = Lanes(LaneTable(place.board), place.own, place.pool_settings)
         self._dead_host = 0
         self.is_registered = False  # the id outlives it, for what is still to be reported
 
@@ -62,11 +62,11 @@ class Claims:
 
     def claim(self, wanted: int) -> list[Row]:
         """Claim at most `wanted` jobs; fewer mean that nothing more is to be had now."""
-        choice = self._lanes.choose(monotonic())
+        choice = self._lanes.choose(wanted, monotonic())
         if choice is None:
             return []
         with self._link.connection() as connection:
-            rows = claim_jobs(connection, self.worker, choice.literals, wanted)
+            rows = claim_jobs(connection, self.worker, choice.literals, wanted, choice.ends_literal)
         if rows is None:
             self.is_registered = False
             self._events.emit(RegistrationLost(self._place.name, self.worker))

@@ -1,155 +1,125 @@
-"""Which lanes a worker claims from, in which order, and from which low-water mark on.
+"""Which lanes a worker claims from, how many jobs from each, and from which mark on.
 
-A mark says: up to here everything that I could see is claimed. Numbers are given out before their
-transactions commit, so a commit can come slightly out of order, behind a mark:
-
-    seq 6 commits, is claimed: mark = 6      seq 5 commits now: invisible from the mark
-
-While a lane yields, claims start at the mark. A lane found dry is looked at from where the mark
-stood at least TRAIL seconds ago, until a look as long after its last move finds nothing. What comes
-later still is maintenance's to find: it lowers the lane's floor and counts its epoch up.
+lane table ──► known lanes ──► in order ──► divided by weight ──► a claim ──► what it brought
+(board)        lane            order        shares                            teaches them all
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain, groupby
+from collections import Counter
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from taskd.board import Lane, LaneTable
+from taskd.board import Lane, LaneTable, Slot
+from taskd.config.settings import PoolSettings
+from taskd.pool.lane import KnownLane
+from taskd.pool.order import AgeingOrder, Order, StrictOrder
+from taskd.pool.shares import Shares, weights_of
 from taskd.store.literals import integer_array, text_array
 
-PROBE_SECONDS = 0.03
-"""A lane that was found dry is left out of claims for so long, unless somebody calls."""
-
-TRAIL_SECONDS = 0.1
-"""How late a commit may come and still be found by the claimers themselves."""
-
-
-class KnownLane:
-    """What a worker remembers of a lane. Times are monotonic seconds."""
-
-    __slots__ = (
-        "_marks", "_moved_at", "_step", "_step_at", "_trail", "dry", "dry_until", "epoch", "index",
-        "number", "paused", "queue",
-    )  # fmt: skip
-
-    def __init__(self, lane: Lane, marks: memoryview) -> None:
-        self.index, self.queue, self.number = lane.index, lane.queue, lane.number
-        self.paused, self.epoch = lane.paused, lane.epoch
-        self.dry = False
-        self.dry_until = 0.0
-        self._marks = marks
-        self._trail = self._step = self.mark
-        self._step_at = self._moved_at = 0.0
-
-    @property
-    def mark(self) -> int:
-        """The low-water mark. It stands on the board and outlives the worker."""
-        return int(self._marks[self.index])
-
-    @property
-    def start(self) -> int:
-        """Claim what lies above this."""
-        return self._trail if self.dry else self.mark
-
-    def learn(self, lane: Lane) -> None:
-        """Take over what the lane table says now; a lowered floor lowers the mark."""
-        self.paused = lane.paused
-        if lane.epoch != self.epoch:
-            self.epoch = lane.epoch
-            below = max(lane.floor - 1, 0)
-            if below < self.mark:
-                self._marks[self.index] = below
-            self._trail, self._step = min(self._trail, below), min(self._step, below)
-            self.wet()
-
-    def wet(self) -> None:
-        """Look at the lane with the next claim, dry or not."""
-        self.dry_until = 0.0
-
-    def move(self, seq: int, now: float) -> None:
-        """Jobs up to `seq` have been claimed."""
-        mark = self.mark
-        if seq <= mark:
-            return
-        if now - self._step_at >= TRAIL_SECONDS:
-            self._trail, self._step, self._step_at = self._step, mark, now
-        self._marks[self.index] = seq
-        self._moved_at = now
-
-    def found_dry(self, now: float) -> None:
-        """A look found nothing more."""
-        if self.dry and now - self._moved_at >= TRAIL_SECONDS:
-            self._trail = self._step = self.mark
-        self.dry = True
-        self.dry_until = now + PROBE_SECONDS
-
-    def found_more(self) -> None:
-        """A look took what it wanted, and there may be more."""
-        self.dry = False
-        self.dry_until = 0.0
+_SEQ, _PLACE = 1, 2
+_place_of = itemgetter(_PLACE)
 
 
 class Choice(NamedTuple):
-    """The lanes of one claim: as remembered, and as the array literals that claim_jobs takes."""
+    """The lanes of one claim, in their order; a lane may stand there twice.
+
+    `ends` says for each how many jobs may have been taken by the claim after it; None: all it
+    wants.
+    """
 
     lanes: Sequence[KnownLane]
-    literals: tuple[str, str, str]
+    ends: Sequence[int] | None
+
+    @property
+    def literals(self) -> tuple[str, str, str]:
+        """Queues, numbers and marks as the array literals that claim_jobs takes."""
+        return (
+            text_array([lane.queue for lane in self.lanes]),
+            integer_array([lane.number for lane in self.lanes]),
+            integer_array([lane.start for lane in self.lanes]),
+        )
+
+    @property
+    def ends_literal(self) -> str | None:
+        """The ends as an array literal."""
+        return None if self.ends is None else integer_array(self.ends)
 
 
 class Lanes:
-    """The lanes of one worker: those of its pool's queues, or all if the pool names none."""
+    """The lanes of one worker: those of its pool's queues, or all if the pool names none.
 
-    def __init__(self, table: LaneTable, marks: memoryview, queues: Sequence[str]) -> None:
+    `slot` is the worker's part of the board.
+    """
+
+    def __init__(self, table: LaneTable, slot: Slot, pool: PoolSettings) -> None:
         self._table = table
-        self._marks = marks
-        self._queues = {queue: place for place, queue in enumerate(queues)}
+        self._marks = slot.marks
+        self._queues = pool.queues
+        self._order, self._shares = _rules(pool, slot)
         self._known: dict[int, KnownLane] = {}
-        self._ranks: list[list[KnownLane]] = []
         self._epoch = -1
-        self._turn = 0
 
-    def choose(self, now: float) -> Choice | None:
-        """The lanes to claim from now; None when all are dry, and were looked at just now."""
-        self._refresh()
-        self._turn += 1
-        lanes = [lane for lane in self._in_order() if not lane.paused and lane.dry_until <= now]
+    def choose(self, wanted: int, now: float) -> Choice | None:
+        """The lanes to claim `wanted` jobs from now.
+
+        None when all are dry, and were looked at just now.
+        """
+        self._refresh(now)
+        lanes = self._order.open_lanes(now)
         if not lanes:
             return None
-        literals = (
-            text_array([lane.queue for lane in lanes]),
-            integer_array([lane.number for lane in lanes]),
-            integer_array([lane.start for lane in lanes]),
-        )
-        return Choice(lanes, literals)
+        if self._shares is None:
+            return Choice(lanes, None)
+        return Choice(*self._shares.divide(lanes, wanted))
 
     def took(self, choice: Choice, rows: list[list[Any]], wanted: int, now: float) -> None:
         """Learn from what a claim of `wanted` jobs brought, and name each row's queue.
 
         A row's index of its lane becomes the name of its queue.
         """
+        counts = Counter(map(_place_of, rows))
+        self._learn_looks(choice, rows, counts, wanted, now)
+        if self._shares is not None:
+            taken = [(choice.lanes[place].queue, jobs) for place, jobs in counts.items()]
+            self._shares.took(taken, self._known.values(), now)
         queues = [lane.queue for lane in choice.lanes]
-        last: dict[int, int] = {}
-        reached = rows[-1][2] if len(rows) >= wanted else len(queues)
         for row in rows:
-            place = row[2]
-            last[place] = row[1]
-            row[2] = queues[place]
-        for place, lane in enumerate(choice.lanes):
-            if place in last:
-                lane.move(last[place], now)
-            if place < reached:
-                lane.found_dry(now)
-            elif place == reached:
-                lane.found_more()
+            row[_PLACE] = queues[row[_PLACE]]
 
     def look_again(self) -> None:
         """Somebody called: probe every lane with the next claim."""
         for lane in self._known.values():
             lane.wet()
 
-    def _refresh(self) -> None:
+    def _learn_looks(
+        self,
+        choice: Choice,
+        rows: list[list[Any]],
+        counts: Counter[int],
+        wanted: int,
+        now: float,
+    ) -> None:
+        """Go over the lanes as the claim did, up to the one that filled it."""
+        looked = []
+        taken = 0
+        for place, lane in enumerate(choice.lanes):
+            room = (wanted if choice.ends is None else choice.ends[place]) - taken
+            if room <= 0:
+                continue
+            jobs = counts[place]
+            taken += jobs
+            if jobs:
+                lane.move(rows[taken - 1][_SEQ], now)
+            if jobs < room:
+                lane.found_dry(now)
+            else:
+                lane.found_more()
+            looked.append(lane)
+        self._order.looked(looked, now)
+
+    def _refresh(self, now: float) -> None:
         epoch = self._table.epoch
         if epoch == self._epoch:
             return
@@ -158,7 +128,7 @@ class Lanes:
         for lane in self._table:
             self._learn(lane)
         if len(self._known) > before:
-            self._rank()
+            self._order.enter(self._known.values(), now)
 
     def _learn(self, lane: Lane) -> None:
         known = self._known.get(lane.index)
@@ -167,24 +137,11 @@ class Lanes:
         elif not self._queues or lane.queue in self._queues:
             self._known[lane.index] = KnownLane(lane, self._marks)
 
-    def _rank(self) -> None:
-        """Sort: the pool's queues in their order and the higher lane first in each.
 
-        A pool of all queues takes the higher lanes of all first, and those of one number in turn.
-        """
-
-        def rank(lane: KnownLane) -> tuple[int, int]:
-            return (self._queues.get(lane.queue, 0), -lane.number)
-
-        ordered = sorted(self._known.values(), key=rank)
-        self._ranks = [list(equals) for _, equals in groupby(ordered, key=rank)]
-
-    def _in_order(self) -> Iterator[KnownLane]:
-        return chain.from_iterable(_rotated(equals, self._turn) for equals in self._ranks)
-
-
-def _rotated(lanes: list[KnownLane], turn: int) -> list[KnownLane]:
-    if len(lanes) == 1:
-        return lanes
-    first = turn % len(lanes)
-    return lanes[first:] + lanes[:first]
+def _rules(pool: PoolSettings, slot: Slot) -> tuple[Order, Shares | None]:
+    weights = weights_of(pool.queues)
+    places = {queue: place for place, queue in enumerate(pool.queues)} if weights is None else {}
+    order: Order = (
+        StrictOrder(places) if pool.ageing is None else AgeingOrder(places, pool.ageing, slot.looks)
+    )
+    return order, None if weights is None else Shares(weights, slot.shares)

@@ -20,7 +20,9 @@ _ENQUEUE = """
 SELECT taskd.enqueue_jobs_v1(%s, %s::text[], %s::text[], %s, %s::smallint, %s::float8,
                              %s::timestamptz, %s::smallint, %s::real, %s, %s::jsonb, %s::jsonb)
 """
-_CLAIM = "SELECT taskd.claim_jobs_v1(%s, %s::text[], %s::smallint[], %s::bigint[], %s)"
+_CLAIM = """
+SELECT taskd.claim_jobs_v1(%s, %s::text[], %s::smallint[], %s::bigint[], %s, %s::integer[])
+"""
 _SUCCEEDED = "SELECT taskd.complete_succeeded_v1(%s, %s::bigint[], %s::bigint[], %s::real[])"
 _COMPLETE = """
 SELECT taskd.complete_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[],
@@ -75,15 +77,17 @@ def claim_jobs(
     worker: int,
     lanes: tuple[str, str, str],
     count: int,
+    ends: str | None = None,
 ) -> list[Row] | None:
     """Claim at most `count` jobs from the lanes, in their order; oldest first in each.
 
-    `lanes` are three array literals of one length: queues, lane numbers, low-water marks.
+    `lanes` are three array literals of one length: queues, lane numbers, low-water marks; `ends`
+    another one: how many jobs may have been taken after each lane (None: `count`).
     A row is [id, seq, index of its lane, fence, attempt, max_attempts, timeout, task, args,
     kwargs, extra].
     None: this worker is not among the living any more; it must register again.
     """
-    row = connection.execute(_CLAIM, (worker, *lanes, count)).fetchone()
+    row = connection.execute(_CLAIM, (worker, *lanes, count, ends)).fetchone()
     found = row[0] if row else None
     if found is None:
         return None

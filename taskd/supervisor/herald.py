@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from taskd.board import WorkerState
 from taskd.clock import monotonic
 from taskd.config.settings import PoolSettings, Settings
+from taskd.config.weights import written
 from taskd.events import Events
 from taskd.supervisor.events import GenerationComplete, Said, Started
 from taskd.supervisor.plan import PoolView, WorkerView
@@ -54,7 +55,7 @@ def _is_up(worker: WorkerView, generation: int) -> bool:
 def describe_pools(settings: Settings) -> Iterator[str]:
     """A line a pool: its workers and its queues."""
     for name, pool in settings.pools.items():
-        queues = f"queues {', '.join(pool.queues)}" if pool.queues else "all queues"
+        queues = f"queues {', '.join(written(pool.queues))}" if pool.queues else "all queues"
         yield f"pool {name}: {_workers(pool)}, {queues}"
 
 

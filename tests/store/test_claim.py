@@ -47,6 +47,35 @@ def test_lanes_are_claimed_in_the_order_given_until_full(connection: Connection)
     assert ids_of(rows) == [*high, low[0]]
 
 
+def test_a_lane_gives_until_its_end_is_reached_and_what_others_left_when_it_comes_again(
+    connection: Connection,
+) -> None:
+    worker = add_worker(connection)
+    mail = add_jobs(connection, 9, queue="mail")
+    sync = add_jobs(connection, 2, queue="sync")
+    twice = lanes(("mail", 5, 0), ("none", 5, 0), ("sync", 5, 0), ("mail", 5, 0))
+
+    rows = jobs.claim_jobs(connection, worker, twice, 8, "{3,5,8,8}")
+
+    assert rows is not None
+    assert [(row[0], row[2]) for row in rows] == [
+        *((job, 0) for job in mail[:3]),
+        *((job, 2) for job in sync),
+        *((job, 3) for job in mail[3:6]),
+    ]
+
+
+def test_a_lane_whose_end_was_reached_before_it_gives_nothing(connection: Connection) -> None:
+    worker = add_worker(connection)
+    mail = add_jobs(connection, 2, queue="mail")
+    add_jobs(connection, 2, queue="sync")
+
+    rows = jobs.claim_jobs(connection, worker, lanes(("mail", 5, 0), ("sync", 5, 0)), 2, "{2,2}")
+
+    assert rows is not None
+    assert ids_of(rows) == mail
+
+
 def test_what_lies_below_the_mark_is_not_read(connection: Connection) -> None:
     worker = add_worker(connection)
     ids = add_jobs(connection, 3)

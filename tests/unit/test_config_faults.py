@@ -76,6 +76,8 @@ def test_a_word_for_no_greenlets_gets_the_same_advice(folder: Folder, value: str
         ("kill_grace: 2h", "'2h' is not between 0s and 1h"),
         ("kill_grace: 7200", "2h is not between 0s and 1h"),
         ("queues: mail", "'mail' is not a list of queue names such as [urgent, default]"),
+        ("ageing: 0", "0s is not between 1s and 7d: leave it out for strict priorities"),
+        ("ageing: 8d", "'8d' is not between 1s and 7d"),
     ],
 )  # fmt: skip
 def test_value_of_a_pool_is_refused_by_its_range(folder: Folder, setting: str, said: str) -> None:
@@ -156,6 +158,28 @@ def test_what_a_duplicate_says_is_checked_too(folder: Folder) -> None:
 )  # fmt: skip
 def test_queue_twice_in_a_pool_is_refused(folder: Folder, queues: str, said: str) -> None:
     assert folder.fault(f"pools: {{p: {{queues: {queues}}}}}") == f"taskd.yaml:1: pools.p.{said}"
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ("mail: 0", "mail: 0 is no weight: write a whole number from 1 to 1000"),
+        ("mail: 1001", "mail: 1001 is no weight: write a whole number from 1 to 1000"),
+        ("mail: 1.5", "mail: 1.5 is no weight: write a whole number from 1 to 1000"),
+        ("mail: true", "mail: true is no weight: write a whole number from 1 to 1000"),
+        ("mail: high", "mail: 'high' is no weight: write a whole number from 1 to 1000"),
+        ("mail: '010'", "mail: '010' is no weight: write a whole number from 1 to 1000"),
+        ("mail: {}", "mail: a mapping is no weight: write a whole number from 1 to 1000"),
+        ("mail: ", "mail: has no value: write one, or leave the setting out"),
+        ("'a,b': 1", "a,b: is no name for a queue: commas, NUL and other control characters are not allowed"),
+        ("mail: 1, Mail: 2", "Mail: 'Mail' and 'mail' are two spellings of one name: keep the right one"),
+        ("mail: 1, mail: 2", "mail: is given twice, first on line 1: keep one"),
+    ],
+)  # fmt: skip
+def test_weight_of_a_queue_is_refused(folder: Folder, weights: str, said: str) -> None:
+    fault = folder.fault(f"pools: {{p: {{queues: {{{weights}}}}}}}")
+
+    assert fault == f"taskd.yaml:1: pools.p.queues.{said}"
 
 
 def test_every_repetition_is_told(folder: Folder) -> None:

@@ -69,6 +69,24 @@ def test_values_of_flags_may_be_parsed_already(folder: Folder) -> None:
     assert settings.imports == ()
 
 
+def test_queues_of_a_flag_may_have_weights(folder: Folder) -> None:
+    by_flag = folder.load("{}", {"queues": "urgent=5, mail=1"})
+    by_variable = folder.load("{}", environ={"TASKD_QUEUES": "urgent=5,mail=1"})
+
+    assert by_flag.pools["default"].queues == {"urgent": 5, "mail": 1}
+    assert by_variable.pools["default"].queues == {"urgent": 5, "mail": 1}
+
+
+def test_queues_of_a_flag_replace_those_of_the_file_weights_and_all(folder: Folder) -> None:
+    file = "pools: {io: {queues: {urgent: 5, mail: 1}}}"
+
+    assert folder.load(file, {"queues": "mail=3,sync=1"}).pools["io"].queues == {
+        "mail": 3,
+        "sync": 1,
+    }
+    assert folder.load(file, {"queues": "mail"}).pools["io"].queues == ("mail",)
+
+
 def test_flag_for_pools_goes_to_the_only_pool_of_the_file(folder: Folder) -> None:
     settings = folder.load("pools: {io: {processes: 2, greenlets: 9}}", {"greenlets": "30"})
 
@@ -108,6 +126,11 @@ def test_flag_for_pools_is_refused_when_there_are_several(folder: Folder, settin
         ("processes", "010", "010 has more than one reading"),
         ("queues", "a,,b", "'a,,b' has an empty name between its commas"),
         ("queues", "a,a", "'a' is in the list twice"),
+        ("queues", "a=5,b", "'b' has no weight while others have one: write NAME=WEIGHT for each"),
+        ("queues", "a=5,a=1", "'a' is given twice: keep one"),
+        ("queues", "a=high", "'high' is no weight: write a whole number from 1 to 1000"),
+        ("queues", "a\nb=1", "'a\\nb' is no name for a queue"),
+        ("queues", "=1", "'' is empty: a queue needs a name"),
         ("imports", "shop/x.py", "'shop/x.py' is not a dotted module name"),
         ("listen", "no", "is neither true nor false"),
         ("log_format", "xml", "'xml' is not one of text, json"),
@@ -170,6 +193,7 @@ def test_flags_are_remembered_as_a_command_line(folder: Folder) -> None:
         "--burst",
     )
     assert as_command_line({}) == ()
+    assert as_command_line({"queues": {"a": 5, "b": 1}}) == ("--queues=a=5,b=1",)
 
 
 def test_flag_that_is_no_setting_is_the_mistake_of_the_caller() -> None:

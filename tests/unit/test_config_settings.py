@@ -22,7 +22,7 @@ from taskd.config.settings import (
 )
 from tests.unit.configuration import Folder, run_python
 
-LIGHT = ("settings", "client", "dsn", "names", "paths", "units")
+LIGHT = ("settings", "client", "dsn", "names", "paths", "units", "weights")
 HEAVY = {"yaml", "pydantic", "pydantic_core", "click", "gevent", "psycopg"}
 
 
@@ -34,6 +34,7 @@ def test_settings_survive_the_way_through_json() -> None:
         pools={
             "io": PoolSettings(queues=("a", "b"), processes=4, greenlets=25, timeout=0.5),
             "cpu": PoolSettings(max_jobs=10, max_lifetime=3600.0),
+            "mixed": PoolSettings(queues={"a": 5, "b": 1}, ageing=300.0),
         },
         queues={"приём": QueueSettings(timeout=1.5, description="in")},
         retention=RetentionSettings(history=86400.0, partitions_ahead=2, workers=3600.0),

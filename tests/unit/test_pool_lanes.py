@@ -3,7 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 from taskd.board import GIVEN_BACK_LANE, Board, LaneTable
-from taskd.pool.lanes import PROBE_SECONDS, TRAIL_SECONDS, Choice, Lanes
+from taskd.config.settings import PoolSettings
+from taskd.pool.lane import PROBE_SECONDS, TRAIL_SECONDS
+from taskd.pool.lanes import Choice, Lanes
 
 FULL = 2
 
@@ -14,12 +16,13 @@ class Desk:
     def __init__(self, *queues: str) -> None:
         self.board = Board.create(slots=1, lanes=32)
         self.table = LaneTable(self.board)
-        self.marks = self.board.slot(0).marks
-        self.queues = queues
-        self.lanes = Lanes(self.table, self.marks, queues)
+        self.slot = self.board.slot(0)
+        self.marks = self.slot.marks
+        self.pool = PoolSettings(queues=queues)
+        self.lanes = Lanes(self.table, self.slot, self.pool)
 
     def choose(self, now: float = 0.0) -> Choice:
-        choice = self.lanes.choose(now)
+        choice = self.lanes.choose(FULL, now)
         assert choice is not None
         return choice
 
@@ -69,7 +72,7 @@ def test_other_queues_than_the_pools_are_left_alone() -> None:
     desk = Desk("mine")
     desk.table.add("other", 5)
 
-    assert desk.lanes.choose(0.0) is None
+    assert desk.lanes.choose(FULL, 0.0) is None
 
 
 def test_a_paused_lane_is_left_out_until_it_goes_on() -> None:
@@ -77,7 +80,7 @@ def test_a_paused_lane_is_left_out_until_it_goes_on() -> None:
     lane = desk.table.add("a", 5)
 
     desk.table.set_paused(lane.index, True)
-    paused = desk.lanes.choose(0.0)
+    paused = desk.lanes.choose(FULL, 0.0)
     desk.table.set_paused(lane.index, False)
 
     assert paused is None
@@ -108,8 +111,8 @@ def test_a_dry_lane_is_left_out_for_a_moment_and_then_probed() -> None:
 
     desk.claim(7, now=1.0)
 
-    assert desk.lanes.choose(1.0 + PROBE_SECONDS / 2) is None
-    assert desk.lanes.choose(1.0 + PROBE_SECONDS) is not None
+    assert desk.lanes.choose(FULL, 1.0 + PROBE_SECONDS / 2) is None
+    assert desk.lanes.choose(FULL, 1.0 + PROBE_SECONDS) is not None
 
 
 def test_a_call_probes_dry_lanes_at_once() -> None:
@@ -119,7 +122,7 @@ def test_a_call_probes_dry_lanes_at_once() -> None:
 
     desk.lanes.look_again()
 
-    assert desk.lanes.choose(1.0) is not None
+    assert desk.lanes.choose(FULL, 1.0) is not None
 
 
 def test_lanes_before_the_one_that_filled_a_claim_are_dry_and_those_behind_it_are_not() -> None:
@@ -213,7 +216,7 @@ def test_a_new_worker_goes_on_from_the_marks_of_the_last_one() -> None:
     desk.table.lower_floor(lane.index, 3)
     desk.claim(50, 51)
 
-    desk.lanes = Lanes(desk.table, desk.marks, desk.queues)
+    desk.lanes = Lanes(desk.table, desk.slot, desk.pool)
 
     assert desk.starts(now=0.0) == [51]
 

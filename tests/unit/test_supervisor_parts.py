@@ -278,11 +278,13 @@ def test_lists_are_told_in_messages_that_fit(maintained: Maintained) -> None:
 def test_the_greeting_names_the_pools() -> None:
     pools = {
         "io": PoolSettings(processes=4, greenlets=25, queues=("sync", "mail")),
+        "mixed": PoolSettings(greenlets=1, queues={"sync": 5, "mail": 1}),
         "cpu": PoolSettings(processes=1),
     }
 
     assert list(describe_pools(Settings(pools=pools))) == [
         "pool io: 4 processes of 25 greenlets each, queues sync, mail",
+        "pool mixed: 1 process of 1 greenlet each, queues sync=5, mail=1",
         "pool cpu: 1 process of one job each, all queues",
     ]
 

@@ -1,8 +1,9 @@
 -- Claim: from queued to running.
 
 -- Claim at most p_count jobs for a worker from the lanes (p_queues[i], p_lanes[i]), in that order,
--- each lane oldest first, only what lies above its low-water mark p_marks[i]. Called by the claimer
--- of each worker; index queued_pkey.
+-- each lane oldest first, only what lies above its low-water mark p_marks[i]; from lane i only until
+-- p_ends[i] jobs are taken in all (p_ends NULL: p_count), by which queues share a claim. Called by
+-- the claimer of each worker; index queued_pkey.
 --
 -- NULL: the worker is not (or no more) among the living; it must register again.
 -- '': nothing to claim; then nothing was written and no lock taken.
@@ -13,7 +14,8 @@
 -- The plan must stay the index scan also while statistics say that the table is empty, hence
 -- enable_seqscan and enable_sort; jit=off because switching plans off makes their cost look huge.
 CREATE FUNCTION taskd.claim_jobs_v1(
-    p_worker bigint, p_queues text[], p_lanes smallint[], p_marks bigint[], p_count integer
+    p_worker bigint, p_queues text[], p_lanes smallint[], p_marks bigint[], p_count integer,
+    p_ends integer[] DEFAULT NULL
 ) RETURNS text LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
@@ -22,14 +24,17 @@ DECLARE
     keys text[];
     jobs text := '';
     free integer := p_count;
+    room integer;
 BEGIN
     FOR i IN 1 .. cardinality(p_queues) LOOP
+        room := least(free, p_ends[i] - (p_count - free));      -- of NULL, least takes no notice
+        CONTINUE WHEN room <= 0;
         rows_ := ARRAY(
             SELECT q.ctid
             FROM taskd.queued q
             WHERE q.queue = p_queues[i] AND q.lane = p_lanes[i] AND q.seq > p_marks[i]
             ORDER BY q.seq
-            LIMIT free
+            LIMIT room
             FOR UPDATE SKIP LOCKED);
         CONTINUE WHEN rows_ = '{}';
         IF jobs = '' THEN

@@ -1,0 +1,113 @@
+"""In which order a worker looks at its lanes: strictly by priority, or with ageing.
+
+With ageing a lane rises steadily from its priority on, by one in each `ageing` seconds since it was
+last looked at. A claim that is filled by the lanes before it does not look at it, so what waits
+there, if anything, has waited so long; once it is looked at and dry, or served, it starts anew:
+
+    priority 9, flooded    looked at with every claim: stays at 9
+    priority 0             0 ┄┄┄┄ 1 ┄┄┄┄ 2 ┄┄┄ … ┄┄┄ 9, overtakes: one claim, and 0 again
+                           ├ageing┤
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, groupby
+from typing import Protocol
+
+from taskd.board import GIVEN_BACK_LANE
+from taskd.pool.lane import KnownLane
+
+LANES_A_QUEUE = GIVEN_BACK_LANE + 1
+_NS = 1_000_000_000
+
+
+class Order(Protocol):
+    """Says which lanes come first. `places` are those of the queues that the pool lists."""
+
+    def enter(self, lanes: Iterable[KnownLane], now: float) -> None:
+        """Take the lanes that there are now, more than before."""
+
+    def open_lanes(self, now: float) -> list[KnownLane]:
+        """The lanes to look at with a claim now, the first first."""
+
+    def looked(self, lanes: Sequence[KnownLane], now: float) -> None:
+        """These were looked at, and served as far as the claim had room."""
+
+
+class StrictOrder:
+    """The queues in their order and the higher lane first in each.
+
+    Without an order of queues the higher lanes of all go first, and those of one number in turn.
+    """
+
+    def __init__(self, places: Mapping[str, int]) -> None:
+        self._places = places
+        self._ranks: list[list[KnownLane]] = []
+        self._turn = 0
+
+    def enter(self, lanes: Iterable[KnownLane], now: float) -> None:
+        """Sort the lanes once; claims are more frequent than new lanes."""
+        ordered = sorted(lanes, key=self._rank)
+        self._ranks = [list(equals) for _, equals in groupby(ordered, key=self._rank)]
+
+    def open_lanes(self, now: float) -> list[KnownLane]:
+        """The lanes to look at with a claim now, the first first."""
+        self._turn += 1
+        ordered = chain.from_iterable(_rotated(equals, self._turn) for equals in self._ranks)
+        return [lane for lane in ordered if not lane.paused and lane.dry_until <= now]
+
+    def looked(self, lanes: Sequence[KnownLane], now: float) -> None:
+        """Nothing that this order would depend on."""
+
+    def _rank(self, lane: KnownLane) -> tuple[int, int]:
+        return (self._places.get(lane.queue, 0), -lane.number)
+
+
+def _rotated(lanes: list[KnownLane], turn: int) -> list[KnownLane]:
+    if len(lanes) == 1:
+        return lanes
+    first = turn % len(lanes)
+    return lanes[first:] + lanes[:first]
+
+
+class AgeingOrder:
+    """The highest level first: a lane's priority and what it has risen.
+
+    The queues' lanes stand on one ladder, the last listed at its foot, so what has risen beyond its
+    own queue's lanes goes on among those of the queue before. `looks` is on the board and outlives
+    the worker: where workers are often replaced, too, lanes grow old.
+    """
+
+    def __init__(self, places: Mapping[str, int], ageing: float, looks: memoryview) -> None:
+        last = len(places) - 1
+        self._feet = {queue: (last - place) * LANES_A_QUEUE for queue, place in places.items()}
+        self._ageing_ns = ageing * _NS
+        self._looks = looks
+        self._lanes: list[KnownLane] = []
+
+    def enter(self, lanes: Iterable[KnownLane], now: float) -> None:
+        """Take the lanes; those that nobody has ever looked at begin to age now."""
+        self._lanes = list(lanes)
+        self.looked([lane for lane in self._lanes if not self._looks[lane.index]], now)
+
+    def open_lanes(self, now: float) -> list[KnownLane]:
+        """The lanes to look at with a claim now, the first first."""
+        lanes = [lane for lane in self._lanes if not lane.paused and lane.dry_until <= now]
+        levels = {lane.index: self._level(lane, now) for lane in lanes}
+        for lane in lanes:
+            if lane.number == GIVEN_BACK_LANE:  # no other of its queue goes before it
+                levels[lane.index] = max(
+                    levels[other.index] for other in lanes if other.queue == lane.queue
+                )
+        return sorted(lanes, key=lambda lane: (-levels[lane.index], -lane.number))
+
+    def looked(self, lanes: Sequence[KnownLane], now: float) -> None:
+        """Let these start anew."""
+        moment = int(now * _NS)
+        for lane in lanes:
+            self._looks[lane.index] = moment
+
+    def _level(self, lane: KnownLane, now: float) -> float:
+        waited = now * _NS - self._looks[lane.index]
+        return self._feet.get(lane.queue, 0) + lane.number + waited / self._ageing_ns
