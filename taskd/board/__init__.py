@@ -13,6 +13,7 @@ stuck can still be seen. An eventfd a slot only says "look".
 
 from taskd.board.lanes import GIVEN_BACK_LANE, Lane, LaneTable, LaneTableFull
 from taskd.board.layout import Board, BoardMismatch, Slot, SlotReading, WorkerState
+from taskd.board.offers import OffersTooLong, read_offers, write_offers
 from taskd.board.wakeups import Wakeups
 
 __all__ = [
@@ -22,8 +23,11 @@ __all__ = [
     "Lane",
     "LaneTable",
     "LaneTableFull",
+    "OffersTooLong",
     "Slot",
     "SlotReading",
     "Wakeups",
     "WorkerState",
+    "read_offers",
+    "write_offers",
 ]

@@ -20,6 +20,8 @@ HEADER_WORDS = 64
 
 LANE_WORDS = 64
 SLOT_FIELDS = 64
+OFFER_WORDS = 128
+_LANE_ARRAYS = SLOT_FIELDS + OFFER_WORDS
 _ARRAYS_BY_LANE = 3
 
 # Words of a slot. The worker writes them, but for LOOK and WARM (maintenance).
@@ -86,14 +88,17 @@ class Slot:
     `words` is for the path of every job (plain indexing by the constants of this module).
     `marks` holds the low-water mark of each lane, by the lane's index; `looks` when each was last
     looked at, in CLOCK_MONOTONIC nanoseconds; `shares` how far each weighted queue has come.
+    `offers` is for the module of this name.
     """
 
-    __slots__ = ("index", "looks", "marks", "shares", "words")
+    __slots__ = ("index", "looks", "marks", "offers", "shares", "words")
 
-    def __init__(self, index: int, words: memoryview, by_lane: memoryview) -> None:
+    def __init__(self, index: int, words: memoryview) -> None:
         self.index = index
-        self.words = words
-        lanes = len(by_lane) // _ARRAYS_BY_LANE
+        self.words = words[:SLOT_FIELDS]
+        self.offers = words[SLOT_FIELDS:_LANE_ARRAYS]
+        lanes = (len(words) - _LANE_ARRAYS) // _ARRAYS_BY_LANE
+        by_lane = words[_LANE_ARRAYS:]
         self.marks = by_lane[:lanes]
         self.looks = by_lane[lanes : 2 * lanes]
         self.shares = by_lane[2 * lanes :]
@@ -102,6 +107,7 @@ class Slot:
         """Empty the slot for its next worker; what it keeps of lanes and queues stays."""
         for word in range(SLOT_FIELDS):
             self.words[word] = 0
+        self.offers[0] = 0
 
     def read(self) -> SlotReading:
         """Everything the slot says now."""
@@ -191,9 +197,7 @@ class Board:
     def slot(self, index: int) -> Slot:
         """The part of one worker."""
         start = self._first_slot + index * self._slot_words
-        fields = self.words[start : start + SLOT_FIELDS]
-        by_lane = self.words[start + SLOT_FIELDS : start + self._slot_words]
-        return Slot(index, fields, by_lane)
+        return Slot(index, self.words[start : start + self._slot_words])
 
     def lane_words(self, index: int) -> memoryview:
         """The words of one lane; LaneTable gives them their meaning."""
@@ -202,4 +206,4 @@ class Board:
 
 
 def _slot_words(lanes: int) -> int:
-    return SLOT_FIELDS + _ARRAYS_BY_LANE * lanes
+    return _LANE_ARRAYS + _ARRAYS_BY_LANE * lanes

@@ -12,6 +12,7 @@ from taskd.cli.failure import WrongUsage
 from taskd.cli.invocation import current
 from taskd.cli.output import print_json
 from taskd.cli.parameters import ARRAY, OBJECT, QUEUE, TASK, Duration, Moment, json_option
+from taskd.config.versions import read_part
 from taskd.errors import NotATask, NotJson, OptionInvalid, TooLarge
 from taskd.store.connect import Connection
 from taskd.store.jobs import enqueue_jobs
@@ -19,8 +20,15 @@ from taskd.store.rows import NewJobs
 from taskd.store.tasks import find_task
 from taskd.tasks.arguments import encode_call
 from taskd.tasks.names import check_findable
-from taskd.tasks.options import DEFAULTS, MAX_PRIORITY, MAX_TIMEOUT, Defaults, read_placement
-from taskd.tasks.retry import MAX_RETRIES, Retry
+from taskd.tasks.options import (
+    DEFAULTS,
+    MAX_PRIORITY,
+    MAX_TIMEOUT,
+    Defaults,
+    defaults_offered,
+    read_placement,
+)
+from taskd.tasks.retry import MAX_RETRIES
 
 EXAMPLES = """\b
 Examples:
@@ -61,7 +69,9 @@ def enqueue(
         new = _new_job(path, encoded, given, find_defaults(connection, path))
         [job_id] = enqueue_jobs(connection, new)
     if as_json:
-        print_json({"id": job_id, "task": path, "queue": new.queue, "priority": new.priority})
+        queue, requires = read_part(new.queue)
+        shown = {"id": job_id, "task": path, "queue": queue, "priority": new.priority}
+        print_json({**shown, "requires": requires})
     else:
         click.echo(job_id)
 
@@ -79,12 +89,7 @@ def find_defaults(connection: Connection, path: str) -> Defaults:
                 "and no running daemon offers a task of this name"
             )
         return DEFAULTS
-    return Defaults(
-        queue=offered["queue"],
-        priority=offered["priority"],
-        timeout=offered["timeout"],
-        retry=Retry(max=offered["retries"]),
-    )
+    return defaults_offered(offered)
 
 
 def _new_job(

@@ -33,6 +33,7 @@ def _fields(job: JobRow, now: datetime) -> Iterator[tuple[str, str]]:
     yield "job", str(job.id)
     yield "task", job.task
     yield "queue", job.queue
+    yield "requires", f"code {job.requires}" if job.requires else ""
     yield "state", job.state
     yield "priority", str(job.priority)
     yield "attempt", f"{job.attempt} of at most {job.max_attempts}"

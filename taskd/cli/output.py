@@ -22,6 +22,7 @@ STATE_COLOURS = {
     "running": "cyan",
     "succeeded": "green",
     "paused": "yellow",
+    "unoffered": "red",
     "silent": "red",
 }
 

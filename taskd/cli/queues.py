@@ -10,6 +10,7 @@ from taskd.cli.database import open_jobs
 from taskd.cli.moments import span
 from taskd.cli.output import Column, print_json, print_table
 from taskd.cli.parameters import QUEUE, json_option
+from taskd.config.versions import written_part
 from taskd.store.look import QueueRow, list_queues
 from taskd.store.queues import pause_queue, resume_queue
 
@@ -44,7 +45,10 @@ def queues(context: click.Context, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def list_command(context: click.Context, as_json: bool) -> None:
-    """List the queues with what waits and runs in them."""
+    """List the queues with what waits and runs in them.
+
+    Jobs that require a version of the code have a line of their own, such as sync@v2.
+    """
     _print_queues(as_json or (context.parent is not None and context.parent.params["as_json"]))
 
 
@@ -53,14 +57,17 @@ def _print_queues(as_json: bool) -> None:
         found = list_queues(connection)
     if as_json:
         print_json([asdict(queue) for queue in found])
-    else:
-        print_table(COLUMNS, [_row(queue) for queue in found])
+        return
+    print_table(COLUMNS, [_row(queue) for queue in found])
+    for queue in found:
+        if _is_stuck(queue):
+            click.echo(_why_stuck(queue), err=True)
 
 
 def _row(queue: QueueRow) -> tuple[object, ...]:
     return (
-        queue.name,
-        "paused" if queue.paused else "open",
+        written_part(queue.name, queue.requires),
+        _state(queue),
         queue.queued,
         queue.scheduled,
         queue.blocked,
@@ -68,6 +75,30 @@ def _row(queue: QueueRow) -> tuple[object, ...]:
         None if queue.oldest_seconds is None else span(queue.oldest_seconds),
         queue.description,
     )
+
+
+def _why_stuck(queue: QueueRow) -> str:
+    count = _waiting(queue)
+    jobs = "1 job waits" if count == 1 else f"{count} jobs wait"
+    return (
+        f"{jobs} in {queue.name} for code {queue.requires}, which no running worker offers: "
+        f"deploy it, or add {queue.requires} to `offers` where newer code runs"
+    )
+
+
+def _state(queue: QueueRow) -> str:
+    if queue.paused:
+        return "paused"
+    return "unoffered" if _is_stuck(queue) else "open"
+
+
+def _is_stuck(queue: QueueRow) -> bool:
+    """Whether jobs wait for code that nobody runs."""
+    return not queue.offered and _waiting(queue) > 0
+
+
+def _waiting(queue: QueueRow) -> int:
+    return queue.queued + queue.scheduled + queue.blocked
 
 
 @queues.command()

@@ -15,9 +15,9 @@ from taskd.cli.moments import span
 from taskd.cli.output import Column, print_json, print_lines, print_table, printable
 from taskd.cli.parameters import TASK, json_option
 from taskd.cli.probing import probe_imports
-from taskd.cli.workers import SILENT_SECONDS
 from taskd.store.connect import Connection
-from taskd.store.hosts import list_hosts, list_tasks
+from taskd.store.hosts import SILENT_SECONDS, list_hosts, list_tasks
+from taskd.store.look import unoffered_parts
 
 COLUMNS = (
     Column("TASK", flexible=True),
@@ -64,6 +64,7 @@ def tasks(name: str | None, local: bool, as_json: bool) -> None:
 def _tasks_of_daemons() -> list[dict[str, Any]]:
     with open_jobs() as connection:
         if _somebody_lives(connection):
+            _tell_of_what_is_not_offered(connection)
             return list_tasks(connection)
     click.echo("No daemon is running; this is what `imports` holds here.", err=True)
     return local_tasks()
@@ -72,6 +73,15 @@ def _tasks_of_daemons() -> list[dict[str, Any]]:
 def _somebody_lives(connection: Connection) -> bool:
     """Whether some host speaks for what may be run; a silent one does not."""
     return any(host.beat_age < SILENT_SECONDS for host in list_hosts(connection))
+
+
+def _tell_of_what_is_not_offered(connection: Connection) -> None:
+    for queue, version in unoffered_parts(connection):
+        click.echo(
+            f"Jobs wait in {queue} for code {version}, which no running worker offers: "
+            "see `taskd queues`.",
+            err=True,
+        )
 
 
 def local_tasks() -> list[dict[str, Any]]:
@@ -111,6 +121,8 @@ def _sheet(task: dict[str, Any]) -> Iterator[str]:
     yield printable(f"queue:    {task['queue']}, priority {task['priority']}")
     yield printable(f"timeout:  {timeout}")
     yield printable(f"retries:  {task['retry'] or 'none'}")
+    if task.get("requires"):
+        yield printable(f"requires: code {task['requires']}")
     yield printable(f"pools:    {', '.join(task['pools'])}")
     if not task["decorated"]:
         yield "          an undecorated function, run by its dotted path"

@@ -17,12 +17,10 @@ from taskd.cli.output import Column, one_line, print_json, print_table
 from taskd.cli.parameters import json_option
 from taskd.clock import monotonic
 from taskd.store.connect import Connection
-from taskd.store.hosts import HostRow, ask_reports, list_hosts
+from taskd.store.hosts import SILENT_SECONDS, HostRow, ask_reports, list_hosts
 
 ANSWER_SECONDS = 1.5
 LOOK_SECONDS = 0.05
-SILENT_SECONDS = 60.0
-"""From a host whose last beat is older no answer is awaited: it beats every 5 s even when idle."""
 ROLES = ("master", "maintenance", "seed", "forkserver", "worker")
 
 COLUMNS = (

@@ -17,6 +17,6 @@ The way of a setting through the modules:
 What a setting means and which values it takes stands once, beside its field in `settings` and
 `sections`, as an `About`; the checks, `schema` and the reference page take it from there.
 
-`settings`, `client`, `dsn`, `names`, `paths`, `units` and `weights` need the standard library
-alone, so that every process of the daemon can import them.
+`settings`, `client`, `dsn`, `names`, `paths`, `units`, `versions` and `weights` need the standard
+library alone, so that every process of the daemon can import them.
 """

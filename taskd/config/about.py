@@ -25,6 +25,7 @@ class Kind(StrEnum):
     LISTEN = "true, false or a connection string"
     MODULES = "a list of module names"
     QUEUES = "a list of queue names"
+    VERSIONS = "a list of versions"
     SECTION = "settings"
     SECTIONS = "names, each with its settings"
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from taskd.config.about import About, Kind
 from taskd.config.names import MODULE_PATTERN, QUEUE_PATTERN
 from taskd.config.units import DURATION_PATTERN, SIZE_PATTERN
+from taskd.config.versions import VERSION_PATTERN
 from taskd.config.weights import MAX_WEIGHT
 
 Form = dict[str, object]
@@ -33,6 +34,8 @@ def form_of(about: About) -> Form:
     match about.kind:
         case Kind.MODULES:
             return _list_of({"type": "string", "pattern": MODULE_PATTERN})
+        case Kind.VERSIONS:
+            return _list_of({"type": "string", "pattern": VERSION_PATTERN})
         case Kind.QUEUES:
             return {"anyOf": [_list_of({"type": "string", "pattern": QUEUE_PATTERN}), _WEIGHTS]}
         case Kind.TEXT | Kind.PATH:

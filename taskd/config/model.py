@@ -47,6 +47,7 @@ from taskd.config.repeats import find_repeats
 from taskd.config.sections import DAY, PoolSettings
 from taskd.config.settings import Settings
 from taskd.config.units import parse_duration, parse_size
+from taskd.config.versions import check_version
 from taskd.config.weights import check_weight
 from taskd.errors import Fault
 
@@ -110,7 +111,7 @@ def _annotation(field: DataclassField[object], about: About) -> object:
     if about.section is not None:
         return _section(about, _model_of(about.section))
     annotation = _annotated(_checked(about), WithJsonSchema(form_of(about)))
-    if about.kind in (Kind.QUEUES, Kind.MODULES):
+    if about.kind in (Kind.QUEUES, Kind.MODULES, Kind.VERSIONS):
         return _annotated(getitem(Optional, annotation), AfterValidator(lambda found: found or []))
     return getitem(Optional, annotation) if field.default is None else annotation
 
@@ -146,6 +147,8 @@ def _checked(about: About) -> object:
             return Annotated[int, BeforeValidator(parse_size), bounds]
         case Kind.MODULES:
             return _names(check_module_name)
+        case Kind.VERSIONS:
+            return _names(check_version)
         case Kind.QUEUES:
             return Annotated[object, PlainValidator(_read_queues)]
         case _:

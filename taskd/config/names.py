@@ -3,10 +3,13 @@
 import keyword
 import re
 
+from taskd.config.versions import MARK
+
 POOL_PATTERN = "^[a-z][a-z0-9_-]{0,31}$"
 QUEUE_LENGTH = 100
-# Neither control characters nor the comma that parts names on the command line.
-QUEUE_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f,]{1,100}$"
+# Neither control characters, nor the comma that parts names on the command line, nor the mark that
+# parts a queue from a version.
+QUEUE_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f,@]{1,100}$"
 MODULE_PATTERN = r"^[^\s.]+(\.[^\s.]+)*$"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -27,6 +30,8 @@ def check_queue_name(name: str) -> str:
         raise ValueError("is empty: a queue needs a name")
     if len(name) > QUEUE_LENGTH:
         raise ValueError(f"is too long for a queue's name: at most {QUEUE_LENGTH} characters")
+    if MARK in name:
+        raise ValueError("is no name for a queue: @ parts a queue from a version that jobs require")
     if not re.fullmatch(QUEUE_PATTERN, name) or _SURROGATE.search(name):
         raise ValueError(
             "is no name for a queue: commas, NUL and other control characters are not allowed"

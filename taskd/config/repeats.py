@@ -9,8 +9,9 @@ from taskd.errors import Fault
 
 
 def find_repeats(layer: Layer) -> Iterator[Fault]:
-    """Find every name that its list has already named, among imports and the queues of pools."""
+    """Find every name that its list has named already: imports, offers, the queues of pools."""
     yield from _repeats_in_list(layer, ("imports",))
+    yield from _repeats_in_list(layer, ("offers",))
     pools = layer.values.get("pools")
     if isinstance(pools, dict):
         for name in pools:

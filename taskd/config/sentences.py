@@ -110,7 +110,7 @@ def _wanted(about: About) -> str:
     match about.kind:
         case Kind.COUNT:
             return f"a whole number {about.range}"
-        case Kind.MODULES | Kind.QUEUES:
+        case Kind.MODULES | Kind.QUEUES | Kind.VERSIONS:
             return f"{about.kind} such as {about.example}"
         case _:
             return str(about.kind)
@@ -119,7 +119,7 @@ def _wanted(about: About) -> str:
 def _wanted_item(about: About) -> str:
     if about.kind is Kind.MODULES:
         return "a dotted module name such as shop.tasks"
-    return "the name of a queue"
+    return "the name of a version" if about.kind is Kind.VERSIONS else "the name of a queue"
 
 
 def _remedy(about: About | None, value: object) -> str:
@@ -127,7 +127,7 @@ def _remedy(about: About | None, value: object) -> str:
         return ""
     if about.if_zero and _NOTHING.fullmatch(str(value)):
         return f": {about.if_zero}"
-    textual = about.kind in (Kind.TEXT, Kind.PATH, Kind.QUEUES, Kind.CHOICE)
+    textual = about.kind in (Kind.TEXT, Kind.PATH, Kind.QUEUES, Kind.VERSIONS, Kind.CHOICE)
     if textual and isinstance(value, int | float):
         return ": put it in quotes if it is text"
     return ""

@@ -99,6 +99,16 @@ class Settings:
             without="no module, so every job fails with that reason",
         ).metadata,
     )
+    offers: tuple[str, ...] = field(
+        default=(),
+        metadata=About(
+            Kind.VERSIONS,
+            "Versions of the code whose jobs may be run as well, beside those that its tasks "
+            "require.",
+            example="[v1]",
+            without="none but those",
+        ).metadata,
+    )
     pools: dict[str, PoolSettings] = field(
         default_factory=default_pools,
         metadata=About(
@@ -215,6 +225,7 @@ def _origin(values: dict[str, Any]) -> Origin:
 # What JSON cannot tell apart by itself: tuples from lists, sections from mappings.
 _READERS: dict[str, Callable[[Any], Any]] = {
     "imports": tuple,
+    "offers": tuple,
     "pools": lambda pools: {name: _pool(values) for name, values in pools.items()},
     "queues": lambda queues: {name: QueueSettings(**values) for name, values in queues.items()},
     "retention": lambda values: RetentionSettings(**values),

@@ -37,9 +37,11 @@ class Burst:
         if self._slots.has_jobs():
             return
         queues = self._slots.queues()
-        unfinished = look.count_unfinished(connection, queues)
+        unfinished = look.count_unfinished(connection, queues, self._slots.offers())
         if not unfinished.is_drained:
             return
+        if unfinished.unoffered and not self._slots.are_staffed():
+            return  # a worker that starts may offer what they wait for
         failed = look.count_failures(connection, queues, self._since())
         self._due = inf
         self._drained(failed, tuple(left(unfinished)))
@@ -50,6 +52,10 @@ def left(unfinished: Unfinished) -> list[str]:
     lines = [
         f"queue {queue} is paused: {count} left in it"
         for queue, count in sorted(unfinished.paused.items())
+    ]
+    lines += [
+        f"queue {queue} holds jobs for code {version}, which is not offered here: {count} left"
+        for (queue, version), count in sorted(unfinished.unoffered.items())
     ]
     if unfinished.later:
         lines.append(f"{unfinished.later} scheduled more than 60 s ahead")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from taskd.board import WorkerState
+from taskd.board import WorkerState, read_offers
 from taskd.maintenance import procfs
 from taskd.maintenance.slots import Slots
 from taskd.maintenance.tree import TreeProcess
@@ -29,11 +29,19 @@ def _entry(process: TreeProcess, slots: Slots) -> dict[str, Any] | None:
         "pool": process.pool,
         "slot": process.slot,
         "generation": process.generation,
+        "offers": _offers(process, slots),
         "state": state,
         "in_flight": in_flight,
         "memory_bytes": procfs.private_memory(process.pid),
         "started": started.isoformat(timespec="milliseconds"),
     }
+
+
+def _offers(process: TreeProcess, slots: Slots) -> list[str]:
+    """The versions of the code that jobs may require of a worker."""
+    if process.role != "worker" or process.slot is None:
+        return []
+    return sorted(read_offers(slots[process.slot]))
 
 
 def _work(process: TreeProcess, slots: Slots) -> tuple[str, int]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from taskd.board import Board, Slot, Wakeups, WorkerState
+from taskd.board import Board, Slot, Wakeups, WorkerState, read_offers
 from taskd.board.layout import IDLE, IN_FLIGHT, LOOK, PID, PREFETCHED, STATE, WARM, WORKER
 from taskd.clock import monotonic
 from taskd.config.settings import PoolSettings
+from taskd.config.versions import read_part
 
 PROMISE_SECONDS = 0.02
 """For so long a woken worker is taken to be on its way to the jobs it was woken for."""
@@ -72,18 +73,32 @@ class Slots:
             return ()
         return tuple(sorted({queue for pool in pools for queue in pool.queues}))
 
-    def serve(self, queue: str) -> bool:
-        """Whether some pool of this host takes jobs of a queue."""
-        return any(_takes(pool, queue) for pool in self._pools.values())
+    def offers(self) -> frozenset[str]:
+        """The versions of the code that some worker of this host offers."""
+        return frozenset().union(*(read_offers(self._slots[index]) for index in self._pool_of))
 
-    def wake(self, queue: str, jobs: int | None) -> int:
+    def are_staffed(self) -> bool:
+        """Whether each pool has a worker that claims jobs, and so has told what it offers."""
+        staffed = {pool for slot, pool in self._pool_of.items() if is_ready(self._slots[slot])}
+        return staffed.issuperset(self._pools)
+
+    def serve(self, part: str) -> bool:
+        """Whether jobs of a queue, or of the part of it that requires a version, are taken here."""
+        if not any(_takes(pool, part) for pool in self._pools.values()):
+            return False
+        is_plain = read_part(part).version is None
+        return is_plain or any(self._serves(self._slots[index], part) for index in self._pool_of)
+
+    def wake(self, part: str, jobs: int | None) -> int:
         """Wake idle workers for `jobs` jobs of a queue (None: unknown, wake all); how many.
+
+        Of what requires a version, those who offer it.
 
         The warm worker goes first, because its connection is open.
         """
         woken = 0
         now = monotonic()
-        for slot in self._idle_for(queue):
+        for slot in self._idle_for(part):
             free = self._free(slot, now)
             if jobs is not None:
                 if jobs <= 0:
@@ -101,18 +116,21 @@ class Slots:
         slot.words[LOOK] = job
         self._wakeups.wake(slot.index)
 
-    def _idle_for(self, queue: str) -> list[Slot]:
+    def _idle_for(self, part: str) -> list[Slot]:
         found = [
             slot
             for slot in self._slots
-            if slot.words[IDLE] and is_ready(slot) and self._serves(slot, queue)
+            if slot.words[IDLE] and is_ready(slot) and self._serves(slot, part)
         ]
         found.sort(key=lambda slot: not slot.words[WARM])
         return found
 
-    def _serves(self, slot: Slot, queue: str) -> bool:
+    def _serves(self, slot: Slot, part: str) -> bool:
         pool = self._pools.get(self._pool_of.get(slot.index, ""))
-        return pool is not None and _takes(pool, queue)
+        if pool is None or not _takes(pool, part):
+            return False
+        version = read_part(part).version
+        return version is None or version in read_offers(slot)
 
     def _free(self, slot: Slot, now: float) -> int:
         promised, until = self._promised.get(slot.index, (0, 0.0))
@@ -146,5 +164,5 @@ def is_ready(slot: Slot) -> bool:
     return slot.words[STATE] == WorkerState.READY
 
 
-def _takes(pool: PoolSettings, queue: str) -> bool:
-    return not pool.queues or queue in pool.queues
+def _takes(pool: PoolSettings, part: str) -> bool:
+    return not pool.queues or read_part(part).queue in pool.queues

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from taskd.board import Board, LaneTable, LaneTableFull
 from taskd.clock import monotonic
+from taskd.config.versions import read_part
 from taskd.events import Events
 from taskd.maintenance.events import LaneLeftOut
 from taskd.maintenance.slots import Slots
@@ -116,7 +117,7 @@ class Waker:
         """
         with self._lock:
             lane = self._lane(news)
-            if lane is None or news.queue in self._paused:
+            if lane is None or self.is_paused(news.queue):
                 return
             mark = marks.get((news.queue, news.lane), 0)
             if news.seq <= mark and self._may_return(lane, news.seq):
@@ -129,13 +130,13 @@ class Waker:
             resumed = self._paused - paused
             if paused != self._paused:
                 for (queue, _), lane in self._lanes.items():
-                    self._table.set_paused(lane, queue in paused)
+                    self._table.set_paused(lane, read_part(queue).queue in paused)
             self._paused = paused
             return bool(resumed)
 
     def is_paused(self, queue: str) -> bool:
-        """Whether claimers leave a queue alone."""
-        return queue in self._paused
+        """Whether claimers leave a queue alone, with all that requires a version in it."""
+        return read_part(queue).queue in self._paused
 
     @property
     def paused(self) -> frozenset[str]:
@@ -148,7 +149,7 @@ class Waker:
             return {
                 (queue, number): self._slots.highest_mark(lane)
                 for (queue, number), lane in self._lanes.items()
-                if queue not in self._paused and self._slots.serve(queue)
+                if not self.is_paused(queue) and self._slots.serve(queue)
             }
 
     def steer(self, change: Callable[[Slots], None]) -> None:
@@ -171,11 +172,11 @@ class Waker:
                 self._events.emit(LaneLeftOut(queue, str(full)))
             return None
         self._lanes[queue, number] = lane
-        self._table.set_paused(lane, queue in self._paused)
+        self._table.set_paused(lane, self.is_paused(queue))
         return lane
 
     def _wake(self, news: LaneNews) -> None:
-        if news.queue not in self._paused:
+        if not self.is_paused(news.queue):
             self._slots.wake(news.queue, news.jobs)
 
     def _may_return(self, lane: int, seq: int) -> bool:

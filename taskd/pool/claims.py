@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from taskd.board import LaneTable
+from taskd.board import LaneTable, write_offers
 from taskd.board.layout import IDLE, LOOK, WORKER
 from taskd.clock import monotonic
 from taskd.events import Events
@@ -20,6 +20,7 @@ from taskd.pool.link import Link
 from taskd.pool.place import Place
 from taskd.store.hosts import register_worker, take_requests
 from taskd.store.jobs import claim_jobs, give_back_jobs
+from taskd.tasks.offers import offered_versions
 
 Row = list[Any]
 """A claimed job: [id, seq, queue, fence, attempt, max_attempts, timeout, task, args, kwargs,
@@ -34,7 +35,9 @@ class Claims:
         self._link = link
         self._events = events
         self._words = place.own.words
-        self._lanes = Lanes(LaneTable(place.board), place.own, place.pool_settings)
+        self._offers = offered_versions(place.settings)
+        write_offers(place.own, self._offers)
+        self._lanes = Lanes(LaneTable(place.board), place.own, place.pool_settings, self._offers)
         self._dead_host = 0
         self.is_registered = False  # the id outlives it, for what is still to be reported
 
@@ -51,7 +54,13 @@ class Claims:
         place = self._place
         with self._link.connection() as connection:
             worker = register_worker(
-                connection, host, os.getpid(), place.pool, place.slot, place.generation
+                connection,
+                host,
+                os.getpid(),
+                place.pool,
+                place.slot,
+                place.generation,
+                sorted(self._offers),
             )
         if worker is None:
             self._dead_host = host
@@ -103,3 +112,4 @@ class Claims:
         if rows:
             with self._link.connection() as connection:
                 give_back_jobs(connection, self.worker, [r[0] for r in rows], [r[3] for r in rows])
+            self._lanes.gave_back(rows)

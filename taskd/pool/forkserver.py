@@ -19,6 +19,8 @@ from importlib import import_module
 from setproctitle import setproctitle
 
 from taskd import logs
+from taskd.board import OffersTooLong
+from taskd.board.offers import encode_offers
 from taskd.config.settings import Settings
 from taskd.events import Events
 from taskd.pool import control, imports, preflight, spawn
@@ -26,6 +28,7 @@ from taskd.pool.control import Message
 from taskd.pool.place import Place
 from taskd.pool.preflight import Leftovers
 from taskd.pool.roots import Roots
+from taskd.tasks.offers import offered_versions
 from taskd.tasks.publish import describe_tasks
 
 
@@ -77,7 +80,8 @@ class Forkserver:
         before = preflight.open_sockets()
         try:
             imports.import_modules(self._settings.imports)
-        except imports.ImportFailed as failed:
+            encode_offers(offered_versions(self._settings))
+        except (imports.ImportFailed, OffersTooLong) as failed:
             control.send(self._roots.control, {"op": "failed", "error": str(failed)})
             return False
         found = preflight.find_leftovers(before)

@@ -13,6 +13,7 @@ later still is maintenance's to find: it lowers the lane's floor and counts its 
 from __future__ import annotations
 
 from taskd.board import Lane
+from taskd.config.versions import read_part
 
 PROBE_SECONDS = 0.03
 """A lane that was found dry is left out of claims for so long, unless somebody calls."""
@@ -22,15 +23,19 @@ TRAIL_SECONDS = 0.1
 
 
 class KnownLane:
-    """What a worker remembers of a lane. Times are monotonic seconds."""
+    """What a worker remembers of a lane. Times are monotonic seconds.
+
+    `part` is what its jobs have for a queue, `queue` the one that it is a part of.
+    """
 
     __slots__ = (
         "_marks", "_moved_at", "_step", "_step_at", "_trail", "dry", "dry_until", "epoch", "index",
-        "number", "paused", "queue",
+        "number", "part", "paused", "queue",
     )  # fmt: skip
 
     def __init__(self, lane: Lane, marks: memoryview) -> None:
-        self.index, self.queue, self.number = lane.index, lane.queue, lane.number
+        self.index, self.part, self.number = lane.index, lane.queue, lane.number
+        self.queue = read_part(lane.queue).queue
         self.paused, self.epoch = lane.paused, lane.epoch
         self.dry = False
         self.dry_until = 0.0

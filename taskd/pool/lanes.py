@@ -7,12 +7,13 @@ lane table ──► known lanes ──► in order ──► divided by weight 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from taskd.board import Lane, LaneTable, Slot
 from taskd.config.settings import PoolSettings
+from taskd.config.versions import read_part
 from taskd.pool.lane import KnownLane
 from taskd.pool.order import AgeingOrder, Order, StrictOrder
 from taskd.pool.shares import Shares, weights_of
@@ -36,7 +37,7 @@ class Choice(NamedTuple):
     def literals(self) -> tuple[str, str, str]:
         """Queues, numbers and marks as the array literals that claim_jobs takes."""
         return (
-            text_array([lane.queue for lane in self.lanes]),
+            text_array([lane.part for lane in self.lanes]),
             integer_array([lane.number for lane in self.lanes]),
             integer_array([lane.start for lane in self.lanes]),
         )
@@ -50,13 +51,21 @@ class Choice(NamedTuple):
 class Lanes:
     """The lanes of one worker: those of its pool's queues, or all if the pool names none.
 
-    `slot` is the worker's part of the board.
+    Of what waits for a version of the code, only what its own code offers. `slot` is the worker's
+    part of the board.
     """
 
-    def __init__(self, table: LaneTable, slot: Slot, pool: PoolSettings) -> None:
+    def __init__(
+        self,
+        table: LaneTable,
+        slot: Slot,
+        pool: PoolSettings,
+        offers: frozenset[str] = frozenset(),
+    ) -> None:
         self._table = table
         self._marks = slot.marks
         self._queues = pool.queues
+        self._offers = offers
         self._order, self._shares = _rules(pool, slot)
         self._known: dict[int, KnownLane] = {}
         self._epoch = -1
@@ -87,6 +96,11 @@ class Lanes:
         queues = [lane.queue for lane in choice.lanes]
         for row in rows:
             row[_PLACE] = queues[row[_PLACE]]
+
+    def gave_back(self, rows: Iterable[list[Any]]) -> None:
+        """Jobs that a claim brought went back without being started."""
+        if self._shares is not None:
+            self._shares.gave_back(row[_PLACE] for row in rows)
 
     def look_again(self) -> None:
         """Somebody called: probe every lane with the next claim."""
@@ -134,14 +148,19 @@ class Lanes:
         known = self._known.get(lane.index)
         if known is not None:
             known.learn(lane)
-        elif not self._queues or lane.queue in self._queues:
+        elif self._serves(lane.queue):
             self._known[lane.index] = KnownLane(lane, self._marks)
+
+    def _serves(self, part: str) -> bool:
+        queue, version = read_part(part)
+        is_ours = not self._queues or queue in self._queues
+        return is_ours and (version is None or version in self._offers)
 
 
 def _rules(pool: PoolSettings, slot: Slot) -> tuple[Order, Shares | None]:
     weights = weights_of(pool.queues)
-    places = {queue: place for place, queue in enumerate(pool.queues)} if weights is None else {}
-    order: Order = (
-        StrictOrder(places) if pool.ageing is None else AgeingOrder(places, pool.ageing, slot.looks)
-    )
+    places = {queue: place for place, queue in enumerate(pool.queues)}
+    order: Order = StrictOrder(places)
+    if pool.ageing is not None:
+        order = AgeingOrder({} if weights else places, pool.ageing, slot.looks)
     return order, None if weights is None else Shares(weights, slot.shares)

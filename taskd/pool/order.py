@@ -38,37 +38,35 @@ class Order(Protocol):
 class StrictOrder:
     """The queues in their order and the higher lane first in each.
 
-    Without an order of queues the higher lanes of all go first, and those of one number in turn.
+    Without an order of queues the higher lanes of all go first. Lanes of one rank go in turn: who
+    was looked at goes to the end.
     """
 
     def __init__(self, places: Mapping[str, int]) -> None:
         self._places = places
         self._ranks: list[list[KnownLane]] = []
-        self._turn = 0
+        self._shared: list[list[KnownLane]] = []
 
     def enter(self, lanes: Iterable[KnownLane], now: float) -> None:
         """Sort the lanes once; claims are more frequent than new lanes."""
         ordered = sorted(lanes, key=self._rank)
         self._ranks = [list(equals) for _, equals in groupby(ordered, key=self._rank)]
+        self._shared = [equals for equals in self._ranks if len(equals) > 1]
 
     def open_lanes(self, now: float) -> list[KnownLane]:
         """The lanes to look at with a claim now, the first first."""
-        self._turn += 1
-        ordered = chain.from_iterable(_rotated(equals, self._turn) for equals in self._ranks)
+        ordered = chain.from_iterable(self._ranks)
         return [lane for lane in ordered if not lane.paused and lane.dry_until <= now]
 
     def looked(self, lanes: Sequence[KnownLane], now: float) -> None:
-        """Nothing that this order would depend on."""
+        """Let those of their rank that were not looked at go before these."""
+        if self._shared:
+            looked = {lane.index for lane in lanes}
+            for equals in self._shared:
+                equals.sort(key=lambda lane: lane.index in looked)
 
     def _rank(self, lane: KnownLane) -> tuple[int, int]:
         return (self._places.get(lane.queue, 0), -lane.number)
-
-
-def _rotated(lanes: list[KnownLane], turn: int) -> list[KnownLane]:
-    if len(lanes) == 1:
-        return lanes
-    first = turn % len(lanes)
-    return lanes[first:] + lanes[:first]
 
 
 class AgeingOrder:

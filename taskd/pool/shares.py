@@ -18,6 +18,7 @@ Source: Goyal, Vin, Cheng, "Start-time Fair Queuing", SIGCOMM 1996.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from zlib import crc32
 
@@ -70,6 +71,12 @@ class Shares:
         place = self._places[queue]
         return self._words[place], place
 
+    def gave_back(self, queues: Iterable[str]) -> None:
+        """Jobs of these queues were taken but not started: take back what they moved them on."""
+        for queue, jobs in Counter(queues).items():
+            place = self._places[queue]
+            self._words[place] = max(self._words[place] - self._cost(queue, jobs), 0)
+
     def took(
         self, taken: Iterable[tuple[str, int]], lanes: Iterable[KnownLane], now: float
     ) -> None:
@@ -79,13 +86,16 @@ class Shares:
         """
         words = self._words
         for queue, jobs in taken:
-            words[self._places[queue]] += jobs * _SECOND // self._weights[queue]
+            words[self._places[queue]] += self._cost(queue, jobs)
         waiting = {lane.queue for lane in lanes if lane.dry_until <= now and not lane.paused}
         times = [words[place] for place in self._places.values()]
         floor = min((words[self._places[queue]] for queue in waiting), default=max(times))
         for place, time in enumerate(times, start=1):
             if time < floor:
                 words[place] = floor
+
+    def _cost(self, queue: str, jobs: int) -> int:
+        return jobs * _SECOND // self._weights[queue]
 
 
 def weights_of(queues: Sequence[str] | Mapping[str, int]) -> Mapping[str, int] | None:

@@ -9,7 +9,9 @@ from taskd.store.rows import JobFilter
 
 _CONDITIONS: dict[str, LiteralString] = {
     "state": "j.state = %(state)s",
-    "queue": "j.queue = %(queue)s",
+    # Its parts for versions of the code, too: the next character after @ is A.
+    "queue": "(j.part = %(queue)s "
+    "OR j.part >= %(queue)s::text || '@' AND j.part < %(queue)s::text || 'A')",
     "task": "j.task = %(task)s",
     "before": "j.id < %(before)s",
     "older_than": "j.created_at < now() - %(older_than)s * interval '1 second'",

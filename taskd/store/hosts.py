@@ -20,6 +20,9 @@ AnyConnection = psycopg.Connection[Any]
 MAX_LOSSES = 5
 """A job whose workers were lost this often, with nobody else to blame, fails as poisoned."""
 
+SILENT_SECONDS = 60.0
+"""A host whose last beat is older speaks for nobody: it beats every 5 s even when idle."""
+
 _HOSTS = """
 SELECT h.id, h.name, h.pid, h.version, h.started_at, h.beat, h.beat_at, h.idle, h.processes,
        h.reported_at, extract(epoch FROM clock_timestamp() - h.beat_at)::float8 AS beat_age
@@ -74,12 +77,21 @@ def find_host(connection: AnyConnection, incarnation: UUID) -> int | None:
 
 
 def register_worker(
-    connection: AnyConnection, host: int, pid: int, pool: str, slot: int, generation: int
+    connection: AnyConnection,
+    host: int,
+    pid: int,
+    pool: str,
+    slot: int,
+    generation: int,
+    offers: Sequence[str] = (),
 ) -> int | None:
-    """Enter a new worker; its id, or None when its host is not among the living."""
+    """Enter a new worker; its id, or None when its host is not among the living.
+
+    `offers` are the versions of the code that jobs may require of it.
+    """
     row = connection.execute(
-        "SELECT taskd.register_worker_v1(%s, %s, %s, %s::smallint, %s)",
-        (host, pid, pool, slot, generation),
+        "SELECT taskd.register_worker_v1(%s, %s, %s, %s::smallint, %s, %s::text[])",
+        (host, pid, pool, slot, generation, text_array(offers)),
     ).fetchone()
     return None if row is None or row[0] is None else int(row[0])
 

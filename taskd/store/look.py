@@ -12,14 +12,27 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import class_row, dict_row
 
+from taskd.config.versions import Part
 from taskd.store.filters import conditions
+from taskd.store.hosts import SILENT_SECONDS
 from taskd.store.literals import integer_array, text_array
 from taskd.store.rows import AttemptRow, JobFilter, JobRow, State, Unfinished
 
 AnyConnection = psycopg.Connection[Any]
 
-_QUEUES = """
-SELECT q.name, coalesce(max(k.paused::int), 0)::bool AS paused,
+_OFFERED = """
+WITH offered AS (
+    SELECT DISTINCT unnest(w.offers) AS version
+    FROM taskd.worker w JOIN taskd.host h ON h.id = w.host
+    WHERE w.ended_at IS NULL AND h.ended_at IS NULL
+      AND h.beat_at > clock_timestamp() - %(silent)s * interval '1 second'
+)
+"""
+_QUEUES = f"""{_OFFERED}
+SELECT taskd.queue_of_v1(q.name) AS name, taskd.version_of_v1(q.name) AS requires,
+       taskd.version_of_v1(q.name) IS NULL
+           OR taskd.version_of_v1(q.name) IN (SELECT version FROM offered) AS offered,
+       coalesce(max(k.paused::int), 0)::bool AS paused,
        coalesce(max(k.description), '') AS description,
        sum(q.queued)::bigint AS queued, sum(q.scheduled)::bigint AS scheduled,
        sum(q.blocked)::bigint AS blocked, sum(q.running)::bigint AS running,
@@ -33,41 +46,59 @@ FROM (
     UNION ALL SELECT queue, 0, 0, 0, count(*), NULL FROM taskd.running GROUP BY queue
     UNION ALL SELECT name, 0, 0, 0, 0, NULL FROM taskd.queue
 ) q
-LEFT JOIN taskd.queue k ON k.name = q.name
+LEFT JOIN taskd.queue k ON k.name = taskd.queue_of_v1(q.name)
 GROUP BY q.name
 ORDER BY q.name
+"""
+_UNOFFERED = f"""{_OFFERED}
+SELECT DISTINCT taskd.queue_of_v1(l.queue), taskd.version_of_v1(l.queue)
+FROM taskd.all_lanes_v1() l
+WHERE taskd.version_of_v1(l.queue) NOT IN (SELECT version FROM offered)
+ORDER BY 1, 2
 """
 _UNFINISHED = """
 WITH paused AS (SELECT name FROM taskd.queue WHERE paused),
 wanted AS (
-    SELECT 'queued' AS part, queue FROM taskd.queued
-    UNION ALL SELECT 'running', queue FROM taskd.running
-    UNION ALL SELECT 'blocked', queue FROM taskd.blocked
+    SELECT 'queued' AS kind, queue, count(*) AS n FROM taskd.queued GROUP BY queue
+    UNION ALL SELECT 'running', queue, count(*) FROM taskd.running GROUP BY queue
+    UNION ALL SELECT 'blocked', queue, count(*) FROM taskd.blocked GROUP BY queue
     UNION ALL
     SELECT CASE WHEN attempt > 0 OR run_at < now() + interval '60 seconds' THEN 'soon'
-                ELSE 'later' END, queue
-    FROM taskd.scheduled
+                ELSE 'later' END, queue, count(*)
+    FROM taskd.scheduled GROUP BY 1, queue
+), named AS (
+    SELECT w.kind, w.n, taskd.queue_of_v1(w.queue) AS queue, taskd.version_of_v1(w.queue) AS version
+    FROM wanted w
 )
-SELECT CASE WHEN w.part <> 'running' AND w.queue IN (SELECT name FROM paused) THEN 'paused'
-            ELSE w.part END AS part,
-       w.queue, count(*)
-FROM wanted w
+SELECT CASE WHEN w.kind = 'running' THEN w.kind
+            WHEN w.queue IN (SELECT name FROM paused) THEN 'paused'
+            WHEN w.version IS NOT NULL AND w.version <> ALL (%(offers)s::text[]) THEN 'unoffered'
+            ELSE w.kind END AS kind,
+       w.queue, w.version, sum(w.n)::bigint
+FROM named w
 WHERE cardinality(%(queues)s::text[]) = 0 OR w.queue = ANY (%(queues)s::text[])
-GROUP BY 1, 2
+GROUP BY 1, w.queue, w.version
 """
 _FAILURES = """
 SELECT count(*)
 FROM taskd.history h
 WHERE h.state = 'f' AND h.finished_at >= %(since)s
-  AND (cardinality(%(queues)s::text[]) = 0 OR h.queue = ANY (%(queues)s::text[]))
+  AND (cardinality(%(queues)s::text[]) = 0
+       OR taskd.queue_of_v1(h.queue) = ANY (%(queues)s::text[]))
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
-    """A queue with what waits and runs in it; oldest_seconds: how long its first job has waited."""
+    """A queue, or what requires a version of the code in it, with what waits and runs there.
+
+    offered: whether some running worker offers that version, whichever queues it serves.
+    oldest_seconds: how long its first job has waited.
+    """
 
     name: str
+    requires: str | None
+    offered: bool
     paused: bool
     description: str
     queued: int
@@ -127,22 +158,44 @@ def fetch_attempts(connection: AnyConnection, job_id: int) -> list[AttemptRow]:
 
 
 def list_queues(connection: AnyConnection) -> list[QueueRow]:
-    """Every queue that has jobs or a row of its own, by name. Counts: reads all waiting jobs."""
+    """Every queue that has jobs or a row of its own, by name and version.
+
+    Counts: reads all waiting jobs.
+    """
     with connection.cursor(row_factory=class_row(QueueRow)) as cursor:
-        return cursor.execute(_QUEUES).fetchall()
+        return cursor.execute(_QUEUES, {"silent": SILENT_SECONDS}).fetchall()
 
 
-def count_unfinished(connection: AnyConnection, queues: tuple[str, ...]) -> Unfinished:
-    """What these queues (empty: all) still hold. Counts: reads all waiting jobs."""
-    rows = connection.execute(_UNFINISHED, {"queues": text_array(queues)}).fetchall()
+def unoffered_parts(connection: AnyConnection) -> list[Part]:
+    """In which queues jobs wait for a version of the code that no running worker offers.
+
+    Reads the first job of each lane, so limit its rate.
+    """
+    rows = connection.execute(_UNOFFERED, {"silent": SILENT_SECONDS}).fetchall()
+    return [Part(*row) for row in rows]
+
+
+def count_unfinished(
+    connection: AnyConnection, queues: tuple[str, ...], offers: frozenset[str]
+) -> Unfinished:
+    """What these queues (empty: all) still hold, where only these versions of the code are offered.
+
+    Counts: reads all waiting jobs.
+    """
+    parameters = {"queues": text_array(queues), "offers": text_array(offers)}
+    rows = connection.execute(_UNFINISHED, parameters).fetchall()
     totals = dict.fromkeys(("queued", "running", "blocked", "soon", "later"), 0)
     paused: dict[str, int] = {}
-    for part, queue, count in rows:
-        if part == "paused":
-            paused[queue] = paused.get(queue, 0) + count
-        else:
-            totals[part] += count
-    return Unfinished(paused=paused, **totals)
+    unoffered: dict[Part, int] = {}
+    for kind, queue, version, count in rows:
+        match kind:
+            case "paused":
+                paused[queue] = paused.get(queue, 0) + count
+            case "unoffered":
+                unoffered[Part(queue, version)] = count
+            case _:
+                totals[kind] += count
+    return Unfinished(paused=paused, unoffered=unoffered, **totals)
 
 
 def count_failures(connection: AnyConnection, queues: tuple[str, ...], since: datetime) -> int:

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
+from taskd.config.versions import Part
+
 DEFAULT_QUEUE = "default"
 DEFAULT_PRIORITY = 5
 
@@ -97,6 +99,7 @@ class JobRow:
     id: int
     task: str
     queue: str
+    requires: str | None = None
     state: State
     priority: int
     attempt: int
@@ -185,7 +188,8 @@ class Unfinished:
     """What some queues still hold: what a burst waits for, and what it leaves.
 
     `soon` is scheduled and due within a minute or a retry, `later` is scheduled further ahead,
-    `paused` counts the jobs that wait in each paused queue.
+    `paused` counts the jobs that wait in each paused queue, `unoffered` those that wait in others
+    for a version of the code that is not offered, by queue and version.
     """
 
     queued: int
@@ -194,6 +198,7 @@ class Unfinished:
     soon: int
     later: int
     paused: dict[str, int]
+    unoffered: dict[Part, int]
 
     @property
     def is_drained(self) -> bool:

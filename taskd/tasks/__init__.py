@@ -19,6 +19,7 @@
       failure       an exception as bounded, storable text
       retry         when to try again
     publish       what may be run, for `taskd tasks`
+    offers        the versions of the code that jobs may require here
 
 Nothing here imports psycopg or gevent before a database is needed.
 """

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from taskd.config.names import check_queue_name
+from taskd.config.versions import check_version, written_part
 from taskd.errors import OptionInvalid
 from taskd.store.rows import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from taskd.tasks.names import nearest_name
@@ -45,6 +46,9 @@ class TaskOptions(TypedDict, total=False):
     on_conflict: OnConflict
     """What a second enqueue does to the job that holds the key: "keep" it as it is, "replace" its
     arguments, or make it due "earlier"."""
+    requires: str | None
+    """The version of the code that its jobs need: workers whose code requires it nowhere, such as
+    those of the last deploy, leave them alone."""
 
 
 class JobOptions(TypedDict, total=False):
@@ -82,6 +86,7 @@ class Defaults:
     retry: Retry | None = None
     expires: float | None = None
     unique: Uniqueness | None = None
+    requires: str | None = None
 
     @property
     def retries(self) -> int:
@@ -95,7 +100,10 @@ DEFAULTS = Defaults()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where and when jobs wait, as the store is told."""
+    """Where and when jobs wait, as the store is told.
+
+    The queue is the part of it for the version of the code that they require.
+    """
 
     queue: str
     priority: int
@@ -120,6 +128,7 @@ def read_defaults(options: Mapping[str, Any]) -> Defaults:
         retry=_retry(options.get("retry")),
         expires=_positive_seconds("expires", options.get("expires")),
         unique=read_uniqueness(options),
+        requires=_requires(options.get("requires")),
     )
 
 
@@ -131,6 +140,7 @@ def defaults_offered(offer: Mapping[str, Any]) -> Defaults:
         priority=offer["priority"],
         timeout=offer["timeout"],
         retry=Retry(max=retries) if retries else None,
+        requires=offer.get("requires"),  # an older taskd does not say
     )
 
 
@@ -140,8 +150,9 @@ def read_placement(defaults: Defaults, options: Mapping[str, Any]) -> Placement:
     delay, run_at = options.get("delay"), options.get("run_at")
     if delay is not None and run_at is not None:
         raise OptionInvalid("delay", delay, "and run_at exclude each other: give one of them")
+    queue = _queue(options["queue"]) if "queue" in options else defaults.queue
     return Placement(
-        queue=_queue(options["queue"]) if "queue" in options else defaults.queue,
+        queue=written_part(queue, defaults.requires),
         priority=_priority(options["priority"]) if "priority" in options else defaults.priority,
         timeout=_timeout(options["timeout"]) if "timeout" in options else defaults.timeout,
         retries=_retries(options["retry"]) if "retry" in options else defaults.retries,
@@ -156,6 +167,10 @@ def read_placement(defaults: Defaults, options: Mapping[str, Any]) -> Placement:
 
 def _check_known(options: Mapping[str, Any], known: type) -> None:
     for option in options.keys() - known.__annotations__.keys():
+        if option == "requires":
+            raise OptionInvalid(
+                option, options[option], "is for @task: what a job needs is said where its code is"
+            )
         near = nearest_name(option, known.__annotations__)
         hint = f"did you mean {near}?" if near else f"known are {', '.join(known.__annotations__)}"
         raise OptionInvalid(option, options[option], f"is no option: {hint}")
@@ -168,6 +183,13 @@ def _queue(value: object) -> str:
         return check_queue_name(value)
     except ValueError as error:
         raise OptionInvalid("queue", value, str(error)) from None
+
+
+def _requires(value: object) -> str | None:
+    try:
+        return None if value is None else check_version(value)
+    except ValueError as error:
+        raise OptionInvalid("requires", value, str(error)) from None
 
 
 def _priority(value: object) -> int:

@@ -22,8 +22,9 @@ def describe_tasks(imports: Sequence[str]) -> list[dict[str, Any]]:
     """Describe what the imported modules inside `imports` offer, by name.
 
     Each with `name`, `module`, `signature`, `summary` (the docstring's first line), `doc`,
-    `queue`, `priority`, `timeout` (seconds), `retries`, `retry` (how, in words) and `decorated`:
-    a public function without `@task` can be run by its dotted path as well.
+    `queue`, `priority`, `timeout` (seconds), `retries`, `retry` (how, in words), `requires` (a
+    version of the code) and `decorated`: a public function without `@task` can be run by its dotted
+    path as well.
     """
     tasks = {
         task.name: describe(task.name, task.function, task.defaults)
@@ -51,6 +52,7 @@ def describe(
         "timeout": defaults.timeout,
         "retries": defaults.retries,
         "retry": _retry_text(defaults.retry),
+        "requires": defaults.requires,
         "decorated": decorated,
     }
 

@@ -65,6 +65,18 @@ class Project:
             timeout=60,
         )
 
+    def python(self, script: str) -> str:
+        """Run a script in the project's folder, as a client would; what it printed."""
+        return subprocess.run(
+            [sys.executable, script],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+
     def start(self, *flags: str, ready: bool = True) -> Daemon:
         """Start a daemon; returns when its workers are ready, unless told otherwise."""
         daemon = Daemon(self, len(self.daemons), flags)

@@ -22,11 +22,13 @@ def add_jobs(connection: AnyConnection, count: int = 1, **options: Any) -> list[
     return jobs.enqueue_jobs(connection, NewJobs("shop.sync", arguments, [None] * count, **options))
 
 
-def add_worker(connection: AnyConnection, host: int | None = None, pid: int = 1) -> int:
+def add_worker(
+    connection: AnyConnection, host: int | None = None, pid: int = 1, offers: Sequence[str] = ()
+) -> int:
     """Register a worker, on a host of its own unless one is given."""
     if host is None:
         host = add_host(connection)
-    worker = hosts.register_worker(connection, host, pid, "io", 0, 1)
+    worker = hosts.register_worker(connection, host, pid, "io", 0, 1, offers)
     assert worker is not None
     return worker
 

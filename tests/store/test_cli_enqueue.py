@@ -173,6 +173,22 @@ def test_tasks_are_those_that_running_daemons_offer(dsn: str, connection: Connec
     assert "(url: str) -> int" in table
 
 
+def test_a_task_is_shown_and_enqueued_with_the_version_that_it_requires(
+    dsn: str, connection: Connection
+) -> None:
+    offered = {**OFFERED, "requires": "v2"}
+    hosts.publish_tasks(connection, add_host(connection), "io", [offered])
+
+    sheet = run_taskd("--database", dsn, "tasks", "shop.fetch").stdout
+    shown = taskd_json("--database", dsn, "enqueue", "shop.fetch", '["u"]', "--json")
+    job = fetch_job(connection, shown["id"])
+
+    assert "requires: code v2\n" in sheet
+    assert (shown["queue"], shown["requires"]) == ("sync", "v2")
+    assert job is not None
+    assert (job.queue, job.requires) == ("sync", "v2")
+
+
 def test_a_task_that_nobody_offers_is_unknown(dsn: str, connection: Connection) -> None:
     add_host(connection)
 

@@ -60,6 +60,23 @@ def test_the_list_is_filtered_by_state_queue_task_and_limit(
     assert ids("--task", "shop.other") == []
 
 
+def test_a_queue_is_listed_with_what_requires_a_version_in_it(
+    dsn: str, connection: Connection
+) -> None:
+    (plain,) = add_jobs(connection, queue="mail")
+    (versioned,) = add_jobs(connection, queue="mail@v2")
+    add_jobs(connection, queue="other@v2")
+
+    listed = taskd_json("--database", dsn, "jobs", "list", "--queue", "mail", "--json")
+    sheet = run_taskd("--database", dsn, "jobs", "show", str(versioned)).stdout
+
+    assert [(job["id"], job["queue"], job["requires"]) for job in listed] == [
+        (versioned, "mail", "v2"),
+        (plain, "mail", None),
+    ]
+    assert "requires:   code v2\n" in sheet
+
+
 def test_the_table_shows_what_went_wrong_on_one_line(dsn: str, connection: Connection) -> None:
     add_jobs(connection)
     job = end_first_job(connection, state="f", error="ValueError: no\nsuch \x1b[31mshop")

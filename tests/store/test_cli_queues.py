@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import psycopg
@@ -10,7 +11,7 @@ import pytest
 from taskd.store import hosts, notify, queues
 from taskd.store.connect import Connection
 from tests.commands import run_taskd, taskd_json
-from tests.store.makers import add_host, add_jobs
+from tests.store.makers import add_host, add_jobs, add_worker
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.one_server
@@ -39,6 +40,91 @@ def test_the_table_names_paused_queues(dsn: str, connection: Connection) -> None
     result = run_taskd("--database", dsn, "queues")
 
     assert result.stdout.splitlines()[1].split()[:3] == ["mail", "paused", "1"]
+
+
+def test_jobs_for_code_that_nobody_runs_have_a_line_of_their_own_and_are_explained(
+    dsn: str, connection: Connection
+) -> None:
+    add_jobs(connection, 2, queue="sync")
+    add_jobs(connection, 11, queue="sync@v2")
+    add_jobs(connection, 1, queue="sync@v2", delay=600)
+    add_worker(connection, offers=["v1"])
+
+    shown = run_taskd("--database", dsn, "queues")
+    tasks = run_taskd("--database", dsn, "tasks")
+
+    assert [line.split()[:4] for line in shown.stdout.splitlines()[1:]] == [
+        ["sync", "open", "2", "0"],
+        ["sync@v2", "unoffered", "11", "1"],
+    ]
+    assert shown.stderr == (
+        "12 jobs wait in sync for code v2, which no running worker offers: "
+        "deploy it, or add v2 to `offers` where newer code runs\n"
+    )
+    assert tasks.stderr == (
+        "Jobs wait in sync for code v2, which no running worker offers: see `taskd queues`.\n"
+    )
+
+
+def test_the_page_on_versions_shows_what_is_printed(dsn: str, connection: Connection) -> None:
+    page = Path(__file__).parents[2] / "docs/how-to/versions.md"
+    (example,) = re.findall(r"```text\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    add_jobs(connection, 2, queue="sync")
+    add_jobs(connection, 12, queue="sync@v2")
+
+    shown = run_taskd("--database", dsn, "queues")
+
+    *table, hint = example.splitlines()
+    assert [line.split()[:6] for line in shown.stdout.splitlines()] == [
+        line.split()[:6] for line in table
+    ]
+    assert shown.stderr.splitlines() == [hint]
+
+
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_a_version_is_offered_as_long_as_a_worker_of_a_living_host_offers_it(
+    dsn: str, connection: Connection, is_alive: bool
+) -> None:
+    add_jobs(connection, 1, queue="sync@v2")
+    worker = add_worker(connection, offers=["v1", "v2"])
+    if not is_alive:
+        hosts.rescue_workers(connection, [worker], "over", charge=False)
+
+    shown = run_taskd("--database", dsn, "queues")
+    (queue,) = taskd_json("--database", dsn, "queues", "--json")
+
+    assert (queue["name"], queue["requires"], queue["offered"]) == ("sync", "v2", is_alive)
+    assert shown.stdout.splitlines()[1].split()[1] == ("open" if is_alive else "unoffered")
+    assert (shown.stderr == "") is is_alive
+
+
+def test_a_host_that_has_long_been_silent_offers_nothing(dsn: str, connection: Connection) -> None:
+    add_jobs(connection, 1, queue="sync@v2")
+    add_worker(connection, offers=["v2"])
+    connection.execute("UPDATE taskd.host SET beat_at = now() - interval '2 minutes'")
+
+    (queue,) = taskd_json("--database", dsn, "queues", "--json")
+
+    assert not queue["offered"]
+
+
+def test_a_pause_of_a_queue_is_one_of_what_requires_a_version_in_it(
+    dsn: str, connection: Connection
+) -> None:
+    add_jobs(connection, 1, queue="sync@v2")
+    queues.pause_queue(connection, "sync")
+
+    plain, versioned = run_taskd("--database", dsn, "queues").stdout.splitlines()[1:]
+
+    assert plain.split()[:3] == ["sync", "paused", "0"]
+    assert versioned.split()[:3] == ["sync@v2", "paused", "1"]
+
+
+def test_a_part_of_a_queue_cannot_be_paused_alone(dsn: str) -> None:
+    result = run_taskd("--database", dsn, "queues", "pause", "sync@v2")
+
+    assert result.exit_code == 2
+    assert "@ parts a queue from a version" in result.stderr
 
 
 def test_a_paused_queue_reaches_the_next_beat_of_every_host(

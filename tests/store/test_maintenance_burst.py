@@ -5,6 +5,7 @@ from math import inf
 
 import pytest
 
+from taskd.board import write_offers
 from taskd.board.layout import IN_FLIGHT
 from taskd.config.settings import PoolSettings
 from taskd.maintenance.burst import Burst
@@ -94,6 +95,42 @@ def test_what_lies_further_ahead_or_in_a_paused_queue_is_named_and_left(bench: B
     assert bench.check() == [
         (0, ("queue sync is paused: 3 left in it", "2 scheduled more than 60 s ahead"))
     ]
+
+
+def test_what_requires_code_that_is_not_offered_here_is_named_and_left(bench: Bench) -> None:
+    add_jobs(bench.connection, 2, queue="mail@v2")
+    add_jobs(bench.connection, 1, queue="mail@v2", delay=30.0)
+    add_jobs(bench.connection, 5, queue="other@v2")
+
+    before_anybody_has_told_what_it_offers = list(bench.check())
+    write_offers(bench.crew.hire(0), {"v1"})
+
+    assert before_anybody_has_told_what_it_offers == []
+    assert bench.check() == [
+        (0, ("queue mail holds jobs for code v2, which is not offered here: 3 left",))
+    ]
+
+
+def test_what_requires_code_that_is_offered_here_is_waited_for(bench: Bench) -> None:
+    add_jobs(bench.connection, queue="mail@v2")
+    write_offers(bench.crew.hire(0), {"v1", "v2"})
+
+    assert bench.check() == []
+
+
+def test_a_paused_queue_is_left_with_what_requires_a_version_in_it(bench: Bench) -> None:
+    write_offers(bench.crew.hire(0), {"v2"})
+    add_jobs(bench.connection, 3, queue="sync")
+    add_jobs(bench.connection, 2, queue="sync@v2")
+    bench.connection.execute("INSERT INTO taskd.queue (name, paused) VALUES ('sync', true)")
+
+    assert bench.check() == [(0, ("queue sync is paused: 5 left in it",))]
+
+
+def test_failures_of_what_required_a_version_count(bench: Bench) -> None:
+    end(bench.connection, "f", queue="mail@v2")
+
+    assert bench.check() == [(1, ())]
 
 
 def test_queues_that_it_does_not_serve_are_not_its_business(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from taskd.config.settings import PoolSettings
 from taskd.pool.lanes import Choice, Lanes
 
 LaneName = tuple[str, int]
+OFFERS = frozenset({"v2"})
 
 
 class Claimant:
@@ -30,7 +31,7 @@ class Claimant:
 
     def replace(self) -> None:
         """Let a new worker take the slot."""
-        self.lanes = Lanes(self.table, self.board.slot(0), self.pool)
+        self.lanes = Lanes(self.table, self.board.slot(0), self.pool, OFFERS)
 
     def claim(self, wanted: int = 1) -> list[LaneName]:
         """Claim as claim_jobs does, and a moment passes; the lane of each job."""
@@ -39,7 +40,7 @@ class Claimant:
         lanes = [] if choice is None else [choice.lanes[row[2]] for row in rows]
         if choice is not None:
             self.lanes.took(choice, rows, wanted, self.now)
-        found = [(lane.queue, lane.number) for lane in lanes]
+        found = [(lane.part, lane.number) for lane in lanes]
         self.taken.update(found)
         return found
 
@@ -47,7 +48,7 @@ class Claimant:
         rows: list[list[Any]] = []
         for place, lane in enumerate(choice.lanes):
             end = wanted if choice.ends is None else choice.ends[place]
-            name = (lane.queue, lane.number)
+            name = (lane.part, lane.number)
             jobs = int(min(max(end - len(rows), 0), self.waiting[name]))
             self.waiting[name] -= jobs if self.waiting[name] < inf else 0
             for _ in range(jobs):

@@ -25,6 +25,7 @@ UNITS = {
     Kind.SIZE: "size, in bytes",
     Kind.CHOICE: "one word",
     Kind.MODULES: "list of modules",
+    Kind.VERSIONS: "list of versions",
     Kind.QUEUES: "list of queues, or their weights",
     Kind.DSN: "connection string",
     Kind.LISTEN: "true, false, connection string",

@@ -27,6 +27,7 @@ def test_queue_may_have_nearly_any_name(name: str) -> None:
         ("", "empty"),
         ("q" * 101, "at most 100"),
         ("a,b", "commas"),
+        ("a@v2", "@ parts a queue from a version"),
         ("a\0", "control"),
         ("a\nb", "control"),
         ("a\x85b", "control"),

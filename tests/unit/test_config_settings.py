@@ -22,7 +22,7 @@ from taskd.config.settings import (
 )
 from tests.unit.configuration import Folder, run_python
 
-LIGHT = ("settings", "client", "dsn", "names", "paths", "units", "weights")
+LIGHT = ("settings", "client", "dsn", "names", "paths", "units", "versions", "weights")
 HEAVY = {"yaml", "pydantic", "pydantic_core", "click", "gevent", "psycopg"}
 
 
@@ -31,6 +31,7 @@ def test_settings_survive_the_way_through_json() -> None:
         database="postgresql://u:p@h/d",
         listen="host=direct",
         imports=("shop.tasks", "größe"),
+        offers=("v1", "v2"),
         pools={
             "io": PoolSettings(queues=("a", "b"), processes=4, greenlets=25, timeout=0.5),
             "cpu": PoolSettings(max_jobs=10, max_lifetime=3600.0),

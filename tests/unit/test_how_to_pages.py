@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from taskd.tasks.offers import offered_versions
 from taskd.tasks.registry import registry
 from tests.unit.configuration import Folder
 from tests.unit.tasks_project import user_code
 
 PAGES = Path(__file__).parents[2] / "docs/how-to"
 PRIORITIES = (PAGES / "priorities.md").read_text(encoding="utf-8")
+VERSIONS = (PAGES / "versions.md").read_text(encoding="utf-8")
 
 
 def examples(text: str, language: str) -> list[str]:
@@ -33,7 +35,6 @@ def test_the_flag_of_the_page_gives_its_weights(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (flag,) = re.findall(r"`--queues (\S+=\S+)`", PRIORITIES)
-
     folder = Folder(tmp_path)
 
     by_flag = folder.load("{}", {"queues": flag}).pools["default"]
@@ -51,3 +52,15 @@ def test_the_tasks_of_the_page_have_their_priorities(
         tasks = {task.name: task.defaults.priority for task in registry}
 
     assert (tasks["page.send_newsletter"], tasks["page.send_password"]) == (2, 9)
+
+
+def test_the_code_of_the_page_on_versions_offers_what_its_task_requires(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (configuration,) = examples(VERSIONS, "yaml")
+    settings = Folder(tmp_path).load(configuration.replace("[v2]", "[v1]"))
+    with user_code(tmp_path, monkeypatch) as code:
+        code.module("shop", *examples(VERSIONS, "python"))
+
+        assert offered_versions(settings) == {"v1", "v2"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from taskd.board import WorkerState
+from taskd.board import WorkerState, write_offers
 from taskd.board.layout import IN_FLIGHT, STATE
 from taskd.maintenance.report import processes_json
 from taskd.maintenance.tree import TreeProcess
@@ -29,6 +29,20 @@ def test_a_worker_is_reported_with_what_the_board_says() -> None:
 
     assert (entry["pool"], entry["slot"], entry["generation"]) == ("io", 3, 2)
     assert (entry["state"], entry["in_flight"]) == ("busy", 17)
+    assert entry["offers"] == []
+
+
+def test_a_worker_is_reported_with_the_versions_that_it_offers() -> None:
+    crew = Crew()
+    write_offers(crew.hire(3), {"v2", "v1"})
+
+    worker, master = report(
+        crew,
+        TreeProcess(os.getpid(), "worker", "io", 3, 2),
+        TreeProcess(os.getpid(), "master"),
+    )
+
+    assert (worker["offers"], master["offers"]) == (["v1", "v2"], [])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from taskd.board import WorkerState
+from taskd.board import WorkerState, write_offers
 from taskd.board.layout import IDLE, IN_FLIGHT, STATE, WARM
 from taskd.config.settings import PoolSettings
 from tests.crew import CPU, IO, Crew
@@ -102,6 +102,55 @@ def test_a_host_serves_the_queues_of_its_pools_and_no_other() -> None:
 
     assert crew.slots.queues() == ("mail", "sync")
     assert not crew.slots.serve("anything")
+
+
+def test_jobs_that_require_a_version_wake_a_worker_whose_code_offers_it() -> None:
+    crew = Crew()
+    crew.hire(0, idle=25)
+    write_offers(crew.hire(1, idle=25), {"v1"})
+    write_offers(crew.hire(2, idle=25), {"v1", "v2"})
+
+    woken = crew.slots.wake("mail@v2", 1)
+
+    assert woken == 1
+    assert crew.take_wakeups() == [2]
+
+
+def test_jobs_that_require_no_version_wake_anybody() -> None:
+    crew = Crew()
+    crew.hire(0, idle=25)
+    write_offers(crew.hire(1, idle=25), {"v1"})
+
+    assert crew.slots.wake("mail", 50) == 2
+
+
+def test_a_host_serves_a_version_as_long_as_a_worker_of_the_queue_offers_it() -> None:
+    pools = {"mail": PoolSettings(queues=("mail",)), "sync": PoolSettings(queues=("sync",))}
+    crew = Crew(pools)
+    write_offers(crew.hire(0, "mail"), {"v2"})
+    crew.hire(1, "sync")
+
+    assert crew.slots.serve("mail@v2")
+    assert not crew.slots.serve("mail@v3")
+    assert not crew.slots.serve("sync@v2")
+    assert crew.slots.offers() == {"v2"}
+
+    crew.slots.set_workers({1: "sync"})
+
+    assert not crew.slots.serve("mail@v2")
+    assert crew.slots.offers() == frozenset()
+
+
+def test_a_host_is_staffed_once_each_pool_has_a_worker_that_claims() -> None:
+    crew = Crew({"io": IO, "cpu": CPU})
+    crew.hire(0, "io")
+    before = crew.slots.are_staffed()
+    words = crew.hire(1, "cpu").words
+    staffed = crew.slots.are_staffed()
+
+    words[STATE] = WorkerState.STARTING
+
+    assert (before, staffed, crew.slots.are_staffed()) == (False, True, False)
 
 
 def test_jobs_in_the_hands_of_a_worker_are_seen() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from taskd.board import LaneTable
+from taskd.board import LaneTable, write_offers
 from taskd.config.settings import PoolSettings
 from taskd.maintenance import wakeup
 from taskd.maintenance.wakeup import LaneNews
@@ -87,6 +87,40 @@ def test_a_queue_that_is_resumed_asks_for_a_look() -> None:
 
     assert (paused, resumed) == (False, True)
     assert not lanes(crew).read(0).paused
+
+
+def test_a_part_that_no_worker_offers_takes_no_place_until_one_does() -> None:
+    crew = Crew()
+    slot = crew.hire(0, idle=25)
+    news = NEWS._replace(queue="mail@v2")
+
+    crew.waker.jobs_wait(news)
+    before = (len(lanes(crew)), crew.take_wakeups())
+    write_offers(slot, {"v2"})
+    crew.waker.jobs_found(news._replace(jobs=None), crew.waker.marks())
+
+    assert before == (0, [])
+    assert [lane.queue for lane in lanes(crew)] == ["mail@v2"]
+    assert crew.take_wakeups() == [0]
+
+
+def test_a_pause_of_a_queue_holds_for_what_requires_a_version_in_it() -> None:
+    crew = Crew()
+    write_offers(crew.hire(0, idle=25), {"v2"})
+    known, unknown = (NEWS._replace(queue="mail@v2", lane=lane) for lane in (5, 9))
+    crew.waker.jobs_wait(known)
+    crew.take_wakeups()
+
+    crew.waker.set_paused(frozenset({"mail"}))
+    crew.waker.jobs_wait(known)
+    crew.waker.jobs_wait(unknown)
+
+    assert all(lane.paused for lane in lanes(crew))
+    assert len(lanes(crew)) == 2
+    assert crew.take_wakeups() == []
+    assert crew.waker.marks() == {}
+    assert crew.waker.set_paused(frozenset())
+    assert not any(lane.paused for lane in lanes(crew))
 
 
 def test_what_a_look_finds_behind_the_marks_lowers_the_floor_and_wakes_all() -> None:

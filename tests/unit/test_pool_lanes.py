@@ -13,13 +13,13 @@ FULL = 2
 class Desk:
     """A lane table, and a worker's view of it."""
 
-    def __init__(self, *queues: str) -> None:
+    def __init__(self, *queues: str, offers: frozenset[str] = frozenset()) -> None:
         self.board = Board.create(slots=1, lanes=32)
         self.table = LaneTable(self.board)
         self.slot = self.board.slot(0)
         self.marks = self.slot.marks
         self.pool = PoolSettings(queues=queues)
-        self.lanes = Lanes(self.table, self.slot, self.pool)
+        self.lanes = Lanes(self.table, self.slot, self.pool, offers)
 
     def choose(self, now: float = 0.0) -> Choice:
         choice = self.lanes.choose(FULL, now)
@@ -59,13 +59,17 @@ def test_what_was_given_back_goes_before_all_else_of_its_queue() -> None:
 
 def test_a_pool_of_all_queues_takes_them_in_turn_within_a_priority() -> None:
     desk = Desk()
-    for queue, number in [("a", 5), ("b", 5), ("c", 9)]:
-        desk.table.add(queue, number)
+    for queue in ("a", "b"):
+        desk.table.add(queue, 5)
 
-    first, second = desk.order(), desk.order()
+    turns = []
+    for seq in range(1, 9, 2):
+        turns += desk.order()[:1]
+        desk.claim(seq, seq + 1)
+    desk.table.add("c", 9)
 
-    assert first[0] == second[0] == ("c", 9)
-    assert {first[1], second[1]} == {("a", 5), ("b", 5)}
+    assert turns == [("a", 5), ("b", 5)] * 2
+    assert desk.order() == [("c", 9), ("a", 5), ("b", 5)]
 
 
 def test_other_queues_than_the_pools_are_left_alone() -> None:
@@ -229,3 +233,45 @@ def test_a_lane_that_appears_later_is_claimed_from() -> None:
     desk.table.add("b", 9)
 
     assert desk.order() == [("b", 9), ("a", 5)]
+
+
+def test_what_requires_a_version_is_left_to_workers_whose_code_offers_it() -> None:
+    old, new = Desk("a"), Desk("a", offers=frozenset({"v2", "v3"}))
+    for desk in (old, new):
+        for part in ("a", "a@v1", "a@v2", "b@v2"):
+            desk.table.add(part, 5)
+
+    assert [lane.part for lane in old.choose().lanes] == ["a"]
+    assert {lane.part for lane in new.choose().lanes} == {"a", "a@v2"}
+
+
+def test_a_pool_of_all_queues_leaves_other_versions_alone_too() -> None:
+    desk = Desk(offers=frozenset({"v2"}))
+    for part in ("a@v1", "b@v2"):
+        desk.table.add(part, 5)
+
+    assert [lane.part for lane in desk.choose().lanes] == ["b@v2"]
+
+
+def test_a_part_has_the_place_of_its_queue_and_goes_in_turn_with_the_rest_of_it() -> None:
+    desk = Desk("a", "b", offers=frozenset({"v2"}))
+    for part, number in [("b@v2", 9), ("a", 5), ("a@v2", 5), ("a@v2", 0)]:
+        desk.table.add(part, number)
+
+    order = [(lane.part, lane.number) for lane in desk.choose().lanes]
+    desk.claim(1, 2)
+    turn = desk.choose().lanes[0].part
+
+    assert order == [("a", 5), ("a@v2", 5), ("a@v2", 0), ("b@v2", 9)]
+    assert turn == "a@v2"
+
+
+def test_a_claim_asks_for_the_part_and_the_job_learns_its_queue() -> None:
+    desk = Desk("a", offers=frozenset({"v2"}))
+    desk.table.add("a@v2", 5)
+
+    asked = desk.choose().literals[0]
+    rows = desk.claim(7, 8)
+
+    assert asked == '{"a@v2"}'
+    assert [row[2] for row in rows] == ["a", "a"]

@@ -179,3 +179,21 @@ def test_a_paused_queue_neither_gets_jobs_nor_saves_up() -> None:
 
     assert "m" not in paused
     assert claim_often(claimant, 4) in ("umum", "mumu")
+
+
+def test_what_requires_a_version_takes_from_the_share_of_its_queue() -> None:
+    lanes = {("u", 5): inf, ("u@v2", 5): inf, ("m", 5): inf}
+    claimant = Claimant(PoolSettings(queues={"u": 1, "m": 1}), lanes)
+
+    claim_often(claimant, 400)
+
+    assert [claimant.taken[lane] for lane in lanes] == [100, 100, 200]
+
+
+def test_jobs_that_went_back_unstarted_are_not_counted() -> None:
+    claimant = claimant_of({"u": 1, "m": 1})
+
+    claimant.claim(8)
+    claimant.lanes.gave_back([[0, 0, "u"]] * 4)
+
+    assert claim_often(claimant, 6) == "uuuuum"

@@ -81,6 +81,16 @@ def test_an_unknown_name_gets_the_options_that_a_daemon_has_published(client: Me
     assert (second.queue, second.priority) == ("near", 8)
 
 
+def test_a_name_gets_the_version_that_a_daemon_has_published_for_it(client: MemoryClient) -> None:
+    offer = {"queue": "far", "priority": 8, "timeout": None, "retries": 0, "requires": "v2"}
+    client.offers["far.away"] = offer
+
+    enqueue("far.away", 1)
+    enqueue_many("far.away", [(1,)], queue="near")
+
+    assert [batch.queue for batch in client.batches] == ["far@v2", "near@v2"]
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a\0b", "x" * 300])
 def test_what_is_no_name_is_refused(name: str, client: MemoryClient) -> None:
     with pytest.raises(OptionInvalid, match="task="):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from taskd.config.settings import Settings
+from taskd.tasks.offers import offered_versions
 from taskd.tasks.options import DEFAULTS, defaults_offered
 from taskd.tasks.publish import describe_tasks
 from tests.unit.tasks_project import UserCode, user_code
@@ -18,7 +20,7 @@ from taskd import task, Retry
 class Odd:
     def __repr__(self): raise RuntimeError
 
-@task(queue="sync", priority=7, timeout=60, retry=Retry(max=5))
+@task(queue="sync", priority=7, timeout=60, retry=Retry(max=5), requires="v2")
 def fetch(url: str, n: int = 1) -> int:
     """Fetch a page.
 
@@ -58,6 +60,7 @@ def test_a_task_is_described_with_its_options(code: UserCode) -> None:
         "timeout": 60.0,
         "retries": 5,
         "retry": "up to 5 times, exponential, from 5 s to 3600 s",
+        "requires": "v2",
         "decorated": True,
     }
 
@@ -82,5 +85,22 @@ def test_a_description_is_json_and_gives_the_options_back(code: UserCode) -> Non
 
     offered = defaults_offered(json.loads(json.dumps(fetch)))
     assert (offered.queue, offered.priority, offered.timeout) == ("sync", 7, 60.0)
-    assert offered.retries == 5
+    assert (offered.retries, offered.requires) == (5, "v2")
     assert defaults_offered(named) == DEFAULTS
+
+
+def test_what_an_older_taskd_has_published_requires_nothing(code: UserCode) -> None:
+    fetch = next(one for one in describe_tasks(["pshop"]) if one["name"] == "pshop.fetch")
+    del fetch["requires"]
+
+    assert defaults_offered(fetch).requires is None
+
+
+def test_the_code_offers_what_tasks_inside_the_imports_require_and_what_is_configured(
+    code: UserCode,
+) -> None:
+    code.module("pelse", 'from taskd import task\n@task(requires="v9")\ndef other(): ...')
+
+    assert offered_versions(Settings(imports=("pshop",))) == {"v2"}
+    assert offered_versions(Settings(imports=("pshop",), offers=("v1",))) == {"v1", "v2"}
+    assert offered_versions(Settings(imports=("pshop", "pelse"))) == {"v2", "v9"}

@@ -111,6 +111,25 @@ def test_options_of_one_enqueue_go_before_the_tasks(shop: Any, client: MemoryCli
     assert client.connections == ["conn"]
 
 
+def test_jobs_that_require_a_version_wait_in_a_part_of_their_queue(
+    code: UserCode, client: MemoryClient
+) -> None:
+    new = code.module(
+        "tnew",
+        """
+        from taskd import task
+
+        @task(queue="sync", requires="v2")
+        def fetch(url): ...
+        """,
+    )
+
+    new.fetch.enqueue("u")
+    new.fetch.options(queue="slow").enqueue("u")
+
+    assert [batch.queue for batch in client.batches] == ["sync@v2", "slow@v2"]
+
+
 def test_a_connection_is_no_argument_of_the_function(shop: Any, client: MemoryClient) -> None:
     shop.fetch.enqueue("u", connection="conn")
 
@@ -147,6 +166,10 @@ def test_a_function_with_a_parameter_named_connection_says_which_is_meant(
         ({"name": "x" * 201}, "is longer than 200 characters"),
         ({"que": "x"}, "que='x' is no option: did you mean queue?"),
         ({"zzz": 1}, "zzz=1 is no option: known are name, queue"),
+        ({"queue": "a@v2"}, "queue='a@v2' is no name for a queue: @ parts a queue from a version"),
+        ({"requires": ["v2"]}, "requires=['v2'] is no version: give one text such as 'v2'"),
+        ({"requires": 2}, "requires=2 is no version: give one text such as 'v2'"),
+        ({"requires": "v 2"}, "requires='v 2' is no version: 1 to 32 of letters"),
     ],
 )
 def test_a_bad_option_of_a_task_is_named_with_its_value(
@@ -168,6 +191,7 @@ def test_a_bad_option_of_a_task_is_named_with_its_value(
         ({"run_at": "2030-01-01"}, "run_at='2030-01-01' is not a datetime"),
         ({"retry": Retry(max=3)}, "is for @task"),
         ({"dely": 3}, "dely=3 is no option: did you mean delay?"),
+        ({"requires": "v2"}, "requires='v2' is for @task: what a job needs is said where its code"),
     ],
 )
 def test_a_bad_option_of_an_enqueue_is_named_at_once(

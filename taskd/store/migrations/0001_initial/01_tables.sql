@@ -8,6 +8,19 @@
 
 CREATE SCHEMA taskd;
 
+-- A queue, where jobs that require a version of the code have parts of their own: what requires v2
+-- waits in sync@v2, and only workers look there whose code offers v2. Planners inline these.
+CREATE FUNCTION taskd.queue_of_v1(p_part text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT split_part(p_part, '@', 1)
+$$;
+CREATE FUNCTION taskd.version_of_v1(p_part text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT nullif(split_part(p_part, '@', 2), '')
+$$;
+-- Where a job of a part waits once it is moved to another queue.
+CREATE FUNCTION taskd.moved_part_v1(p_part text, p_queue text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_queue || coalesce(substring(p_part, '@.*'), '')
+$$;
+
 -- id of a job, and its place in line: one sequence serves both, because a job enters its line when
 -- it is born. A job that enters a line again (retry, rescue, promote) takes a fresh value as its seq.
 CREATE SEQUENCE taskd.job_seq;
@@ -16,6 +29,7 @@ CREATE SEQUENCE taskd.job_seq;
 CREATE SEQUENCE taskd.fence_seq;
 
 -- What waits to be claimed now.
+--   queue: the part of a queue, in every table; see queue_of_v1.
 --   lane: 0-9 the job's priority, higher first; 10 was given back and goes before all others.
 --   ready_at: when it entered this table, if that was not at created_at.
 --   losses: workers lost under it with nobody to blame; crashes: workers it took down itself.
@@ -216,6 +230,7 @@ CREATE TABLE taskd.worker (
     slot         smallint    NOT NULL,
     generation   integer     NOT NULL,
     pool         text        NOT NULL,
+    offers       text[] COLLATE "C" NOT NULL DEFAULT '{}',  -- versions of the code that jobs may require of it
     started_at   timestamptz NOT NULL DEFAULT now(),
     ended_at     timestamptz
 ) WITH (fillfactor = 50);

@@ -13,15 +13,15 @@ $$;
 
 -- NULL: the host is not (or no more) among the living.
 CREATE FUNCTION taskd.register_worker_v1(
-    p_host bigint, p_pid integer, p_pool text, p_slot smallint, p_generation integer
+    p_host bigint, p_pid integer, p_pool text, p_slot smallint, p_generation integer, p_offers text[]
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     new_id bigint;
 BEGIN
     PERFORM FROM taskd.host h WHERE h.id = p_host AND h.ended_at IS NULL FOR KEY SHARE;
     IF FOUND THEN
-        INSERT INTO taskd.worker (host, pid, pool, slot, generation)
-        VALUES (p_host, p_pid, p_pool, p_slot, p_generation) RETURNING id INTO new_id;
+        INSERT INTO taskd.worker (host, pid, pool, slot, generation, offers)
+        VALUES (p_host, p_pid, p_pool, p_slot, p_generation, p_offers) RETURNING id INTO new_id;
     END IF;
     RETURN new_id;
 END $$;

@@ -1,50 +1,54 @@
 -- Looking at jobs, and cancelling, moving and purging them.
 
--- Every job that has not ended, wherever it is. A condition on id or state reaches each table's own
--- index.
+-- Every job that has not ended, wherever it is. A condition on id, state or part reaches each table's
+-- own index. part: where it waits; queue and requires: what that says (see queue_of_v1).
 CREATE VIEW taskd.live_job AS
-    SELECT id, task, queue, 'queued'::text AS state, priority, attempt, max_attempts, losses, crashes,
-           timeout, args, kwargs, extra, NULL::text AS result, NULL::text AS error,
-           NULL::text AS traceback, created_at, run_at, ready_at, NULL::timestamptz AS started_at,
-           NULL::timestamptz AS finished_at, NULL::bigint AS worker, res, need
+    SELECT id, task, taskd.queue_of_v1(queue) AS queue, 'queued'::text AS state, priority, attempt,
+           max_attempts, losses, crashes, timeout, args, kwargs, extra, NULL::text AS result,
+           NULL::text AS error, NULL::text AS traceback, created_at, run_at, ready_at,
+           NULL::timestamptz AS started_at, NULL::timestamptz AS finished_at, NULL::bigint AS worker,
+           res, need, taskd.version_of_v1(queue) AS requires, queue AS part
     FROM taskd.queued
     UNION ALL
-    SELECT id, task, queue, 'scheduled', priority, attempt, max_attempts, losses, crashes,
-           timeout, args, kwargs, extra, NULL, NULL, NULL,
-           created_at, run_at, NULL, NULL, NULL, NULL, res, need
+    SELECT id, task, taskd.queue_of_v1(queue), 'scheduled', priority, attempt, max_attempts, losses,
+           crashes, timeout, args, kwargs, extra, NULL, NULL, NULL,
+           created_at, run_at, NULL, NULL, NULL, NULL, res, need, taskd.version_of_v1(queue), queue
     FROM taskd.scheduled
     UNION ALL
-    SELECT id, task, queue, 'blocked', priority, attempt, max_attempts, losses, crashes,
-           timeout, args, kwargs, extra, NULL, NULL, NULL,
-           created_at, run_at, NULL, NULL, NULL, NULL, res, need
+    SELECT id, task, taskd.queue_of_v1(queue), 'blocked', priority, attempt, max_attempts, losses,
+           crashes, timeout, args, kwargs, extra, NULL, NULL, NULL,
+           created_at, run_at, NULL, NULL, NULL, NULL, res, need, taskd.version_of_v1(queue), queue
     FROM taskd.blocked
     UNION ALL
-    SELECT r.id, r.task, r.queue,
+    SELECT r.id, r.task, taskd.queue_of_v1(r.queue),
            CASE WHEN EXISTS (SELECT FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel')
                 THEN 'cancelling' ELSE 'running' END,
            r.priority, r.attempt, r.max_attempts, r.losses, r.crashes,
            r.timeout, r.args, r.kwargs, r.extra, NULL, NULL, NULL,
-           r.created_at, r.run_at, r.ready_at, r.claimed_at, NULL, r.worker, r.res, r.need
+           r.created_at, r.run_at, r.ready_at, r.claimed_at, NULL, r.worker, r.res, r.need,
+           taskd.version_of_v1(r.queue), r.queue
     FROM taskd.running r;
 
 -- The jobs that have ended, a branch a state: so a condition on the state is a constant of a branch,
 -- and one on failed or cancelled jobs finds its own small index.
 CREATE VIEW taskd.ended_job AS
-    SELECT h.id, h.task, h.queue, 'succeeded'::text AS state, h.priority, h.attempt, h.max_attempts,
-           h.losses, h.crashes, h.timeout, h.args, h.kwargs, h.extra,
+    SELECT h.id, h.task, taskd.queue_of_v1(h.queue) AS queue, 'succeeded'::text AS state, h.priority,
+           h.attempt, h.max_attempts, h.losses, h.crashes, h.timeout, h.args, h.kwargs, h.extra,
            (SELECT r.value FROM taskd.result r WHERE r.job = h.id LIMIT 1) AS result,
            h.error, h.traceback, h.created_at, h.run_at, h.ready_at, h.started_at, h.finished_at,
-           h.worker, h.res, h.need
+           h.worker, h.res, h.need, taskd.version_of_v1(h.queue) AS requires, h.queue AS part
     FROM taskd.history h WHERE h.state = 's'
     UNION ALL
-    SELECT h.id, h.task, h.queue, 'failed', h.priority, h.attempt, h.max_attempts,
+    SELECT h.id, h.task, taskd.queue_of_v1(h.queue), 'failed', h.priority, h.attempt, h.max_attempts,
            h.losses, h.crashes, h.timeout, h.args, h.kwargs, h.extra, NULL, h.error, h.traceback,
-           h.created_at, h.run_at, h.ready_at, h.started_at, h.finished_at, h.worker, h.res, h.need
+           h.created_at, h.run_at, h.ready_at, h.started_at, h.finished_at, h.worker, h.res, h.need,
+           taskd.version_of_v1(h.queue), h.queue
     FROM taskd.history h WHERE h.state = 'f'
     UNION ALL
-    SELECT h.id, h.task, h.queue, 'cancelled', h.priority, h.attempt, h.max_attempts,
+    SELECT h.id, h.task, taskd.queue_of_v1(h.queue), 'cancelled', h.priority, h.attempt, h.max_attempts,
            h.losses, h.crashes, h.timeout, h.args, h.kwargs, h.extra, NULL, h.error, h.traceback,
-           h.created_at, h.run_at, h.ready_at, h.started_at, h.finished_at, h.worker, h.res, h.need
+           h.created_at, h.run_at, h.ready_at, h.started_at, h.finished_at, h.worker, h.res, h.need,
+           taskd.version_of_v1(h.queue), h.queue
     FROM taskd.history h WHERE h.state = 'c';
 
 -- Every job.
@@ -126,7 +130,8 @@ CREATE FUNCTION taskd.ask_reports_v1() RETURNS void LANGUAGE sql AS $$
 $$;
 
 -- Let waiting jobs wait in another queue instead, behind those that are there. How many it were.
--- What runs stays; a retry of it goes where it came from.
+-- What runs stays; a retry of it goes where it came from. What requires a version of the code still
+-- does there.
 CREATE FUNCTION taskd.move_jobs_v1(p_ids bigint[], p_queue text) RETURNS integer
 LANGUAGE plpgsql SET jit = off AS $$
 DECLARE
@@ -134,15 +139,18 @@ DECLARE
     moved integer;
 BEGIN
     WITH b AS (
-        UPDATE taskd.blocked SET queue = p_queue WHERE id = ANY (p_ids) RETURNING id
+        UPDATE taskd.blocked SET queue = taskd.moved_part_v1(queue, p_queue)
+        WHERE id = ANY (p_ids) RETURNING id
     ), s AS (
-        UPDATE taskd.scheduled SET queue = p_queue WHERE id = ANY (p_ids) RETURNING id
+        UPDATE taskd.scheduled SET queue = taskd.moved_part_v1(queue, p_queue)
+        WHERE id = ANY (p_ids) RETURNING id
     )
     SELECT (SELECT count(*) FROM b) + (SELECT count(*) FROM s) INTO moved;
     FOR lane IN
         WITH gone AS (
             DELETE FROM taskd.queued WHERE ctid = ANY (ARRAY(
-                SELECT ctid FROM taskd.queued WHERE id = ANY (p_ids) AND queue <> p_queue
+                SELECT ctid FROM taskd.queued
+                WHERE id = ANY (p_ids) AND taskd.queue_of_v1(queue) <> p_queue
                 FOR UPDATE SKIP LOCKED))
             RETURNING *
         ), entered AS (
@@ -150,8 +158,9 @@ BEGIN
                 seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
                 losses, crashes, queue, task, args, kwargs, extra, res, need, place)
             SELECT nextval('taskd.job_seq'), g.id, g.created_at, g.run_at, g.ready_at, g.timeout, g.lane,
-                   g.priority, g.attempt, g.max_attempts, g.losses, g.crashes, p_queue, g.task, g.args,
-                   g.kwargs, g.extra, g.res, g.need, g.place
+                   g.priority, g.attempt, g.max_attempts, g.losses, g.crashes,
+                   taskd.moved_part_v1(g.queue, p_queue), g.task, g.args, g.kwargs, g.extra, g.res,
+                   g.need, g.place
             FROM (SELECT * FROM gone ORDER BY lane, seq) g
             RETURNING q.queue, q.lane, q.seq
         )
@@ -180,7 +189,7 @@ BEGIN
              DELETE FROM taskd.%I h
              WHERE h.ctid >= %L::tid AND h.ctid < %L::tid
                AND h.finished_at < $1 AND h.state = ANY ($2)
-               AND ($3 IS NULL OR h.queue = $3) AND ($4 IS NULL OR h.task = $4)
+               AND ($3 IS NULL OR taskd.queue_of_v1(h.queue) = $3) AND ($4 IS NULL OR h.task = $4)
              RETURNING h.id)
          SELECT array_agg(id) FROM gone',
         p_part, format('(%s,0)', p_from), format('(%s,0)', p_from + p_blocks))
