@@ -68,10 +68,14 @@ class Database:
         """Begin to open it."""
         self._part.start()
 
-    def stop(self) -> None:
-        """Try no more. An embedded server stays up while others use it."""
+    def give_up(self) -> None:
+        """Try no more; waits a second for a try under way, so that it has entered a host or not."""
         self._is_over = True
         self._part.stop(1.0)
+
+    def stop(self) -> None:
+        """Try no more, and let go. An embedded server stays up while others use it."""
+        self.give_up()
         if self._hold is not None:
             self._hold.release()
 
@@ -95,17 +99,19 @@ class Database:
             return self._wait(error) if self._is_known_good else self._fail(str(error))
         except Exception as error:  # a border: what no try again would mend ends the start
             return self._fail(f"{type(error).__name__}: {' '.join(str(error).split())}")
-        self._is_open = True
-        self._opening.ready(host, self._notes)
+        if host is not None:
+            self._is_open = True
+            self._opening.ready(host, self._notes)
         return inf
 
-    def _enter(self) -> int:
+    def _enter(self) -> int | None:
+        """The id of this host; None if it is to stop before it has entered."""
         if self._settings.database is None:
             self._ensure_server()
         try:
             with self._link.connection() as connection:
                 schema.install_or_upgrade(connection)
-                return self._opening.enter(connection)
+                return None if self._is_over else self._opening.enter(connection)
         finally:
             self._link.close()
 

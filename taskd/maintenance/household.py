@@ -145,6 +145,7 @@ class Household:
     def stop(self, say_goodbye: bool) -> None:
         """End everything; with a goodbye, what this host still holds goes back and its row ends."""
         self.stop_all_but_lease()
+        self._database.give_up()
         self._lease.stop()
         if say_goodbye and self._is_open:
             self._say_goodbye()

@@ -130,7 +130,7 @@ def test_without_a_database_the_embedded_one_is_started_and_its_place_told(
     embedded.step()
     dsn = embedded.dsn()
 
-    assert ear.ready_with is not None
+    assert ear.ready_with is not None, (ear.tries, ear.failures)
     assert dsn is not None
     (note,) = ear.ready_with[1]
     assert folder in note

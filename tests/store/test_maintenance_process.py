@@ -397,6 +397,19 @@ def test_a_host_that_lost_its_lease_publishes_its_tasks_once_more(
     assert eventually(lambda: hosts.list_tasks(connection))
 
 
+def test_told_to_stop_while_it_opens_the_database_it_leaves_no_living_host(
+    dsn: str, connection: Connection
+) -> None:
+    master = Master(Settings(database=dsn, pools=POOLS))
+    master.tell("stop")
+
+    master.start()
+    status = master.stop()
+
+    assert status == 0
+    assert living_hosts(connection) == []
+
+
 def test_the_beat_on_the_board_goes_on_without_a_database() -> None:
     master = Master(Settings(database="host=/nowhere-at-all dbname=shop", pools=POOLS)).start()
 
