@@ -62,7 +62,7 @@ def list_command(wanted: JobFilter, as_json: bool, limit: int, before: int | Non
         print_json([job.to_json_dict() for job in found])
         return
     now = utc_now()
-    print_table(COLUMNS, [_row(job, now) for job in found])
+    print_table(COLUMNS, [_row(job, now) for job in found], "No such jobs.")
     if len(found) == wanted.limit:
         click.echo(f"Older ones: --before {found[-1].id}", err=True)
 

@@ -57,11 +57,19 @@ def print_lines(lines: Iterable[str]) -> None:
         click.echo(line)
 
 
-def print_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
-    """A table that fits the terminal; in a pipe, whole cells however wide."""
+def print_table(
+    columns: Sequence[Column], rows: Iterable[Sequence[object]], nothing: str = ""
+) -> None:
+    """A table that fits the terminal; in a pipe, whole cells however wide.
+
+    If there are no rows, `nothing` says so on standard error.
+    """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in table_lines(columns, [[one_line(cell) for cell in row] for row in rows], width):
+    lines = table_lines(columns, [[one_line(cell) for cell in row] for row in rows], width)
+    for line in lines:
         click.echo(line)
+    if len(lines) == 1 and nothing:
+        click.echo(nothing, err=True)
 
 
 def table_lines(

@@ -25,6 +25,8 @@ COLUMNS = (
     Column("DESCRIPTION", flexible=True),
 )
 
+NOTHING = "No queue holds a job now. What has run: `taskd jobs list`."
+
 EXAMPLES = """\b
 Examples:
   taskd queues
@@ -58,7 +60,7 @@ def _print_queues(as_json: bool) -> None:
     if as_json:
         print_json([asdict(queue) for queue in found])
         return
-    print_table(COLUMNS, [_row(queue) for queue in found])
+    print_table(COLUMNS, [_row(queue) for queue in found], NOTHING)
     for queue in found:
         if _is_stuck(queue):
             click.echo(_why_stuck(queue), err=True)

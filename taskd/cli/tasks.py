@@ -30,6 +30,8 @@ COLUMNS = (
     Column("SUMMARY", flexible=True),
 )
 
+NOTHING = "No daemon offers tasks, and `imports` names no modules: set it."
+
 EXAMPLES = """\b
 Examples:
   taskd tasks
@@ -58,15 +60,19 @@ def tasks(name: str | None, local: bool, as_json: bool) -> None:
     elif name is not None:
         print_lines(_sheet(found[0]))
     else:
-        print_table(COLUMNS, [_row(task) for task in found])
+        print_table(COLUMNS, [_row(task) for task in found], NOTHING)
 
 
 def _tasks_of_daemons() -> list[dict[str, Any]]:
     with open_jobs() as connection:
-        if _somebody_lives(connection):
+        lives = _somebody_lives(connection)
+        offered = list_tasks(connection) if lives else []
+        if lives:
             _tell_of_what_is_not_offered(connection)
-            return list_tasks(connection)
-    click.echo("No daemon is running; this is what `imports` holds here.", err=True)
+    if offered or (lives and not current().settings().imports):
+        return offered
+    state = "No daemon offers tasks" if lives else "No daemon is running"
+    click.echo(f"{state}; this is what `imports` holds here.", err=True)
     return local_tasks()
 
 
