@@ -123,7 +123,10 @@ def _connect_error(dsn: str, error: psycopg.Error) -> DatabaseRefused | Database
     for state, sentence in _REFUSALS.items():
         if error.sqlstate == state:
             return DatabaseRefused(f"{where}: {sentence} ({text})")
-    if "password authentication failed" in text or "no password supplied" in text:
+    if "no password supplied" in text:
+        sentence = "the server asks for a password, and none is given: put it into the database"
+        return DatabaseRefused(f"{where}: {sentence} setting, PGPASSWORD or ~/.pgpass ({text})")
+    if "password authentication failed" in text:
         return DatabaseRefused(f"{where}: {_REFUSALS['28P01']} ({text})")
     if "database " in text and "does not exist" in text:
         return DatabaseRefused(f"{where}: {_REFUSALS['3D000']} ({text})")
@@ -136,15 +139,18 @@ def _connect_error(dsn: str, error: psycopg.Error) -> DatabaseRefused | Database
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn psycopg's "not now" errors into DatabaseUnavailable; let all others through.
+    """Turn psycopg's "not now" errors into DatabaseUnavailable; let others through.
 
     A deadlock, a serialization failure and a lock that is not to be had are "not now" as well:
-    everything taskd sends may be sent again.
+    everything taskd sends may be sent again. A missing privilege becomes DatabaseRefused.
     """
     try:
         yield
     except _UNAVAILABLE as error:
         raise DatabaseUnavailable(" ".join(str(error).split())) from error
+    except pg.InsufficientPrivilege as error:
+        words = " ".join(str(error).split())
+        raise DatabaseRefused(f"{words} (`taskd check` names the GRANT that is missing)") from error
 
 
 def connection_pool(dsn: str, max_size: int) -> ConnectionPool[Connection]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from taskd.cli.checks import database
 from taskd.store.connect import Connection
@@ -35,6 +36,20 @@ def test_an_empty_database_is_fine_for_a_user_who_may_fill_it(empty_dsn: str) ->
 
     assert found["level"] == "ok"
     assert "not there yet" in found["text"]
+
+
+def test_a_schema_that_this_user_may_not_use_is_a_fault_with_the_grant(
+    dsn: str, connection: Connection
+) -> None:
+    connection.execute("DROP ROLE IF EXISTS onlooker")
+    connection.execute("CREATE ROLE onlooker LOGIN")
+
+    onlooker = make_conninfo(dsn, user="onlooker")
+    result = run_taskd("--database", onlooker, "--state-dir", ".", "check")
+
+    assert result.exit_code == 1
+    assert "fault    schema         belongs to taskd, and onlooker may not use it" in result.stdout
+    assert "remedy: GRANT taskd TO onlooker, or connect as taskd" in result.stdout
 
 
 def test_a_schema_from_the_future_is_a_fault(dsn: str, connection: Connection) -> None:

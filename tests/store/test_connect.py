@@ -34,6 +34,30 @@ def test_an_unknown_user_is_told(dsn: str) -> None:
         connect.connect(wrong)
 
 
+def test_a_password_that_is_missing_is_not_called_wrong() -> None:
+    error = psycopg.OperationalError("connection failed: fe_sendauth: no password supplied")
+
+    refused = connect._connect_error("host=db dbname=shop", error)
+
+    assert isinstance(refused, DatabaseRefused)
+    assert "asks for a password, and none is given" in str(refused)
+
+
+def test_a_privilege_that_is_missing_is_a_refusal_with_the_way_out(
+    dsn: str, connection: Connection
+) -> None:
+    connection.execute("DROP ROLE IF EXISTS onlooker")
+    connection.execute("CREATE ROLE onlooker LOGIN")
+    onlooker = psycopg.conninfo.make_conninfo(dsn, user="onlooker")
+
+    with (
+        closing(connect.connect(onlooker)) as poor,
+        pytest.raises(DatabaseRefused, match=r"permission denied .*`taskd check` names the GRANT"),
+        translate_errors(),
+    ):
+        poor.execute("SELECT * FROM taskd.queued")
+
+
 def test_a_server_that_is_not_there_may_come_back() -> None:
     with pytest.raises(DatabaseUnavailable):
         connect.connect("host=/nonexistent dbname=x")

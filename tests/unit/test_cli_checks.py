@@ -12,7 +12,7 @@ from taskd.cli.checks.finding import Level, fault, fine, warning
 from taskd.cli.checks.imports import check_imports, findings_of
 from taskd.cli.checks.machine import check_files, check_machine
 from taskd.cli.probing import Probed, probe_imports
-from taskd.config.settings import PoolSettings, Settings
+from taskd.config.settings import LogSettings, PoolSettings, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +54,15 @@ def test_a_folder_that_is_missing_is_fine_where_it_can_be_made(project: Path) ->
 
     assert [f.level for f in check_machine(there) if f.subject == "state_dir"] == [Level.OK]
     assert [f.level for f in check_machine(blocked) if f.subject == "state_dir"] == [Level.FAULT]
+
+
+def test_the_folder_of_the_log_must_be_there(project: Path) -> None:
+    log = LogSettings(file=str(project / "missing" / "taskd.log"))
+
+    [found] = [f for f in check_machine(Settings(log=log)) if f.subject == "log.file"]
+
+    assert found.level is Level.FAULT
+    assert found.text == f"there is no folder {project / 'missing'}"
 
 
 def test_no_imports_are_a_warning() -> None:

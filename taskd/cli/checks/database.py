@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 
 import psycopg
 from psycopg import sql
+from psycopg.errors import InsufficientPrivilege
 
 from taskd.cli.checks.demand import connections_needed
 from taskd.cli.checks.finding import Finding, fault, fine, warning
@@ -33,6 +34,7 @@ FROM pg_roles r, pg_database d
 WHERE r.rolname = current_user AND d.datname = current_database()
 """
 _CAN_CREATE = "SELECT has_database_privilege(current_database(), 'CREATE')"
+_OWNER = "SELECT pg_get_userbyid(nspowner), current_user FROM pg_namespace WHERE nspname = 'taskd'"
 _CAN_WRITE = "SELECT current_setting('transaction_read_only') = 'off', pg_is_in_recovery()"
 
 
@@ -91,6 +93,8 @@ def _check_schema(connection: Connection) -> Finding:
         )
     except SchemaMissing:
         return _missing(connection)
+    except InsufficientPrivilege:
+        return _forbidden(connection)
     return fine("schema", f"version {found.version}")
 
 
@@ -102,6 +106,15 @@ def _missing(connection: Connection) -> Finding:
         "schema",
         "not there, and this user may not create it",
         f"GRANT CREATE ON DATABASE {connection.info.dbname} TO {connection.info.user}",
+    )
+
+
+def _forbidden(connection: Connection) -> Finding:
+    owner, user = connection.execute(_OWNER).fetchone() or ("its owner", "this user")
+    return fault(
+        "schema",
+        f"belongs to {owner}, and {user} may not use it",
+        f"GRANT {owner} TO {user}, or connect as {owner}",
     )
 
 

@@ -14,7 +14,7 @@ from taskd.config.settings import Settings
 def check_machine(settings: Settings) -> Iterator[Finding]:
     """Look at the limit of open files and at the folders that the daemon writes into."""
     yield check_files(files_needed(settings), *resource.getrlimit(resource.RLIMIT_NOFILE))
-    yield _check_folder("state_dir", settings.state_dir)
+    yield _check_folder("state_dir", settings.state_dir, is_made=True)
     if settings.pid_file is not None:
         yield _check_folder("pid_file", os.path.dirname(settings.pid_file))
     if settings.log.file is not None:
@@ -37,9 +37,11 @@ def _shown(limit: int) -> str:
     return "none" if limit == resource.RLIM_INFINITY else str(limit)
 
 
-def _check_folder(setting: str, folder: str) -> Finding:
-    """A folder that is missing is made at the start, so its nearest parent counts."""
+def _check_folder(setting: str, folder: str, is_made: bool = False) -> Finding:
+    """One that is made at the start if it is missing is as good as its nearest parent."""
     place = folder
+    if not is_made and not os.path.lexists(place):
+        return fault(setting, f"there is no folder {folder}", f"mkdir -p {folder}")
     while not os.path.lexists(place):
         place = os.path.dirname(place)
     if not os.path.isdir(place):
