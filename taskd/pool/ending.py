@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 from taskd.board.layout import FAILED, RETRIED, SUCCEEDED
 from taskd.pool.claims import Row
+from taskd.pool.job_events import AttemptFailed, JobFailed
 from taskd.pool.outbox import Outbox
 from taskd.store.rows import JobEnd, JobRetry
 from taskd.tasks.failure import error_text, traceback_text
@@ -23,7 +24,7 @@ from taskd.tasks.outcome import (
 
 
 def put(outbox: Outbox, words: memoryview, row: Row, seconds: float, outcome: Outcome) -> None:
-    """Put an outcome into the outbox and count it on the board.
+    """Put an outcome into the outbox, count it on the board, and tell of a failure.
 
     An interrupted job goes back at once and uncharged, before all others of its queue.
     """
@@ -33,12 +34,14 @@ def put(outbox: Outbox, words: memoryview, row: Row, seconds: float, outcome: Ou
             outbox.ends.append(JobEnd(job, fence, seconds, "s", result))
             words[SUCCEEDED] += 1
         case Failed(error, traceback):
+            outbox.tell(JobFailed(job, row[7], error))
             outbox.ends.append(JobEnd(job, fence, seconds, "f", None, error, traceback))
             words[FAILED] += 1
         case Cancelled(reason):
             outbox.ends.append(JobEnd(job, fence, seconds, "c", None, reason))
             words[FAILED] += 1
         case Retried(delay, error, traceback, timed_out):
+            outbox.tell(AttemptFailed(job, row[7], row[4], row[5], delay, error))
             kind = "t" if timed_out else "r"
             outbox.retries.append(JobRetry(job, fence, seconds, kind, delay, error, traceback))
             words[RETRIED] += 1

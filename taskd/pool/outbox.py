@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from psycopg import errors as pg
 
-from taskd.events import Events
+from taskd.events import Event, Events
 from taskd.pool.events import JobsLost, OutcomeNotStored
 from taskd.store.connect import Connection
 from taskd.store.jobs import complete_jobs, complete_succeeded, retry_jobs
@@ -48,6 +48,10 @@ class Outbox:
 
     def __len__(self) -> int:
         return len(self.ids) + len(self.ends) + len(self.retries)
+
+    def tell(self, event: Event) -> None:
+        """Have something written into the log."""
+        self._events.emit(event)
 
     def flush(self, connection: Connection, worker: int) -> int:
         """Store what waits now, at most 1,000 of each kind; how many outcomes it was.

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from taskd.events import Event, Events
+from taskd.pool.ending import put
+from taskd.pool.outbox import Outbox
+from taskd.tasks.outcome import Cancelled, Done, Failed, Interrupted, Outcome, Retried, Snoozed
+
+ROW = [7, 5, "sync", 70, 1, 3, None, "shop.fetch", [], None, None]
+
+
+def told(outcome: Outcome) -> list[Event]:
+    heard: list[Event] = []
+    events = Events()
+    events.subscribe(heard.append)
+    put(Outbox("io/0", events), memoryview(bytearray(8 * 64)).cast("q"), ROW, 0.1, outcome)
+    return heard
+
+
+def test_a_failed_job_is_a_warning_that_names_it_and_its_error() -> None:
+    [event] = told(Failed("ValueError: no such page", "Traceback …"))
+
+    assert event.level == logging.WARNING
+    assert str(event) == "job 7 (shop.fetch) failed: ValueError: no such page"
+
+
+def test_a_failed_attempt_is_told_with_when_the_next_one_is() -> None:
+    [event] = told(Retried(12.34, "OSError: timed out", "Traceback …"))
+
+    assert event.level == logging.INFO
+    assert str(event) == (
+        "job 7 (shop.fetch) failed in attempt 1 of 3, once more in 12.3 s: OSError: timed out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ("ValueError: one\ntwo", "ValueError: one …"),
+        ("x" * 5000, f"{'x' * 299}…"),
+        ("\x1b[2J gone", " [2J gone"),
+    ],
+    ids=["many lines", "long", "takes the terminal over"],
+)
+def test_an_error_is_one_short_line(error: str, line: str) -> None:
+    [event] = told(Failed(error))
+
+    assert str(event) == f"job 7 (shop.fetch) failed: {line}"
+
+
+@pytest.mark.parametrize(
+    "outcome", [Done("5"), Snoozed(3.0), Interrupted(), Cancelled("told to")], ids=repr
+)
+def test_other_ends_are_not_worth_a_line(outcome: Outcome) -> None:
+    assert told(outcome) == []
