@@ -12,6 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: "1 job", "1,000 jobs"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 Subscriber = Callable[["Event"], None]
 
 

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Protocol
 
-from taskd.events import Event, Events
+from taskd.events import Event, Events, counted
 
 _COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.DEBUG: "2"}
 _REOPEN_SECONDS = 1.0
@@ -104,7 +104,7 @@ class LogWriter:
             self.dropped += 1
 
     def _lines_dropped(self) -> bytes:
-        text = f"{self.dropped} lines were dropped here, because nobody read them"
+        text = f"{counted(self.dropped, 'line')} dropped here, because nobody read them"
         return self._line(logging.WARNING, text, "LinesDropped", {"dropped": self.dropped})
 
     def _line(self, level: int, text: str, name: str, fields: dict[str, object]) -> bytes:

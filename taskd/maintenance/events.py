@@ -6,16 +6,12 @@ import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
-from taskd.events import Event
-
-
-def _jobs(number: int) -> str:
-    return f"{number} job" if number == 1 else f"{number} jobs"
+from taskd.events import Event, counted
 
 
 def _outcome(given_back: int, failed: int) -> str:
-    poisoned = f", {_jobs(failed)} failed as poisoned" if failed else ""
-    return f"{_jobs(given_back)} went back{poisoned}"
+    poisoned = f", {counted(failed, 'job')} failed as poisoned" if failed else ""
+    return f"{counted(given_back, 'job')} went back{poisoned}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
-from taskd.events import Event
+from taskd.events import Event, counted
 
 _MOST_NAMED = 20
 
@@ -39,7 +39,9 @@ class WorkerDrains(Event):
     running: int
 
     def __str__(self) -> str:
-        return f"worker {self.worker} drains ({self.reason}): {self.running} jobs run"
+        verb = "runs" if self.running == 1 else "run"
+        jobs = f"{counted(self.running, 'job')} {verb}"
+        return f"worker {self.worker} drains ({self.reason}): {jobs}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
-from taskd.events import Event
+from taskd.events import Event, counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,10 @@ class WorkerDied(Event):
     pause: float
 
     def __str__(self) -> str:
-        jobs = f"; {self.in_flight} jobs in flight go back" if self.in_flight else ""
+        verb = "goes" if self.in_flight == 1 else "go"
+        back = f"; {counted(self.in_flight, 'job')} in flight {verb} back" if self.in_flight else ""
         wait = f"; the next start in {self.pause:.1f} s" if self.pause else ""
-        return f"{self.pool}/{self.slot}: pid {self.pid} {self.how}{jobs}{wait}"
+        return f"{self.pool}/{self.slot}: pid {self.pid} {self.how}{back}{wait}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,9 @@ class WorkerInterrupted(Event):
     in_flight: int
 
     def __str__(self) -> str:
-        return f"{self.pool}/{self.slot}: still runs {self.in_flight} jobs; they are given back"
+        verb = "is" if self.in_flight == 1 else "are"
+        jobs = f"{counted(self.in_flight, 'job')}, which {verb} given back"
+        return f"{self.pool}/{self.slot}: still runs {jobs}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ def test_a_reader_that_does_not_read_holds_nobody_up_and_is_told_what_it_missed(
     os.close(reading)
 
     assert dropped > 0
-    assert f"{dropped} lines were dropped".encode() in text
+    assert f"{dropped:,} lines dropped".encode() in text
 
 
 def test_a_log_file_that_cannot_be_opened_is_made_up_for_by_standard_error(
@@ -173,7 +173,7 @@ writer.write(20, "the end", "Line", {})
 
     lines = text.decode().splitlines()
     assert [line for line in lines if line.endswith("test: the end")] == lines[-1:]
-    assert "1 lines were dropped" in lines[-2]
+    assert "1 line dropped" in lines[-2]
 
 
 def test_a_call_of_logging_that_does_not_fit_its_arguments_fails_nobody(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from taskd.cli.checks.finding import Finding, fault, fine, warning
 from taskd.cli.probing import Probed, probe_imports
 from taskd.config.settings import Settings
+from taskd.events import counted
 
 
 def check_imports(settings: Settings) -> Iterator[Finding]:
@@ -28,7 +29,7 @@ def findings_of(probed: Probed, where: str) -> Iterator[Finding]:
     if probed.error is not None:
         yield fault("imports", f"{probed.error} ({where})", "mend the module, or correct `imports`")
         return
-    yield fine("imports", f"importable {where}, {len(probed.tasks)} tasks")
+    yield fine("imports", f"importable {where}, {counted(len(probed.tasks), 'task')}")
     left = [f"thread {name}" for name in probed.threads]
     left += [f"socket {name}" for name in probed.sockets]
     if left:
