@@ -10,6 +10,7 @@ from taskd.config.about import About, Kind
 
 DAY = 86400.0
 YEAR = 365 * DAY
+KIB = 1024
 
 
 class LogFormat(StrEnum):
@@ -26,6 +27,16 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+class JobLogLevel(StrEnum):
+    """The least severe kind of line that is kept with the job that logs it."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +203,15 @@ class RetentionSettings:
             example="2d",
         ).metadata,
     )
+    logs: float = field(
+        default=14 * DAY,
+        metadata=About(
+            Kind.DAYS,
+            "How long the log lines of jobs are kept, if that is shorter.",
+            between=(DAY, 10 * YEAR),
+            example="3d",
+        ).metadata,
+    )
     partitions_ahead: int = field(
         default=7,
         metadata=About(
@@ -214,7 +234,7 @@ class RetentionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
-    """What the daemon writes about itself, and where to."""
+    """What the daemon writes about itself and where to, and what is kept of what jobs log."""
 
     level: LogLevel = field(
         default=LogLevel.INFO,
@@ -241,5 +261,24 @@ class LogSettings:
             "The file that lines are appended to; USR1 opens it anew after a rotation.",
             example="/var/log/taskd.log",
             without="standard error",
+        ).metadata,
+    )
+    job_level: JobLogLevel = field(
+        default=JobLogLevel.INFO,
+        metadata=About(
+            Kind.CHOICE,
+            "The least severe lines of a job's `logging` that are kept with the job.",
+            choices=tuple(JobLogLevel),
+            example="debug",
+        ).metadata,
+    )
+    job_bytes: int = field(
+        default=64 * KIB,
+        metadata=About(
+            Kind.SIZE,
+            "How much is kept of the log of an attempt: its first three quarters and its last "
+            "quarter. A line counts 100 bytes beside its text.",
+            between=(4 * KIB, 64 * KIB * KIB),
+            example="256KiB",
         ).metadata,
     )

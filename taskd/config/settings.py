@@ -13,6 +13,7 @@ from typing import Any, Self
 from taskd.config.about import About, Kind
 from taskd.config.paths import default_state_dir, working_directory
 from taskd.config.sections import (
+    JobLogLevel,
     LogFormat,
     LogLevel,
     LogSettings,
@@ -22,6 +23,7 @@ from taskd.config.sections import (
 )
 
 __all__ = [
+    "JobLogLevel",
     "LogFormat",
     "LogLevel",
     "LogSettings",
@@ -135,7 +137,9 @@ class Settings:
     log: LogSettings = field(
         default_factory=LogSettings,
         metadata=About(
-            Kind.SECTION, "What the daemon writes about itself.", section=LogSettings
+            Kind.SECTION,
+            "What the daemon writes about itself, and what is kept of what jobs log.",
+            section=LogSettings,
         ).metadata,
     )
     state_dir: str = field(
@@ -213,7 +217,11 @@ def _pool(values: dict[str, Any]) -> PoolSettings:
 
 
 def _log(values: dict[str, Any]) -> LogSettings:
-    choices: dict[str, Callable[[Any], Any]] = {"level": LogLevel, "format": LogFormat}
+    choices: dict[str, Callable[[Any], Any]] = {
+        "level": LogLevel,
+        "format": LogFormat,
+        "job_level": JobLogLevel,
+    }
     read = {name: choices.get(name, _as_it_is)(value) for name, value in values.items()}
     return LogSettings(**read)
 

@@ -86,6 +86,7 @@ class Prune:
             "history": self._settings.history,
             "attempt": self._settings.history,
             "result": min(self._settings.history, self._settings.results),
+            "job_log": min(self._settings.history, self._settings.logs),
         }
         for parent, keep_seconds in keeps.items():
             for expired in retention.expired_partitions(connection, parent, keep_seconds):

@@ -37,7 +37,7 @@ _SETTINGS = {
 
 # What a server says when it is the server that is in trouble: class 08 connection, 57 operator
 # intervention (restart, termination), 53 resources (disk full, too many connections).
-_UNAVAILABLE = (
+UNAVAILABLE = (
     pg.OperationalError,
     pg.InterfaceError,
     pg.ReadOnlySqlTransaction,
@@ -146,7 +146,7 @@ def translate_errors() -> Iterator[None]:
     """
     try:
         yield
-    except _UNAVAILABLE as error:
+    except UNAVAILABLE as error:
         raise DatabaseUnavailable(" ".join(str(error).split())) from error
     except pg.InsufficientPrivilege as error:
         words = " ".join(str(error).split())

@@ -127,6 +127,14 @@ def fetch_jobs(connection: AnyConnection, job_ids: Sequence[int]) -> list[JobRow
     return [by_id[job_id] for job_id in job_ids if job_id in by_id]
 
 
+def fetch_state(connection: AnyConnection, job_id: int) -> State | None:
+    """Where a job is, for those who ask again and again; None if there is no such job."""
+    row = connection.execute(
+        "SELECT j.state FROM taskd.job j WHERE j.id = %s LIMIT 1", (job_id,)
+    ).fetchone()
+    return State(row[0]) if row else None
+
+
 def list_jobs(connection: AnyConnection, wanted: JobFilter) -> list[JobRow]:
     """At most `wanted.limit` jobs, newest first."""
     where, parameters = conditions(wanted)

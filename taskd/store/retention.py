@@ -70,7 +70,7 @@ def _detach(
 
 
 def prune_records(connection: psycopg.Connection[Any], keep_seconds: float) -> int:
-    """Delete hosts and workers that ended more than `keep_seconds` ago, and stale requests.
+    """Delete hosts and workers that ended more than `keep_seconds` ago, and what is stale.
 
     A worker is kept as long as the history that names it may be.
     """
@@ -88,6 +88,9 @@ def prune_records(connection: psycopg.Connection[Any], keep_seconds: float) -> i
         "AND NOT EXISTS (SELECT FROM taskd.running j WHERE j.id = r.job)",
         "DELETE FROM taskd.unique_key k WHERE k.expires_at < now()",
         "DELETE FROM taskd.waiter w WHERE w.expires_at < now()",
+        # How far an attempt was that was lost with its worker.
+        "DELETE FROM taskd.progress p WHERE p.updated_at < now() - interval '1 day' "
+        "AND NOT EXISTS (SELECT FROM taskd.running r WHERE r.id = p.job AND r.fence = p.fence)",
     ):
         pruned += connection.execute(statement).rowcount
     pruned += connection.execute(

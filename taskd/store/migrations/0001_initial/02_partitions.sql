@@ -1,6 +1,7 @@
--- Daily partitions of history, attempt and result.
+-- Daily partitions of history, attempt, result and job_log.
 
--- Make the partitions for today and the next p_ahead days; the number made.
+-- Make the partitions for today and the next p_ahead days, of every partitioned table; the number
+-- made.
 -- CREATE, then ATTACH: it takes no lock that a completion or a reader would wait for.
 -- There is no default partition, because with one DETACH CONCURRENTLY is refused.
 CREATE FUNCTION taskd.make_partitions_v1(p_ahead integer) RETURNS integer LANGUAGE plpgsql AS $$
@@ -11,7 +12,11 @@ DECLARE
     made integer := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('taskd.make_partitions'));
-    FOREACH parent IN ARRAY ARRAY['history', 'attempt', 'result'] LOOP
+    FOR parent IN
+        SELECT c.relname FROM pg_class c
+        WHERE c.relnamespace = 'taskd'::regnamespace AND c.relkind = 'p'
+        ORDER BY c.relname
+    LOOP
         FOR step IN -1 .. p_ahead LOOP
             day := (now() AT TIME ZONE 'UTC')::date + step;
             part := parent || to_char(day, '_YYYYMMDD');

@@ -174,8 +174,8 @@ BEGIN
     RETURN moved;
 END $$;
 
--- Forget ended jobs, with their results and attempts: those in a state of p_states that ended before
--- p_before and lie in the p_blocks blocks of a partition of history from p_from on. The number
+-- Forget ended jobs, with their results, attempts and logs: those in a state of p_states that ended
+-- before p_before and lie in the p_blocks blocks of a partition of history from p_from on. The number
 -- forgotten. The caller walks over the partition, so nothing is read twice and no lock is held long.
 CREATE FUNCTION taskd.purge_jobs_v1(
     p_part text, p_from bigint, p_blocks bigint, p_before timestamptz, p_states "char"[],
@@ -196,5 +196,6 @@ BEGIN
     INTO ids USING p_before, p_states, p_queue, p_task;
     DELETE FROM taskd.result r WHERE r.job = ANY (ids);
     DELETE FROM taskd.attempt a WHERE a.job = ANY (ids);
+    DELETE FROM taskd.job_log l WHERE l.job = ANY (ids);
     RETURN coalesce(cardinality(ids), 0);
 END $$;
