@@ -187,19 +187,35 @@ class _Bridge(logging.Handler):
         self._writer = writer
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = _text_of(record)
-        if record.exc_info and record.exc_info[0] is not None:
-            text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        self._writer.write(record.levelno, f"{record.name}: {text}", "Log", {"logger": record.name})
+        text = f"{record.name}: {text_of(record)}"
+        self._writer.write(record.levelno, text, "Log", {"logger": record.name})
 
 
-def _text_of(record: logging.LogRecord) -> str:
-    """The message; one whose arguments do not fit it must not fail the job that logs it."""
+def text_of(record: logging.LogRecord) -> str:
+    """What a call of `logging` says, with its traceback and stack if it has them.
+
+    Never raises: a job must not fail because it logs what cannot be shown.
+    """
+    parts = [_message_of(record), *_traces_of(record)]
+    return "\n".join(parts) if len(parts) > 1 else parts[0]
+
+
+def _message_of(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception as error:
         text = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
         return f"{text} (its arguments cannot be filled in: {type(error).__name__})"
+
+
+def _traces_of(record: logging.LogRecord) -> list[str]:
+    try:
+        traces = [record.stack_info] if record.stack_info else []
+        if record.exc_info and record.exc_info[0] is not None:
+            traces.insert(0, "".join(traceback.format_exception(*record.exc_info)).rstrip())
+    except Exception as error:  # the exception's own code, or what is none at all
+        return [f"(its traceback cannot be shown: {type(error).__name__})"]
+    return traces
 
 
 def install(events: Events, choices: LogChoices, role: str) -> LogWriter:
@@ -213,6 +229,8 @@ def install(events: Events, choices: LogChoices, role: str) -> LogWriter:
     for handler in list(root.handlers):
         if isinstance(handler, _Bridge):
             root.removeHandler(handler)
-    root.addHandler(_Bridge(writer))
-    root.setLevel(max(writer.level, logging.INFO))
+    bridge = _Bridge(writer)
+    bridge.setLevel(max(writer.level, logging.INFO))
+    root.addHandler(bridge)
+    root.setLevel(bridge.level)
     return writer

@@ -84,6 +84,22 @@ class OutcomeNotStored(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LogNotStored(Event):
+    """The database refuses what jobs have logged; it is dropped, and the jobs go on."""
+
+    level: ClassVar[int] = logging.ERROR
+    worker: str
+    jobs: tuple[int, ...]
+    error: str
+
+    def __str__(self) -> str:
+        return (
+            f"worker {self.worker} drops log lines of job {_named(self.jobs)}: "
+            f"they cannot be stored: {self.error}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrationLost(Event):
     """A living worker was taken for dead and its jobs given back; it registers again."""
 

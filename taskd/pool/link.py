@@ -10,7 +10,7 @@ from taskd.clock import monotonic
 from taskd.errors import DatabaseError
 from taskd.events import Events
 from taskd.pool.events import DatabaseAnswersAgain, DatabaseDoesNotAnswer
-from taskd.store.connect import Connection, connect, translate_errors
+from taskd.store.connect import STATEMENT_DEADLINE, Connection, connect, translate_errors
 
 PATIENCE_SECONDS = 5.0
 """An outage that lasts longer is told by the worker; maintenance tells of it at once."""
@@ -23,9 +23,10 @@ KEEP_SECONDS = 60.0
 class Link:
     """One connection: opened when it is needed, replaced after it failed."""
 
-    def __init__(self, dsn: str, name: str) -> None:
+    def __init__(self, dsn: str, name: str, deadline: float = STATEMENT_DEADLINE) -> None:
         self._dsn = dsn
         self._name = name
+        self._deadline = deadline
         self._connection: Connection | None = None
         self._users = 0
 
@@ -52,7 +53,9 @@ class Link:
 
     def _open(self) -> Connection:
         if self._connection is None:
-            self._connection = connect(self._dsn, application_name=self._name)
+            self._connection = connect(
+                self._dsn, application_name=self._name, deadline=self._deadline
+            )
         return self._connection
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ Any of it may be sent twice: what the database has already, it does not count as
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from psycopg import errors as pg
 
@@ -26,6 +26,14 @@ MOST_AT_ONCE = 1000
 
 Ending = TypeVar("Ending", JobEnd, JobRetry)
 Store = Callable[[Connection, int, Sequence[Ending]], list[int]]
+
+
+class Counts(NamedTuple):
+    """How many outcomes of each kind."""
+
+    succeeded: int
+    ends: int
+    retries: int
 
 
 class Outbox:
@@ -53,22 +61,27 @@ class Outbox:
         """Have something written into the log."""
         self._events.emit(event)
 
-    def flush(self, connection: Connection, worker: int) -> int:
-        """Store what waits now, at most 1,000 of each kind; how many outcomes it was.
+    def counts(self) -> Counts:
+        """How many outcomes of each kind the next flush may take."""
+        waiting = self.ids, self.ends, self.retries
+        return Counts(*(min(len(outcomes), MOST_AT_ONCE) for outcomes in waiting))
+
+    def flush(self, connection: Connection, worker: int, counts: Counts | None = None) -> int:
+        """Store what waits now, or only as many as were there a while ago; how many it was.
 
         What fails stays in the box. Other greenlets may add while this one waits.
         """
-        stored = self._flush_succeeded(connection, worker)
-        stored += self._flush_endings(connection, worker, self.ends, complete_jobs)
-        return stored + self._flush_endings(connection, worker, self.retries, retry_jobs)
+        succeeded, ends, retries = counts or self.counts()
+        stored = self._flush_succeeded(connection, worker, succeeded)
+        stored += self._flush_endings(connection, worker, self.ends, ends, complete_jobs)
+        return stored + self._flush_endings(connection, worker, self.retries, retries, retry_jobs)
 
-    def _flush_succeeded(self, connection: Connection, worker: int) -> int:
-        ids = self.ids[:MOST_AT_ONCE]
-        count = len(ids)
+    def _flush_succeeded(self, connection: Connection, worker: int, count: int) -> int:
         if not count:
             return 0
+        ids = self.ids[:count]
         fences, durations = self.fences[:count], self.durations[:count]
-        lost = _with_partitions(
+        lost = with_partitions(
             connection, lambda: complete_succeeded(connection, worker, ids, fences, durations)
         )
         del self.ids[:count], self.fences[:count], self.durations[:count]
@@ -76,13 +89,18 @@ class Outbox:
         return count
 
     def _flush_endings(
-        self, connection: Connection, worker: int, waiting: list[Ending], store: Store[Ending]
+        self,
+        connection: Connection,
+        worker: int,
+        waiting: list[Ending],
+        count: int,
+        store: Store[Ending],
     ) -> int:
-        batch = waiting[:MOST_AT_ONCE]
-        if not batch:
+        if not count:
             return 0
+        batch = waiting[:count]
         try:
-            lost = _with_partitions(connection, lambda: store(connection, worker, batch))
+            lost = with_partitions(connection, lambda: store(connection, worker, batch))
         except _UNSTORABLE:
             lost = [
                 job
@@ -124,8 +142,8 @@ _UNSTORABLE = (pg.DataError, pg.ProgramLimitExceeded, UnicodeError)
 Lost = TypeVar("Lost")
 
 
-def _with_partitions(connection: Connection, statement: Callable[[], Lost]) -> Lost:
-    """Run a statement; if history has no partition for today, make it and run it again."""
+def with_partitions(connection: Connection, statement: Callable[[], Lost]) -> Lost:
+    """Run a statement; if a table has no partition for today, make it and run it again."""
     try:
         return statement()
     except pg.CheckViolation as missing:

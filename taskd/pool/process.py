@@ -35,14 +35,16 @@ from taskd.board.layout import (
 from taskd.clock import monotonic, monotonic_ns
 from taskd.errors import DatabaseError, Interrupt, JobCancelled, JobInterrupted, JobTimeout
 from taskd.events import Events
-from taskd.pool import spawn, stderr
+from taskd.pool import job_handler, spawn, stderr
 from taskd.pool.claims import Claims, Row
 from taskd.pool.ending import escaped, put, refusal
 from taskd.pool.events import LoopFailed, MasterGone, WorkerDrains, WorkerReady
+from taskd.pool.journal import Journal
 from taskd.pool.limits import TimeLimits
 from taskd.pool.link import KEEP_SECONDS, Link, Outage
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import Place
+from taskd.pool.scribe import Scribe
 from taskd.tasks import client
 from taskd.tasks.context import JobAttempt
 from taskd.tasks.outcome import Interrupted, Outcome
@@ -73,6 +75,9 @@ class Worker:
         self._link = Link(place.dsn, f"taskd {place.name}")
         self._outbox = Outbox(place.name, events)
         self._claims = Claims(place, self._link, events)
+        self._journal = Journal(place.name, place.settings.log.job_bytes, events)
+        self._scribe = Scribe(place, self._journal, lambda: self._claims.worker, events)
+        self._journal.on_said = self._scribe.said
         self._outage = Outage(place.name, events)
         self._limits = TimeLimits(place.settings, place.pool)
         self._ear = select.poll()
@@ -91,12 +96,16 @@ class Worker:
             self._turn_or_recover()
         self._words[STATE] = WorkerState.EXITING
         self._link.close()
+        self._scribe.give_back()
         return 0
 
     def start(self) -> None:
         """Take orders."""
         faulthandler.register(signal.SIGUSR2, file=stderr.open_for_dumps(), all_threads=True)
         self._install_handlers()
+        self._log_handler = job_handler.install(
+            self._journal, self._place.settings.log, otherwise=lambda: self._running
+        )
         spawn.accept_orders()
         self._words[STATE] = WorkerState.READY
         self._events.emit(WorkerReady(self._place.name, os.getpid()))
@@ -132,8 +141,9 @@ class Worker:
         job, _, queue, fence, number, max_attempts, timeout, task, args, kwargs, extra = row
         limit = self._limits.of(task, queue) if timeout is None else timeout
         attempt = self._running = JobAttempt(
-            job, fence, number, max_attempts, task, queue, self._claims.worker, extra
+            job, fence, number, max_attempts, task, queue, self._claims.worker, extra, self._journal
         )
+        self._log_handler.stay()
         self._show_job(job, fence, limit)
         started = perf_counter()
         outcome: Outcome
@@ -161,6 +171,7 @@ class Worker:
         if not len(self._outbox):
             return
         with self._link.connection() as connection:
+            self._journal.flush(connection, self._claims.worker)
             self._outbox.flush(connection, self._claims.worker)
         self._outage.over()
         self._words[LOST] = self._outbox.lost
@@ -201,6 +212,7 @@ class Worker:
             self._called = True
         if not self._words[WARM] and monotonic() - self._busy_at > KEEP_SECONDS:
             self._link.close()
+            self._scribe.give_back()
 
     def _install_handlers(self) -> None:
         for number in (signal.SIGINT, signal.SIGHUP):

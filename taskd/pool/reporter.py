@@ -1,7 +1,8 @@
-"""The greenlet that stores outcomes, on a connection of its own.
+"""The greenlet that stores outcomes and what jobs say, on a connection of its own.
 
 An outcome goes out at once when none is under way, so that a chain of jobs waits for no timer.
 What gathers meanwhile goes together; after a large batch the next one gathers a little longer.
+What jobs say is stored twice a second, and for those that have ended before their outcomes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from taskd.errors import DatabaseError
 from taskd.events import Events
 from taskd.pool.claims import Claims
 from taskd.pool.events import LoopFailed
+from taskd.pool.journal import Journal
 from taskd.pool.link import Link, Outage
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import Place
@@ -26,7 +28,10 @@ AFTER_FAULT_SECONDS = 1.0
 
 
 class Reporter:
-    """Stores what is in the outbox of one worker. `is_waiting`: `wake` it after adding to it."""
+    """Stores what is in the outbox and the journal of one worker.
+
+    `is_waiting`: `wake` it after adding to the outbox; the journal calls by itself.
+    """
 
     def __init__(self, place: Place, outbox: Outbox, claims: Claims, link: Link, events: Events):
         self._place = place
@@ -35,11 +40,14 @@ class Reporter:
         self._claims = claims
         self._link = link
         self._events = events
+        self.journal = Journal(place.name, place.settings.log.job_bytes, events)
+        self.journal.on_said = self._hear
         self._outage = Outage(place.name, events)
         self._news = Event()
         self._empty = Event()
         self._empty.set()
         self.is_waiting = False
+        self._is_resting = False
 
     def start(self) -> None:
         """Begin to report."""
@@ -62,10 +70,19 @@ class Reporter:
             gevent.sleep(self._step_or_recover())
 
     def _wait(self) -> None:
+        """Wait for outcomes, or until the journal wants to be flushed."""
         self._news.clear()
         self._empty.set()
         self.is_waiting = True
-        self._news.wait()
+        pause = self.journal.pause()
+        self._is_resting = pause is None
+        self._news.wait(pause)
+
+    def _hear(self) -> None:
+        """Something was said: look how long it may wait, unless that is known."""
+        if self._is_resting:
+            self._is_resting = False
+            self._news.set()
 
     def _step_or_recover(self) -> float:
         try:
@@ -79,7 +96,9 @@ class Reporter:
     def step(self) -> float:
         """Store what is there; the seconds to gather more before the next step."""
         with self._link.connection() as connection:
-            stored = self._outbox.flush(connection, self._claims.worker)
+            ended = self._outbox.counts()  # what these have said is whole by now
+            self.journal.flush(connection, self._claims.worker)
+            stored = self._outbox.flush(connection, self._claims.worker, ended)
         self._outage.over()
         self._words[LOST] = self._outbox.lost
         return GATHER_SECONDS if stored >= LARGE_BATCH else 0.0

@@ -21,7 +21,7 @@ from taskd.tasks.run import Runner
 class SeatRunner:
     """From a claimed row to an outcome in the outbox; each microsecond here is one of every job."""
 
-    __slots__ = ("_limit", "_outbox", "_reporter", "_run_attempt", "_words")
+    __slots__ = ("_journal", "_limit", "_outbox", "_reporter", "_run_attempt", "_words")
 
     def __init__(
         self,
@@ -36,13 +36,16 @@ class SeatRunner:
         self._limit = limits.of
         self._outbox = outbox
         self._reporter = reporter
+        self._journal = reporter.journal
 
     def run(self, seat: Seat, row: Row) -> float:
         """Run the job of a row; perf_counter's time when it ended."""
         job, _, queue, fence, number, max_attempts, timeout, task, args, kwargs, extra = row
         limit = self._limit(task, queue) if timeout is None else timeout
         worker = self._words[WORKER]
-        attempt = JobAttempt(job, fence, number, max_attempts, task, queue, worker, extra)
+        attempt = JobAttempt(
+            job, fence, number, max_attempts, task, queue, worker, extra, self._journal
+        )
         seat.attempt = attempt
         started = seat.started = attempt.started
         seat.deadline = inf if limit is None else started + limit

@@ -26,7 +26,7 @@ from taskd.board.layout import BEAT, LOOK, STATE, WARM
 from taskd.clock import monotonic, monotonic_ns
 from taskd.errors import JobCancelled, JobInterrupted, JobTimeout
 from taskd.events import Events
-from taskd.pool import preflight, spawn, stacks, waiting
+from taskd.pool import job_handler, offspring, preflight, spawn, stacks, waiting
 from taskd.pool.claimer import Claimer
 from taskd.pool.claims import Claims
 from taskd.pool.ending import put_cancelled
@@ -55,6 +55,7 @@ def run_worker(place: Place) -> int:
     gevent.get_hub().SYSTEM_ERROR = ()  # sys.exit in a greenlet of a job ends that greenlet only
     waiting.require_patched_psycopg()
     waiting.install()
+    offspring.let_greenlets_inherit()
     client.configure(database=place.dsn, max_args=place.settings.max_args)
     events = Events()
     logs.install(events, place.settings.log, f"worker {place.name}")
@@ -100,6 +101,7 @@ class Worker:
     def start(self) -> None:
         """Take orders, and begin to claim, run and report."""
         self._take_orders()
+        self._log_handler = job_handler.install(self.reporter.journal, self._place.settings.log)
         self.slots.start()
         self.reporter.start()
         self.claimer.start()
@@ -188,6 +190,7 @@ class Worker:
 
     def _tend(self) -> None:
         """Give the connections back after a quiet while; the warm worker keeps one open."""
+        self._log_handler.stay()
         if not self._place.hears:
             self.order_drain("a job has closed its eventfd")
         now = monotonic()

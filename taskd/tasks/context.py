@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from taskd.errors import JobLost, NoCurrentJob, TransactionUsed
+from taskd.tasks.progress import check_progress
 
 if TYPE_CHECKING:
     from taskd.store.connect import Connection
@@ -17,16 +18,24 @@ if TYPE_CHECKING:
 _NOTHING: Mapping[str, Any] = {}
 
 
+class Journal(Protocol):
+    """Takes down what attempts say while they run. Never blocks for long, never raises."""
+
+    def progress(self, attempt: JobAttempt, fraction: float, message: str) -> None:
+        """Take down how far an attempt is."""
+
+
 class JobAttempt:
     """One attempt of a job, as a worker runs it; `number` counts from 1.
 
     `is_open` is true while the task's own code runs: only then may the worker raise an Interrupt
     in it, from a signal handler or another greenlet. `is_stored` is true once the job has ended
-    itself, in its own transaction. `extra` is the column of that name.
+    itself, in its own transaction. `extra` is the column of that name. What it says goes into
+    `journal`, if there is one.
     """
 
     __slots__ = (
-        "extra", "fence", "id", "is_open", "is_stored", "max_attempts", "number", "queue",
+        "extra", "fence", "id", "is_open", "is_stored", "journal", "max_attempts", "number", "queue",
         "started", "task", "worker",
     )  # fmt: skip
 
@@ -40,6 +49,7 @@ class JobAttempt:
         queue: str = "",
         worker: int = 0,
         extra: Mapping[str, Any] | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.id = id
         self.fence = fence
@@ -49,6 +59,7 @@ class JobAttempt:
         self.queue = queue
         self.worker = worker
         self.extra = extra or _NOTHING
+        self.journal = journal
         self.is_open = False
         self.is_stored = False
         self.started = perf_counter()
@@ -89,6 +100,16 @@ class CurrentJob:
     def max_attempts(self) -> int:
         """How many attempts the job has at most."""
         return self._attempt.max_attempts
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Say how far the job is: a number from 0 to 1, and a few words such as "12 of 30".
+
+        Say it as often as you like: one a second is stored, and the last. Raises OptionInvalid.
+        """
+        share, text = check_progress(fraction, message)
+        attempt = self._attempt
+        if attempt.journal is not None:
+            attempt.journal.progress(attempt, share, text)
 
     @property
     def parents(self) -> list[Job[Any]]:
