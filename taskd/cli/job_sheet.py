@@ -9,6 +9,7 @@ from textwrap import indent
 
 from taskd.cli.moments import distance, span, took
 from taskd.cli.output import painted, printable
+from taskd.store.log_rows import Progress
 from taskd.store.rows import AttemptRow, JobRow
 
 LABEL_WIDTH = 12
@@ -16,9 +17,11 @@ SHOWN_VALUE = 20_000
 """A longer argument or result is cut on the terminal; --json has all of it."""
 
 
-def job_lines(job: JobRow, attempts: Sequence[AttemptRow], now: datetime) -> Iterator[str]:
+def job_lines(
+    job: JobRow, attempts: Sequence[AttemptRow], progress: Progress | None, now: datetime
+) -> Iterator[str]:
     """The job's fields, then its earlier attempts, then its last traceback."""
-    for label, value in _fields(job, now):
+    for label, value in _fields(job, progress, now):
         if value:
             shown = painted(value) if label == "state" else printable(value)
             yield f"{label + ':':<{LABEL_WIDTH}}{shown}"
@@ -29,7 +32,12 @@ def job_lines(job: JobRow, attempts: Sequence[AttemptRow], now: datetime) -> Ite
         yield indent(printable(job.traceback.rstrip()), "  ")
 
 
-def _fields(job: JobRow, now: datetime) -> Iterator[tuple[str, str]]:
+def percent(progress: Progress) -> str:
+    """How far: `40 %`; 100 % only when it is all."""
+    return f"{int(progress.fraction * 100 + 1e-9)} %"
+
+
+def _fields(job: JobRow, progress: Progress | None, now: datetime) -> Iterator[tuple[str, str]]:
     yield "job", str(job.id)
     yield "task", job.task
     yield "queue", job.queue
@@ -47,8 +55,14 @@ def _fields(job: JobRow, now: datetime) -> Iterator[tuple[str, str]]:
     yield "finished", _moment(job.finished_at, now)
     yield "took", "" if job.finished_at is None else took(job.started_at, job.finished_at)
     yield "worker", job.worker or ""
+    yield "progress", "" if progress is None else _progress(progress, now)
     yield "result", "" if job.result is None else _shown(job.result)
     yield "error", job.error or ""
+
+
+def _progress(progress: Progress, now: datetime) -> str:
+    parts = (percent(progress), progress.message, distance(progress.updated_at, now))
+    return ", ".join(part for part in parts if part)
 
 
 def _shown(value: object) -> str:

@@ -1,21 +1,25 @@
-"""`taskd jobs`: list and show; the orders to jobs stand in `orders`."""
+"""`taskd jobs`: list and show; the orders to jobs stand in `orders`, their logs in `job_logs`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, replace
 from datetime import datetime
+from typing import Any
 
 import click
 
 from taskd.cli.database import open_jobs
 from taskd.cli.failure import Failure
-from taskd.cli.job_sheet import job_lines
+from taskd.cli.job_logs import logs
+from taskd.cli.job_sheet import job_lines, percent
 from taskd.cli.moments import distance, took
 from taskd.cli.orders import cancel, move, purge, requeue
 from taskd.cli.output import Column, print_json, print_lines, print_table
 from taskd.cli.parameters import JOB_ID, MAX_ID, json_option
 from taskd.cli.selection import job_filter
 from taskd.clock import utc_now
+from taskd.store.log_rows import Progress
+from taskd.store.logs import fetch_progress
 from taskd.store.look import fetch_attempts, fetch_job, list_jobs
 from taskd.store.rows import JobFilter, JobRow, State
 
@@ -25,6 +29,7 @@ COLUMNS = (
     Column("TASK", flexible=True),
     Column("QUEUE", flexible=True),
     Column("ATTEMPT", right=True),
+    Column("DONE", right=True),
     Column("WHEN"),
     Column("TOOK", right=True),
     Column("ERROR", flexible=True),
@@ -39,7 +44,7 @@ Examples:
 
 @click.group()
 def jobs() -> None:
-    """List, show, cancel, requeue, move and purge jobs."""
+    """List, show, cancel, requeue, move and purge jobs, and read their logs."""
 
 
 @jobs.command("list", epilog=LIST_EXAMPLES)
@@ -58,22 +63,29 @@ def list_command(wanted: JobFilter, as_json: bool, limit: int, before: int | Non
     wanted = replace(wanted, limit=limit, before=before)
     with open_jobs() as connection:
         found = list_jobs(connection, wanted)
+        progress = fetch_progress(connection, [job.id for job in found if job.state.is_running])
     if as_json:
-        print_json([job.to_json_dict() for job in found])
+        print_json([_with_progress(job, progress.get(job.id)) for job in found])
         return
     now = utc_now()
-    print_table(COLUMNS, [_row(job, now) for job in found], "No such jobs.")
+    rows = [_row(job, progress.get(job.id), now) for job in found]
+    print_table(COLUMNS, rows, "No such jobs.")
     if len(found) == wanted.limit:
         click.echo(f"Older ones: --before {found[-1].id}", err=True)
 
 
-def _row(job: JobRow, now: datetime) -> tuple[object, ...]:
+def _with_progress(job: JobRow, progress: Progress | None) -> dict[str, Any]:
+    return {**job.to_json_dict(), "progress": progress and progress.to_json_dict()}
+
+
+def _row(job: JobRow, progress: Progress | None, now: datetime) -> tuple[object, ...]:
     return (
         job.id,
         job.state,
         job.task,
         job.queue,
         f"{job.attempt}/{job.max_attempts}",
+        progress and percent(progress),
         distance(_moment(job), now),
         took(job.started_at, job.finished_at or (now if job.state.is_running else None)),
         job.error or "",
@@ -101,13 +113,15 @@ def show(job_id: int, as_json: bool) -> None:
     with open_jobs() as connection:
         job = fetch_job(connection, job_id)
         attempts = fetch_attempts(connection, job_id)
+        progress = fetch_progress(connection, [job_id]).get(job_id)
     if job is None:
         raise Failure(f"job {job_id} is unknown: no such job, or its history has been dropped")
     if as_json:
-        print_json({**job.to_json_dict(), "attempts": [asdict(attempt) for attempt in attempts]})
+        shown = _with_progress(job, progress)
+        print_json({**shown, "attempts": [asdict(attempt) for attempt in attempts]})
     else:
-        print_lines(job_lines(job, attempts, utc_now()))
+        print_lines(job_lines(job, attempts, progress, utc_now()))
 
 
-for order in (cancel, requeue, move, purge):
-    jobs.add_command(order)
+for verb in (logs, cancel, requeue, move, purge):
+    jobs.add_command(verb)

@@ -35,8 +35,8 @@ class JobAttempt:
     """
 
     __slots__ = (
-        "extra", "fence", "id", "is_open", "is_stored", "journal", "max_attempts", "number", "queue",
-        "started", "task", "worker",
+        "extra", "fence", "id", "is_open", "is_stored", "journal", "max_attempts", "number",
+        "queue", "started", "task", "worker",
     )  # fmt: skip
 
     def __init__(

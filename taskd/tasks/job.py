@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from math import inf
 from typing import Generic, TypeVar, cast
 
 from taskd.clock import monotonic
 from taskd.errors import JobFailed, JobWasCancelled, OptionInvalid, ResultNotReady
+from taskd.store.log_rows import LogFilter, LogLine, Progress
 from taskd.store.rows import JobRow, State
 from taskd.tasks.client import default_client
+from taskd.tasks.log_reader import LogReader, make_filter, read_page
 
 R = TypeVar("R")
 
@@ -63,6 +66,35 @@ class Job(Generic[R]):
         new = default_client().requeue([self.id]).get(self.id)
         return None if new is None else Job(new)
 
+    @property
+    def progress(self) -> Progress | None:
+        """How far the job is, as it last said; once it has ended, how far it was. None: no word."""
+        from taskd.store.logs import fetch_progress
+
+        with default_client().connection() as connection:
+            found = fetch_progress(connection, [self.id]).get(self.id)
+        if found is None:
+            self.refresh()
+        return found
+
+    def logs(
+        self, *, attempt: int | None = None, level: str = "debug", follow: bool = False
+    ) -> Iterator[LogLine]:
+        """What the job has logged, first to last: of all attempts or one, from a level on.
+
+        With `follow` it goes on, and waits, until the job has ended. Raises OptionInvalid.
+        """
+        reader = LogReader(_read_page, make_filter(self.id, attempt, level))
+        self.refresh()
+        return reader.follow(self._has_ended) if follow else reader.lines()
+
+    def _has_ended(self) -> bool:
+        from taskd.store.look import fetch_state
+
+        with default_client().connection() as connection:
+            state = fetch_state(connection, self.id)
+        return (state or self.state).is_final
+
     def result(self, timeout: float | None = None) -> R:
         """Wait for the job's end, at most `timeout` seconds; what the function returned.
 
@@ -103,3 +135,8 @@ class Job(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<job {self.id}{f' {self._last.state}' if self._last else ''}>"
+
+
+def _read_page(wanted: LogFilter, after: tuple[int, int]) -> list[LogLine]:
+    with default_client().connection() as connection:
+        return read_page(connection, wanted, after)
