@@ -16,7 +16,10 @@ from taskd.cli.output import use_colours
 VERBS = {
     "enqueue": ("taskd.cli.enqueue", "Store one job, to be run by a daemon."),
     "run": ("taskd.cli.run", "Run a function here and now, without daemon or database."),
-    "jobs": ("taskd.cli.jobs", "List, show, cancel, requeue, move and purge jobs."),
+    "jobs": (
+        "taskd.cli.jobs",
+        "List, show, cancel, requeue, move and purge jobs, and read their logs.",
+    ),
     "queues": ("taskd.cli.queues", "List, pause and resume queues."),
     "workers": ("taskd.cli.workers", "Show every process of the running daemons, on all hosts."),
     "tasks": ("taskd.cli.tasks", "Show what may be run: signature, docstring, options, pools."),
