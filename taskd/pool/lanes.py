@@ -116,7 +116,8 @@ class Lanes:
         now: float,
     ) -> None:
         """Go over the lanes as the claim did, up to the one that filled it."""
-        looked = []
+        looked: list[KnownLane] = []
+        dry: set[int] = set()
         taken = 0
         for place, lane in enumerate(choice.lanes):
             room = (wanted if choice.ends is None else choice.ends[place]) - taken
@@ -126,10 +127,11 @@ class Lanes:
             taken += jobs
             if jobs:
                 lane.move(rows[taken - 1][_SEQ], now)
-            if jobs < room:
-                lane.found_dry(now)
-            else:
+            if jobs == room:
                 lane.found_more()
+            elif lane.index not in dry:  # to come again in one claim tells it nothing new
+                dry.add(lane.index)
+                lane.found_dry(now)
             looked.append(lane)
         self._order.looked(looked, now)
 

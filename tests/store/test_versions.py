@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from taskd.store import hosts, jobs
+from taskd.store import bulk, hosts, jobs
 from taskd.store.connect import Connection
-from taskd.store.look import fetch_job
-from taskd.store.rows import JobEnd, JobRetry
+from taskd.store.filters import conditions
+from taskd.store.look import fetch_job, list_jobs
+from taskd.store.rows import JobEnd, JobFilter, JobRetry, State
 from tests.store.makers import add_jobs, add_worker, claim, fence_of
 
 WHERE = ("sync@v2", 5, 0)
@@ -73,16 +74,46 @@ def test_a_job_moved_to_another_queue_requires_it_there(connection: Connection) 
     there = add_jobs(connection, 1, queue="slow@v2")
     everything = [*queued, *scheduled, *plain, *there]
 
-    row = connection.execute(
-        "SELECT taskd.move_jobs_v1(%s::bigint[], 'slow')", (everything,)
-    ).fetchone()
+    moved = bulk.move_matching(connection, JobFilter(queue="sync"), "slow")
 
-    assert row is not None
+    assert moved == len(queued + scheduled + plain)
     assert [require(connection, job) for job in everything] == [
         ("slow", None if job in plain else "v2") for job in everything
     ]
     claimed = claim(connection, add_worker(connection), 10, ("slow@v2", 5, 0))
     assert [one[0] for one in claimed] == [*there, *queued]
+
+
+@pytest.mark.parametrize("queue", ["sync", "приём", "a b"])
+def test_a_filter_by_queue_finds_all_of_it_and_no_other(connection: Connection, queue: str) -> None:
+    wanted = [
+        *add_jobs(connection, queue=queue),
+        *add_jobs(connection, queue=f"{queue}@v2"),
+        *add_jobs(connection, queue=f"{queue}@2026.1", delay=60.0),
+    ]
+    for other in (f"{queue}A", f"{queue}?", f"{queue}-2", f"x{queue}", f"{queue}2@v2"):
+        add_jobs(connection, queue=other)
+
+    found = list_jobs(connection, JobFilter(queue=queue))
+    cancelled = bulk.cancel_matching(connection, JobFilter(queue=queue))
+
+    assert sorted(job.id for job in found) == wanted
+    assert cancelled == {"cancelled": 3}
+
+
+def test_a_filter_by_queue_reads_the_index_of_what_is_queued(connection: Connection) -> None:
+    add_jobs(connection, 2000, queue="other")
+    add_jobs(connection, 5, queue="sync@v2")
+    connection.execute("ANALYZE taskd.queued")
+    where, parameters = conditions(JobFilter(queue="sync"))
+
+    plan = connection.execute(
+        "EXPLAIN SELECT j.id FROM taskd.live_job j" + where, parameters
+    ).fetchall()
+
+    lines = [line for (line,) in plan]
+    assert any("queued_pkey" in line for line in lines), lines
+    assert not any("Seq Scan on queued" in line for line in lines), lines
 
 
 def test_a_purge_of_a_queue_takes_what_required_a_version_in_it(connection: Connection) -> None:
@@ -91,12 +122,11 @@ def test_a_purge_of_a_queue_takes_what_required_a_version_in_it(connection: Conn
         (job,) = add_jobs(connection, queue=queue)
         (row,) = claim(connection, worker, 1, (queue, 5, 0))
         jobs.complete_jobs(connection, worker, [JobEnd(job, fence_of(row), 0.1, "s")])
-    ((part,),) = connection.execute("SELECT DISTINCT tableoid::regclass::text FROM taskd.history")
 
-    connection.execute(
-        "SELECT taskd.purge_jobs_v1(%s, 0, 1000, now() + interval '1 day', '{s}', 'sync', NULL)",
-        (part.removeprefix("taskd."),),
+    forgotten = sum(
+        count for _, count in bulk.purge_jobs(connection, 0.0, [State.SUCCEEDED], "sync")
     )
 
+    assert forgotten == 2
     left = connection.execute("SELECT queue, requires FROM taskd.job").fetchall()
     assert left == [("other", "v2")]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskd.config.settings import PoolSettings
-from taskd.pool.lane import PROBE_SECONDS
+from taskd.pool.lane import PROBE_SECONDS, TRAIL_SECONDS
 from tests.unit.claiming import Claimant
 
 STEP = 0.01
@@ -197,3 +197,16 @@ def test_jobs_that_went_back_unstarted_are_not_counted() -> None:
     claimant.lanes.gave_back([[0, 0, "u"]] * 4)
 
     assert claim_often(claimant, 6) == "uuuuum"
+
+
+def test_a_lane_looked_at_twice_in_a_claim_is_still_looked_at_behind_its_mark() -> None:
+    claimant = claimant_of({"u": 1, "m": 1}, u=2, m=2)
+    claimant.claim(4)
+    claimant.now += 5 * TRAIL_SECONDS
+
+    assert claimant.claim(4) == []
+    claimant.now += PROBE_SECONDS
+    again = claimant.lanes.choose(4, claimant.now)
+
+    assert again is not None
+    assert {lane.start for lane in again.lanes} == {0}
