@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from taskd import __version__
 from taskd.board.layout import SLOT_FIELDS
+from taskd.config.versions import read_part
 from taskd.errors import JobFailed
 from taskd.events import Events
 from taskd.pool.claims import Row
@@ -43,6 +44,7 @@ def drain(
 ) -> Drained:
     """Run the jobs that wait in these queues (none given: in all) until none is left.
 
+    Whichever version of the code they require: that is the one that is tested.
     Each runs in this thread as a worker would run it: claimed, ended and recorded in the database.
     `scheduled`: also those that wait for their time, such as retries, as if it had come. Raises
     JobFailed for the first job that fails for good, unless told otherwise.
@@ -73,7 +75,11 @@ def _worker() -> Iterator[tuple[Connection, int]]:
 
 def _claim(connection: Connection, worker: int, queues: Sequence[str]) -> Row | None:
     mail.dispatch(connection)
-    lanes = [lane for lane in jobs.all_lanes(connection) if not queues or lane.queue in queues]
+    lanes = [
+        lane
+        for lane in jobs.all_lanes(connection)
+        if not queues or read_part(lane.queue).queue in queues
+    ]
     lanes.sort(key=lambda lane: -lane.lane)
     if not lanes:
         return None
@@ -85,7 +91,7 @@ def _claim(connection: Connection, worker: int, queues: Sequence[str]) -> Row | 
     rows = jobs.claim_jobs(connection, worker, literals, 1)
     if not rows:
         return None
-    rows[0][2] = lanes[rows[0][2]].queue
+    rows[0][2] = read_part(lanes[rows[0][2]].queue).queue
     return rows[0]
 
 
@@ -93,7 +99,8 @@ def _bring_forward(connection: Connection, queues: Sequence[str]) -> bool:
     """Let what waits for its time be due now; whether there was any."""
     connection.execute(
         "UPDATE taskd.scheduled SET run_at = now() "
-        "WHERE cardinality(%(queues)s::text[]) = 0 OR queue = ANY (%(queues)s::text[])",
+        "WHERE cardinality(%(queues)s::text[]) = 0 "
+        "OR taskd.queue_of_v1(queue) = ANY (%(queues)s::text[])",
         {"queues": text_array(queues)},
     )
     return jobs.promote_jobs(connection, MOST_JOBS).promoted > 0

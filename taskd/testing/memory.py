@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from taskd.clock import utc_now
+from taskd.config.versions import read_part
 from taskd.errors import JobFailed, JobUnknown, TaskdError
 from taskd.store.rows import JobRow, NewGraph, NewJob, NewJobs, State
 from taskd.tasks.client import with_client
@@ -75,7 +76,12 @@ class MemoryJob:
     @property
     def queue(self) -> str:
         """The queue that it waits in."""
-        return self.new.queue
+        return read_part(self.new.queue).queue
+
+    @property
+    def requires(self) -> str | None:
+        """The version of the code that it needs."""
+        return read_part(self.new.queue).version
 
     def row(self) -> JobRow:
         """As a store would have it."""
@@ -83,6 +89,7 @@ class MemoryJob:
             id=self.id,
             task=self.task,
             queue=self.queue,
+            requires=self.requires,
             state=self.state,
             priority=self.new.priority,
             attempt=self.attempt,

@@ -27,6 +27,10 @@ def fetch(url):
 def total():
     return sum(current_job().parent_results())
 
+@task(queue="other", requires="v2")
+def where():
+    return current_job().queue
+
 @task
 def book(order):
     with current_job().transaction() as transaction:
@@ -37,7 +41,7 @@ import psycopg
 import pytest
 from taskd import JobFailed, chord
 from taskd.testing import drain
-from shop import book, fetch, total
+from shop import book, fetch, total, where
 
 
 def test_a_queue_is_drained(taskd_database):
@@ -47,6 +51,15 @@ def test_a_queue_is_drained(taskd_database):
     assert flow.last.state == "blocked"
     assert drain(scheduled=True) == (2, 0, 0, 0)
     assert flow.result(timeout=0) == 6
+
+
+def test_what_requires_a_version_is_drained_with_its_queue(taskd_database):
+    job = where.enqueue()
+    later = where.options(delay=60).enqueue()
+
+    assert drain(["default"]) == (0, 0, 0, 0)
+    assert drain(["other"], scheduled=True) == (2, 0, 0, 0)
+    assert job.result(timeout=0) == later.result(timeout=0) == "other"
 
 
 def test_the_database_is_empty_again(taskd_database):
@@ -109,4 +122,4 @@ def test_users_tests_run_with_the_fixtures(dsn: str, tmp_path: Path, source: str
     )
 
     assert done.returncode == 0, done.stdout
-    assert "6 passed" in done.stdout
+    assert "7 passed" in done.stdout

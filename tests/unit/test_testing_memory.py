@@ -26,6 +26,10 @@ def fetch(url, page=1):
         raise ValueError("for good")
     return page * 10
 
+@task(queue="sync", requires="v2")
+def where():
+    return current_job().queue
+
 @task
 def total():
     return sum(current_job().parent_results())
@@ -176,3 +180,12 @@ def test_what_needs_a_database_says_so(shop: ModuleType) -> None:
         jobs.run(raise_errors=False)
 
         assert NeedsDatabase.__name__ in str(job.error)
+
+
+def test_what_requires_a_version_is_a_job_of_its_queue(shop: ModuleType) -> None:
+    with collect() as jobs:
+        shop.where.enqueue()
+        (job,) = jobs.assert_enqueued(shop.where, queue="sync")
+        jobs.run()
+
+    assert (job.queue, job.requires, job.result) == ("sync", "v2", "sync")
