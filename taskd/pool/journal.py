@@ -75,13 +75,13 @@ class Journal:
             self.on_said()
 
     def pause(self) -> float | None:
-        """In how many seconds to flush, if no attempt ends before; None: not until `on_said`."""
+        """In how many seconds to flush, if no attempt ends before; None: nothing waits."""
+        logs = list(self._logs.values())
+        if not all(log.attempt.is_open for log in logs):
+            return 0.0
         next_flush = self._flushed_at + FLUSH_SECONDS
-        due = [log.due_at(next_flush) for log in list(self._logs.values())]
-        times = [at for at in due if at is not None]
-        if not times:
-            return None
-        return min(max(0.0, min(times) - self._clock()), FLUSH_SECONDS)
+        due = [at for log in logs if (at := log.due_at(next_flush)) is not None]
+        return min(max(0.0, min(due) - self._clock()), FLUSH_SECONDS) if due else None
 
     def flush(self, connection: Connection, worker: int, *, at_once: bool = False) -> None:
         """Store all that ended attempts have said, and what is due of the others.

@@ -92,7 +92,7 @@ class Worker:
     def run(self) -> int:
         """Work until a drain is ordered and everything is stored; the exit status."""
         self.start()
-        while not self._is_draining or len(self._outbox):
+        while not self._is_draining or self._has_reports:
             self._turn_or_recover()
         self._words[STATE] = WorkerState.EXITING
         self._link.close()
@@ -167,8 +167,12 @@ class Worker:
         w[JOB], w[FENCE], w[IN_FLIGHT] = job, fence, 1
         w[DEADLINE] = 0 if limit is None else now + int(limit * _NS)
 
+    @property
+    def _has_reports(self) -> bool:
+        return len(self._outbox) > 0 or self._journal.pause() is not None
+
     def _report(self) -> None:
-        if not len(self._outbox):
+        if not self._has_reports:
             return
         with self._link.connection() as connection:
             self._journal.flush(connection, self._claims.worker)

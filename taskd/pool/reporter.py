@@ -72,10 +72,11 @@ class Reporter:
     def _wait(self) -> None:
         """Wait for outcomes, or until the journal wants to be flushed."""
         self._news.clear()
-        self._empty.set()
-        self.is_waiting = True
         pause = self.journal.pause()
+        if pause is None:
+            self._empty.set()
         self._is_resting = pause is None
+        self.is_waiting = True
         self._news.wait(pause)
 
     def _hear(self) -> None:

@@ -20,6 +20,7 @@ PAGES = {"flows.md": 3, "unique.md": 1}
 """Pages, and how many values their lines promise."""
 MODULES = {**Page.read("flows.md").modules, **Page.read("unique.md").modules}
 MODULES |= Page.read("exactly-once.md").modules
+MODULES |= Page.read("logs-and-progress.md").modules
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +76,17 @@ def test_what_the_page_books_is_booked_once(project: Project, names: dict[str, o
 
         assert result == {"booked": 7}
         assert connection.execute("SELECT order_id FROM bookings").fetchall() == [(7,)]
+
+
+def test_the_log_and_the_progress_of_a_job_are_shown_as_the_page_tells(project: Project) -> None:
+    job = project.taskd("enqueue", "billing.bill", "[30]").stdout.strip()
+
+    followed = project.taskd("jobs", "logs", job, "--follow")
+    shown = project.taskd("jobs", "show", job)
+
+    lines = followed.stdout.splitlines()
+    assert followed.returncode == 0, followed.stderr
+    assert [line.partition(" billing: ")[2] for line in lines] == [
+        f"order {number} is billed" for number in range(1, 31)
+    ]
+    assert "progress:   100 %, 30 of 30" in shown.stdout

@@ -20,7 +20,7 @@ from tests.waiting import eventually
 
 __all__ = ["crew", "make_link"]
 
-OLD_PARTS = "SELECT count(*) FROM pg_class WHERE relname ~ '^(history|attempt)_2001'"
+OLD_PARTS = "SELECT count(*) FROM pg_class WHERE relname ~ '^(history|attempt|job_log)_2001'"
 
 
 class Bench:
@@ -30,7 +30,7 @@ class Bench:
         self.prune = Prune(make_link(), RetentionSettings(), queues, crew.host.events)
 
     def make_old_partitions(self) -> None:
-        for parent in ("history", "attempt"):
+        for parent in ("history", "attempt", "job_log"):
             self.connection.execute(
                 f"CREATE TABLE taskd.{parent}_20010101 PARTITION OF taskd.{parent} "
                 "FOR VALUES FROM ('2001-01-01 00:00:00+00') TO ('2001-01-02 00:00:00+00')".encode()
