@@ -9,6 +9,8 @@ claimer       when to claim and how many                        claims, appetite
 lanes         from which lanes                                  lane, order, shares
 slots         the greenlets that run jobs                       runner, limits, sweeper
 reporter      when to store outcomes                            outbox, ending
+journal       what jobs log, and how far they are               attempt_log, job_handler
+scribe        stores it while a job of a process worker runs    offspring  greenlets of a job
 pulse         says that the worker lives                        stacks     says where it stands
 place         where a worker stands, on the board               link       its connections
 """

@@ -111,9 +111,9 @@ class AttemptLog:
         if self._left_out:
             self._put_own(self._gap_seq or self._seq + 1, self._gap_text())
             self._seq += 1
-        for line in self._tail:
+        while self._tail:
+            line = self._tail.popleft()
             self._put(line, size_of(line))
-        self._tail.clear()
 
     def news(self, now: float, most: int) -> News:
         """What is to be stored now, at most so many lines."""

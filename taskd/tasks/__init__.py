@@ -11,10 +11,12 @@
     enqueue       enqueue, enqueue_many
     client        which database
     job           the handle on an enqueued job
+      log_reader    its log lines, also while they come
 
     run           one attempt: find, check, call, encode; its end is a value
       resolve       a task's name + the allowed imports -> Task
       context       current_job()
+      progress      what a job may say of how far it is
       outcome       how an attempt ended
       failure       an exception as bounded, storable text
       retry         when to try again

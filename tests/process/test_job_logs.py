@@ -117,6 +117,16 @@ def cut_connections(dsn):
         log.info("after %d", number)
 
 
+def end_itself(wait):
+    log.info("before")
+    with current_job().transaction():
+        log.info("in the transaction")
+    for number in range(600):
+        log.info("after %d", number)
+    current_job().progress(1.0, "all")
+    time.sleep(wait)
+
+
 def bad_progress():
     current_job().progress(1.5)
 """
@@ -265,6 +275,24 @@ def test_lines_survive_a_connection_that_is_cut(stand: Stand, pool: str) -> None
 
     stand.wait_for(job, "succeeded")
     assert texts(stand, job) == ["before", *(f"after {number}" for number in range(10))]
+
+
+@both_kinds
+def test_what_a_job_says_that_ends_in_its_own_transaction_is_stored_before_its_worker_ends(
+    stand: Stand, pool: str
+) -> None:
+    pid = stand.start(pool)
+    job = stand.enqueue("end_itself", 0.2)
+    stand.wait_for(job, "succeeded")
+
+    os.kill(pid, signal.SIGTERM)
+    stand.wait_for_end(pid)
+
+    kept = texts(stand, job)
+    assert kept[:3] == ["before", "in the transaction", "after 0"]
+    assert kept[-1] == "after 599"
+    assert progress(stand, job) == (1.0, "all")
+    assert stand.query("SELECT count(*) FROM taskd.progress") == [(0,)]
 
 
 def test_a_progress_that_is_no_share_fails_its_job_and_is_not_stored(stand: Stand) -> None:
