@@ -243,6 +243,16 @@ class Stops(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped(Event):
+    """The daemon has ended as it was told to."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"stopped, after {self.seconds:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseTried(Event):
     """Maintenance could not open the database and tries again."""
 

@@ -15,7 +15,7 @@ from taskd.logs import LogWriter
 from taskd.supervisor.channel import Message
 from taskd.supervisor.child import Forkserver, Seed, collect_ended
 from taskd.supervisor.crew import Crew
-from taskd.supervisor.events import Fatal, Reloaded, ReloadFailed, Said, Stops
+from taskd.supervisor.events import Fatal, Reloaded, ReloadFailed, Said, Stopped, Stops
 from taskd.supervisor.herald import Herald
 from taskd.supervisor.incarnation import Incarnation
 from taskd.supervisor.nursery import Nursery
@@ -26,6 +26,7 @@ from taskd.supervisor.signals import SignalInbox
 from taskd.supervisor.state import describe_state, list_processes
 from taskd.supervisor.steward import Steward
 from taskd.supervisor.strangers import Strangers, become_subreaper
+from taskd.supervisor.terminal import Terminal
 
 TICK_SECONDS = 1.0
 WATCHFUL_TICK_SECONDS = 0.2
@@ -57,12 +58,14 @@ class Master:
         self._steward = Steward(settings, self._board, self._incarnation.id, events)
         self._strangers = Strangers()
         self._signals = SignalInbox()
+        self._terminal = Terminal()
         self._reload = Reload()
         self._herald = Herald(settings, events)
         self._to_end = self._incarnation.dead()
         self._urgency = Urgency.NONE
         self._status = 0
         self._born_at = self._turned_at = monotonic()
+        self._stopped_at: float | None = None
         self._goodbye_until: float | None = None
         self._is_over = False
         self._connect_parts()
@@ -87,6 +90,8 @@ class Master:
             self._reload.abandon()
         if self._steward.has_ended_well:
             self._incarnation.end()
+        if self._stopped_at is not None:
+            self._events.emit(Stopped(monotonic() - self._stopped_at))
         return self._status
 
     def turn(self) -> None:
@@ -165,7 +170,9 @@ class Master:
         self._stop("told to quit: what runs is given back", Urgency.INTERRUPT)
 
     def _handle_hup(self) -> None:
-        if self._urgency is Urgency.NONE:
+        if self._terminal.is_gone:
+            self._stop("the terminal was closed: what runs may finish", Urgency.DRAIN)
+        elif self._urgency is Urgency.NONE:
             trouble = self._reload.ask(self.settings)
             if trouble is not None:
                 self._events.emit(ReloadFailed(trouble))
@@ -184,6 +191,7 @@ class Master:
 
     def _stop(self, why: str, urgency: Urgency) -> None:
         if urgency > self._urgency:
+            self._stopped_at = self._stopped_at or monotonic()
             self._urgency = urgency
             self._events.emit(Stops(why))
 

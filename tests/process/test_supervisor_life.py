@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -46,6 +47,17 @@ def test_a_seed_lives_through_what_its_group_is_told_at_its_birth(master: Superv
 
     master.wait_for_workers(2)
     assert [note["pid"] for note in master.notes("seed")] == [seed]
+
+
+def test_the_last_line_says_that_it_is_over_and_how_long_that_took(master: Supervised) -> None:
+    master.start()
+    master.wait_for_workers(2)
+
+    master.stop()
+
+    last = json.loads(master.log.read_text().splitlines()[-1])
+    assert last["event"] == "Stopped"
+    assert 0.0 < last["seconds"] < 20.0
 
 
 def test_the_tree_is_told_to_maintenance(master: Supervised) -> None:

@@ -241,3 +241,29 @@ def test_usr2_tells_the_state_of_every_child_and_reaches_the_workers(master: Sup
     for text in ("maintenance: pid", "seed greenlet: pid", "forkserver io: pid"):
         assert text in said
     assert all(f"pid {pid}, generation 1, ready" in said for pid in workers)
+
+
+def test_a_terminal_that_is_closed_stops_the_daemon_in_good_order(master: Supervised) -> None:
+    terminal, end = os.openpty()
+    master.start(stderr=end)
+    os.close(end)
+    workers = master.wait_for_workers(2)
+
+    os.close(terminal)
+    master.signal(signal.SIGHUP)
+
+    assert master.wait() == 0
+    assert "terminal" in master.wait_for("Stops")["why"]
+    assert not any(map(is_alive, workers))
+
+
+def test_hup_reloads_as_long_as_the_terminal_is_there(master: Supervised) -> None:
+    terminal, end = os.openpty()
+    master.start(stderr=end)
+    os.close(end)
+    master.wait_for_workers(2)
+
+    master.reload(master.settings())
+
+    master.wait_for("GenerationComplete", generation=2)
+    os.close(terminal)
