@@ -62,19 +62,23 @@ class Retry:
         `random` is between 0 and 1 and places the pause within its jitter. Raises OptionInvalid
         if a `backoff` function returns what is no number of seconds, and whatever it raises.
         """
-        pause = min(self._pause(attempt - 1), self.max_delay)
+        pause = self._pause(attempt - 1)
         shortest = pause * (1 - self.jitter)
         longest = min(pause * (1 + self.jitter), self.max_delay)
-        return shortest + (longest - shortest) * random
+        return min(shortest + (longest - shortest) * random, longest)  # rounding may overshoot
 
     def _pause(self, retry: int) -> float:
+        """The pause before jitter, at most max_delay."""
         match self.backoff:
             case "exponential":
-                return math.ldexp(self.delay, min(retry - 1, _MAX_DOUBLINGS))
+                pause = math.ldexp(self.delay, min(retry - 1, _MAX_DOUBLINGS))
             case "linear":
-                return self.delay * retry
+                pause = self.delay * retry
             case _:
-                return check_seconds(f"Retry: backoff({retry})", self.backoff(retry))
+                pause = self.backoff(retry)
+                if not _is_number(pause) or not pause > self.max_delay:
+                    pause = check_seconds(f"Retry: backoff({retry})", pause)
+        return min(pause, self.max_delay)
 
 
 def check_retries(option: str, value: object) -> int:

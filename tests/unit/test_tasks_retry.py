@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,23 +16,73 @@ SHARES = st.floats(min_value=0, max_value=1)
 ATTEMPTS = st.integers(min_value=2, max_value=MAX_RETRIES + 1)
 
 
-@given(delay=SECONDS, max_delay=SECONDS, jitter=SHARES, attempt=ATTEMPTS, random=SHARES)
-@pytest.mark.parametrize("backoff", ["exponential", "linear"])
+RETRIES = st.builds(
+    Retry,
+    max=st.just(MAX_RETRIES),
+    delay=SECONDS,
+    max_delay=SECONDS,
+    jitter=SHARES,
+    backoff=st.sampled_from(["exponential", "linear", lambda number: 10.0 ** min(number, 300)]),
+)
+
+
+@given(retry=RETRIES, attempt=ATTEMPTS, random=SHARES)
 def test_no_pause_is_negative_or_longer_than_max_delay(
-    backoff: Any, delay: float, max_delay: float, jitter: float, attempt: int, random: float
+    retry: Retry, attempt: int, random: float
 ) -> None:
-    retry = Retry(9, delay=delay, max_delay=max_delay, jitter=jitter, backoff=backoff)
+    assert 0 <= retry.delay_before(attempt, random) <= retry.max_delay
+
+
+@given(retry=RETRIES, attempt=ATTEMPTS, random=SHARES)
+def test_jitter_moves_a_pause_by_its_share_at_most(
+    retry: Retry, attempt: int, random: float
+) -> None:
+    exact = replace(retry, jitter=0.0).delay_before(attempt, 0.0)
 
     pause = retry.delay_before(attempt, random)
 
-    assert 0 <= pause <= max_delay * (1 + 1e-9)
+    assert abs(pause - exact) <= exact * retry.jitter * (1 + 1e-9)
 
 
-@given(delay=st.floats(min_value=0.01, max_value=1e5), attempt=st.integers(2, 50))
-def test_without_jitter_pauses_never_shrink(delay: float, attempt: int) -> None:
-    retry = Retry(99, delay=delay, jitter=0)
+@given(retry=RETRIES, attempt=st.integers(2, MAX_RETRIES))
+def test_the_mean_of_a_pause_never_shrinks_from_one_retry_to_the_next(
+    retry: Retry, attempt: int
+) -> None:
+    def mean(attempt: int) -> float:
+        return (retry.delay_before(attempt, 0.0) + retry.delay_before(attempt, 1.0)) / 2
 
-    assert retry.delay_before(attempt, 0.3) <= retry.delay_before(attempt + 1, 0.7)
+    assert mean(attempt) <= mean(attempt + 1) * (1 + 1e-9)
+
+
+@given(retry=RETRIES, attempt=ATTEMPTS, first=SHARES, second=SHARES)
+def test_a_larger_random_number_never_makes_a_pause_shorter(
+    retry: Retry, attempt: int, first: float, second: float
+) -> None:
+    less, more = sorted((first, second))
+
+    assert retry.delay_before(attempt, less) <= retry.delay_before(attempt, more) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("backoff", ["exponential", "linear", lambda number: 2**number])
+def test_attempts_without_number_wait_for_max_delay(backoff: Any) -> None:
+    retry = Retry(max=MAX_RETRIES, delay=1e-6, backoff=backoff, max_delay=0.01, jitter=0)
+
+    assert retry.delay_before(MAX_RETRIES + 1, 0.5) == 0.01
+
+
+@pytest.mark.parametrize("pause", [math.inf, 10**400, 1e300])
+def test_a_backoff_function_may_ask_for_more_than_there_is(pause: float) -> None:
+    retry = Retry(max=1, backoff=lambda number: pause, max_delay=60, jitter=0)
+
+    assert retry.delay_before(2, 0.5) == 60
+
+
+@pytest.mark.parametrize("pause", [-0.1, math.nan, -math.inf, "5", None, True])
+def test_a_backoff_function_that_gives_no_pause_is_refused(pause: Any) -> None:
+    retry = Retry(max=1, backoff=lambda number: pause)
+
+    with pytest.raises(OptionInvalid, match=r"backoff\(1\)="):
+        retry.delay_before(2, 0.5)
 
 
 def test_exponential_pauses_double_from_the_first_retry_on() -> None:
