@@ -1,4 +1,4 @@
-"""`taskd jobs`: list and show; the orders to jobs stand in `orders`, their logs in `job_logs`."""
+"""`taskd jobs`: list and show; the others stand in `failures`, `orders` and `job_logs`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from taskd.cli.database import open_jobs
 from taskd.cli.failure import Failure
+from taskd.cli.failures import failures
 from taskd.cli.job_logs import logs
 from taskd.cli.job_sheet import job_lines, percent
 from taskd.cli.moments import distance, took
@@ -44,7 +45,7 @@ Examples:
 
 @click.group()
 def jobs() -> None:
-    """List, show, cancel, requeue, move and purge jobs, and read their logs."""
+    """List, show, group, cancel, requeue, move and purge jobs, and read their logs."""
 
 
 @jobs.command("list", epilog=LIST_EXAMPLES)
@@ -123,5 +124,5 @@ def show(job_id: int, as_json: bool) -> None:
         print_lines(job_lines(job, attempts, progress, utc_now()))
 
 
-for verb in (logs, cancel, requeue, move, purge):
+for verb in (failures, logs, cancel, requeue, move, purge):
     jobs.add_command(verb)

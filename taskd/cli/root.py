@@ -18,7 +18,7 @@ VERBS = {
     "run": ("taskd.cli.run", "Run a function here and now, without daemon or database."),
     "jobs": (
         "taskd.cli.jobs",
-        "List, show, cancel, requeue, move and purge jobs, and read their logs.",
+        "List, show, group, cancel, requeue, move and purge jobs, and read their logs.",
     ),
     "queues": ("taskd.cli.queues", "List, pause and resume queues."),
     "workers": ("taskd.cli.workers", "Show every process of the running daemons, on all hosts."),

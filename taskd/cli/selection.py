@@ -22,11 +22,12 @@ _FILTERS = (
     click.option("--task", type=TASK, metavar="PATH", help="Of this task."),
     click.option("--older-than", type=Duration(0), help="Enqueued at least so long ago: 30m, 2d."),
     click.option("--error", type=TEXT, metavar="TEXT", help="With this text in their error."),
+    click.option("--cause", type=TEXT, help="With this cause, as `taskd jobs failures` has it."),
     click.option("--group", type=JOB_ID, metavar="ID", help="Of this flow (chain, group, chord)."),
     click.option("--args", type=ARRAY, metavar="JSON", help="Whose arguments begin so: '[42]'."),
     click.option("--kwargs", type=OBJECT, metavar="JSON", help='With these: \'{"to": "x"}\'.'),
 )
-_NAMES = ("state", "queue", "task", "older_than", "error", "group", "args", "kwargs")
+_NAMES = ("state", "queue", "task", "older_than", "error", "cause", "group", "args", "kwargs")
 
 
 def job_filter(command: Decorated) -> Callable[..., Any]:

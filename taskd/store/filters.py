@@ -16,6 +16,7 @@ _CONDITIONS: dict[str, LiteralString] = {
     "before": "j.id < %(before)s",
     "older_than": "j.created_at < now() - %(older_than)s * interval '1 second'",
     "error": "strpos(j.error, %(error)s) > 0",
+    "cause": "taskd.cause_of_v1(j.error) = %(cause)s",
     "group": "(j.extra->>'group')::bigint = %(group)s",
     "args": "taskd.holds_arguments_v1(j.args, j.kwargs, %(args)s::jsonb, NULL)",
     "kwargs": "taskd.holds_arguments_v1(j.args, j.kwargs, NULL, %(kwargs)s::jsonb)",

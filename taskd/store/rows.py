@@ -146,9 +146,10 @@ class AttemptRow:
 class JobFilter:
     """Which jobs are meant; what is None says nothing.
 
-    before: ids below this one. older_than: seconds since the enqueue. error: a part of its text.
-    args: the leading arguments (None: any). kwargs: some of the keywords. group: the id of a flow.
-    A list is newest first, of at most `limit` jobs; other orders are for all that match.
+    before: ids below this one. older_than: seconds since the enqueue. error: a part of its text;
+    cause: what it has in common with others, as a FailureGroup has it. args: the leading arguments
+    (None: any). kwargs: some of the keywords. group: the id of a flow. A list is newest first, of
+    at most `limit` jobs; other orders are for all that match.
     """
 
     state: State | None = None
@@ -161,6 +162,7 @@ class JobFilter:
     args: list[Any] | None = None
     kwargs: dict[str, Any] | None = None
     group: int | None = None
+    cause: str | None = None
 
     @property
     def is_empty(self) -> bool:

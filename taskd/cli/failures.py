@@ -1,0 +1,74 @@
+"""`taskd jobs failures`: what has failed, by task and cause."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from taskd.cli.database import open_jobs
+from taskd.cli.moments import distance
+from taskd.cli.output import Column, print_json, print_table
+from taskd.cli.parameters import QUEUE, TASK, Duration, json_option
+from taskd.clock import utc_now
+from taskd.store.failures import MOST_LOOKED_AT, list_failures
+
+COLUMNS = (
+    Column("COUNT", right=True),
+    Column("TASK", flexible=True),
+    Column("CAUSE", flexible=True),
+    Column("FIRST"),
+    Column("LAST"),
+    Column("SAMPLE", right=True),
+)
+
+EXAMPLES = """\b
+Examples:
+  taskd jobs failures
+  taskd jobs failures --since 1h --queue sync
+  taskd jobs requeue --state failed --task shop.tasks.fetch --cause "KeyError: '…'"
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option(
+    "--since", type=Duration(1), default="1d", show_default=True, help="Failed so long ago at most."
+)
+@click.option("--queue", type=QUEUE, help="Of this queue.")
+@click.option("--task", type=TASK, metavar="PATH", help="Of this task.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    help="At most so many groups.",
+)
+@json_option
+def failures(since: float, queue: str | None, task: str | None, limit: int, as_json: bool) -> None:
+    """Group failed jobs by task and cause, the most frequent first.
+
+    A cause is the first line of an error without what is different in each: numbers and ids are #,
+    quoted values '…'. SAMPLE is one of the jobs, for `taskd jobs show`.
+    """
+    with open_jobs() as connection:
+        found = list_failures(connection, since, queue, task, limit)
+    if as_json:
+        print_json([asdict(group) for group in found.groups])
+    else:
+        now = utc_now()
+        print_table(
+            COLUMNS,
+            [
+                (
+                    group.count,
+                    group.task,
+                    group.cause,
+                    distance(group.first_at, now),
+                    distance(group.last_at, now),
+                    group.sample_job,
+                )
+                for group in found.groups
+            ],
+        )
+    if found.looked_at == MOST_LOOKED_AT:
+        click.echo(f"Only the youngest {MOST_LOOKED_AT} failures were looked at.", err=True)

@@ -1,0 +1,59 @@
+"""Failed jobs, grouped by what they have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg.rows import dict_row
+
+MOST_LOOKED_AT = 100_000
+"""Failures that one look takes into account; folding them takes some seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroup:
+    """Failures of one task whose errors differ in numbers and quoted values alone.
+
+    `sample_job` is the id of the youngest of them.
+    """
+
+    task: str
+    cause: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    sample_job: int
+
+
+class Failures(NamedTuple):
+    """Groups of failures, and how many failures were looked at for them."""
+
+    groups: list[FailureGroup]
+    looked_at: int
+
+
+def list_failures(
+    connection: psycopg.Connection[Any],
+    since: float,
+    queue: str | None = None,
+    task: str | None = None,
+    limit: int = 50,
+    most: int = MOST_LOOKED_AT,
+) -> Failures:
+    """Group what has failed in the last `since` seconds: at most `limit` groups, largest first.
+
+    Looks at the `most` youngest failures.
+    """
+    statement = files("taskd.store").joinpath("sql", "group_failures.sql").read_text("utf-8")
+    parameters = {"since": since, "queue": queue, "task": task, "limit": limit, "most": most}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(statement.encode(), parameters).fetchall()
+    looked_at = rows[0]["looked_at"] if rows else 0
+    fields = FailureGroup.__slots__
+    return Failures(
+        [FailureGroup(**{name: row[name] for name in fields}) for row in rows], looked_at
+    )
