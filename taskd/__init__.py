@@ -31,11 +31,22 @@ if TYPE_CHECKING:
         RetryLater,
         Snooze,
         TaskdError,
+        WorkerLost,
     )
     from taskd.tasks.client import configure
     from taskd.tasks.context import CurrentJob, current_job
     from taskd.tasks.enqueue import enqueue, enqueue_many
     from taskd.tasks.flow import chain, chord, group
+    from taskd.tasks.hooks.enqueueing import EnqueueCall
+    from taskd.tasks.hooks.failures import FailedJob, on_failure
+    from taskd.tasks.hooks.middleware import Middleware, middleware
+    from taskd.tasks.hooks.new_call import NewCall
+    from taskd.tasks.hooks.workers import (
+        WorkerInfo,
+        after_fork,
+        on_worker_start,
+        on_worker_stop,
+    )
     from taskd.tasks.job import Job
     from taskd.tasks.retry import Retry
     from taskd.tasks.task import Task, task
@@ -43,6 +54,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Cancel",
     "CurrentJob",
+    "EnqueueCall",
+    "FailedJob",
     "Interrupt",
     "Job",
     "JobCancelled",
@@ -51,6 +64,8 @@ __all__ = [
     "JobLost",
     "JobTimeout",
     "JobWasCancelled",
+    "Middleware",
+    "NewCall",
     "NoResult",
     "ResultNotReady",
     "Retry",
@@ -58,6 +73,9 @@ __all__ = [
     "Snooze",
     "Task",
     "TaskdError",
+    "WorkerInfo",
+    "WorkerLost",
+    "after_fork",
     "chain",
     "chord",
     "configure",
@@ -65,14 +83,24 @@ __all__ = [
     "enqueue",
     "enqueue_many",
     "group",
+    "middleware",
+    "on_failure",
+    "on_worker_start",
+    "on_worker_stop",
     "task",
 ]
 
 _HOMES = {
     "CurrentJob": "taskd.tasks.context",
+    "EnqueueCall": "taskd.tasks.hooks.enqueueing",
+    "FailedJob": "taskd.tasks.hooks.failures",
     "Job": "taskd.tasks.job",
+    "Middleware": "taskd.tasks.hooks.middleware",
+    "NewCall": "taskd.tasks.hooks.new_call",
     "Retry": "taskd.tasks.retry",
     "Task": "taskd.tasks.task",
+    "WorkerInfo": "taskd.tasks.hooks.workers",
+    "after_fork": "taskd.tasks.hooks.workers",
     "chain": "taskd.tasks.flow",
     "chord": "taskd.tasks.flow",
     "configure": "taskd.tasks.client",
@@ -80,6 +108,10 @@ _HOMES = {
     "enqueue": "taskd.tasks.enqueue",
     "enqueue_many": "taskd.tasks.enqueue",
     "group": "taskd.tasks.flow",
+    "middleware": "taskd.tasks.hooks.middleware",
+    "on_failure": "taskd.tasks.hooks.failures",
+    "on_worker_start": "taskd.tasks.hooks.workers",
+    "on_worker_stop": "taskd.tasks.hooks.workers",
     "task": "taskd.tasks.task",
 }
 

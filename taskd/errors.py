@@ -146,6 +146,10 @@ class OptionInvalid(TaskdError, ValueError):
         super().__init__(f"{option}={reprlib.repr(value)} {reason}")
 
 
+class HookInvalid(TaskdError, ValueError):
+    """A thing cannot be a hook, or a hook did what it may not; the text names it and the remedy."""
+
+
 class TaskUnknown(TaskdError, LookupError):
     """No function is found under a task's name; correct the name, or deploy the code."""
 
@@ -260,6 +264,10 @@ class ResultNotReady(NoResult, TimeoutError):
         super().__init__(f"job {job_id} is still {state} after {seconds:g} s")
 
 
+class WorkerLost(TaskdError):
+    """A job failed because its workers died under it; what a failure handler is given then."""
+
+
 class NoCurrentJob(TaskdError, LookupError):
     """`current_job()` was called where no job runs; call it inside a task that a worker runs."""
 
@@ -358,3 +366,11 @@ class JobLost(Interrupt):
 
     def __init__(self, job_id: int) -> None:
         super().__init__(f"job {job_id} was given to another worker meanwhile")
+
+
+class HookTimeout(Interrupt):
+    """A hook has run for longer than it may; what it was called for goes on, or fails, without."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"still running after the {seconds:g} s that it may take")

@@ -49,6 +49,8 @@ def _fields(job: JobRow, progress: Progress | None, now: datetime) -> Iterator[t
     yield "lost", f"{job.losses} workers lost under it" if job.losses else ""
     yield "args", _shown(job.args)
     yield "kwargs", _shown(job.kwargs) if job.kwargs else ""
+    headers = job.extra.get("headers")
+    yield "headers", _shown(headers) if headers else ""
     yield "created", _moment(job.created_at, now)
     yield "run at", _moment(job.run_at, now)
     yield "started", _moment(job.started_at, now)

@@ -25,21 +25,21 @@ def main(arguments: list[str]) -> None:
         monkey.patch_all()
     import json
 
-    answer = probe(asked.modules)
+    answer = probe(asked.modules, asked.middleware)
     with open(asked.answer_fd, "w", encoding="utf-8") as out:
         json.dump(answer, out)
 
 
-def probe(modules: list[str]) -> dict[str, Any]:
+def probe(modules: list[str], middleware: list[str]) -> dict[str, Any]:
     """Import the modules into this process; the tasks and what was left open, or the error."""
-    from taskd.pool.imports import ImportFailed, find_here_first, import_modules
+    from taskd.pool.imports import ImportFailed, find_here_first, import_code
     from taskd.pool.preflight import find_leftovers, open_sockets
     from taskd.tasks.publish import describe_tasks
 
     own_sockets = open_sockets()
     find_here_first()
     try:
-        import_modules(modules)
+        import_code(modules, middleware)
     except ImportFailed as error:
         return {"error": str(error)}
     leftovers = find_leftovers(own_sockets)
@@ -56,6 +56,7 @@ def _parse(arguments: list[str]) -> Namespace:
     parser = ArgumentParser(prog="python -m taskd.cli.probe")
     parser.add_argument("--greenlets", action="store_true")
     parser.add_argument("--answer-fd", type=int, required=True)
+    parser.add_argument("--middleware", action="append", default=[])
     parser.add_argument("modules", nargs="*")
     return parser.parse_args(arguments)
 

@@ -26,10 +26,16 @@ class Probed:
     tasks: tuple[dict[str, Any], ...] = ()
 
 
-def probe_imports(modules: Sequence[str], *, greenlets: bool, seconds: float) -> Probed:
-    """Import the modules in a child, patched by gevent if `greenlets`; blocks at most `seconds`."""
+def probe_imports(
+    modules: Sequence[str], *, middleware: Sequence[str] = (), greenlets: bool, seconds: float
+) -> Probed:
+    """Import the modules in a child, patched by gevent if `greenlets`; blocks at most `seconds`.
+
+    After them what the setting `middleware` lists.
+    """
     answer_fd = os.memfd_create("taskd-probe")
     flags = ["--greenlets"] if greenlets else []
+    flags += [f"--middleware={path}" for path in middleware]
     command = [*python_command("taskd.cli.probe"), *flags, f"--answer-fd={answer_fd}", *modules]
     try:
         ended = subprocess.run(

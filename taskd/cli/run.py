@@ -18,6 +18,7 @@ from taskd.errors import JobSignal, TaskdError, TaskImportFailed, TaskRefused, T
 from taskd.pool.imports import find_here_first, import_modules
 from taskd.tasks.arguments import encode_result
 from taskd.tasks.context import JobAttempt, running_attempt
+from taskd.tasks.hooks.middleware import around_attempt
 from taskd.tasks.registry import registry
 from taskd.tasks.resolve import resolve
 from taskd.tasks.task import Task
@@ -69,7 +70,8 @@ def call(task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -
     """What the function returns, called as a worker would; raises Failure, whatever it raised."""
     attempt = JobAttempt(0, 0, 1, 1, task.name, task.defaults.queue)
     try:
-        return copy_context().run(_as_job, attempt, task.function, args, kwargs)
+        function = around_attempt(task.function)
+        return copy_context().run(_as_job, attempt, function, args, kwargs)
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except JobSignal as signal:

@@ -98,6 +98,7 @@ def local_tasks() -> list[dict[str, Any]]:
     pools = settings.pools.values()
     probed = probe_imports(
         settings.imports,
+        middleware=settings.middleware,
         greenlets=any(pool.greenlets is not None for pool in pools),
         seconds=max(pool.startup_timeout for pool in pools),
     )

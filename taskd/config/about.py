@@ -26,6 +26,7 @@ class Kind(StrEnum):
     MODULES = "a list of module names"
     QUEUES = "a list of queue names"
     VERSIONS = "a list of versions"
+    CLASSES = "a list of dotted class names"
     SECTION = "settings"
     SECTIONS = "names, each with its settings"
 

@@ -32,7 +32,7 @@ _DSN_PATTERN = r"^\s*(postgres(ql)?://|[A-Za-z_]+\s*=)"
 def form_of(about: About) -> Form:
     """Return the schema of a setting that is no section."""
     match about.kind:
-        case Kind.MODULES:
+        case Kind.MODULES | Kind.CLASSES:
             return _list_of({"type": "string", "pattern": MODULE_PATTERN})
         case Kind.VERSIONS:
             return _list_of({"type": "string", "pattern": VERSION_PATTERN})

@@ -38,6 +38,7 @@ from taskd.config.layer import LEFT_OUT, Layer, Path
 from taskd.config.names import (
     POOL_PATTERN,
     QUEUE_PATTERN,
+    check_class_name,
     check_module_name,
     check_pool_name,
     check_queue_name,
@@ -111,7 +112,7 @@ def _annotation(field: DataclassField[object], about: About) -> object:
     if about.section is not None:
         return _section(about, _model_of(about.section))
     annotation = _annotated(_checked(about), WithJsonSchema(form_of(about)))
-    if about.kind in (Kind.QUEUES, Kind.MODULES, Kind.VERSIONS):
+    if about.kind in (Kind.QUEUES, Kind.MODULES, Kind.VERSIONS, Kind.CLASSES):
         return _annotated(getitem(Optional, annotation), AfterValidator(lambda found: found or []))
     return getitem(Optional, annotation) if field.default is None else annotation
 
@@ -149,6 +150,8 @@ def _checked(about: About) -> object:
             return _names(check_module_name)
         case Kind.VERSIONS:
             return _names(check_version)
+        case Kind.CLASSES:
+            return _names(check_class_name)
         case Kind.QUEUES:
             return Annotated[object, PlainValidator(_read_queues)]
         case _:

@@ -47,3 +47,13 @@ def check_module_name(name: str) -> str:
     if not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
         raise ValueError("is not a dotted module name such as shop.tasks")
     return name
+
+
+def check_class_name(name: str) -> str:
+    """Give back a dotted class name; raises ValueError with a sentence otherwise."""
+    parts = name.split(".")
+    if len(parts) < 2 or not all(
+        part.isidentifier() and not keyword.iskeyword(part) for part in parts
+    ):
+        raise ValueError("is not a dotted class name such as shop.hooks.Tracing")
+    return name

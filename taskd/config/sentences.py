@@ -110,7 +110,7 @@ def _wanted(about: About) -> str:
     match about.kind:
         case Kind.COUNT:
             return f"a whole number {about.range}"
-        case Kind.MODULES | Kind.QUEUES | Kind.VERSIONS:
+        case Kind.MODULES | Kind.QUEUES | Kind.VERSIONS | Kind.CLASSES:
             return f"{about.kind} such as {about.example}"
         case _:
             return str(about.kind)
@@ -119,6 +119,8 @@ def _wanted(about: About) -> str:
 def _wanted_item(about: About) -> str:
     if about.kind is Kind.MODULES:
         return "a dotted module name such as shop.tasks"
+    if about.kind is Kind.CLASSES:
+        return "a dotted class name such as shop.hooks.Tracing"
     return "the name of a version" if about.kind is Kind.VERSIONS else "the name of a queue"
 
 

@@ -111,6 +111,16 @@ class Settings:
             without="none but those",
         ).metadata,
     )
+    middleware: tuple[str, ...] = field(
+        default=(),
+        metadata=About(
+            Kind.CLASSES,
+            "Middleware inside of `imports` to put around attempts and enqueues in the workers, "
+            "beside what the code registers itself; the first is outermost.",
+            example="[shop.hooks.Tracing]",
+            without="what the code registers itself",
+        ).metadata,
+    )
     pools: dict[str, PoolSettings] = field(
         default_factory=default_pools,
         metadata=About(
@@ -234,6 +244,7 @@ def _origin(values: dict[str, Any]) -> Origin:
 _READERS: dict[str, Callable[[Any], Any]] = {
     "imports": tuple,
     "offers": tuple,
+    "middleware": tuple,
     "pools": lambda pools: {name: _pool(values) for name, values in pools.items()},
     "queues": lambda queues: {name: QueueSettings(**values) for name, values in queues.items()},
     "retention": lambda values: RetentionSettings(**values),

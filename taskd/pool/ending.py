@@ -72,4 +72,4 @@ def put_cancelled(outbox: Outbox, words: memoryview, row: Row) -> None:
 
 def escaped(fault: BaseException) -> Failed:
     """The outcome of a job of which something reached the worker itself."""
-    return Failed(f"{error_text(fault)} (it reached the worker)", traceback_text(fault))
+    return Failed(f"{error_text(fault)} (it reached the worker)", traceback_text(fault), fault)

@@ -148,6 +148,41 @@ class LoopFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerNotStarted(Event):
+    """A hook that a worker needs to begin has failed; the worker ends, the next one comes later."""
+
+    level: ClassVar[int] = logging.ERROR
+    worker: str
+    kind: str
+    hook: str
+    fault: str
+
+    def __str__(self) -> str:
+        return (
+            f"worker {self.worker} does not start, because {self.kind} hook {self.hook} failed: "
+            f"{self.fault}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HookFailed(Event):
+    """A hook failed that nothing depends on; `concern` is what it was called for."""
+
+    level: ClassVar[int] = logging.WARNING
+    worker: str
+    kind: str
+    hook: str
+    concern: str
+    fault: str
+
+    def __str__(self) -> str:
+        return (
+            f"worker {self.worker}: {self.kind} hook {self.hook} failed for {self.concern}, which "
+            f"changes nothing else: {self.fault}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class MasterGone(Event):
     """The master died; the worker finishes its jobs and ends."""
 

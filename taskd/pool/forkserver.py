@@ -79,7 +79,7 @@ class Forkserver:
             return True
         before = preflight.open_sockets()
         try:
-            imports.import_modules(self._settings.imports)
+            imports.import_code(self._settings.imports, self._settings.middleware)
             encode_offers(offered_versions(self._settings))
         except (imports.ImportFailed, OffersTooLong) as failed:
             control.send(self._roots.control, {"op": "failed", "error": str(failed)})
@@ -106,7 +106,7 @@ class Forkserver:
         place.enter()
         setproctitle(f"taskd: worker {place.name}")
         if self._pool.is_late:
-            imports.import_modules(self._settings.imports)
+            imports.import_code(self._settings.imports, self._settings.middleware)
         # Imported in the seed already; by name, because one of the two must never see gevent.
         module = import_module("taskd.pool.worker" if is_greenlet else "taskd.pool.process")
         run: Callable[[Place], int] = module.run_worker

@@ -39,7 +39,10 @@ from taskd.pool import job_handler, spawn, stderr
 from taskd.pool.claims import Claims, Row
 from taskd.pool.ending import escaped, put, refusal
 from taskd.pool.events import LoopFailed, MasterGone, WorkerDrains, WorkerReady
+from taskd.pool.failures import FailureHandlers
+from taskd.pool.hook_faults import alarm
 from taskd.pool.journal import Journal
+from taskd.pool.life import LifeHooks, NotStarted
 from taskd.pool.limits import TimeLimits
 from taskd.pool.link import KEEP_SECONDS, Link, Outage
 from taskd.pool.outbox import Outbox
@@ -47,7 +50,7 @@ from taskd.pool.place import Place
 from taskd.pool.scribe import Scribe
 from taskd.tasks import client
 from taskd.tasks.context import JobAttempt
-from taskd.tasks.outcome import Interrupted, Outcome
+from taskd.tasks.outcome import Failed, Interrupted, Outcome
 from taskd.tasks.run import Runner
 
 BEAT_SECONDS = 0.5
@@ -62,14 +65,21 @@ def run_worker(place: Place) -> int:
     client.configure(database=place.dsn, max_args=place.settings.max_args)
     events = Events()
     logs.install(events, place.settings.log, f"worker {place.name}")
-    return Worker(place, events).run()
+    try:
+        life = LifeHooks(place, events, alarm)
+        life.forked()
+        return Worker(place, events, life).run()
+    except NotStarted:
+        return spawn.UNEXPECTED_EXIT
 
 
 class Worker:
     """One worker; `turn` is one round of its life."""
 
-    def __init__(self, place: Place, events: Events) -> None:
+    def __init__(self, place: Place, events: Events, life: LifeHooks) -> None:
         self._place = place
+        self._life = life
+        self._failures = FailureHandlers(place.name, events, alarm)
         self._words = place.own.words
         self._events = events
         self._link = Link(place.dsn, f"taskd {place.name}")
@@ -87,6 +97,7 @@ class Worker:
         self._terms = 0
         self._called = True
         self._is_draining = False
+        self._drained_at = 0.0
         self._busy_at = monotonic()
 
     def run(self) -> int:
@@ -94,19 +105,21 @@ class Worker:
         self.start()
         while not self._is_draining or self._has_reports:
             self._turn_or_recover()
+        self._life.stop(self._drained_at)
         self._words[STATE] = WorkerState.EXITING
         self._link.close()
         self._scribe.give_back()
         return 0
 
     def start(self) -> None:
-        """Take orders."""
+        """Take orders, and call the users' hooks. Raises NotStarted."""
         faulthandler.register(signal.SIGUSR2, file=stderr.open_for_dumps(), all_threads=True)
         self._install_handlers()
         self._log_handler = job_handler.install(
             self._journal, self._place.settings.log, otherwise=lambda: self._running
         )
         spawn.accept_orders()
+        self._life.start()
         self._words[STATE] = WorkerState.READY
         self._events.emit(WorkerReady(self._place.name, os.getpid()))
 
@@ -153,8 +166,12 @@ class Worker:
             outcome = Interrupted()
         except BaseException as fault:  # a border: a worker outlives whatever a job does
             outcome = escaped(fault)
-        put(self._outbox, self._words, row, perf_counter() - started, outcome)
-        self._words[DEADLINE] = self._words[JOB] = self._words[FENCE] = self._words[STARTED] = 0
+        seconds = perf_counter() - started
+        self._words[DEADLINE] = 0
+        if isinstance(outcome, Failed):
+            self._failures.call(attempt, args, kwargs, outcome)
+        put(self._outbox, self._words, row, seconds, outcome)
+        self._words[JOB] = self._words[FENCE] = self._words[STARTED] = 0
         self._words[IN_FLIGHT] = 0
         self._called = self._called or bool(self._words[LOOK])
         self._busy_at = monotonic()
@@ -183,6 +200,7 @@ class Worker:
     def _drain(self) -> None:
         if not self._is_draining:
             self._is_draining = True
+            self._drained_at = monotonic()
             self._words[STATE] = WorkerState.DRAINING
             self._claims.show_idle(0)
             self._events.emit(WorkerDrains(self._place.name, "ordered", 0))

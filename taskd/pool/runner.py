@@ -9,19 +9,22 @@ from taskd.board.layout import SUCCEEDED, WORKER
 from taskd.errors import Interrupt
 from taskd.pool.claims import Row
 from taskd.pool.ending import escaped, put, refusal
+from taskd.pool.failures import FailureHandlers
 from taskd.pool.limits import TimeLimits
 from taskd.pool.outbox import Outbox
 from taskd.pool.reporter import Reporter
 from taskd.pool.slots import Seat
 from taskd.tasks.context import JobAttempt
-from taskd.tasks.outcome import DONE, Interrupted, Outcome
+from taskd.tasks.outcome import DONE, Failed, Interrupted, Outcome
 from taskd.tasks.run import Runner
 
 
 class SeatRunner:
     """From a claimed row to an outcome in the outbox; each microsecond here is one of every job."""
 
-    __slots__ = ("_journal", "_limit", "_outbox", "_reporter", "_run_attempt", "_words")
+    __slots__ = (
+        "_failures", "_journal", "_limit", "_outbox", "_reporter", "_run_attempt", "_words",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -30,6 +33,7 @@ class SeatRunner:
         limits: TimeLimits,
         outbox: Outbox,
         reporter: Reporter,
+        failures: FailureHandlers,
     ) -> None:
         self._words = words
         self._run_attempt = runner.run_attempt
@@ -37,6 +41,7 @@ class SeatRunner:
         self._outbox = outbox
         self._reporter = reporter
         self._journal = reporter.journal
+        self._failures = failures
 
     def run(self, seat: Seat, row: Row) -> float:
         """Run the job of a row; perf_counter's time when it ended."""
@@ -62,6 +67,8 @@ class SeatRunner:
             outbox.durations.append(ended - started)
             self._words[SUCCEEDED] += 1
         else:
+            if isinstance(outcome, Failed):
+                self._failures.call(attempt, args, kwargs, outcome)
             put(self._outbox, self._words, row, ended - started, outcome)
         if self._reporter.is_waiting:
             self._reporter.wake()

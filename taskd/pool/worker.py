@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import AbstractContextManager
 from time import perf_counter
 from types import FrameType
 
@@ -24,13 +25,15 @@ from taskd import logs
 from taskd.board import WorkerState
 from taskd.board.layout import BEAT, LOOK, STATE, WARM
 from taskd.clock import monotonic, monotonic_ns
-from taskd.errors import JobCancelled, JobInterrupted, JobTimeout
+from taskd.errors import HookTimeout, JobCancelled, JobInterrupted, JobTimeout
 from taskd.events import Events
 from taskd.pool import job_handler, offspring, preflight, spawn, stacks, waiting
 from taskd.pool.claimer import Claimer
 from taskd.pool.claims import Claims
 from taskd.pool.ending import put_cancelled
 from taskd.pool.events import JobsInterrupted, MasterGone, WorkerDrains, WorkerReady
+from taskd.pool.failures import FailureHandlers
+from taskd.pool.life import LifeHooks, NotStarted
 from taskd.pool.limits import TimeLimits
 from taskd.pool.link import KEEP_SECONDS, Link
 from taskd.pool.outbox import Outbox
@@ -59,14 +62,26 @@ def run_worker(place: Place) -> int:
     client.configure(database=place.dsn, max_args=place.settings.max_args)
     events = Events()
     logs.install(events, place.settings.log, f"worker {place.name}")
-    return Worker(place, events).run()
+    try:
+        life = LifeHooks(place, events, _limit)
+        life.forked()
+        return Worker(place, events, life).run()
+    except NotStarted:
+        return spawn.UNEXPECTED_EXIT
+
+
+def _limit(seconds: float) -> AbstractContextManager[object]:
+    """Bound the time of a hook, as long as it lets other greenlets run."""
+    timeout: AbstractContextManager[object] = gevent.Timeout(seconds, HookTimeout(seconds))
+    return timeout
 
 
 class Worker:
     """The parts of a worker, and its life from start to exit."""
 
-    def __init__(self, place: Place, events: Events) -> None:
+    def __init__(self, place: Place, events: Events, life: LifeHooks) -> None:
         self._place = place
+        self._life = life
         self._pool = place.pool_settings
         self._words = place.own.words
         self._events = events
@@ -81,6 +96,7 @@ class Worker:
             TimeLimits(place.settings, place.pool),
             self._outbox,
             self.reporter,
+            FailureHandlers(place.name, events, _limit),
         )
         self.slots = Slots(self._pool.greenlets or 1, self._words, seat_runner)
         self.claimer = Claimer(place, claims, self.slots, self._outbox.__len__, events)
@@ -99,14 +115,18 @@ class Worker:
         return 0
 
     def start(self) -> None:
-        """Take orders, and begin to claim, run and report."""
+        """Take orders, call the users' hooks, begin to claim, run and report.
+
+        Raises NotStarted.
+        """
         self._take_orders()
         self._log_handler = job_handler.install(self.reporter.journal, self._place.settings.log)
+        self._pulse.start()
+        self._life.start()
         self.slots.start()
         self.reporter.start()
         self.claimer.start()
         self._sweeper.start()
-        self._pulse.start()
         self._words[STATE] = WorkerState.READY
         self._events.emit(WorkerReady(self._place.name, os.getpid()))
 
@@ -117,12 +137,14 @@ class Worker:
 
     def drain(self) -> None:
         """Claim no more, give back what has not begun, finish the rest and store it; blocks."""
+        drained_at = monotonic()
         self._words[STATE] = WorkerState.DRAINING
         self._events.emit(WorkerDrains(self._place.name, self._why_drain, self.slots.busy))
         self.claimer.drain()
         self.slots.wait_until_quiet()
         self.claimer.wait_until_empty_handed()
         self.reporter.wait_until_empty()
+        self._life.stop(drained_at)
         self._words[STATE] = WorkerState.EXITING
         self._claim_link.close()
         self._report_link.close()

@@ -11,11 +11,13 @@ from taskd.errors import ArgumentsMismatch, NotJson, TooLarge
 from taskd.store.rows import NewGraph, NewJob, NewJobs
 from taskd.tasks.arguments import encode_call
 from taskd.tasks.context import running_id
+from taskd.tasks.hooks.registry import hooks
 from taskd.tasks.options import DEFAULTS, Defaults, Placement
 from taskd.tasks.signature import CallShape
 
 if TYPE_CHECKING:
     from taskd.store.jobs import AnyConnection
+    from taskd.tasks.hooks.new_call import NewCall
     from taskd.tasks.job import Job
 
 MAX_STATEMENT_JOBS = 10_000
@@ -51,8 +53,53 @@ def store_calls(
 
     A statement takes thousands. With a connection of the caller's they join its transaction.
     Raises ArgumentsMismatch, NotJson and TooLarge before anything is stored; then ConnectionUnfit,
-    DatabaseError, or what psycopg raises on the caller's connection.
+    DatabaseError, or what psycopg raises on the caller's connection. What middleware raises comes
+    out as it is, and nothing is stored.
     """
+    if not hooks.around_enqueue:
+        return _store_alike(target, calls, placement, connection)
+    from taskd.tasks.hooks.enqueueing import store_through_middleware
+    from taskd.tasks.hooks.new_call import NewCall
+
+    new = [
+        NewCall(target=target, args=args, kwargs=kwargs, placement=placement)
+        for args, kwargs in calls
+    ]
+    return store_through_middleware(new, connection, _store_each)
+
+
+def _store_each(calls: Sequence[NewCall], connection: AnyConnection | None) -> list[Job[Any]]:
+    """Store calls that middleware may have made different from each other."""
+    if not calls:
+        return []
+    first = calls[0]
+    if all(one.placement == first.placement and one.headers == first.headers for one in calls):
+        plain = [Call(one.args, one.kwargs) for one in calls]
+        return _store_alike(first.target, plain, first.full_placement, connection)
+    jobs = tuple(as_new_job(one) for one in calls)
+    return store_batches([NewGraph(jobs, self_id=running_id())], connection)
+
+
+def as_new_job(new: NewCall) -> NewJob:
+    """A call as a job of a graph. Raises ArgumentsMismatch, NotJson and TooLarge."""
+    from taskd.tasks.client import default_client
+
+    target, placement = new.target, new.full_placement
+    call = Call(new.args, new.kwargs)
+    (encoded,) = encode_calls(target, [call], default_client().max_args)
+    key = None
+    if placement.unique is not None:
+        (key,) = placement.unique.keys(target.name, target.shape, [call])
+    return new_job(target.name, encoded, placement, key)
+
+
+def _store_alike(
+    target: Target,
+    calls: Sequence[Call],
+    placement: Placement,
+    connection: AnyConnection | None,
+) -> list[Job[Any]]:
+    """Store calls of one task that have their options in common."""
     from taskd.tasks.client import default_client
 
     encoded = encode_calls(target, calls, default_client().max_args)

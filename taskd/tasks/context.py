@@ -112,6 +112,11 @@ class CurrentJob:
             attempt.journal.progress(attempt, share, text)
 
     @property
+    def headers(self) -> Mapping[str, Any]:
+        """What middleware let travel with the job; empty if nothing."""
+        return dict(self._attempt.extra.get("headers", _NOTHING))
+
+    @property
     def parents(self) -> list[Job[Any]]:
         """The jobs that this one came after, in the order in which they were enqueued."""
         from taskd.tasks.job import Job

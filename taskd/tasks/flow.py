@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from taskd.errors import DependsOnItself, OptionInvalid
 from taskd.store.rows import NewGraph, NewJob
-from taskd.tasks.calls import Call, Target, encode_calls, new_job, store_batches
+from taskd.tasks.calls import Call, Target, as_new_job, store_batches
 from taskd.tasks.context import running_id
+from taskd.tasks.hooks.new_call import NewCall
 from taskd.tasks.options import Placement
 
 if TYPE_CHECKING:
     from taskd.store.jobs import AnyConnection
     from taskd.tasks.flow_jobs import FlowJobs
+    from taskd.tasks.job import Job
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -44,6 +46,12 @@ class TaskCall(Generic[R_co]):
         for part in parts:
             self._parents += _checked(part).ends
         return self
+
+    @property
+    def as_new(self) -> NewCall:
+        """As it goes through the middleware into the store."""
+        args, kwargs = self.call
+        return NewCall(target=self.target, args=args, kwargs=kwargs, placement=self.placement)
 
     @property
     def ends(self) -> tuple[TaskCall[Any], ...]:
@@ -149,13 +157,17 @@ def _checked(part: Any) -> TaskCall[Any] | Chain | Group:
 def enqueue_flow(flow: Chain | Group, connection: AnyConnection | None) -> FlowJobs:
     """Store all jobs of a flow, all or none; see `Chain.enqueue`."""
     from taskd.tasks.flow_jobs import FlowJobs
+    from taskd.tasks.hooks.enqueueing import store_through_middleware
 
     calls = _in_order(_parents_of_each(flow))
     places = {call: number for number, call in enumerate(calls, start=1)}
-    jobs = tuple(
-        _as_job(call, [-places[parent] for parent in parents]) for call, parents in calls.items()
-    )
-    handles = store_batches([NewGraph(jobs, self_id=running_id())], connection)
+    parents = [[-places[parent] for parent in before] for before in calls.values()]
+
+    def store(new: Sequence[NewCall], connection: AnyConnection | None) -> list[Job[Any]]:
+        jobs = tuple(map(_as_job, new, parents))
+        return store_batches([NewGraph(jobs, self_id=running_id())], connection)
+
+    handles = store_through_middleware([call.as_new for call in calls], connection, store)
     ends = [handles[places[end] - 1] for end in dict.fromkeys(flow.ends)]
     return FlowJobs(jobs=tuple(handles), ends=tuple(ends))
 
@@ -197,13 +209,6 @@ def _in_order(parents: Parents) -> Parents:
     return {call: parents[call] for call in ready}
 
 
-def _as_job(call: TaskCall[Any], parents: list[int]) -> NewJob:
-    from taskd.tasks.client import default_client
-
-    placement, target = call.placement, call.target
-    (encoded,) = encode_calls(target, [call.call], default_client().max_args)
-    key = None
-    if placement.unique is not None:
-        (key,) = placement.unique.keys(target.name, target.shape, [call.call])
-    job = new_job(target.name, encoded, placement, key)
+def _as_job(new: NewCall, parents: list[int]) -> NewJob:
+    job = as_new_job(new)
     return replace(job, parents=(*parents, *job.parents), is_grouped=True)

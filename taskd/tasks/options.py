@@ -11,6 +11,7 @@ from taskd.config.names import check_queue_name
 from taskd.config.versions import check_version, written_part
 from taskd.errors import OptionInvalid
 from taskd.store.rows import DEFAULT_PRIORITY, DEFAULT_QUEUE
+from taskd.tasks.hooks.failures import Handle, check_failure_handler
 from taskd.tasks.names import nearest_name
 from taskd.tasks.retry import Retry, check_retries, check_seconds
 from taskd.tasks.unique import OnConflict, UniqueKey, Uniqueness, read_uniqueness
@@ -49,6 +50,8 @@ class TaskOptions(TypedDict, total=False):
     requires: str | None
     """The version of the code that its jobs need: workers whose code requires it nowhere, such as
     those of the last deploy, leave them alone."""
+    on_failure: Handle | None
+    """A function that is called with the FailedJob when one of its jobs has failed for good."""
 
 
 class JobOptions(TypedDict, total=False):
@@ -87,6 +90,7 @@ class Defaults:
     expires: float | None = None
     unique: Uniqueness | None = None
     requires: str | None = None
+    on_failure: Handle | None = None
 
     @property
     def retries(self) -> int:
@@ -129,6 +133,7 @@ def read_defaults(options: Mapping[str, Any]) -> Defaults:
         expires=_positive_seconds("expires", options.get("expires")),
         unique=read_uniqueness(options),
         requires=_requires(options.get("requires")),
+        on_failure=_failure_handler(options.get("on_failure")),
     )
 
 
@@ -225,6 +230,10 @@ def _retries(value: object) -> int:
             "retry", value, "is for @task: one job can only have another number of retries"
         )
     return check_retries("retry", value)
+
+
+def _failure_handler(value: object) -> Handle | None:
+    return None if value is None else check_failure_handler(value)
 
 
 def _moment(option: str, value: object) -> datetime:

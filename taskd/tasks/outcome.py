@@ -12,7 +12,7 @@ sys.exit                              Failed, never retried
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from taskd.errors import (
     Cancel,
@@ -62,10 +62,11 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The job ends as failed."""
+    """The job ends as failed; `exception` is what it raised, or what was wrong with it."""
 
     error: str
     traceback: str | None = None
+    exception: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def outcome_of(
         case Snooze() as snooze:
             return Snoozed(snooze.seconds)
         case SystemExit():
-            return Failed(_exit_sentence(error), traceback_text(error, skip))
+            return Failed(_exit_sentence(error), traceback_text(error, skip), error)
         case ending:
             policy = retry or _USUAL_PAUSES
             return _failed_attempt(ending, attempt, policy, random, traceback_text(error, skip))
@@ -130,13 +131,14 @@ def _failed_attempt(
     if isinstance(error, RetryLater):
         if attempt.number < attempt.max_attempts:
             return Retried(error.seconds, text, traceback)
-        return Failed(f"{text} (no retries left: see @task(retry=…))", traceback)
+        return Failed(f"{text} (no retries left: see @task(retry=…))", traceback, error)
     if attempt.number >= attempt.max_attempts or not retry.wants(error):
-        return Failed(text, traceback)
+        return Failed(text, traceback, error)
     try:
         delay = retry.delay_before(attempt.number + 1, random())
     except BaseException as trouble:  # the backoff function is the user's
-        return Failed(f"{text} (not retried: its backoff: {error_text(trouble)})", traceback)
+        reason = f"not retried: its backoff: {error_text(trouble)}"
+        return Failed(f"{text} ({reason})", traceback, error)
     return Retried(delay, text, traceback, timed_out=isinstance(error, JobTimeout))
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
+from taskd.errors import WorkerLost
 from taskd.tasks.failure import storable
+from taskd.tasks.hooks.failures import handlers_of
 from taskd.tasks.names import is_inside
 from taskd.tasks.options import DEFAULTS, Defaults
 from taskd.tasks.registry import registry
@@ -23,8 +25,8 @@ def describe_tasks(imports: Sequence[str]) -> list[dict[str, Any]]:
 
     Each with `name`, `module`, `signature`, `summary` (the docstring's first line), `doc`,
     `queue`, `priority`, `timeout` (seconds), `retries`, `retry` (how, in words), `requires` (a
-    version of the code) and `decorated`: a public function without `@task` can be run by its dotted
-    path as well.
+    version of the code), `on_failure` (whether somebody is to be called when a job is lost) and
+    `decorated`: a public function without `@task` can be run by its dotted path as well.
     """
     tasks = {
         task.name: describe(task.name, task.function, task.defaults)
@@ -53,6 +55,7 @@ def describe(
         "retries": defaults.retries,
         "retry": _retry_text(defaults.retry),
         "requires": defaults.requires,
+        "on_failure": bool(handlers_of(defaults.on_failure, WorkerLost())),
         "decorated": decorated,
     }
 

@@ -17,12 +17,14 @@ from typing import Any
 
 from taskd.errors import NotATask, TaskImportFailed, TaskRefused, TaskUnknown
 from taskd.tasks.failure import error_text
+from taskd.tasks.hooks.unseen import CALL_FAILURE_HANDLERS, call_failure_handlers
 from taskd.tasks.names import check_function, is_inside, nearest_name
 from taskd.tasks.options import DEFAULTS
 from taskd.tasks.registry import registry
 from taskd.tasks.task import Task
 
 _MISSING = object()
+_OWN_FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 
 def resolve(name: str, imports: tuple[str, ...]) -> Task[..., Any]:
@@ -31,6 +33,8 @@ def resolve(name: str, imports: tuple[str, ...]) -> Task[..., Any]:
     Imports the module if need be. Raises TaskRefused for what lies outside of `imports`,
     TaskUnknown, TaskImportFailed, and NotATask for what is there but cannot be run.
     """
+    if name == CALL_FAILURE_HANDLERS:
+        return call_failure_handlers
     found: object = registry.find(name) or _look_up(name, imports)
     function = found.function if isinstance(found, Task) else found
     home = getattr(function, "__module__", None)
@@ -109,7 +113,7 @@ def _import_failed(module_name: str, error: BaseException) -> TaskImportFailed:
 
 
 def fault_place(error: BaseException) -> str | None:
-    """Where an import failed, as `file:line`: the innermost line of the user's own code.
+    """Where the users' code failed, as `file:line`: the innermost line of their own.
 
     If there is none, the innermost line of an installed package; None if there is none either.
     """
@@ -118,13 +122,18 @@ def fault_place(error: BaseException) -> str | None:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<") and frame.filename != __file__
+        if not frame.filename.startswith(("<", _OWN_FOLDER))
     ]
     folders = tuple(
         os.path.join(sysconfig.get_path(key), "")
         for key in ("stdlib", "platstdlib", "purelib", "platlib")
     )
-    own = [frame for frame in frames if not frame.filename.startswith(folders)] or frames
+    own = [
+        frame
+        for frame in frames
+        if not frame.filename.startswith(folders)
+        and os.path.isfile(frame.filename)  # compiled modules name what they were made of
+    ] or frames
     return f"{_short_path(own[-1].filename)}:{own[-1].lineno}" if own else None
 
 

@@ -16,6 +16,8 @@ from taskd.errors import Interrupt, NotJson, TaskdError, TooLarge
 from taskd.tasks.arguments import MAX_RESULT, encode_result
 from taskd.tasks.context import JobAttempt, running_attempt
 from taskd.tasks.failure import MAX_ERROR, error_text, storable, traceback_text
+from taskd.tasks.hooks.middleware import around_attempt
+from taskd.tasks.hooks.registry import hooks
 from taskd.tasks.outcome import DONE, Done, Failed, Outcome, Stored, outcome_of
 from taskd.tasks.resolve import resolve
 from taskd.tasks.retry import Retry
@@ -27,7 +29,7 @@ _OWN_FRAMES = 2
 
 @dataclass(frozen=True, slots=True)
 class _Callee:
-    """What a name was resolved to."""
+    """What a name was resolved to; the function stands inside of the middleware, if any."""
 
     function: Callable[..., Any]
     shape: CallShape
@@ -54,6 +56,11 @@ class Runner:
         self._let_through = let_through
         self._random = random
         self._callees: dict[str, _Callee] = {}
+        hooks.watch(self)
+
+    def hooks_changed(self) -> None:
+        """Look the functions up anew: there is more middleware to stand around them."""
+        self._callees.clear()
 
     def run_attempt(
         self, attempt: JobAttempt, args: Sequence[Any], kwargs: Mapping[str, Any] | None
@@ -91,16 +98,17 @@ class Runner:
 
     def _find(self, name: str) -> _Callee:
         task = resolve(name, self._imports)
-        callee = self._callees[name] = _Callee(task.function, task.shape, task.defaults.retry)
+        function = around_attempt(task.function)
+        callee = self._callees[name] = _Callee(function, task.shape, task.defaults.retry)
         return callee
 
     def _done(self, result: object) -> Outcome:
         try:
             return Done(encode_result(result, self._max_result))
         except (NotJson, TooLarge) as error:
-            return Failed(storable(str(error), MAX_ERROR))
+            return Failed(storable(str(error), MAX_ERROR), exception=error)
         except BaseException as error:  # a subclass of dict or list whose methods raise
-            return Failed(f"result: {error_text(error)}", traceback_text(error))
+            return Failed(f"result: {error_text(error)}", traceback_text(error), error)
 
 
 def _call(
@@ -116,6 +124,7 @@ def _call(
 def _not_run(error: BaseException) -> Outcome:
     """The outcome of what never started: nothing that a retry would change."""
     if not isinstance(error, TaskdError):
-        return Failed(error_text(error), traceback_text(error))
+        return Failed(error_text(error), traceback_text(error), error)
     cause = error.__cause__
-    return Failed(storable(str(error), MAX_ERROR), traceback_text(cause) if cause else None)
+    trace = traceback_text(cause) if cause else None
+    return Failed(storable(str(error), MAX_ERROR), trace, error)

@@ -27,6 +27,7 @@ UNITS = {
     Kind.MODULES: "list of modules",
     Kind.VERSIONS: "list of versions",
     Kind.QUEUES: "list of queues, or their weights",
+    Kind.CLASSES: "list of classes",
     Kind.DSN: "connection string",
     Kind.LISTEN: "true, false, connection string",
 }

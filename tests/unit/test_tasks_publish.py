@@ -61,6 +61,7 @@ def test_a_task_is_described_with_its_options(code: UserCode) -> None:
         "retries": 5,
         "retry": "up to 5 times, exponential, from 5 s to 3600 s",
         "requires": "v2",
+        "on_failure": False,
         "decorated": True,
     }
 

@@ -20,7 +20,12 @@ def check_imports(settings: Settings) -> Iterator[Finding]:
     for kind in sorted({pool.kind for pool in settings.pools.values()}):
         limits = [pool.startup_timeout for pool in settings.pools.values() if pool.kind == kind]
         greenlets = kind == "greenlet"
-        probed = probe_imports(settings.imports, greenlets=greenlets, seconds=min(limits))
+        probed = probe_imports(
+            settings.imports,
+            middleware=settings.middleware,
+            greenlets=greenlets,
+            seconds=min(limits),
+        )
         yield from findings_of(probed, f"for {kind} pools")
 
 

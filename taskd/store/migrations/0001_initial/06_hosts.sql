@@ -169,6 +169,7 @@ BEGIN
     DELETE FROM taskd.request o WHERE o.worker = ANY (p_workers);
     IF over IS NOT NULL THEN
         PERFORM taskd.let_go_v1(over, array_fill(false, ARRAY[cardinality(over)]), holdings, true);
+        PERFORM taskd.tell_failures_v1(over);
     END IF;
 END $$;
 

@@ -1,4 +1,4 @@
--- Failures: what they have in common.
+-- Failures: what they have in common, and whom to tell of those that no worker has seen.
 
 -- What an error has in common with others of its kind: its first line, in which quoted values are
 -- '…', and numbers, UUIDs and hexadecimal ids are #. The name of the exception stays as it is.
@@ -21,4 +21,20 @@ BEGIN
     rest := regexp_replace(
         rest, $r$\m(0[xX]|(?=[[:xdigit:]]*[0-9])[[:xdigit:]]{7})[[:xdigit:]]+\M$r$, '#', 'g');
     RETURN kind || regexp_replace(rest, '[0-9]+([.,:][0-9]+)*', '#', 'g');
+END $$;
+
+-- Jobs of these that a rescue has failed: no worker has seen their end. If the code of a running
+-- daemon has failure handlers for their task, a job is enqueued for each that calls them, where a
+-- worker with that code will find it. Called by rescue_workers_v1; index history_id.
+CREATE FUNCTION taskd.tell_failures_v1(p_ids bigint[]) RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+    PERFORM taskd.enqueue_jobs_v1(
+        'taskd.call_failure_handlers', array_agg(format('[%s]', h.id) ORDER BY h.id),
+        array_agg(NULL::text), h.queue, h.priority, NULL, NULL, 6::smallint, 60, true, NULL, NULL)
+    FROM taskd.history h
+    WHERE h.id = ANY (p_ids) AND h.state = 'f'
+      AND EXISTS (SELECT FROM taskd.task t
+                  WHERE t.name = h.task AND (t.description::json->>'on_failure')::boolean)
+    GROUP BY h.queue, h.priority;
 END $$;
