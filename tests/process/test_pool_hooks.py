@@ -331,18 +331,23 @@ def test_headers_reach_the_job_and_middleware_stands_around_it(stand: Stand) -> 
     assert json.loads(result) == {"said": {"trace": "a1"}}
 
 
-def test_a_job_that_only_a_rescue_saw_fail_is_told_to_the_handlers(stand: Stand) -> None:
-    ready = stand.order_forkserver("io").hear()
+def lose(stand: Stand, job: int) -> None:
+    """Publish what the code offers, kill the worker that runs the job, and let the job fail."""
+    ready = stand.order_forkserver("io", generation=2).hear()
     hosts.publish_tasks(stand.connection, stand.board.host, "io", ready["tasks"])
-    job = stand.enqueue("nap", 60)
-    [(worker,)] = stand.query(
-        "SELECT taskd.register_worker_v1(%s, 1, 'io', 5::smallint, 1)", stand.board.host
-    )
-    stand.query("SELECT taskd.claim_jobs_v1(%s, '{default}', '{5}', '{0}', 1)", worker)
-    hosts.rescue_workers(stand.connection, [worker], "killed by signal 9", True, max_losses=1)
+    stand.wait_for(job, "running")
+    os.kill(stand.read().pid, signal.SIGKILL)
+    stand.wait_for_end(stand.read().pid)
+    hosts.rescue_workers(stand.connection, [stand.read().worker], "killed", True, max_losses=1)
     assert stand.state(job) == "failed"
 
+
+def test_a_job_that_only_a_rescue_saw_fail_is_told_to_the_handlers(stand: Stand) -> None:
     stand.start("io")
+    job = stand.enqueue("nap", 60)
+    lose(stand, job)
+
+    stand.start("io", 1)
 
     eventually(lambda: len(failures(stand)) == 2)
     late, anything = failures(stand)
@@ -353,16 +358,11 @@ def test_a_job_that_only_a_rescue_saw_fail_is_told_to_the_handlers(stand: Stand)
     stand.wait_for_count("succeeded", 1)
 
 
-def test_nobody_is_told_if_the_published_code_has_no_handlers(stand: Stand) -> None:
-    stand.write_app("def noop(): pass\n")
-    ready = stand.order_forkserver("io").hear()
-    hosts.publish_tasks(stand.connection, stand.board.host, "io", ready["tasks"])
-    job = stand.enqueue("noop")
-    [(worker,)] = stand.query(
-        "SELECT taskd.register_worker_v1(%s, 1, 'io', 5::smallint, 1)", stand.board.host
-    )
-    stand.query("SELECT taskd.claim_jobs_v1(%s, '{default}', '{5}', '{0}', 1)", worker)
+def test_nobody_is_told_of_a_lost_job_if_the_code_has_no_handlers(stand: Stand) -> None:
+    stand.write_app("import time\n\ndef nap(seconds): time.sleep(seconds)\n")
+    stand.start("io")
+    job = stand.enqueue("nap", 60)
 
-    hosts.rescue_workers(stand.connection, [worker], "killed by signal 9", True, max_losses=1)
+    lose(stand, job)
 
     assert stand.query("SELECT id, state FROM taskd.job") == [(job, "failed")]
