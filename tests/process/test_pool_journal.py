@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -10,6 +13,7 @@ import pytest
 
 from taskd.events import Event, Events
 from taskd.pool.journal import MOST_BYTES, Journal
+from taskd.pool.scribe import BURST, REST_SECONDS, Scribe
 from taskd.store.connect import Connection
 from taskd.store.hosts import register_host, register_worker, rescue_workers
 from taskd.store.jobs import claim_jobs, enqueue_jobs
@@ -27,10 +31,10 @@ class Desk:
     def __init__(self, connection: Connection, jobs: int, limit: int = 64 * 1024) -> None:
         self.connection = connection
         self.told: list[Event] = []
-        events = Events()
-        events.subscribe(self.told.append)
+        self.events = Events()
+        self.events.subscribe(self.told.append)
         self.now = 100.0
-        self.journal = Journal("io/0", limit, events, clock=lambda: self.now)
+        self.journal = Journal("io/0", limit, self.events, clock=lambda: self.now)
         self.host = register_host(connection, uuid4(), "here", 1, "test")
         self.worker = register_worker(connection, self.host, 1, "io", 0, 1) or 0
         enqueue_jobs(connection, NewJobs("app.noop", ["[]"] * jobs, [None] * jobs))
@@ -43,6 +47,13 @@ class Desk:
             attempt.journal = self.journal
             attempt.is_open = True
         return attempts
+
+    def scribe(self, dsn: str) -> Scribe:
+        """What stores the journal from within a job, of a worker with this database."""
+        place: Any = SimpleNamespace(name="cpu/0", dsn=dsn)
+        made = Scribe(place, self.journal, lambda: self.worker, self.events, lambda: self.now)
+        self.journal.on_said = made.said
+        return made
 
     def say(self, attempt: JobAttempt, text: str) -> None:
         self.journal.line(attempt, 1.9e9, 20, "shop", text)
@@ -96,6 +107,23 @@ def test_what_an_ended_attempt_said_is_due_whenever_somebody_flushes(
 
     assert desk.texts(ended) == ["before the end"]
     assert desk.texts(other) == ["first"]
+
+
+def test_an_ended_attempt_is_due_at_once_though_all_lines_of_it_are_stored(
+    connection: Connection,
+) -> None:
+    desk = Desk(connection, 1)
+    (attempt,) = desk.attempts
+    desk.journal.progress(attempt, 0.5, "half")
+    desk.flush()
+    assert desk.journal.pause() is None
+
+    attempt.is_open = False
+    assert desk.journal.pause() == 0.0
+    desk.flush()
+
+    assert desk.journal.pause() is None
+    assert desk.progress(attempt) == 0.5
 
 
 def test_progress_is_stored_once_a_second_and_the_last_at_the_end(connection: Connection) -> None:
@@ -234,3 +262,44 @@ def test_what_the_database_refuses_is_dropped_and_told(connection: Connection) -
     (event,) = desk.told
     assert f"drops log lines of job {attempt.id}" in str(event)
     assert desk.journal._logs == {}
+
+
+def test_a_scribe_stores_a_burst_at_once_and_then_twice_a_second(
+    connection: Connection, dsn: str
+) -> None:
+    desk = Desk(connection, 1)
+    (attempt,) = desk.attempts
+    scribe = desk.scribe(dsn)
+
+    for number in range(10):
+        desk.say(attempt, str(number))
+    assert len(desk.lines(attempt)) == BURST
+
+    desk.now += 0.5
+    desk.say(attempt, "10")
+    assert len(desk.lines(attempt)) == 11
+    desk.say(attempt, "11")
+    assert len(desk.lines(attempt)) == 11
+    scribe.give_back()
+
+
+def test_a_scribe_whose_database_is_away_costs_the_job_one_try_in_a_while(
+    connection: Connection,
+) -> None:
+    desk = Desk(connection, 1)
+    (attempt,) = desk.attempts
+    scribe = desk.scribe("host=127.0.0.1 port=1 dbname=nowhere")
+    tries: list[float] = []
+    write = scribe._write
+    scribe._write = lambda: (tries.append(desk.now), write())  # type: ignore
+
+    began = time.monotonic()
+    for _ in range(100):
+        desk.say(attempt, "line")
+        desk.now += 1.0
+
+    assert time.monotonic() - began < 5.0
+    assert len(tries) == 100 // REST_SECONDS + 1
+    attempt.is_open = False
+    desk.flush()
+    assert len(desk.lines(attempt)) == 100
