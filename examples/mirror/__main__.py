@@ -21,6 +21,7 @@ from pathlib import Path
 from examples.mirror.mirror import Mirror
 from examples.mirror.origin import Origin
 from examples.mirror.progress import Progress
+from examples.mirror.summary import summarize
 from examples.mirror.tasks import sync_project
 from taskd import configure, enqueue_many
 
@@ -38,7 +39,10 @@ def main() -> int:
         point_at_database(options)
         enqueue_many(sync_project, [(index_url, project, str(root)) for project in projects])
         status = run_daemon(options, Progress(root, len(projects)))
-    return summarize(Mirror(root), projects, time.monotonic() - began, status)
+    summary = summarize(Mirror(root), projects, time.monotonic() - began, status)
+    for line in summary.lines():
+        print(line)
+    return summary.exit_status
 
 
 def parse() -> argparse.Namespace:
@@ -116,30 +120,6 @@ def run_daemon(options: argparse.Namespace, progress: Progress) -> int:
             progress.show()
             progress.close()
             return status
-
-
-def summarize(mirror: Mirror, projects: list[str], seconds: float, status: int) -> int:
-    """Verify every file and say how it went; the exit status."""
-    wanted = mirror.wanted()
-    files = [(project, *file) for project in wanted for file in wanted[project].items()]
-    whole = [
-        (project, name) for project, name, sha in files if mirror.is_complete(project, name, sha)
-    ]
-    size = sum(mirror.package(project, name).stat().st_size for project, name in whole)
-    missing = len(files) - len(whole) + sum(project not in wanted for project in projects)
-    print(
-        f"{len(whole)} files, {size:,} bytes, {seconds:.1f} seconds, {missing} failures; "
-        f"the mirror is in {mirror.root}"
-    )
-    if whole and not missing:
-        name = whole[0][0]
-        print(f"try: pip install --no-deps --index-url file://{mirror.root}/simple {name}")
-    if missing or status != 0:
-        print(
-            f"the daemon ended with status {status}; run the same command again to go on, "
-            "and see `taskd jobs list --state failed`"
-        )
-    return 0 if not missing and status == 0 else 1
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class Progress:
         self._line_at = now + LINE_SECONDS
         text = self._text()
         if self.is_terminal:
-            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.write(f"\r\x1b[K{text}\r")  # a line of the log goes over the bar
         else:
             sys.stderr.write(f"mirror: {text}\n")
         sys.stderr.flush()
