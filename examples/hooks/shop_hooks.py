@@ -7,8 +7,19 @@ from contextvars import ContextVar
 from typing import Any
 from uuid import uuid4
 
-from taskd import CurrentJob, EnqueueCall, FailedJob, Job, Middleware, WorkerInfo
-from taskd import middleware, on_failure, on_worker_start, on_worker_stop, task
+from taskd import (
+    CurrentJob,
+    EnqueueCall,
+    FailedJob,
+    Job,
+    Middleware,
+    WorkerInfo,
+    middleware,
+    on_failure,
+    on_worker_start,
+    on_worker_stop,
+    task,
+)
 
 log = logging.getLogger(__name__)
 request: ContextVar[str | None] = ContextVar("request", default=None)
@@ -22,9 +33,11 @@ class Tracing(Middleware):
     def enqueue(
         self, call: EnqueueCall, call_next: Callable[[EnqueueCall], list[Job[Any]]]
     ) -> list[Job[Any]]:
+        """Put the request's id, or a new one, on the call."""
         return call_next(call.with_headers(request=request.get() or uuid4().hex))
 
     def attempt(self, job: CurrentJob, call_next: Callable[[], object]) -> object:
+        """Let the job's code, and what it enqueues, know the id."""
         token = request.set(job.headers.get("request"))
         try:
             return call_next()

@@ -11,12 +11,14 @@ from taskd.events import Events
 from taskd.maintenance.events import EmbeddedServerDown
 from taskd.maintenance.parts import Backoff, Link, Part
 from taskd.store import schema
-from taskd.store.connect import Connection
+from taskd.store.connect import Connection, check_isolation
+from taskd.tasks.client import MAX_CONNECTIONS
 
 if TYPE_CHECKING:
     from taskd.store.embedded import Hold
 
-CONNECTIONS_A_WORKER = 3
+CONNECTIONS_A_WORKER = 2 + MAX_CONNECTIONS
+"""One that claims, one that reports, and those of what its jobs do through taskd."""
 CONNECTIONS_BESIDE = 20
 LEAST_CONNECTIONS = 100
 FIRST_PAUSE = 0.5
@@ -110,6 +112,7 @@ class Database:
             self._ensure_server()
         try:
             with self._link.connection() as connection:
+                check_isolation(connection)
                 schema.install_or_upgrade(connection)
                 return None if self._is_over else self._opening.enter(connection)
         finally:
@@ -142,7 +145,8 @@ class Database:
             self._hold = embedded.hold(folder)
         server = embedded.ensure_server(folder, max_connections=connections_for(self._settings))
         self._dsn = server.dsn
-        self._notes = (f"PostgreSQL {server.version} (embedded), its data is in {server.data_dir}",)
+        where = f"PostgreSQL {server.version} (embedded), its data is in {server.data_dir}"
+        self._notes = (where, *server.notes)
 
 
 def connections_for(settings: Settings) -> int:

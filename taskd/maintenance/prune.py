@@ -59,7 +59,9 @@ class Prune:
             with self._link.connection() as connection:
                 self._make_partitions(connection)
                 self._describe_queues(connection)
-                retention.prune_records(connection, self._settings.workers)
+                # What history names must be there to be named.
+                keep_seconds = max(self._settings.workers, self._settings.history)
+                retention.prune_records(connection, keep_seconds)
                 is_done = self._drop_partitions(connection)
         finally:
             self._link.close()

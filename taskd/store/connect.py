@@ -137,6 +137,20 @@ def _connect_error(dsn: str, error: psycopg.Error) -> DatabaseRefused | Database
     return DatabaseUnavailable(f"{where}: {text}")
 
 
+def check_isolation(connection: psycopg.Connection[Any]) -> None:
+    """Raise DatabaseRefused unless transactions are READ COMMITTED when nobody says otherwise.
+
+    A rescue waits for a claim under way and must then see what it has claimed: an older snapshot
+    would leave those jobs behind.
+    """
+    row = connection.execute("SHOW default_transaction_isolation").fetchone()
+    if row is not None and row[0] != "read committed":
+        raise DatabaseRefused(
+            f"default_transaction_isolation is {row[0]!r} for this user: ALTER ROLE "
+            f"{connection.info.user} SET default_transaction_isolation = 'read committed'"
+        )
+
+
 @contextmanager
 def translate_errors() -> Iterator[None]:
     """Turn psycopg's "not now" errors into DatabaseUnavailable; let others through.

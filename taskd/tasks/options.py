@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from taskd.config.names import check_queue_name
 from taskd.config.versions import check_version, written_part
-from taskd.errors import OptionInvalid
+from taskd.errors import MAX_PAUSE, OptionInvalid
 from taskd.store.rows import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from taskd.tasks.hooks.failures import Handle, check_failure_handler
 from taskd.tasks.names import nearest_name
@@ -241,6 +242,8 @@ def _moment(option: str, value: object) -> datetime:
         raise OptionInvalid(option, value, "is not a datetime")
     if value.utcoffset() is None:
         raise OptionInvalid(option, value, "has no time zone: say datetime.now(UTC) + …")
+    if value.timestamp() > time.time() + MAX_PAUSE:
+        raise OptionInvalid(option, value, "is more than a hundred years away")
     return value
 
 

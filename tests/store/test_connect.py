@@ -109,3 +109,17 @@ def test_a_pool_replaces_a_connection_that_died(dsn: str, connection: Connection
         with pool.connection() as second:
             assert second.execute("SELECT 1").fetchone() == (1,)
             assert second.info.backend_pid != victim
+
+
+def test_transactions_must_be_read_committed_by_default(dsn: str, connection: Connection) -> None:
+    connect.check_isolation(connection)
+    connection.execute(
+        f"ALTER DATABASE {connection.info.dbname} "
+        "SET default_transaction_isolation = 'repeatable read'".encode()
+    )
+
+    with (
+        closing(connect.connect(dsn)) as other,
+        pytest.raises(DatabaseRefused, match="ALTER ROLE taskd SET default_transaction_isolation"),
+    ):
+        connect.check_isolation(other)

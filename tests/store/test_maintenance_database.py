@@ -146,4 +146,4 @@ def test_the_embedded_server_allows_connections_for_all_workers() -> None:
     many = Settings(pools={"io": PoolSettings(processes=60), "cpu": PoolSettings(processes=20)})
 
     assert connections_for(few) == 100
-    assert connections_for(many) == 80 * 3 + 20
+    assert connections_for(many) == 80 * 6 + 20

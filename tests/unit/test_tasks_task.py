@@ -188,6 +188,7 @@ def test_a_bad_option_of_a_task_is_named_with_its_value(
         ({"delay": float("inf")}, "delay=inf is not between 0"),
         ({"delay": 1, "run_at": datetime.now(UTC)}, "exclude each other"),
         ({"run_at": datetime(2030, 1, 1)}, "has no time zone"),
+        ({"run_at": datetime(9999, 12, 31, tzinfo=UTC)}, "is more than a hundred years away"),
         ({"run_at": "2030-01-01"}, "run_at='2030-01-01' is not a datetime"),
         ({"retry": Retry(max=3)}, "is for @task"),
         ({"dely": 3}, "dely=3 is no option: did you mean delay?"),

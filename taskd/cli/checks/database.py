@@ -17,7 +17,14 @@ from taskd.cli.database import embedded_server
 from taskd.clock import monotonic
 from taskd.config.dsn import mask_dsn
 from taskd.config.settings import Settings
-from taskd.errors import DatabaseError, SchemaMissing, SchemaTooNew, SchemaTooOld, TaskdError
+from taskd.errors import (
+    DatabaseError,
+    DatabaseRefused,
+    SchemaMissing,
+    SchemaTooNew,
+    SchemaTooOld,
+    TaskdError,
+)
 from taskd.maintenance.database import connections_for
 from taskd.store import connect, notify, schema
 from taskd.store.connect import Connection
@@ -73,6 +80,11 @@ def _check_server(connection: Connection, dsn: str, round_trip: float) -> Iterat
     if row is not None and not row[0]:
         why = "a standby" if row[1] else "read-only"
         yield fault("database", f"it is {why}", "name the primary; target_session_attrs=read-write")
+    try:
+        connect.check_isolation(connection)
+    except DatabaseRefused as error:
+        reason, _, remedy = str(error).partition(": ")
+        yield fault("database", reason, remedy)
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         yield warning(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from math import ceil
 
 from taskd.config.settings import PoolSettings, Settings
+from taskd.maintenance.database import CONNECTIONS_A_WORKER
 
-CONNECTIONS_A_WORKER = 3
-"""One that claims, one that reports, one for what a job itself does through taskd."""
 CONNECTIONS_OF_MAINTENANCE = 6
 CONNECTIONS_OF_CLIENTS = 3
 """Left for whoever enqueues, and for commands such as `taskd jobs`."""
