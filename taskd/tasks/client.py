@@ -69,6 +69,11 @@ class Client(Protocol):
     def transaction(self) -> AbstractContextManager[Connection]:
         """A connection in a transaction that commits with the block."""
 
+    def all_or_nothing(
+        self, connection: AnyConnection | None
+    ) -> AbstractContextManager[AnyConnection]:
+        """A connection to store on: the caller's, or one of ours; a block that raises undoes it."""
+
     def find_offer(self, name: str, connection: AnyConnection | None) -> Mapping[str, Any] | None:
         """What a daemon has published of a task, as `publish` describes it; None if none has."""
 
@@ -167,6 +172,23 @@ class DatabaseClient:
     def transaction(self) -> Iterator[Connection]:
         """A connection in a transaction that commits with the block; what it raises rolls back."""
         with self._opened().connection() as connection, connection.transaction():
+            yield connection
+
+    @contextmanager
+    def all_or_nothing(self, connection: AnyConnection | None) -> Iterator[AnyConnection]:
+        """A connection to store on: the caller's, or one of ours; a block that raises undoes it.
+
+        What the block raises comes out as it is, and no more than the block is undone of a
+        caller's transaction. Raises ConnectionUnfit and DatabaseError.
+        """
+        from taskd.store.transactions import own_transaction, part_of_transaction
+
+        if connection is None:
+            with own_transaction(self.transaction()) as own:
+                yield own
+            return
+        check_connection(connection)
+        with part_of_transaction(connection):
             yield connection
 
     def find_offer(self, name: str, connection: AnyConnection | None) -> Mapping[str, Any] | None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from taskd.clock import utc_now
 from taskd.config.versions import read_part
@@ -251,6 +251,16 @@ class MemoryJobs:
             "jobs in memory have no transaction: use the fixture taskd_database, and drain()"
         )
 
+    @contextmanager
+    def all_or_nothing(self, connection: AnyConnection | None) -> Iterator[AnyConnection]:
+        """Forget the jobs that the block has enqueued if it raises."""
+        before = dict(self._jobs), dict(self._unfinished), dict(self._keys)
+        try:
+            yield connection or cast("AnyConnection", _NoConnection())
+        except BaseException:
+            self._jobs, self._unfinished, self._keys = before
+            raise
+
     def find_offer(self, name: str, connection: AnyConnection | None) -> Mapping[str, Any] | None:
         """No daemon is here."""
         return None
@@ -326,6 +336,13 @@ class MemoryJobs:
                 job.state = State.QUEUED
             case Stored():
                 job.state = State.SUCCEEDED
+
+
+class _NoConnection:
+    """Where middleware looks for the connection of an enqueue."""
+
+    def __getattr__(self, name: str) -> object:
+        raise NeedsDatabase("jobs in memory have no connection: use the fixture taskd_database")
 
 
 def _as_new_jobs(batch: NewJobs | NewGraph) -> Sequence[NewJob]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from taskd.errors import HookInvalid
+from taskd.tasks.client import default_client
 from taskd.tasks.hooks.new_call import NewCall
 from taskd.tasks.hooks.registry import hooks
 from taskd.tasks.job import Job
@@ -65,7 +66,7 @@ def store_through_middleware(
     step: _Next = partial(_store, store, is_own=connection is None)
     for one in reversed(hooks.around_enqueue.hooks):
         step = partial(_pass, one, step)
-    with _all_or_nothing(connection) as inside:
+    with default_client().all_or_nothing(connection) as inside:
         return step(EnqueueCall(calls=tuple(calls), connection=inside))
 
 
@@ -93,37 +94,3 @@ def _pass(one: Middleware, step: _Next, call: EnqueueCall) -> list[Job[Any]]:
         f"{method} must give back the jobs that call_next gives: end it with "
         "`return call_next(call)`, or raise to refuse"
     )
-
-
-@contextmanager
-def _all_or_nothing(connection: AnyConnection | None) -> Iterator[AnyConnection]:
-    """A transaction, or a part of the caller's: what the block raises undoes what it has stored."""
-    if connection is None:
-        with _own_transaction() as own:
-            yield own
-        return
-    from taskd.tasks.client import check_connection
-
-    check_connection(connection)
-    if not connection.autocommit:
-        connection.execute("SELECT")  # begins the caller's transaction, if nothing has yet
-    with connection.transaction():
-        yield connection
-
-
-@contextmanager
-def _own_transaction() -> Iterator[AnyConnection]:
-    """Errors of our statements are ours; those of the block reach the caller as they are."""
-    from taskd.store.connect import translate_errors
-    from taskd.tasks.client import default_client
-
-    transaction = default_client().transaction()
-    with translate_errors():
-        connection = transaction.__enter__()
-    try:
-        yield connection
-    except BaseException as error:
-        transaction.__exit__(type(error), error, error.__traceback__)
-        raise
-    with translate_errors():
-        transaction.__exit__(None, None, None)

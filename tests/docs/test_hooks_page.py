@@ -1,0 +1,49 @@
+"""The page on hooks, on a real daemon."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import taskd
+from tests.docs.pages import Page, check_block
+from tests.hook_lines import no_hooks
+from tests.process.daemon import Project
+from tests.unit.tasks_project import user_code
+
+PAGE = Page.read("hooks.md")
+EXAMPLE = Path(__file__).parents[2] / "examples" / "hooks" / "shop_hooks.py"
+
+
+@pytest.fixture
+def names(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """What a reader has imported who has the module of the page, while its daemon runs."""
+    project = Project(tmp_path, dsn)
+    project.write("shop_hooks.py", PAGE.modules["shop_hooks"])
+    project.write("taskd.yaml", "imports: [shop_hooks]\npools: {io: {greenlets: 10}}\n")
+    project.start()
+    taskd.configure(database=dsn)
+    with no_hooks(), user_code(tmp_path, monkeypatch):
+        yield vars(importlib.import_module("shop_hooks"))
+    taskd.configure()
+    project.close()
+    assert "shop_hooks" not in sys.modules
+
+
+def test_the_page_shows_the_example_that_the_types_are_checked_of() -> None:
+    assert PAGE.modules["shop_hooks"] == EXAMPLE.read_text(encoding="utf-8")
+
+
+def test_the_lines_of_the_page_have_the_values_they_tell(names: dict[str, Any]) -> None:
+    assert sum(check_block(block, dict(names)) for block in PAGE.blocks) == 2
+
+    sale = names["sell"].enqueue("milk", 1)
+    with pytest.raises(taskd.JobFailed, match="OutOfStock: milk"):
+        sale.result(timeout=20)
+    note = taskd.Job[str](sale.id + 1)
+    assert note.result(timeout=20) == "no milk (checkout-17)"
