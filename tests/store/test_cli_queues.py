@@ -10,6 +10,8 @@ import pytest
 
 from taskd.store import hosts, notify, queues
 from taskd.store.connect import Connection
+from taskd.tasks.options import DEFAULTS
+from taskd.tasks.publish import describe
 from tests.commands import run_taskd, taskd_json
 from tests.store.makers import add_host, add_jobs, add_worker
 from tests.waiting import eventually
@@ -48,7 +50,9 @@ def test_jobs_for_code_that_nobody_runs_have_a_line_of_their_own_and_are_explain
     add_jobs(connection, 2, queue="sync")
     add_jobs(connection, 11, queue="sync@v2")
     add_jobs(connection, 1, queue="sync@v2", delay=600)
-    add_worker(connection, offers=["v1"])
+    host = add_host(connection)
+    add_worker(connection, host, offers=["v1"])
+    hosts.publish_tasks(connection, host, "io", [describe("shop.sync", add_jobs, DEFAULTS)])
 
     shown = run_taskd("--database", dsn, "queues")
     tasks = run_taskd("--database", dsn, "tasks")
