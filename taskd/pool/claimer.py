@@ -12,7 +12,7 @@ empty, or if a drain finds them not begun.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import gevent
 from gevent.event import Event
@@ -94,6 +94,11 @@ class Claimer:
         """Block until all that was not begun is given back, after `drain`."""
         self._empty_handed.wait()
 
+    @property
+    def returning(self) -> Sequence[Row]:
+        """The jobs that wait to be given back."""
+        return self._returning
+
     def review(self) -> None:
         """Give back jobs that wait here too long because those before them became slow."""
         self._measure()
@@ -127,6 +132,7 @@ class Claimer:
     def step(self) -> float:
         """Do what is to be done now; after how many seconds to come again, if nobody calls."""
         called, self._called = self._called, False
+        self._claims.recover()
         self._give_back()
         if called:
             self._heed()

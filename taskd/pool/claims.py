@@ -7,19 +7,19 @@ claimer's (greenlet workers) and the process worker's.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from taskd.board import LaneTable, write_offers
 from taskd.board.layout import IDLE, LOOK, WORKER
 from taskd.clock import monotonic
 from taskd.events import Events
-from taskd.pool.events import RegistrationLost
+from taskd.pool.events import ClaimRecovered, RegistrationLost
 from taskd.pool.lanes import Lanes
 from taskd.pool.link import Link
 from taskd.pool.place import Place
 from taskd.store.hosts import register_worker, take_requests
-from taskd.store.jobs import claim_jobs, give_back_jobs
+from taskd.store.jobs import claim_jobs, give_back_jobs, recover_claims
 from taskd.tasks.offers import offered_versions
 
 Row = list[Any]
@@ -28,12 +28,21 @@ extra]."""
 
 
 class Claims:
-    """What one worker claims, and under which registration."""
+    """What one worker claims, and under which registration.
 
-    def __init__(self, place: Place, link: Link, events: Events) -> None:
+    `held` gives the fences of all the jobs that the worker has in its hands, begun or not, until
+    their outcomes are stored.
+    """
+
+    def __init__(
+        self, place: Place, link: Link, events: Events, held: Callable[[], list[int]]
+    ) -> None:
         self._place = place
         self._link = link
         self._events = events
+        self._held = held
+        self._recoveries = 0
+        self._is_unsure = False  # a claim has failed, and may have been committed all the same
         self._words = place.own.words
         self._offers = offered_versions(place.settings)
         write_offers(place.own, self._offers)
@@ -74,14 +83,35 @@ class Claims:
         choice = self._lanes.choose(wanted, monotonic())
         if choice is None:
             return []
+        self.recover()
         with self._link.connection() as connection:
-            rows = claim_jobs(connection, self.worker, choice.literals, wanted, choice.ends_literal)
+            self._is_unsure = True
+            rows = claim_jobs(
+                connection,
+                self.worker,
+                choice.literals,
+                wanted,
+                choice.ends_literal,
+                recoveries=self._recoveries,
+            )
+            self._is_unsure = False
         if rows is None:
             self.is_registered = False
             self._events.emit(RegistrationLost(self._place.name, self.worker))
             return []
         self._lanes.took(choice, rows, wanted, monotonic())
         return rows
+
+    def recover(self) -> None:
+        """Give back what the last claim took, if it failed on its way: nobody here knows of it."""
+        if not self._is_unsure:
+            return
+        self._recoveries += 1
+        with self._link.connection() as connection:
+            jobs = recover_claims(connection, self.worker, self._recoveries, self._held())
+        self._is_unsure = False
+        if jobs:
+            self._events.emit(ClaimRecovered(self._place.name, jobs))
 
     def look_again(self) -> None:
         """Let the next claim look into every lane, also those that were dry just now."""

@@ -112,6 +112,21 @@ class RegistrationLost(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimRecovered(Event):
+    """The answer to a claim got lost on its way, so what it took goes back."""
+
+    level: ClassVar[int] = logging.WARNING
+    worker: str
+    jobs: int
+
+    def __str__(self) -> str:
+        return (
+            f"worker {self.worker} gives back {self.jobs} jobs of a claim "
+            "whose answer got lost on its way"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseDoesNotAnswer(Event):
     """A worker cannot reach the database; it keeps its outcomes and tries again."""
 

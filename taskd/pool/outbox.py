@@ -57,6 +57,11 @@ class Outbox:
     def __len__(self) -> int:
         return len(self.ids) + len(self.ends) + len(self.retries)
 
+    def held(self) -> list[int]:
+        """The fences of the jobs whose outcomes are here."""
+        ends, retries = [end.fence for end in self.ends], [retry.fence for retry in self.retries]
+        return self.fences + ends + retries
+
     def tell(self, event: Event) -> None:
         """Have something written into the log."""
         self._events.emit(event)

@@ -84,7 +84,7 @@ class Worker:
         self._events = events
         self._link = Link(place.dsn, f"taskd {place.name}")
         self._outbox = Outbox(place.name, events)
-        self._claims = Claims(place, self._link, events)
+        self._claims = Claims(place, self._link, events, self._outbox.held)
         self._journal = Journal(place.name, place.settings.log.job_bytes, events)
         self._scribe = Scribe(place, self._journal, lambda: self._claims.worker, events)
         self._journal.on_said = self._scribe.said

@@ -104,6 +104,11 @@ class Slots:
         if not self._taking_over:
             self._call_one()
 
+    def fences(self) -> list[int]:
+        """The fences of the jobs here, those that wait and those that run."""
+        seated = [seat.attempt.fence for seat in self.seats if seat.attempt is not None]
+        return [row[3] for row in self._ready] + seated
+
     def take_back(self, keep: int = 0) -> list[Row]:
         """Take the jobs that have not begun, but for the first `keep`."""
         taken = [self._ready.pop() for _ in range(len(self._ready) - keep)]

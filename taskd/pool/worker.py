@@ -88,7 +88,7 @@ class Worker:
         self._claim_link = Link(place.dsn, f"taskd {place.name} claims")
         self._report_link = Link(place.dsn, f"taskd {place.name} reports")
         self._outbox = Outbox(place.name, events)
-        claims = Claims(place, self._claim_link, events)
+        claims = Claims(place, self._claim_link, events, self._held)
         self.reporter = Reporter(place, self._outbox, claims, self._report_link, events)
         seat_runner = SeatRunner(
             self._words,
@@ -157,6 +157,11 @@ class Worker:
         if running:
             jobs = tuple(attempt.id for _, attempt in running)
             self._events.emit(JobsInterrupted(self._place.name, jobs))
+
+    def _held(self) -> list[int]:
+        """The fences of all jobs that this worker has in its hands."""
+        returning = [row[3] for row in self.claimer.returning]
+        return self.slots.fences() + self._outbox.held() + returning
 
     def _take_orders(self) -> None:
         for number in (signal.SIGINT, signal.SIGHUP):

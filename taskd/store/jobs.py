@@ -21,8 +21,9 @@ SELECT taskd.enqueue_jobs_v1(%s, %s::text[], %s::text[], %s, %s::smallint, %s::f
                              %s::timestamptz, %s::smallint, %s::real, %s, %s::jsonb, %s::jsonb)
 """
 _CLAIM = """
-SELECT taskd.claim_jobs_v1(%s, %s::text[], %s::smallint[], %s::bigint[], %s, %s::integer[])
+SELECT taskd.claim_jobs_v1(%s, %s::text[], %s::smallint[], %s::bigint[], %s, %s::integer[], %s)
 """
+_RECOVER = "SELECT taskd.recover_claims_v1(%s, %s, %s::bigint[])"
 _SUCCEEDED = "SELECT taskd.complete_succeeded_v1(%s, %s::bigint[], %s::bigint[], %s::real[])"
 _COMPLETE = """
 SELECT taskd.complete_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[],
@@ -78,21 +79,36 @@ def claim_jobs(
     lanes: tuple[str, str, str],
     count: int,
     ends: str | None = None,
+    *,
+    recoveries: int = 0,
 ) -> list[Row] | None:
     """Claim at most `count` jobs from the lanes, in their order; oldest first in each.
 
     `lanes` are three array literals of one length: queues, lane numbers, low-water marks; `ends`
-    another one: how many jobs may have been taken after each lane (None: `count`).
+    another one: how many jobs may have been taken after each lane (None: `count`). `recoveries` is
+    how often `recover_claims` was called for this worker.
     A row is [id, seq, index of its lane, fence, attempt, max_attempts, timeout, task, args,
     kwargs, extra].
     None: this worker is not among the living any more; it must register again.
     """
-    row = connection.execute(_CLAIM, (worker, *lanes, count, ends)).fetchone()
+    row = connection.execute(_CLAIM, (worker, *lanes, count, ends, recoveries)).fetchone()
     found = row[0] if row else None
     if found is None:
         return None
     rows: list[Row] = json.loads(found) if found else []
     return rows
+
+
+def recover_claims(
+    connection: AnyConnection, worker: int, recoveries: int, fences: Sequence[int]
+) -> int:
+    """Give back what a worker holds without knowing it, after a claim that failed on its way.
+
+    `fences` are those of all the jobs that it knows of, `recoveries` how often this was called for
+    it so far, with this time. Waits for a claim that is under way. How many jobs went back.
+    """
+    row = connection.execute(_RECOVER, (worker, recoveries, integer_array(fences))).fetchone()
+    return int(row[0]) if row else 0
 
 
 def complete_succeeded(

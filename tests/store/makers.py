@@ -45,10 +45,10 @@ def lanes(*wanted: tuple[str, int, int]) -> tuple[str, str, str]:
 
 
 def claim(
-    connection: AnyConnection, worker: int, count: int = 100, *wanted: Any
+    connection: AnyConnection, worker: int, count: int = 100, *wanted: Any, recoveries: int = 0
 ) -> list[list[Any]]:
     """Claim and insist that the worker is alive."""
-    rows = jobs.claim_jobs(connection, worker, lanes(*wanted), count)
+    rows = jobs.claim_jobs(connection, worker, lanes(*wanted), count, recoveries=recoveries)
     assert rows is not None
     return rows
 

@@ -223,6 +223,7 @@ CREATE TABLE taskd.host (
 CREATE INDEX host_incarnation ON taskd.host (incarnation);
 
 -- One row for each life of a worker process; kept after its end so that history can name it.
+-- recoveries: how often it has recovered claims whose answers it did not get, see recover_claims_v1.
 CREATE TABLE taskd.worker (
     id           bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     host         bigint      NOT NULL,
@@ -232,7 +233,8 @@ CREATE TABLE taskd.worker (
     pool         text        NOT NULL,
     offers       text[] COLLATE "C" NOT NULL DEFAULT '{}',  -- versions of the code that jobs may require of it
     started_at   timestamptz NOT NULL DEFAULT now(),
-    ended_at     timestamptz
+    ended_at     timestamptz,
+    recoveries   integer     NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 CREATE INDEX worker_live ON taskd.worker (host) WHERE ended_at IS NULL;
 

@@ -5,7 +5,10 @@
 -- p_ends[i] jobs are taken in all (p_ends NULL: p_count), by which queues share a claim. Called by
 -- the claimer of each worker; index queued_pkey.
 --
--- NULL: the worker is not (or no more) among the living; it must register again.
+-- p_recoveries: how often the worker has recovered its claims when it sends this one.
+--
+-- NULL: the worker is not (or no more) among the living, so it must register again; or the claim is
+-- one that was executed too late, and nobody waits for its answer any more.
 -- '': nothing to claim; then nothing was written and no lock taken.
 -- Otherwise JSON: [[id, seq, i, fence, attempt, max_attempts, timeout, task, args, kwargs, extra], …].
 -- args and kwargs are spliced in, so that the claimer decodes one text a batch. A job that holds a
@@ -15,7 +18,7 @@
 -- enable_seqscan and enable_sort; jit=off because switching plans off makes their cost look huge.
 CREATE FUNCTION taskd.claim_jobs_v1(
     p_worker bigint, p_queues text[], p_lanes smallint[], p_marks bigint[], p_count integer,
-    p_ends integer[] DEFAULT NULL
+    p_ends integer[] DEFAULT NULL, p_recoveries integer DEFAULT 0
 ) RETURNS text LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
@@ -40,7 +43,7 @@ BEGIN
         IF jobs = '' THEN
             -- Against a rescue of this worker: whoever ends it waits for us, or we see that it ended.
             PERFORM FROM taskd.worker w
-            WHERE w.id = p_worker AND w.ended_at IS NULL
+            WHERE w.id = p_worker AND w.ended_at IS NULL AND w.recoveries <= p_recoveries
             FOR KEY SHARE;
             IF NOT FOUND THEN
                 RETURN NULL;
@@ -78,6 +81,31 @@ BEGIN
         EXIT WHEN free <= 0;
     END LOOP;
     RETURN CASE WHEN jobs = '' THEN '' ELSE jobs || ']' END;
+END $$;
+
+-- A claim of this worker failed on its way: the server may have committed it, may execute it still,
+-- or get to see it only later. Give back the jobs that the worker does not know of, as if they had
+-- never been claimed; p_fences are those of all that it has in its hands. How many went back.
+--
+--   claim under way       holds the worker's row: we wait for it, and find its jobs
+--   claim executed later  presents fewer recoveries than the row then holds: it claims nothing
+--   recovery executed later, after the next one (p_recoveries counts them): changes nothing
+CREATE FUNCTION taskd.recover_claims_v1(p_worker bigint, p_recoveries integer, p_fences bigint[])
+RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    ids bigint[];
+    fences bigint[];
+BEGIN
+    PERFORM FROM taskd.worker w WHERE w.id = p_worker FOR UPDATE;
+    UPDATE taskd.worker SET recoveries = p_recoveries
+    WHERE id = p_worker AND recoveries < p_recoveries;
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
+    SELECT array_agg(r.id), array_agg(r.fence) INTO ids, fences
+    FROM taskd.running r
+    WHERE r.worker = p_worker AND NOT EXISTS (SELECT FROM unnest(p_fences) f WHERE f = r.fence);
+    RETURN taskd.give_back_jobs_v1(p_worker, ids, fences);
 END $$;
 
 -- Which of these lanes hold a job above their mark: (queue, lane, lowest such seq). Reads one index
