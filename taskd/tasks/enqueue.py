@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 
-from taskd.errors import ArgumentsMismatch
+from taskd.errors import ArgumentsMismatch, NotATask
 from taskd.tasks.calls import Call, Target, store_calls
 from taskd.tasks.client import default_client
 from taskd.tasks.json_faults import find_key_fault
@@ -16,7 +16,7 @@ from taskd.tasks.names import check_findable, check_function, check_task_name, d
 from taskd.tasks.options import JobOptions, defaults_offered, read_placement
 from taskd.tasks.registry import registry
 from taskd.tasks.signature import CallShape
-from taskd.tasks.task import Task
+from taskd.tasks.task import Enqueuer, Task
 
 if TYPE_CHECKING:
     from taskd.store.jobs import AnyConnection
@@ -110,6 +110,8 @@ def find_target(task: object) -> Target:
     """
     if isinstance(task, Task):
         return task.target
+    if isinstance(task, Enqueuer):
+        raise NotATask(task.remedy)
     if not isinstance(task, str):
         function = check_function(task, str(getattr(task, "__qualname__", None) or repr(task)))
         name = check_findable(dotted_path(function))

@@ -16,6 +16,9 @@ from taskd.tasks.log_reader import LogReader, make_filter, read_page
 
 R = TypeVar("R")
 
+LEAST_TOO_LARGE = 2**63
+"""What PostgreSQL's bigint cannot hold."""
+
 FIRST_PAUSE = 0.005
 LONGEST_PAUSE = 0.1
 """What ends soon is looked for; what takes longer is waited for, which takes a connection."""
@@ -31,6 +34,8 @@ class Job(Generic[R]):
     __slots__ = ("_last", "id", "is_new")
 
     def __init__(self, id: int, is_new: bool = True) -> None:  # noqa: A002 - the field's public name
+        if type(id) is not int or not 0 < id < LEAST_TOO_LARGE:
+            raise OptionInvalid("id", id, "is no id of a job: give the whole number of one")
         self.id = id
         self.is_new = is_new
         """False if the enqueue found another job with its unique key, which this is."""

@@ -113,6 +113,15 @@ class Enqueuer(Generic[P, R]):
         self._placement = read_placement(task.defaults, options)
         self._connection = options.get("connection")
 
+    @property
+    def remedy(self) -> str:
+        """What to write where a task is wanted, and not one with options."""
+        name = self._task.__name__
+        return (
+            f"{name}.options(…) is a task with options: call .enqueue(…) of it, or give them to "
+            f"many as keywords: enqueue_many({name}, …, delay=30)"
+        )
+
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Store a call as a job; every keyword is the function's own. Raises as Task.enqueue."""
         calls = [Call(args, kwargs)]

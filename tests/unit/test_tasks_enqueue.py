@@ -103,6 +103,13 @@ def test_what_no_worker_could_find_is_refused(function: Any, client: MemoryClien
         enqueue(function)
 
 
+def test_options_for_many_are_given_as_keywords_and_a_mistake_is_told(
+    shop: Any, client: MemoryClient
+) -> None:
+    with pytest.raises(NotATask, match=r"enqueue_many\(fetch, …, delay=30\)"):
+        enqueue_many(shop.fetch.options(delay=30), [("u",)])
+
+
 def test_arguments_are_checked_where_the_function_is_known(shop: Any, client: MemoryClient) -> None:
     with pytest.raises(ArgumentsMismatch, match="did you mean 'url'"):
         enqueue("eshop.fetch", ur="u")

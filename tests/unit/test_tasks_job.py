@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,12 @@ def test_a_result_that_is_late_raises_a_timeout_error(client: MemoryClient) -> N
 def test_a_timeout_must_be_a_span_of_time(client: MemoryClient, timeout: float) -> None:
     with pytest.raises(OptionInvalid, match="timeout="):
         Job(1).result(timeout=timeout)
+
+
+@pytest.mark.parametrize("number", ["7", 7.0, None, True, 0, -3, 2**63], ids=repr)
+def test_what_is_no_id_is_refused(number: Any) -> None:
+    with pytest.raises(OptionInvalid, match="is no id of a job"):
+        Job(number)
 
 
 def test_an_unknown_job_says_what_may_have_happened(client: MemoryClient) -> None:
