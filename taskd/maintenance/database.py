@@ -119,8 +119,9 @@ class Database:
             self._link.close()
 
     def _wait(self, error: Exception) -> float:
-        self._opening.waiting(str(error))
-        return self._backoff.next()
+        pause = self._backoff.next()
+        self._opening.waiting(f"{error} (the next try in {pause:.1f} s)")
+        return pause
 
     def _fail(self, error: str) -> float:
         self._is_over = True

@@ -59,7 +59,8 @@ def test_a_server_that_is_not_there_is_tried_ever_more_slowly_with_a_line_each()
 
     assert len(ear.tries) == 4
     assert pauses == sorted(pauses)
-    for line in ear.tries:
+    for line, pause in zip(ear.tries, pauses, strict=True):
+        assert f"the next try in {pause:.1f} s" in line
         assert "/nowhere-at-all" in line
         assert "hunter2" not in line
         assert "\n" not in line
