@@ -79,6 +79,8 @@ def _shown(value: object, about: About) -> str:
     match value:
         case None | () | "":
             return f"({about.without})"
+        case dict() | tuple() if about.kind in (Kind.ARGUMENTS, Kind.KEYWORDS):
+            return json.dumps(value, ensure_ascii=False) if value else f"({about.without})"
         case bool():
             return "true" if value else "false"
         case tuple():

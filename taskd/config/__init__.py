@@ -11,11 +11,14 @@ The way of a setting through the modules:
     layer             what one source says, and on which lines
     model             a layer checked by pydantic: types, ranges, unknown keys
       repeats           names given twice in a list
+      cron              cron expressions, time zones, moments
       sentences         what was found, in the reader's words
+    schedule_faults   what no single setting of a schedule can know
     load              file < environment < flags, all faults at once -> settings.Settings
 
-What a setting means and which values it takes stands once, beside its field in `settings` and
-`sections`, as an `About`; the checks, `schema` and the reference page take it from there.
+What a setting means and which values it takes stands once, beside its field in `settings`,
+`sections` and `schedules`, as an `About`; the checks, `schema` and the reference page take it from
+there.
 
 `settings`, `client`, `dsn`, `names`, `paths`, `units`, `versions` and `weights` need the standard
 library alone, so that every process of the daemon can import them.

@@ -27,6 +27,13 @@ class Kind(StrEnum):
     QUEUES = "a list of queue names"
     VERSIONS = "a list of versions"
     CLASSES = "a list of dotted class names"
+    QUEUE = "the name of a queue"
+    TASK = "the name of a task"
+    CRON = "a cron expression"
+    TIMEZONE = "a time zone"
+    MOMENT = "a date and time"
+    ARGUMENTS = "a list of arguments"
+    KEYWORDS = "arguments by name"
     SECTION = "settings"
     SECTIONS = "names, each with its settings"
 

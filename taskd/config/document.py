@@ -98,6 +98,11 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> tuple[int | None, str]
     lines = text.splitlines()
     if mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t":
         return mark.line + 1, "is indented with a tab: YAML takes spaces only"
+    if error.context == "while scanning an alias":
+        return (
+            mark.line + 1,
+            "begins a text with *, which YAML takes for an alias: put it in quotes",
+        )
     context = f" {error.context}" if error.context else ""
     return min(mark.line + 1, max(len(lines), 1)), f"is not YAML: {problem}{context}"
 

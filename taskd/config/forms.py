@@ -4,7 +4,7 @@ from dataclasses import MISSING, Field
 from enum import StrEnum
 
 from taskd.config.about import About, Kind
-from taskd.config.names import MODULE_PATTERN, QUEUE_PATTERN
+from taskd.config.names import MODULE_PATTERN, QUEUE_PATTERN, SCHEDULE_PATTERN
 from taskd.config.units import DURATION_PATTERN, SIZE_PATTERN
 from taskd.config.versions import VERSION_PATTERN
 from taskd.config.weights import MAX_WEIGHT
@@ -26,6 +26,8 @@ _WEIGHTS: Form = {
         ]
     },
 }
+_CRON_PATTERN = r"^\s*(@[a-z]+|(\S+\s+){4}\S+)\s*$"
+_MOMENT_PATTERN = r"^\d{4}-?\d\d-?\d\d.\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
 _DSN_PATTERN = r"^\s*(postgres(ql)?://|[A-Za-z_]+\s*=)"
 
 
@@ -38,8 +40,12 @@ def form_of(about: About) -> Form:
             return _list_of({"type": "string", "pattern": VERSION_PATTERN})
         case Kind.QUEUES:
             return {"anyOf": [_list_of({"type": "string", "pattern": QUEUE_PATTERN}), _WEIGHTS]}
-        case Kind.TEXT | Kind.PATH:
+        case Kind.TEXT | Kind.PATH | Kind.TIMEZONE:
             return {"type": "string"}
+        case Kind.ARGUMENTS:
+            return {"type": "array"}
+        case Kind.KEYWORDS:
+            return {"type": "object"}
         case _:
             return {"anyOf": [*_scalar_forms(about), REFERENCE]}
 
@@ -68,6 +74,14 @@ def _scalar_forms(about: About) -> list[Form]:
             ]
         case Kind.CHOICE:
             return [{"type": "string", "enum": list(about.choices)}]
+        case Kind.QUEUE:
+            return [{"type": "string", "pattern": QUEUE_PATTERN}]
+        case Kind.TASK:
+            return [{"type": "string", "pattern": SCHEDULE_PATTERN}]
+        case Kind.CRON:
+            return [{"type": "string", "pattern": _CRON_PATTERN}]
+        case Kind.MOMENT:
+            return [{"type": "string", "pattern": _MOMENT_PATTERN}]
         case Kind.LISTEN:
             return [{"type": "boolean"}, {"type": "string", "enum": ["true", "false"]}, dsn]
         case _:
@@ -93,7 +107,7 @@ def description_of(about: About) -> str:
 
 def default_of(field: Field[object], about: About) -> object:
     """Return the default as a file would say it; MISSING if it depends on the machine."""
-    if about.section is not None:
+    if about.section is not None or field.default_factory is dict:
         return {}
     match field.default:
         case None:

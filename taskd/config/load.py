@@ -12,6 +12,7 @@ from taskd.config.layer import Layer, Path
 from taskd.config.model import check_layer
 from taskd.config.overrides import Given, as_command_line, as_layer, given_flags, given_variables
 from taskd.config.paths import default_state_dir, working_directory
+from taskd.config.schedule_faults import find_schedule_faults
 from taskd.config.sentences import is_section
 from taskd.config.settings import DEFAULT_POOL, Origin, Settings, default_pools
 from taskd.config.tree import plant_tree
@@ -60,6 +61,7 @@ def resolve_settings(
         values = _merge(values, checked)
     for double in doubles:
         faults += check_layer(double)[1]
+    faults += find_schedule_faults(said, faults)
     if faults:
         raise ConfigurationInvalid(_in_order(faults))
     values.setdefault("state_dir", default_state_dir(environ))

@@ -4,6 +4,7 @@ A model checks one layer: types, ranges, unknown keys, all faults at once. Defau
 in that, for a layer says only what it says; they stand in the models for the JSON schema.
 """
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import MISSING
@@ -11,7 +12,7 @@ from dataclasses import Field as DataclassField
 from functools import partial
 from operator import getitem
 from types import GenericAlias
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -32,27 +33,58 @@ from pydantic_core import ErrorDetails
 
 from taskd.config import sentences
 from taskd.config.about import About, Kind, Sectioned, fields_with_about
+from taskd.config.cron import check_cron, check_moment, check_timezone
 from taskd.config.dsn import check_dsn
 from taskd.config.forms import COUNT_PATTERN, default_of, description_of, form_of
 from taskd.config.layer import LEFT_OUT, Layer, Path
 from taskd.config.names import (
     POOL_PATTERN,
     QUEUE_PATTERN,
+    SCHEDULE_PATTERN,
     check_class_name,
     check_module_name,
     check_pool_name,
     check_queue_name,
+    check_schedule_name,
 )
 from taskd.config.paths import absolute_path
 from taskd.config.repeats import find_repeats
-from taskd.config.sections import DAY, PoolSettings
+from taskd.config.schedules import ScheduleSettings
+from taskd.config.sections import DAY, PoolSettings, QueueSettings
 from taskd.config.settings import Settings
 from taskd.config.units import parse_duration, parse_size
 from taskd.config.versions import check_version
 from taskd.config.weights import check_weight
 from taskd.errors import Fault
 
+T = TypeVar("T")
+
 _STRICT = ConfigDict(extra="forbid", strict=True)
+
+_NAMES: dict[object, tuple[str, Callable[[str], str]]] = {
+    PoolSettings: (POOL_PATTERN, check_pool_name),
+    QueueSettings: (QUEUE_PATTERN, check_queue_name),
+    ScheduleSettings: (SCHEDULE_PATTERN, check_schedule_name),
+}
+"""What the names of sections may be."""
+
+_EMPTY: dict[Kind, Callable[[], object]] = {
+    Kind.QUEUES: list,
+    Kind.MODULES: list,
+    Kind.VERSIONS: list,
+    Kind.CLASSES: list,
+    Kind.ARGUMENTS: list,
+    Kind.KEYWORDS: dict,
+}
+"""What may stand empty, as `queues:` with nothing after it, and what it is then."""
+
+_BETWEEN_SETTINGS: dict[object, JsonDict] = {
+    ScheduleSettings: {
+        "required": ["task"],
+        "oneOf": [{"required": ["cron"]}, {"required": ["every"]}, {"required": ["run_at"]}],
+    },
+}
+"""What the schema says beside the single settings of a section."""
 
 
 def check_layer(layer: Layer) -> tuple[dict[str, object], list[Fault]]:
@@ -92,28 +124,35 @@ def _model_of(section: type[Sectioned]) -> type[BaseModel]:
         name: (_annotation(field, about), _described(field, about))
         for name, (field, about) in fields_with_about(section).items()
     }
-    return create_model(section.__name__, __config__=_STRICT, __doc__="", **definitions)
+    config = ConfigDict(**_STRICT, json_schema_extra=_BETWEEN_SETTINGS.get(section))
+    return create_model(section.__name__, __config__=config, __doc__="", **definitions)
 
 
 def _described(field: DataclassField[object], about: About) -> FieldInfo:
     default = default_of(field, about)
     # pydantic leaves the result of a factory out of the schema.
     optional = {"default_factory": str} if default is MISSING else {"default": default}
-    names = POOL_PATTERN if about.section is PoolSettings else QUEUE_PATTERN
-    of_names: JsonDict = {"propertyNames": {"pattern": names}}
     return FieldInfo(
-        description=description_of(about),
-        json_schema_extra=of_names if about.kind is Kind.SECTIONS else None,
-        **optional,
+        description=description_of(about), json_schema_extra=_of_names(about), **optional
     )
+
+
+def _of_names(about: About) -> JsonDict | None:
+    if about.kind is not Kind.SECTIONS:
+        return None
+    pattern, _ = _NAMES[about.section]
+    return {"propertyNames": {"pattern": pattern}}
 
 
 def _annotation(field: DataclassField[object], about: About) -> object:
     if about.section is not None:
         return _section(about, _model_of(about.section))
     annotation = _annotated(_checked(about), WithJsonSchema(form_of(about)))
-    if about.kind in (Kind.QUEUES, Kind.MODULES, Kind.VERSIONS, Kind.CLASSES):
-        return _annotated(getitem(Optional, annotation), AfterValidator(lambda found: found or []))
+    if about.kind in _EMPTY:
+        empty = _EMPTY[about.kind]
+        return _annotated(
+            getitem(Optional, annotation), AfterValidator(lambda found: found or empty())
+        )
     return getitem(Optional, annotation) if field.default is None else annotation
 
 
@@ -124,7 +163,7 @@ def _section(about: About, model: type[BaseModel]) -> object:
     )
     if about.kind is Kind.SECTION:
         return section
-    check = check_pool_name if about.section is PoolSettings else check_queue_name
+    _, check = _NAMES[about.section]
     named = GenericAlias(dict, (Annotated[str, AfterValidator(check)], section))
     return _annotated(getitem(Optional, named), AfterValidator(lambda found: found or {}))
 
@@ -154,6 +193,10 @@ def _checked(about: About) -> object:
             return _names(check_class_name)
         case Kind.QUEUES:
             return Annotated[object, PlainValidator(_read_queues)]
+        case Kind.ARGUMENTS:
+            return Annotated[list[Any], AfterValidator(_check_json)]
+        case Kind.KEYWORDS:
+            return Annotated[dict[str, Any], AfterValidator(_check_json)]
         case _:
             return _checked_text(about)
 
@@ -169,7 +212,7 @@ def _checked_text(about: About) -> object:
         case Kind.LISTEN:
             return Annotated[object, PlainValidator(_read_listen)]
         case _:
-            return Annotated[str, AfterValidator(_check_text)]
+            return Annotated[str, AfterValidator(_CHECKS.get(about.kind, _check_text))]
 
 
 def _names(check: Callable[[str], str]) -> object:
@@ -222,12 +265,31 @@ def _read_listen(value: object) -> bool | str:
     raise ValueError("is neither true nor false nor a connection string")
 
 
+def _check_json(value: T) -> T:
+    """Give back what PostgreSQL can hold as JSON text."""
+    # The environment may hold bytes that are not UTF-8; what was left out has been told already.
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds what is not UTF-8") from None
+    return value
+
+
 def _check_text(text: str) -> str:
     # What comes from the environment may hold bytes that are not UTF-8, as lone surrogates.
     if not text.isprintable():
         raise ValueError("is not a single line of printable text")
     return text
 
+
+_CHECKS: dict[Kind, Callable[[str], str]] = {
+    Kind.QUEUE: check_queue_name,
+    Kind.TASK: check_schedule_name,
+    Kind.CRON: check_cron,
+    Kind.TIMEZONE: check_timezone,
+    Kind.MOMENT: check_moment,
+}
+"""How the texts of some kinds are checked."""
 
 SETTINGS_MODEL = _model_of(Settings)
 """The model of a whole file."""

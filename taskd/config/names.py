@@ -11,6 +11,8 @@ QUEUE_LENGTH = 100
 # parts a queue from a version.
 QUEUE_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f,@]{1,100}$"
 MODULE_PATTERN = r"^[^\s.]+(\.[^\s.]+)*$"
+# What tasks may be called as well, for a schedule of the code has the name of its task.
+SCHEDULE_PATTERN = r"^[^\s\u0000-\u001f\u007f-\u009f]{1,200}$"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -38,6 +40,13 @@ def check_queue_name(name: str) -> str:
         )
     if name != name.strip():
         raise ValueError("is no name for a queue: it begins or ends with a space")
+    return name
+
+
+def check_schedule_name(name: str) -> str:
+    """Give back a name fit for a schedule or a task; raises ValueError with a sentence if not."""
+    if not re.fullmatch(SCHEDULE_PATTERN, name) or _SURROGATE.search(name):
+        raise ValueError("is not 1 to 200 characters without spaces and control characters")
     return name
 
 

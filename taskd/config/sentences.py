@@ -11,6 +11,9 @@ from taskd.config.sections import PoolSettings
 from taskd.config.settings import Settings
 
 _LONGEST_SHOWN = 60
+_LISTS = (Kind.MODULES, Kind.QUEUES, Kind.VERSIONS, Kind.CLASSES)
+_BY_EXAMPLE = (*_LISTS, Kind.ARGUMENTS, Kind.KEYWORDS, Kind.CRON)
+_TEXTUAL = (Kind.TEXT, Kind.PATH, Kind.QUEUES, Kind.VERSIONS, Kind.CHOICE, Kind.QUEUE, Kind.TASK)
 _NOTHING = re.compile(r"-?0+(?:\.0+)? ?[A-Za-z]*|none|no|off|never|false|unlimited", re.IGNORECASE)
 
 
@@ -110,7 +113,7 @@ def _wanted(about: About) -> str:
     match about.kind:
         case Kind.COUNT:
             return f"a whole number {about.range}"
-        case Kind.MODULES | Kind.QUEUES | Kind.VERSIONS | Kind.CLASSES:
+        case kind if kind in _BY_EXAMPLE:
             return f"{about.kind} such as {about.example}"
         case _:
             return str(about.kind)
@@ -129,7 +132,7 @@ def _remedy(about: About | None, value: object) -> str:
         return ""
     if about.if_zero and _NOTHING.fullmatch(str(value)):
         return f": {about.if_zero}"
-    textual = about.kind in (Kind.TEXT, Kind.PATH, Kind.QUEUES, Kind.VERSIONS, Kind.CHOICE)
+    textual = about.kind in _TEXTUAL
     if textual and isinstance(value, int | float):
         return ": put it in quotes if it is text"
     return ""

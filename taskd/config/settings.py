@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from taskd.config.about import About, Kind
 from taskd.config.paths import default_state_dir, working_directory
+from taskd.config.schedules import CatchUp, Overlap, ScheduleSettings
 from taskd.config.sections import (
     JobLogLevel,
     LogFormat,
@@ -31,6 +32,7 @@ __all__ = [
     "PoolSettings",
     "QueueSettings",
     "RetentionSettings",
+    "ScheduleSettings",
     "Settings",
 ]
 
@@ -138,6 +140,14 @@ class Settings:
             section=QueueSettings,
         ).metadata,
     )
+    schedules: dict[str, ScheduleSettings] = field(
+        default_factory=dict,
+        metadata=About(
+            Kind.SECTIONS,
+            "What is enqueued at its time, by name.",
+            section=ScheduleSettings,
+        ).metadata,
+    )
     retention: RetentionSettings = field(
         default_factory=RetentionSettings,
         metadata=About(
@@ -236,6 +246,16 @@ def _log(values: dict[str, Any]) -> LogSettings:
     return LogSettings(**read)
 
 
+def _schedule(values: dict[str, Any]) -> ScheduleSettings:
+    choices: dict[str, Callable[[Any], Any]] = {
+        "args": tuple,
+        "catch_up": CatchUp,
+        "overlap": Overlap,
+    }
+    read = {name: choices.get(name, _as_it_is)(value) for name, value in values.items()}
+    return ScheduleSettings(**read)
+
+
 def _origin(values: dict[str, Any]) -> Origin:
     return Origin(**{**values, "flags": tuple(values.get("flags", ()))})
 
@@ -247,6 +267,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "middleware": tuple,
     "pools": lambda pools: {name: _pool(values) for name, values in pools.items()},
     "queues": lambda queues: {name: QueueSettings(**values) for name, values in queues.items()},
+    "schedules": lambda schedules: {name: _schedule(values) for name, values in schedules.items()},
     "retention": lambda values: RetentionSettings(**values),
     "log": _log,
     "origin": _origin,

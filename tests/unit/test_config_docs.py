@@ -65,6 +65,17 @@ def row(path: str, field: Field[object], about: About) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def companions(name: str) -> str:
+    """What a schedule needs beside one of its settings."""
+    given = {"task": "shop.report", "cron": "0 3 * * *"}
+    match name:
+        case "every" | "run_at":
+            del given["cron"]
+        case "task" | "cron":
+            del given[name]
+    return "".join(f"{setting}: {value}\n" for setting, value in given.items())
+
+
 SETTINGS = list(settings_below(Settings))
 
 
@@ -87,7 +98,9 @@ def test_example_of_every_setting_loads(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     *sections, name = path.replace("NAME", "some").split(".")
-    text = f"{name}: {about.example}"
+    text = f"{name}: {about.example}\n"
+    if sections[:1] == ["schedules"]:
+        text += companions(name)
     for section in reversed(sections):
         text = f"{section}:\n" + "".join(f"  {line}\n" for line in text.splitlines())
 

@@ -24,8 +24,9 @@ TYPES: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
 }
 CHECKED = {
-    "$ref", "additionalProperties", "anyOf", "enum", "items", "maximum", "minimum", "pattern",
-    "patternProperties", "properties", "propertyNames", "type", "uniqueItems",
+    "$ref", "additionalProperties", "anyOf", "enum", "items", "maximum", "minimum", "oneOf",
+    "pattern", "patternProperties", "properties", "propertyNames", "required", "type",
+    "uniqueItems",
 }  # fmt: skip
 TOLD = {"$defs", "$schema", "default", "description", "title"}
 
@@ -62,6 +63,7 @@ CHECKS = {
     "items": lambda s, v: not isinstance(v, list) or all(accepts(s["items"], i) for i in v),
     "maximum": lambda s, v: not isinstance(v, int | float) or v <= s["maximum"],
     "minimum": lambda s, v: not isinstance(v, int | float) or v >= s["minimum"],
+    "oneOf": lambda s, v: sum(accepts(each, v) for each in s["oneOf"]) == 1,
     "pattern": lambda s, v: not isinstance(v, str) or bool(re.search(s["pattern"], v)),
     "patternProperties": lambda s, v: True,
     "properties": lambda s, v: (
@@ -71,6 +73,7 @@ CHECKS = {
     "propertyNames": lambda s, v: (
         not isinstance(v, dict) or all(accepts(s["propertyNames"], key) for key in v)
     ),
+    "required": lambda s, v: not isinstance(v, dict) or all(name in v for name in s["required"]),
     "type": has_type,
     "uniqueItems": lambda s, v: not isinstance(v, list) or all(v.count(i) == 1 for i in v),
 }
@@ -106,6 +109,12 @@ GOOD = [
     "log:",
     "retention: {history: 14d, partitions_ahead: 3}",
     "x-anchors: [1, {a: 2}]",
+    "schedules:",
+    "schedules: {a: {task: b.c, cron: 0 3 * * MON-FRI, timezone: Europe/Berlin}}",
+    "schedules: {a: {task: b.c, cron: '@daily', args: [1, {x: 2}], kwargs: {y: }}}",
+    "schedules: {'b.c:2': {task: b.c, every: 15m, catch_up: all, overlap: queue}}",
+    "schedules: {a: {task: b.c, run_at: 2030-01-31T08:00:00+01:00}}",
+    "schedules: {a: {task: b.c, every: '${EVERY:-5m}', queue: '${Q:-a}'}}",
 ]
 BAD = [
     "[]",
@@ -144,6 +153,17 @@ BAD = [
     "retention: {partitions_ahead: 7d}",
     "datbase: host=db",
     "burst: true",
+    "schedules: {a: {every: 15m}}",
+    "schedules: {a: {task: b.c}}",
+    "schedules: {a: {task: b.c, every: 15m, cron: 0 3 * * *}}",
+    "schedules: {a: {task: b.c, every: 0}}",
+    "schedules: {a: {task: b.c, cron: 0 3 * *}}",
+    "schedules: {a: {task: b.c, run_at: 2030-01-31T08:00}}",
+    "schedules: {a: {task: b c, every: 15m}}",
+    "schedules: {a b: {task: b.c, every: 15m}}",
+    "schedules: {a: {task: b.c, every: 15m, args: 5}}",
+    "schedules: {a: {task: b.c, every: 15m, kwargs: [5]}}",
+    "schedules: {a: {task: b.c, every: 15m, overlap: run}}",
 ]
 
 
@@ -154,12 +174,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
 
 
 def as_editors_see(text: str) -> object:
-    # With the words of YAML 1.2, which editors read: `no` and `1:30` are text.
+    # With the words of YAML 1.2, which editors read: `no`, `1:30` and times are text.
     class Loader(yaml.SafeLoader):
         pass
 
     Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":int"))]
+        first: [
+            (tag, pattern)
+            for tag, pattern in resolvers
+            if not tag.endswith((":bool", ":int", ":timestamp"))
+        ]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(true|false)$"), ["t", "f"])
@@ -196,7 +220,7 @@ def objects_of(schema: object) -> list[dict[str, object]]:
 def test_every_section_knows_all_its_settings() -> None:
     sections = objects_of(SCHEMA)
 
-    assert len(sections) == 5
+    assert len(sections) == 6
     assert all(section["additionalProperties"] is False for section in sections)
 
 
@@ -205,7 +229,7 @@ def test_every_setting_has_a_description_and_a_default() -> None:
         for name, setting in section["properties"].items():  # type: ignore[attr-defined]
             assert setting["description"], name
             # The default of the state directory hangs on the machine, and stands in words.
-            assert "default" in setting or name == "state_dir"
+            assert "default" in setting or name in ("state_dir", *section.get("required", ()))  # type: ignore[misc]
 
 
 def test_defaults_are_written_with_their_units() -> None:
