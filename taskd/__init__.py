@@ -49,12 +49,16 @@ if TYPE_CHECKING:
     )
     from taskd.tasks.job import Job
     from taskd.tasks.retry import Retry
+    from taskd.tasks.schedule import At, Cron, Every
     from taskd.tasks.task import Task, task
 
 __all__ = [
+    "At",
     "Cancel",
+    "Cron",
     "CurrentJob",
     "EnqueueCall",
+    "Every",
     "FailedJob",
     "Interrupt",
     "Job",
@@ -91,8 +95,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "At": "taskd.tasks.schedule",
+    "Cron": "taskd.tasks.schedule",
     "CurrentJob": "taskd.tasks.context",
     "EnqueueCall": "taskd.tasks.hooks.enqueueing",
+    "Every": "taskd.tasks.schedule",
     "FailedJob": "taskd.tasks.hooks.failures",
     "Job": "taskd.tasks.job",
     "Middleware": "taskd.tasks.hooks.middleware",

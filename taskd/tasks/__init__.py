@@ -23,5 +23,10 @@
     publish       what may be run, for `taskd tasks`
     offers        the versions of the code that jobs may require here
 
+    schedule      Cron, Every, At: which slot is next
+      wall_clock    cron expressions on a clock that is changed
+    definition    what file and code say of schedules -> what is stored -> a job
+    catch_up      what a schedule that is due enqueues, after however long a time
+
 Nothing here imports psycopg or gevent before a database is needed.
 """

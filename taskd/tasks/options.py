@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -20,6 +20,7 @@ from taskd.tasks.unique import OnConflict, UniqueKey, Uniqueness, read_uniquenes
 if TYPE_CHECKING:
     from taskd.store.jobs import AnyConnection
     from taskd.tasks.job import Job
+    from taskd.tasks.schedule import Schedule
 
 MAX_PRIORITY = 9
 MAX_TIMEOUT = 365 * 86400.0
@@ -53,6 +54,8 @@ class TaskOptions(TypedDict, total=False):
     those of the last deploy, leave them alone."""
     on_failure: Handle | None
     """A function that is called with the FailedJob when one of its jobs has failed for good."""
+    schedule: Schedule | Sequence[Schedule]
+    """When it is enqueued by itself: a Cron, Every or At, or several of them."""
 
 
 class JobOptions(TypedDict, total=False):
@@ -92,6 +95,7 @@ class Defaults:
     unique: Uniqueness | None = None
     requires: str | None = None
     on_failure: Handle | None = None
+    schedules: tuple[Schedule, ...] = ()
 
     @property
     def retries(self) -> int:
@@ -135,6 +139,7 @@ def read_defaults(options: Mapping[str, Any]) -> Defaults:
         unique=read_uniqueness(options),
         requires=_requires(options.get("requires")),
         on_failure=_failure_handler(options.get("on_failure")),
+        schedules=_schedules(options["schedule"]) if "schedule" in options else (),
     )
 
 
@@ -223,6 +228,12 @@ def _retry(value: object) -> Retry | None:
     if value is None or isinstance(value, Retry):
         return value
     return Retry(max=check_retries("retry", value))
+
+
+def _schedules(value: object) -> tuple[Schedule, ...]:
+    from taskd.tasks.schedule import read_schedules  # only who has some pays for it
+
+    return read_schedules(value)
 
 
 def _retries(value: object) -> int:

@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taskd.errors import WorkerLost
 from taskd.tasks.failure import storable
@@ -15,6 +15,9 @@ from taskd.tasks.names import is_inside
 from taskd.tasks.options import DEFAULTS, Defaults
 from taskd.tasks.registry import registry
 from taskd.tasks.retry import Retry
+
+if TYPE_CHECKING:
+    from taskd.tasks.task import Task
 
 MAX_SIGNATURE = 500
 MAX_DOC = 4000
@@ -26,10 +29,11 @@ def describe_tasks(imports: Sequence[str]) -> list[dict[str, Any]]:
     Each with `name`, `module`, `signature`, `summary` (the docstring's first line), `doc`,
     `queue`, `priority`, `timeout` (seconds), `retries`, `retry` (how, in words), `requires` (a
     version of the code), `on_failure` (whether somebody is to be called when a job is lost) and
-    `decorated`: a public function without `@task` can be run by its dotted path as well.
+    `decorated`: a public function without `@task` can be run by its dotted path as well. A task
+    that has some also tells its `schedules`, as `describe_schedules` has them.
     """
     tasks = {
-        task.name: describe(task.name, task.function, task.defaults)
+        task.name: describe(task.name, task.function, task.defaults) | _schedules(task)
         for task in registry
         if is_inside(task.function.__module__, imports)
     }
@@ -58,6 +62,14 @@ def describe(
         "on_failure": bool(handlers_of(defaults.on_failure, WorkerLost())),
         "decorated": decorated,
     }
+
+
+def _schedules(task: Task[..., Any]) -> dict[str, Any]:
+    if not task.defaults.schedules:
+        return {}
+    from taskd.tasks.schedule import describe_schedules
+
+    return {"schedules": describe_schedules(task)}
 
 
 def signature_text(function: Callable[..., Any]) -> str:

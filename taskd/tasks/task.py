@@ -165,5 +165,16 @@ def _make(function: object, name: str | None, defaults: Defaults) -> Task[..., A
     what = getattr(function, "__qualname__", None) or repr(function)
     plain = check_function(function, str(what))
     made: Task[..., Any] = Task(plain, name or dotted_path(plain), defaults)
+    if defaults.schedules:
+        _check_schedules(made)
     registry.add(made)
     return made
+
+
+def _check_schedules(made: Task[..., Any]) -> None:
+    from taskd.tasks.schedule import check_schedules, describe_schedules
+
+    check_findable(made.name)
+    others = [one for one in registry if one.defaults.schedules and one.name != made.name]
+    names = {one["name"]: other.name for other in others for one in describe_schedules(other)}
+    check_schedules(made, names)

@@ -1,0 +1,74 @@
+"""From what the file and the code say of schedules to what is stored, and from there to a job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from taskd.config.schedules import ScheduleSettings
+from taskd.store.rows import NewJobs
+from taskd.store.schedule_rows import Definition, StoredSchedule
+from taskd.tasks.options import DEFAULTS, defaults_offered, read_placement
+
+_PLACEMENT = ("queue", "priority", "timeout", "retry")
+
+
+def definitions_of_file(schedules: Mapping[str, ScheduleSettings]) -> Iterator[Definition]:
+    """What the configuration wants scheduled."""
+    for name, settings in schedules.items():
+        yield Definition(
+            name=name,
+            source="yaml",
+            task=settings.task,
+            spec=spec_of(settings),
+            args=settings.args,
+            kwargs=settings.kwargs,
+            options=_options(settings),
+        )
+
+
+def definitions_of_code(tasks: Iterable[Mapping[str, Any]]) -> Iterator[Definition]:
+    """What tasks want scheduled, as `describe_tasks` describes them."""
+    for task in tasks:
+        for schedule in task.get("schedules", ()):
+            yield Definition(source="code", task=task["name"], **schedule)
+
+
+def spec_of(settings: ScheduleSettings) -> dict[str, Any]:
+    """What says when, as `schedule_of` reads it."""
+    if settings.cron is not None:
+        return {"cron": settings.cron, "timezone": settings.timezone}
+    if settings.every is not None:
+        return {"every": settings.every}
+    return {"run_at": settings.run_at}
+
+
+def _options(settings: ScheduleSettings) -> dict[str, Any]:
+    placement = {name: getattr(settings, name) for name in _PLACEMENT}
+    return {
+        **{name: value for name, value in placement.items() if value is not None},
+        "catch_up": str(settings.catch_up),
+        "catch_up_limit": settings.catch_up_limit,
+        "overlap": str(settings.overlap),
+    }
+
+
+def job_of(stored: StoredSchedule, offer: Mapping[str, Any] | None) -> NewJobs:
+    """The one job that a slot gets; `offer` is what a daemon has published of the task.
+
+    What the schedule does not say is the task's, or the usual if nobody offers it. Raises
+    OptionInvalid for options that this version does not know.
+    """
+    options = json.loads(stored.options)
+    given = {name: options[name] for name in _PLACEMENT if name in options}
+    placement = read_placement(DEFAULTS if offer is None else defaults_offered(offer), given)
+    return NewJobs(
+        task=stored.task,
+        args=[stored.args],
+        kwargs=[stored.kwargs],
+        queue=placement.queue,
+        priority=placement.priority,
+        max_attempts=1 + placement.retries,
+        timeout=placement.timeout,
+    )
