@@ -5,7 +5,7 @@
     kick ───── a worker went idle ────────────────────────────────────────────────┤
     master ─── a worker died, the tree, the tasks, new settings ──────────────────┤
                                                                                   ▼
-              rescue · chores (look, promote, requests, publish, check, burst) · waker · prune
+                            rescue · chores · waker · prune
 
 Whoever brings the news only notes it; the part that it concerns acts in its own thread.
 """
@@ -25,7 +25,9 @@ from taskd.maintenance import procfs
 from taskd.maintenance.burst import Burst
 from taskd.maintenance.chores import Chore, Chores
 from taskd.maintenance.control import Control
+from taskd.maintenance.cron import Schedules
 from taskd.maintenance.database import Database
+from taskd.maintenance.declare import Declare
 from taskd.maintenance.dispatch import Dispatch
 from taskd.maintenance.events import HostNotEnded
 from taskd.maintenance.host import ThisHost
@@ -83,7 +85,7 @@ class Household:
             self,
         )
         self._chores = Chores(Link(self._database.dsn, "chores"), setup.events)
-        self._add_chores(settings.burst)
+        self._add_chores(settings)
         self._listener = self._make_listener(settings)
         self._rescue = Rescue(
             self._host, Link(self._database.dsn, "rescue"), self._told_rescued, self._look.soon
@@ -97,13 +99,15 @@ class Household:
         for incarnation in setup.dead_incarnations:
             self._rescue.add(DeadIncarnation(UUID(incarnation)))
 
-    def _add_chores(self, is_burst: bool) -> None:
+    def _add_chores(self, settings: Settings) -> None:
         hurry = self._chores.hurry
         self._look = Look(self._host, self._is_hearing, hurry)
         self._promote = Promote(self._host.waker, hurry, self._lease.hasten)
         self._dispatch = Dispatch(hurry)
         self._requests = Requests(self._host, self._report, self._ask_interrupt, hurry)
         self._publish = Publish(self._host, hurry)
+        self._schedules = Schedules(self._host, hurry, lambda: self._declare.soon())
+        self._declare = Declare(self._host, settings, hurry, self._schedules.soon)
         self._check = Check(str(self._incarnation.id), hurry)
         chores: list[Chore] = [
             self._look,
@@ -111,9 +115,11 @@ class Household:
             self._dispatch,
             self._requests,
             self._publish,
+            self._declare,
+            self._schedules,
             self._check,
         ]
-        if is_burst:
+        if settings.burst:
             chores.append(Burst(self._host.slots, lambda: self._began_at, self._told_drained))
         for chore in chores:
             self._chores.add(chore)
@@ -211,12 +217,15 @@ class Household:
 
     def take_tasks(self, told: Mapping[str, Any]) -> None:
         """A pool's code offers these tasks."""
-        self._publish.take(told)
+        tasks = self._publish.take(told)
+        if tasks is not None:
+            self._declare.take_tasks(told["pool"], tasks)
 
     def take_settings(self, settings: Settings) -> None:
-        """The configuration has changed: pools, queues and retention are taken over."""
+        """The configuration has changed: pools, queues, retention, schedules are taken over."""
         self._host.waker.steer(lambda slots: slots.set_pools(settings.pools))
         self._prune.set(settings.retention, settings.queues)
+        self._declare.take_settings(settings)
         self._look.soon()
 
     # --- news from the workers -------------------------------------------------------------------
@@ -239,11 +248,15 @@ class Household:
             self._promote.due_in(beat.due)
         if beat.mail:
             self._dispatch.soon()
+        if beat.slot is not None:
+            self._schedules.due_in(beat.slot)
+        self._declare.see_hosts(beat.others.keys())
         self._requests.heard(beat.requests)
         if heard.is_first or (self._host.slots.has_jobs() and not self._is_hearing()):
             self._requests.soon()
         if heard.is_new_host:
             self._publish.again()
+            self._declare.again()
         if heard.went_idle:
             self._look.after_idle()
         if self._host.waker.set_paused(beat.paused) or heard.is_first or heard.is_idle:
@@ -264,6 +277,8 @@ class Household:
             self._promote.due_in(news.due)
         if news.mail:
             self._dispatch.soon()
+        if news.schedules:
+            self._schedules.soon()
         if news.requests:
             self._requests.soon()
             self._lease.hasten()  # the beat reads which queues are paused
@@ -272,6 +287,7 @@ class Household:
         """What was notified before we listened is lost: look at everything."""
         self._look.soon()
         self._requests.soon()
+        self._schedules.soon()
         self._lease.hasten()
 
     def _is_hearing(self) -> bool:

@@ -23,16 +23,20 @@ class Publish:
         self._tasks: dict[str, list[Mapping[str, Any]]] = {}
         self._changed: set[str] = set()
 
-    def take(self, told: Mapping[str, Any]) -> None:
-        """Take a part of a pool's list; with its last part it is published."""
+    def take(self, told: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+        """Take a part of a pool's list; with its last part it is published.
+
+        The whole list then, else None.
+        """
         with self._lock:
             tasks = self._coming.setdefault(told["pool"], [])
             tasks += told["tasks"]
             if told.get("more"):
-                return
+                return None
             self._tasks[told["pool"]] = self._coming.pop(told["pool"])
             self._changed.add(told["pool"])
         self._hurry()
+        return tasks
 
     def again(self) -> None:
         """Publish all once more: the host's row is a new one."""

@@ -44,24 +44,27 @@ class LaneNews(NamedTuple):
 class News:
     """What a batch of notifications said.
 
-    Jobs that wait, seconds to the next due one, whether there are orders, or letters to dispatch.
+    Jobs that wait, seconds to the next due one, whether there are orders, or letters to dispatch,
+    or schedules that are others than before.
     """
 
     lanes: tuple[LaneNews, ...] = ()
     due: float | None = None
     requests: bool = False
     mail: bool = False
+    schedules: bool = False
 
 
 def read_news(payloads: Iterable[str]) -> News:
     """Understand the payloads of channel `taskd`; what it does not know, it leaves out.
 
     `[queue, lane, count, seq]`: jobs are queued; `[seconds]`: something is due then;
-    `"request"`: there are orders; `"mail"`: letters. News of one lane is put together.
+    `"request"`: there are orders; `"mail"`: letters; `"schedule"`: a schedule has changed. News of
+    one lane is put together.
     """
     lanes: dict[tuple[str, int], LaneNews] = {}
     due: float | None = None
-    requests = mail = False
+    requests = mail = schedules = False
     for payload in payloads:
         match _decoded(payload):
             case [str(queue), int(lane), int(count), int(seq)]:
@@ -75,7 +78,9 @@ def read_news(payloads: Iterable[str]) -> News:
                 requests = True
             case "mail":
                 mail = True
-    return News(tuple(lanes.values()), due, requests, mail)
+            case "schedule":
+                schedules = True
+    return News(tuple(lanes.values()), due, requests, mail, schedules)
 
 
 def _decoded(payload: str) -> object:

@@ -109,14 +109,15 @@ def find_workers(connection: AnyConnection, host: int, pids: Sequence[int]) -> l
 def beat_host(connection: AnyConnection, host: int, idle: bool | None) -> Beat:
     """Say that a host lives, and look around; idle None leaves that flag as it is."""
     row = connection.execute(
-        "SELECT alive, others, due, requests, paused, mail FROM taskd.beat_host_v1(%s, %s)",
+        "SELECT alive, others, due, slot, requests, paused, mail FROM taskd.beat_host_v1(%s, %s)",
         (host, idle),
     ).fetchone()
-    alive, others, due, requests, paused, mail = row or (False, None, None, None, None, False)
+    alive, others, due, slot, requests, paused, mail = row or (False, *[None] * 5, False)
     return Beat(
         alive=alive,
         others={int(host_id): beat for host_id, beat in json.loads(others or "{}").items()},
         due=due,
+        slot=slot,
         requests=requests or 0,
         paused=frozenset(json.loads(paused or "[]")),
         mail=mail,

@@ -8,6 +8,8 @@ import psycopg
 from psycopg import errors as pg
 from psycopg import sql
 
+from taskd.store.schedules import prune_schedules
+
 
 class ExpiredPartition(NamedTuple):
     """A partition whose day is over for longer than it is kept."""
@@ -70,7 +72,7 @@ def _detach(
 
 
 def prune_records(connection: psycopg.Connection[Any], keep_seconds: float) -> int:
-    """Delete hosts and workers that ended more than `keep_seconds` ago, and what is stale.
+    """Delete hosts, workers and schedules gone for more than `keep_seconds`, and what is stale.
 
     A worker is kept as long as the history that names it may be.
     """
@@ -97,4 +99,5 @@ def prune_records(connection: psycopg.Connection[Any], keep_seconds: float) -> i
         "DELETE FROM taskd.task t WHERE NOT EXISTS "
         "(SELECT FROM taskd.host h WHERE h.id = t.host AND h.ended_at IS NULL)"
     ).rowcount
+    pruned += prune_schedules(connection, keep_seconds)
     return pruned

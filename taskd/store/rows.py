@@ -228,13 +228,14 @@ class Beat:
     """What a host learns from its own beat.
 
     others: the beats of the other living hosts by id; due: seconds until the first scheduled job
-    is due, negative when overdue; requests: the newest request's id, 0 for none; mail: whether
-    letters wait for a dispatcher.
+    is due, negative when overdue; slot: likewise, until the first slot of a schedule; requests: the
+    newest request's id, 0 for none; mail: whether letters wait for a dispatcher.
     """
 
     alive: bool
     others: dict[int, int]
     due: float | None
+    slot: float | None
     requests: int
     paused: frozenset[str]
     mail: bool = False

@@ -17,5 +17,9 @@ def test_a_request_is_heard_among_other_news() -> None:
     assert read_news(["[1]", '"request"']) == News(due=1, requests=True)
 
 
+def test_a_schedule_that_changed_is_heard_among_other_news() -> None:
+    assert read_news(["[1]", '"schedule"']) == News(due=1, schedules=True)
+
+
 def test_what_others_notify_on_the_channel_is_left_out() -> None:
     assert read_news(["", "hello", "{}", '["mail"]', '"check 1"', "[1, 2, 3, 4]"]) == News()

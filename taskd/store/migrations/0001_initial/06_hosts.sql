@@ -30,13 +30,14 @@ END $$;
 --   alive: false when another host has declared this one dead.
 --   others: the living hosts but this one, JSON {"id": beat, …}.
 --   due: seconds until the first scheduled job is due (negative: overdue), NULL for none.
+--   slot: seconds until the first slot of a schedule is due, likewise.
 --   requests: the newest request's id; unread orders exist when it grows.
 --   paused: JSON [queue, …].
 --   mail: whether letters wait for a dispatcher.
 CREATE FUNCTION taskd.beat_host_v1(
     p_host bigint, p_idle boolean,
-    OUT alive boolean, OUT others text, OUT due double precision, OUT requests bigint,
-    OUT paused text, OUT mail boolean
+    OUT alive boolean, OUT others text, OUT due double precision, OUT slot double precision,
+    OUT requests bigint, OUT paused text, OUT mail boolean
 ) LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE taskd.host h
@@ -47,6 +48,9 @@ BEGIN
                WHERE h.ended_at IS NULL AND h.id <> p_host);
     due := (SELECT extract(epoch FROM s.run_at - clock_timestamp()) FROM taskd.scheduled s
             ORDER BY s.run_at LIMIT 1);
+    slot := (SELECT extract(epoch FROM s.next_at - clock_timestamp()) FROM taskd.schedule s
+             WHERE s.next_at IS NOT NULL AND NOT s.paused AND s.removed_at IS NULL
+             ORDER BY s.next_at LIMIT 1);
     requests := (SELECT r.id FROM taskd.request r ORDER BY r.id DESC LIMIT 1);
     paused := (SELECT json_agg(q.name) FROM taskd.queue q WHERE q.paused);
     mail := EXISTS (SELECT FROM taskd.mail);
