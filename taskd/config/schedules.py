@@ -9,6 +9,9 @@ from taskd.config.sections import YEAR
 
 MOST_MISSED = 1000
 
+PLACEMENT = ("queue", "priority", "timeout", "retry", "expires")
+"""The options of a schedule that may stand instead of its task's own."""
+
 
 class CatchUp(StrEnum):
     """What becomes of the slots that were missed while no daemon ran."""
@@ -123,6 +126,17 @@ class ScheduleSettings:
             between=(0, 32_766),
             example="2",
             without="as many as the task says",
+        ).metadata,
+    )
+    expires: float | None = field(
+        default=None,
+        metadata=About(
+            Kind.DURATION,
+            "After how long it is too late for a job of it to begin; then it is cancelled.",
+            between=(0.001, YEAR),
+            example="1h",
+            without="what the task says",
+            if_zero="leave it out for what the task says",
         ).metadata,
     )
     catch_up: CatchUp = field(

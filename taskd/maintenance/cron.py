@@ -112,11 +112,14 @@ class Schedules:
 
 
 def stories(one: DueSchedule, verdict: Verdict, jobs: tuple[int, ...]) -> Iterator[Event]:
-    """What there is to tell of a schedule that has been fired."""
-    firing = verdict.firing
+    """What there is to tell of a schedule that has been fired; jobs as `enqueue_jobs` has them."""
+    slot = verdict.firing.last
+    new = tuple(job for job in jobs if job > 0)
     if verdict.is_late:
-        yield SlotsMissed(one.name, one.next_at, len(jobs), verdict.catch_up)
-    if jobs:
-        yield SlotFired(one.name, firing.last, jobs)
-    elif firing.slots:
-        yield SlotSkipped(one.name, firing.last)
+        yield SlotsMissed(one.name, one.next_at, len(new), verdict.catch_up)
+    if new:
+        yield SlotFired(one.name, slot, new)
+    elif jobs:
+        yield SlotSkipped(one.name, slot, f"job {-jobs[-1]} holds its unique key")
+    elif verdict.firing.slots:
+        yield SlotSkipped(one.name, slot, "its last job has not ended (overlap: skip)")

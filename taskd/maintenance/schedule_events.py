@@ -43,15 +43,15 @@ class SlotsMissed(Event):
 
 @dataclass(frozen=True, slots=True)
 class SlotSkipped(Event):
-    """A slot passed without a job, for the last one has not ended."""
+    """A slot passed without a job of its own."""
 
     name: str
     slot: datetime
+    reason: str
 
     def __str__(self) -> str:
         return (
-            f"schedule {self.name}: {self.slot:%Y-%m-%d %H:%M:%S %Z} is skipped, for its last job "
-            "has not ended (overlap: skip)"
+            f"schedule {self.name}: {self.slot:%Y-%m-%d %H:%M:%S %Z} is skipped, for {self.reason}"
         )
 
 

@@ -6,12 +6,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from taskd.config.schedules import ScheduleSettings
+from taskd.config.schedules import PLACEMENT, ScheduleSettings
 from taskd.store.rows import NewJobs
 from taskd.store.schedule_rows import Definition, StoredSchedule
 from taskd.tasks.options import DEFAULTS, defaults_offered, read_placement
-
-_PLACEMENT = ("queue", "priority", "timeout", "retry")
 
 
 def definitions_of_file(schedules: Mapping[str, ScheduleSettings]) -> Iterator[Definition]:
@@ -45,7 +43,7 @@ def spec_of(settings: ScheduleSettings) -> dict[str, Any]:
 
 
 def _options(settings: ScheduleSettings) -> dict[str, Any]:
-    placement = {name: getattr(settings, name) for name in _PLACEMENT}
+    placement = {name: getattr(settings, name) for name in PLACEMENT}
     return {
         **{name: value for name, value in placement.items() if value is not None},
         "catch_up": str(settings.catch_up),
@@ -61,8 +59,9 @@ def job_of(stored: StoredSchedule, offer: Mapping[str, Any] | None) -> NewJobs:
     OptionInvalid for options that this version does not know.
     """
     options = json.loads(stored.options)
-    given = {name: options[name] for name in _PLACEMENT if name in options}
+    given = {name: options[name] for name in PLACEMENT if name in options}
     placement = read_placement(DEFAULTS if offer is None else defaults_offered(offer), given)
+    extra = {**(offer or {}).get("extra", {}), **placement.extra, "schedule": stored.name}
     return NewJobs(
         task=stored.task,
         args=[stored.args],
@@ -71,4 +70,6 @@ def job_of(stored: StoredSchedule, offer: Mapping[str, Any] | None) -> NewJobs:
         priority=placement.priority,
         max_attempts=1 + placement.retries,
         timeout=placement.timeout,
+        extra=json.dumps(extra),
+        unique=json.dumps(options["unique"]) if "unique" in options else None,
     )

@@ -12,7 +12,7 @@ from taskd.errors import WorkerLost
 from taskd.tasks.failure import storable
 from taskd.tasks.hooks.failures import handlers_of
 from taskd.tasks.names import is_inside
-from taskd.tasks.options import DEFAULTS, Defaults
+from taskd.tasks.options import DEFAULTS, Defaults, read_placement
 from taskd.tasks.registry import registry
 from taskd.tasks.retry import Retry
 
@@ -29,11 +29,12 @@ def describe_tasks(imports: Sequence[str]) -> list[dict[str, Any]]:
     Each with `name`, `module`, `signature`, `summary` (the docstring's first line), `doc`,
     `queue`, `priority`, `timeout` (seconds), `retries`, `retry` (how, in words), `requires` (a
     version of the code), `on_failure` (whether somebody is to be called when a job is lost) and
-    `decorated`: a public function without `@task` can be run by its dotted path as well. A task
-    that has some also tells its `schedules`, as `describe_schedules` has them.
+    `decorated`: a public function without `@task` can be run by its dotted path as well. If it has
+    some, a task tells its `schedules`, as `describe_schedules` has them, and in `extra` what its
+    options put into the column of this name.
     """
     tasks = {
-        task.name: describe(task.name, task.function, task.defaults) | _schedules(task)
+        task.name: describe(task.name, task.function, task.defaults) | _for_schedules(task)
         for task in registry
         if is_inside(task.function.__module__, imports)
     }
@@ -64,12 +65,15 @@ def describe(
     }
 
 
-def _schedules(task: Task[..., Any]) -> dict[str, Any]:
-    if not task.defaults.schedules:
-        return {}
-    from taskd.tasks.schedule import describe_schedules
+def _for_schedules(task: Task[..., Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if extra := read_placement(task.defaults, {}).extra:
+        found["extra"] = dict(extra)
+    if task.defaults.schedules:
+        from taskd.tasks.schedule import describe_schedules  # only who has some pays for it
 
-    return {"schedules": describe_schedules(task)}
+        found["schedules"] = describe_schedules(task)
+    return found
 
 
 def signature_text(function: Callable[..., Any]) -> str:

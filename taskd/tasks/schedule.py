@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from taskd.config.cron import check_cron, check_timezone
 from taskd.config.names import check_schedule_name
-from taskd.config.schedules import ALL_NEEDS_QUEUE, MOST_MISSED, CatchUp, Overlap
+from taskd.config.schedules import (
+    ALL_NEEDS_QUEUE,
+    MOST_MISSED,
+    PLACEMENT,
+    CatchUp,
+    Overlap,
+)
 from taskd.config.sections import YEAR
 from taskd.config.units import parse_duration
 from taskd.errors import OptionInvalid, TooLarge
@@ -40,10 +46,11 @@ class Schedule(ABC):
     """What Cron, Every and At have in common.
 
     `name` is what the CLI calls it; left out, it is the task's name. `args` and `kwargs` are what
-    the task is called with; `queue`, `priority`, `timeout` and `retry` (how many) hold instead of
-    the task's own. `catch_up` says what becomes of slots that were missed while no daemon ran:
-    "none", "one" job for all of them, or "all", at most the last `catch_up_limit`. With `overlap`
-    "skip" a slot passes without a job while the last one has not ended. Raises OptionInvalid.
+    the task is called with; `queue`, `priority`, `timeout`, `retry` (how many) and `expires`
+    (seconds) hold instead of the task's own. `catch_up` says what becomes of slots that were missed
+    while no daemon ran: "none", "one" job for all of them, or "all", at most the last
+    `catch_up_limit`. With `overlap` "skip" a slot passes without a job while the last one has not
+    ended. Raises OptionInvalid.
     """
 
     _: KW_ONLY
@@ -54,6 +61,7 @@ class Schedule(ABC):
     priority: int | None = None
     timeout: float | None = None
     retry: int | None = None
+    expires: float | None = None
     catch_up: Literal["none", "one", "all"] = "one"
     catch_up_limit: int = 100
     overlap: Literal["skip", "queue"] = "skip"
@@ -107,7 +115,7 @@ class Schedule(ABC):
     @property
     def placement(self) -> dict[str, Any]:
         """What holds instead of the task's own options."""
-        given = {name: getattr(self, name) for name in ("queue", "priority", "timeout", "retry")}
+        given = {name: getattr(self, name) for name in PLACEMENT}
         return {name: value for name, value in given.items() if value is not None}
 
     @property
@@ -287,10 +295,19 @@ def describe_schedules(task: Task[..., Any]) -> list[dict[str, Any]]:
             "spec": one.spec,
             "args": list(one.args),
             "kwargs": dict(one.kwargs),
-            "options": one.options,
+            "options": one.options | _unique(task, one),
         }
         for place, one in enumerate(task.defaults.schedules, start=1)
     ]
+
+
+def _unique(task: Task[..., Any], one: Schedule) -> dict[str, Any]:
+    """The unique key of its jobs, if the task says that they have one. Raises OptionInvalid."""
+    unique = task.defaults.unique
+    if unique is None:
+        return {}
+    (key,) = unique.keys(task.name, task.shape, [(one.args, one.kwargs)])
+    return {"unique": {"keys": [key], "until": unique.until, "on_conflict": unique.on_conflict}}
 
 
 def check_schedules(task: Task[..., Any], names: Mapping[str, str]) -> None:

@@ -283,6 +283,22 @@ def test_a_skipped_slot_is_told(firing: Household) -> None:
     assert "its last job has not ended (overlap: skip)" in firing.crew.stories()[-1]
 
 
+def test_a_slot_whose_unique_job_has_not_ended_gets_no_other(firing: Household) -> None:
+    unique = {"keys": ["report"], "until": "finished", "on_conflict": "keep"}
+    options = {"catch_up": "one", "catch_up_limit": 1, "overlap": "queue", "unique": unique}
+    declare(firing.connection, nightly(options=options), host=firing.crew.board.host)
+    settle(firing.connection)
+    firing.turn()
+    make_due(firing.connection)
+    firing.schedules.soon()
+
+    firing.turn()
+
+    job = row(firing.connection).last_job
+    assert firing.queued() == 1
+    assert firing.crew.stories()[-1].endswith(f"is skipped, for job {job} holds its unique key")
+
+
 def test_a_schedule_that_is_not_understood_here_holds_up_no_other(firing: Household) -> None:
     declare(firing.connection, nightly("moon"))
     settle(firing.connection)

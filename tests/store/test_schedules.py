@@ -154,9 +154,9 @@ def test_a_job_says_for_which_slot_it_is_and_the_schedule_which_job_was_the_last
     fired = fire(connection, due)
 
     (job,) = fired or []
-    found = connection.execute("SELECT id, run_at FROM taskd.queued").fetchone()
+    found = connection.execute("SELECT id, run_at, extra FROM taskd.queued").fetchone()
     after = row(connection)
-    assert found == (job, due.next_at)
+    assert found == (job, due.next_at, {"schedule": "nightly"})
     assert (after.last_job, after.last_at, after.last_state) == (job, due.next_at, "queued")
     assert after.next_at == due.next_at + HOUR
 

@@ -20,7 +20,7 @@ from tests.store.makers import add_host
 AnyConnection = psycopg.Connection[Any]
 
 HOUR = timedelta(hours=1)
-NEW = NewJobs("shop.report", ["[]"], [None])
+NEW = NewJobs("shop.report", ["[]"], [None], extra='{"schedule": "nightly"}')
 
 
 def nightly(name: str = "nightly", **changes: Any) -> Definition:

@@ -139,12 +139,40 @@ def test_what_a_schedule_does_not_say_is_its_tasks(code: UserCode) -> None:
     plain = job_of(stored("a", "sshop.report", {}), offer)
     urgent = job_of(stored("a", "sshop.report", {"queue": "now", "priority": 9}), offer)
 
-    assert plain == NewJobs("sshop.report", ['["eu"]'], [None], queue="reports")
+    assert plain == NewJobs(
+        "sshop.report", ['["eu"]'], [None], queue="reports", extra='{"schedule": "a"}'
+    )
     assert (urgent.queue, urgent.priority) == ("now", 9)
 
 
 def test_a_task_that_nobody_offers_gets_a_usual_job() -> None:
-    assert job_of(stored("a", "shop.gone", {}), None) == NewJobs("shop.gone", ['["eu"]'], [None])
+    assert job_of(stored("a", "shop.gone", {}), None) == NewJobs(
+        "shop.gone", ['["eu"]'], [None], extra='{"schedule": "a"}'
+    )
+
+
+def test_what_the_task_says_of_uniqueness_and_expiry_holds_for_its_schedules(
+    code: UserCode,
+) -> None:
+    code.module(
+        "suniq",
+        "from taskd import Every, task\n"
+        "@task(unique=True, unique_until='started', expires=60,\n"
+        "      schedule=[Every(5, args=[1]), Every(5, kwargs={'x': 1}, expires=5)])\n"
+        "def f(x): ...\n",
+    )
+    (offer,) = describe_tasks(["suniq"])
+    options = [one["options"] for one in offer["schedules"]]
+
+    made = [job_of(stored("a", "suniq.f", one), offer) for one in options]
+
+    assert [json.loads(one.extra or "") for one in made] == [
+        {"expires_in": 60.0, "schedule": "a"},
+        {"expires_in": 5.0, "schedule": "a"},
+    ]
+    assert [json.loads(one.unique or "") for one in made] == [
+        {"keys": ['suniq.f({"x":1})'], "until": "started", "on_conflict": "keep"}
+    ] * 2
 
 
 def test_the_same_wish_has_the_same_digest_wherever_it_is_made(code: UserCode) -> None:
