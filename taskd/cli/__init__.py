@@ -4,6 +4,7 @@
     daemon, resolve       start the daemon; its settings once more, for a reload
     enqueue, run          one job, stored or run here
     jobs, queues, workers, tasks     look, cancel, requeue, pause
+    schedules                        look, run, pause, preview
     schema, check, config            set up and find faults
 
 Exit statuses: 0 fine, 1 the thing asked for failed, 2 wrong usage or configuration.

@@ -51,6 +51,7 @@ def _fields(job: JobRow, progress: Progress | None, now: datetime) -> Iterator[t
     yield "kwargs", _shown(job.kwargs) if job.kwargs else ""
     headers = job.extra.get("headers")
     yield "headers", _shown(headers) if headers else ""
+    yield "schedule", job.extra.get("schedule", "")
     yield "created", _moment(job.created_at, now)
     yield "run at", _moment(job.run_at, now)
     yield "started", _moment(job.started_at, now)

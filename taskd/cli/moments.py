@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from taskd.config.units import format_duration
 
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
@@ -46,6 +51,19 @@ def took(started: datetime | None, ended: datetime | None) -> str:
     if started is None or ended is None:
         return "-"
     return span((ended - started).total_seconds())
+
+
+def when(spec: Mapping[str, Any]) -> str:
+    """The times of a schedule, in short."""
+    match spec:
+        case {"cron": expression, "timezone": timezone}:
+            return f"{expression} {timezone}"
+        case {"every": seconds}:
+            return f"every {format_duration(seconds)}"
+        case {"run_at": moment}:
+            return f"at {datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        case _:
+            return json.dumps(spec)  # of a kind that only a newer taskd knows
 
 
 def size(amount: int | None) -> str:

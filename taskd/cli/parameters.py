@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from taskd.config.names import check_queue_name
+from taskd.config.names import check_queue_name, check_schedule_name
 from taskd.config.units import format_duration, parse_duration
 from taskd.errors import MAX_PAUSE, OptionInvalid
 from taskd.tasks.names import check_task_name
@@ -70,6 +70,21 @@ class TaskName(Text):
             return check_task_name("the task", super().convert(value, param, ctx))
         except OptionInvalid as error:
             self.fail(f"{value!r} {error.reason}", param, ctx)
+
+
+class ScheduleName(Text):
+    """The name of a schedule."""
+
+    name = "schedule"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Give back the name."""
+        try:
+            return check_schedule_name(super().convert(value, param, ctx))
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
 
 
 class Duration(click.ParamType[float]):
@@ -170,6 +185,7 @@ JOB_ID = click.IntRange(1, MAX_ID)
 TEXT = Text()
 QUEUE = QueueName()
 TASK = TaskName()
+SCHEDULE = ScheduleName()
 ARRAY = Json(list)
 OBJECT = Json(dict)
 

@@ -21,6 +21,7 @@ VERBS = {
         "List, show, group, cancel, requeue, move and purge jobs, and read their logs.",
     ),
     "queues": ("taskd.cli.queues", "List, pause and resume queues."),
+    "schedules": ("taskd.cli.schedules", "List, run, pause, resume and preview schedules."),
     "workers": ("taskd.cli.workers", "Show every process of the running daemons, on all hosts."),
     "tasks": ("taskd.cli.tasks", "Show what may be run: signature, docstring, options, pools."),
     "schema": ("taskd.cli.schema", "Install, upgrade, look at or print the database schema."),

@@ -11,7 +11,7 @@ import click
 from taskd.cli.database import open_jobs
 from taskd.cli.failure import Failure
 from taskd.cli.invocation import current
-from taskd.cli.moments import span
+from taskd.cli.moments import span, when
 from taskd.cli.output import Column, print_json, print_lines, print_table, printable
 from taskd.cli.parameters import TASK, json_option
 from taskd.cli.probing import probe_imports
@@ -131,5 +131,7 @@ def _sheet(task: dict[str, Any]) -> Iterator[str]:
     if task.get("requires"):
         yield printable(f"requires: code {task['requires']}")
     yield printable(f"pools:    {', '.join(task['pools'])}")
+    for one in task.get("schedules", ()):
+        yield printable(f"schedule: {one['name']}, {when(one['spec'])}")
     if not task["decorated"]:
         yield "          an undecorated function, run by its dotted path"

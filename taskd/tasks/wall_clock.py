@@ -50,7 +50,7 @@ def _next_by_clock(expression: str, zone: tzinfo, after: datetime) -> datetime |
     """Go from change to change of the clock; between two of them its offset is one number."""
     since = edge = after
     while True:
-        offset = _offset(zone, since)
+        offset = offset_at(zone, since)
         wall = next_wall_time(expression, (edge + offset).replace(tzinfo=None))
         if wall is None:
             return None
@@ -80,26 +80,27 @@ def first_change(zone: tzinfo, after: datetime, until: datetime) -> datetime | N
 
     A change and its return within a day would be missed; no zone has ever had that.
     """
-    offset = _offset(zone, after)
+    offset = offset_at(zone, after)
     before = after.replace(microsecond=0)
     while before < until:
         step = min(before + _DAY, until)
-        if _offset(zone, step) != offset:
+        if offset_at(zone, step) != offset:
             return _bisect(zone, before, step)
         before = step
     return None
 
 
 def _bisect(zone: tzinfo, before: datetime, changed: datetime) -> datetime:
-    offset = _offset(zone, before)
+    offset = offset_at(zone, before)
     while changed - before > _SECOND:
         middle = before + timedelta(seconds=(changed - before) // _SECOND // 2)
-        if _offset(zone, middle) == offset:
+        if offset_at(zone, middle) == offset:
             before = middle
         else:
             changed = middle
     return changed
 
 
-def _offset(zone: tzinfo, moment: datetime) -> timedelta:
+def offset_at(zone: tzinfo, moment: datetime) -> timedelta:
+    """How far the clock of a zone is ahead of UTC at a moment."""
     return moment.astimezone(zone).utcoffset() or timedelta(0)

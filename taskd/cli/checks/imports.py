@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from taskd.cli.checks.finding import Finding, fault, fine, warning
+from taskd.cli.checks.schedules import check_schedules
 from taskd.cli.probing import Probed, probe_imports
 from taskd.config.settings import Settings
 from taskd.events import counted
@@ -27,6 +28,8 @@ def check_imports(settings: Settings) -> Iterator[Finding]:
             seconds=min(limits),
         )
         yield from findings_of(probed, f"for {kind} pools")
+    if probed.error is None:
+        yield from check_schedules(settings.schedules, probed.tasks)
 
 
 def findings_of(probed: Probed, where: str) -> Iterator[Finding]:

@@ -1,0 +1,163 @@
+"""`taskd schedules preview`: when the next slots are, and what clocks that change do to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from taskd.cli.database import open_jobs
+from taskd.cli.failure import Failure, WrongUsage
+from taskd.cli.invocation import current
+from taskd.cli.output import Column, print_json, print_table
+from taskd.cli.parameters import SCHEDULE, Duration, Moment, Text, json_option
+from taskd.clock import utc_now
+from taskd.config.cron import check_cron, check_timezone, next_wall_time
+from taskd.config.sections import YEAR
+from taskd.config.units import format_duration
+from taskd.store.schedules import find_schedule
+from taskd.tasks.definition import spec_of
+from taskd.tasks.schedule import Cron, Every, Schedule, schedule_of
+from taskd.tasks.wall_clock import first_shown, offset_at
+
+MOST_SLOTS = 1000
+
+COLUMNS = (Column("LOCAL"), Column("UTC"), Column("NOTE", flexible=True))
+
+
+class Checked(Text):
+    """A text that a check of the configuration accepts."""
+
+    def __init__(self, name: str, check: Callable[[str], str]) -> None:
+        self.name, self._check = name, check
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Give back the text as the check does."""
+        text = super().convert(value, param, ctx)
+        try:
+            return self._check(text)
+        except ValueError as error:
+            self.fail(f"{text!r} {error}", param, ctx)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One slot, as the clock of a zone shows it, and what is odd about it."""
+
+    local: datetime
+    note: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Its fields, for programs."""
+        return {"local": self.local, "utc": self.local.astimezone(UTC), "note": self.note}
+
+    def row(self) -> tuple[str, str, str]:
+        """Its cells, for people."""
+        return (
+            f"{self.local:%a %Y-%m-%d %H:%M:%S %z}",
+            f"{self.local.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+            self.note or "",
+        )
+
+
+@click.command()
+@click.argument("name", required=False, type=SCHEDULE)
+@click.option("--cron", type=Checked("expression", check_cron), help="Instead of NAME.")
+@click.option("--every", type=Duration(1, YEAR), help="Instead of NAME: 15m.")
+@click.option(
+    "--timezone",
+    type=Checked("zone", check_timezone),
+    help="Whose clock --cron goes by, or is shown; UTC if left out.",
+)
+@click.option(
+    "-n",
+    "--count",
+    type=click.IntRange(1, MOST_SLOTS),
+    default=10,
+    show_default=True,
+    help="How many slots.",
+)
+@click.option("--after", type=Moment(), help="From then on, not from now: 2030-03-30T12:00.")
+@json_option
+def preview(
+    name: str | None,
+    cron: str | None,
+    every: float | None,
+    timezone: str | None,
+    count: int,
+    after: datetime | None,
+    as_json: bool,
+) -> None:
+    """Show the next slots of a schedule, or of an expression, by the clock and in UTC.
+
+    NAME is looked for in the file, then among what daemons have declared. Where the clock is
+    changed, NOTE says what becomes of the slot.
+    """
+    if sum(given is not None for given in (name, cron, every)) != 1:
+        raise WrongUsage("say one of NAME, --cron and --every")
+    if name is not None:
+        schedule = _schedule_of_file(name) or _schedule_of_database(name)
+    else:
+        schedule = Cron(cron, timezone=timezone or "UTC") if cron is not None else Every(every or 0)
+    zone = ZoneInfo(timezone or (schedule.timezone if isinstance(schedule, Cron) else "UTC"))
+    slots = list(next_slots(schedule, zone, after or utc_now(), count))
+    if as_json:
+        print_json([slot.as_json() for slot in slots])
+    else:
+        print_table(COLUMNS, [slot.row() for slot in slots], "No slot is left.")
+
+
+def _schedule_of_file(name: str) -> Schedule | None:
+    settings = current().settings().schedules.get(name)
+    return None if settings is None else schedule_of(spec_of(settings))
+
+
+def _schedule_of_database(name: str) -> Schedule:
+    with open_jobs() as connection:
+        row = find_schedule(connection, name)
+    if row is None:
+        raise Failure(f"no schedule is named {name}, in the file or among those of daemons")
+    return schedule_of(json.loads(row.spec))
+
+
+def next_slots(schedule: Schedule, zone: tzinfo, after: datetime, count: int) -> Iterator[Slot]:
+    """The next slots after a moment, as the clock of a zone shows them; at most `count`."""
+    expression = schedule.expression if isinstance(schedule, Cron) else None
+    before, slot = after, schedule.next_after(after)
+    for _ in range(count):
+        if slot is None:
+            return
+        yield Slot(slot.astimezone(zone), note_on(slot, before, zone, expression))
+        before, slot = slot, schedule.next_after(slot)
+
+
+def note_on(slot: datetime, before: datetime, zone: tzinfo, expression: str | None) -> str | None:
+    """What the clock of a zone has done to a slot: since the one before, and to its own time.
+
+    `expression` is None for what goes by no clock.
+    """
+    notes = []
+    change = offset_at(zone, slot) - offset_at(zone, before)
+    if change:
+        direction = "forward" if change > timedelta(0) else "back"
+        size = format_duration(abs(change).total_seconds())
+        notes.append(f"the clock went {direction} by {size}")
+    wall = slot.astimezone(zone).replace(tzinfo=None)
+    if expression is not None and next_wall_time(expression, wall - timedelta(seconds=1)) != wall:
+        notes.append("the time itself is skipped that day")
+    if _comes_twice(wall, zone):
+        which = "first" if first_shown(wall, zone) == slot else "second"
+        notes.append(f"this time comes twice, it is the {which}")
+    return "; ".join(notes) or None
+
+
+def _comes_twice(wall: datetime, zone: tzinfo) -> bool:
+    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return first < second
