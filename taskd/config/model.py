@@ -185,6 +185,12 @@ def _checked(about: About) -> object:
             return Annotated[float, BeforeValidator(_parse_days), bounds]
         case Kind.SIZE:
             return Annotated[int, BeforeValidator(parse_size), bounds]
+        case _:
+            return _checked_list(about)
+
+
+def _checked_list(about: About) -> object:
+    match about.kind:
         case Kind.MODULES:
             return _names(check_module_name)
         case Kind.VERSIONS:

@@ -1,7 +1,7 @@
 """Cron expressions on a clock that is changed twice a year.
 
 cronsim says which minutes of a calendar an expression names; when those minutes are, in a zone, is
-found here (docs/decisions/0008-schedules.md says why not by cronsim). As in Debian's cron there
+found here (docs/decisions/0009-schedules.md says why not by cronsim). As in Debian's cron there
 are two ways to read an expression:
 
     fixed   "30 2 * * *"    Minute and hour are named: once a day, whatever the clock does.
