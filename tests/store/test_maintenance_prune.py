@@ -124,7 +124,7 @@ def test_hosts_and_workers_that_ended_long_ago_are_forgotten(bench: Bench) -> No
         hosts.rescue_host(bench.connection, host, None, "stopped", False)
     for table, column in (("host", "id"), ("worker", "host")):
         bench.connection.execute(
-            f"UPDATE taskd.{table} SET ended_at = ended_at - interval '8 days' "
+            f"UPDATE taskd.{table} SET ended_at = ended_at - interval '15 days' "
             f"WHERE {column} = {old}".encode()
         )
 

@@ -13,6 +13,7 @@ from taskd.cli.checks.imports import check_imports, findings_of
 from taskd.cli.checks.machine import check_files, check_machine
 from taskd.cli.probing import Probed, probe_imports
 from taskd.config.settings import LogSettings, PoolSettings, Settings
+from taskd.maintenance.database import CONNECTIONS_A_WORKER
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +30,8 @@ def test_the_connections_of_all_pools_count_with_the_workers_that_replace_them()
     one = connections_needed(settings(io=PoolSettings(processes=10)))
     two = connections_needed(settings(io=PoolSettings(processes=10), cpu=PoolSettings(processes=1)))
 
-    assert two - one == 3 * 2
-    assert one >= 3 * 11
+    assert two - one == CONNECTIONS_A_WORKER * 2
+    assert one >= CONNECTIONS_A_WORKER * 11
 
 
 def test_too_little_room_names_the_setting_and_by_how_much() -> None:
