@@ -121,12 +121,12 @@ class Worker:
         """
         self._take_orders()
         self._log_handler = job_handler.install(self.reporter.journal, self._place.settings.log)
-        self._pulse.start()
         self._life.start()
         self.slots.start()
         self.reporter.start()
         self.claimer.start()
         self._sweeper.start()
+        self._pulse.start()
         self._words[STATE] = WorkerState.READY
         self._events.emit(WorkerReady(self._place.name, os.getpid()))
 
