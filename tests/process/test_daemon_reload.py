@@ -18,7 +18,7 @@ BROKEN = NEW.replace("def version():", "def version(:")
 
 
 def results(project: Project) -> dict[str, int]:
-    return dict(project.query("SELECT result, count(*) FROM taskd.history GROUP BY result"))
+    return dict(project.query("SELECT result, count(*) FROM taskd.job GROUP BY result"))
 
 
 def test_hup_runs_new_code_and_drops_no_job(project: Project) -> None:
