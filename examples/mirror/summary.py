@@ -23,8 +23,8 @@ class Summary:
 
     @property
     def exit_status(self) -> int:
-        """0 only if everything is there and no job failed."""
-        return 0 if not self.missing and self.status == 0 else 1
+        """0 only if everything is there, and the daemon ended by itself."""
+        return 0 if not self.missing and self.status in (0, 1) else 1
 
     def lines(self) -> Iterator[str]:
         """The figures, and what to do next."""
@@ -33,7 +33,12 @@ class Summary:
             f"{self.files} files, {self.size:,} bytes, {self.seconds:.1f} seconds, "
             f"{self.missing if has_failed else 0} failures; the mirror is in {self.mirror.root}"
         )
-        if has_failed:
+        if has_failed and not self.missing:
+            yield (
+                "all is there, but jobs that another run had left failed: "
+                "see `taskd jobs list --state failed`"
+            )
+        elif has_failed:
             yield (
                 "jobs have failed: see `taskd jobs list --state failed`; "
                 "run the same command again to try once more"
@@ -43,7 +48,7 @@ class Summary:
                 f"stopped before its end: {self.missing} are still to come; "
                 "run the same command again to go on"
             )
-        elif self.project:
+        if self.project and not self.missing:
             url = (self.mirror.root / "simple").as_uri()
             yield f"try: pip install --no-deps --index-url {url} {self.project}"
 

@@ -50,6 +50,16 @@ def test_failures_are_counted_and_where_to_look_is_told() -> None:
     ]
 
 
+def test_jobs_that_another_mirror_left_do_not_fail_this_one() -> None:
+    whole = summary(missing=0, status=1)
+
+    assert whole.exit_status == 0
+    assert list(whole.lines())[1] == (
+        "all is there, but jobs that another run had left failed: "
+        "see `taskd jobs list --state failed`"
+    )
+
+
 def test_a_project_may_be_asked_for_by_any_spelling_of_its_name(tmp_path: Path) -> None:
     mirror = Mirror(tmp_path)
     mirror.note_wanted("Types.PyYAML", [])
