@@ -30,7 +30,7 @@ def test_hup_runs_new_code_and_drops_no_job(project: Project) -> None:
     daemon.signal(signal.SIGHUP)
     daemon.wait_for_log("generation 2")
     project.wait_for_states(succeeded=1500)
-    daemon.wait_for_log("replaced")
+    daemon.wait_for_log("all workers are replaced")
 
     project.enqueue_many("shop.version", [()] * 10)
     project.wait_for_states(succeeded=1510)
