@@ -37,6 +37,7 @@ def main() -> int:
     with ExitStack() as open_things:
         index_url, projects = choose_source(options, root, open_things)
         point_at_database(options)
+        Mirror(root).forget_wanted()
         enqueue_many(sync_project, [(index_url, project, str(root)) for project in projects])
         status = run_daemon(options, Progress(root, len(projects)))
     summary = summarize(Mirror(root), projects, time.monotonic() - began, status)

@@ -40,6 +40,11 @@ class Mirror:
         listed = {file.name: file.sha256 for file in files}
         write_whole(folder / f"{normalized(project)}.json", json.dumps(listed, indent=1))
 
+    def forget_wanted(self) -> None:
+        """Begin anew: only what the index lists from now on counts."""
+        for page in (self.root / "wanted").glob("*.json"):
+            page.unlink()
+
     def wanted(self) -> dict[str, dict[str, str | None]]:
         """What is to be there: the files and hashes of each project that was listed."""
         pages = sorted((self.root / "wanted").glob("*.json"))

@@ -67,6 +67,15 @@ def test_a_project_may_be_asked_for_by_any_spelling_of_its_name(tmp_path: Path) 
     assert summarize(mirror, ["types_pyyaml"], 1.0, 0).missing == 0
 
 
+def test_what_an_earlier_run_listed_does_not_count(tmp_path: Path) -> None:
+    mirror = Mirror(tmp_path)
+    mirror.note_wanted("click", [])
+
+    mirror.forget_wanted()
+
+    assert summarize(mirror, ["click"], 1.0, 1).exit_status == 1
+
+
 def test_a_folder_with_a_space_in_its_name_is_quoted() -> None:
     whole = Summary(
         mirror=Mirror(Path("/my mirror")),
