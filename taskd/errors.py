@@ -58,6 +58,18 @@ class SchemaTooNew(DatabaseError):
         )
 
 
+class SchemaForeign(DatabaseError):
+    """The schema's version is known here, but not this form of it: it was never released."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__(
+            f"the database's taskd schema says version {version}, but is another than this "
+            "program's: it was made by a checkout that was never released. Take another database "
+            "or --state-dir, or give up the jobs in it with DROP SCHEMA taskd CASCADE"
+        )
+
+
 class SchemaMissing(DatabaseError):
     """The database holds no taskd schema; run `taskd schema install` or start the daemon once."""
 

@@ -9,12 +9,14 @@ still use it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 from typing import Any, LiteralString
 
 import psycopg
 
-from taskd.errors import SchemaMissing, SchemaTooNew, SchemaTooOld
+from taskd.errors import SchemaForeign, SchemaMissing, SchemaTooNew, SchemaTooOld
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,16 @@ _VERSION_TABLE = """
 CREATE TABLE taskd.schema_version (
     version        integer     NOT NULL,
     min_compatible integer     NOT NULL,
+    fingerprint    text        NOT NULL,
     changed_at     timestamptz NOT NULL DEFAULT now()
 )
+"""
+
+
+# A schema from before there were fingerprints has no such column.
+_STATUS = """
+SELECT version, min_compatible, to_jsonb(schema_version) ->> 'fingerprint'
+FROM taskd.schema_version
 """
 
 
@@ -45,6 +55,13 @@ class SchemaStatus:
     version: int | None
     min_compatible: int | None
     known: int
+    fingerprint: str | None = None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the scripts of a version that is known here were others when they were run."""
+        known = self.version is not None and 1 <= self.version <= KNOWN
+        return known and self.fingerprint != fingerprint_of(self.version or 0)
 
     @property
     def pending(self) -> tuple[Migration, ...]:
@@ -57,20 +74,20 @@ def status(connection: psycopg.Connection[Any]) -> SchemaStatus:
     row = connection.execute("SELECT to_regclass('taskd.schema_version') IS NOT NULL").fetchone()
     if row is None or not row[0]:
         return SchemaStatus(None, None, KNOWN)
-    found = connection.execute(
-        "SELECT version, min_compatible FROM taskd.schema_version"
-    ).fetchone()
-    version, min_compatible = found or (None, None)
-    return SchemaStatus(version, min_compatible, KNOWN)
+    found = connection.execute(_STATUS).fetchone()
+    version, min_compatible, fingerprint = found or (None, None, None)
+    return SchemaStatus(version, min_compatible, KNOWN, fingerprint)
 
 
 def check_compatible(connection: psycopg.Connection[Any]) -> SchemaStatus:
-    """Raise SchemaMissing, SchemaTooOld or SchemaTooNew unless this program can use the schema."""
+    """Raise Schema… Missing, TooOld, TooNew or Foreign unless this program can use the schema."""
     found = status(connection)
     if found.version is None or found.min_compatible is None:
         raise SchemaMissing
     if found.min_compatible > KNOWN:
         raise SchemaTooNew(found.min_compatible, KNOWN)
+    if found.is_foreign:
+        raise SchemaForeign(found.version)
     if found.version < KNOWN:
         raise SchemaTooOld(found.version, KNOWN)
     return found
@@ -80,13 +97,16 @@ def install_or_upgrade(connection: psycopg.Connection[Any]) -> tuple[Migration, 
     """Bring the schema to the version this program knows; the migrations that it took.
 
     One transaction under a lock: of several that start at once one installs, the others wait and
-    find it done. Raises SchemaTooNew if the schema is ahead of what this program can use.
+    find it done. Raises SchemaTooNew if the schema is ahead of what this program can use, and
+    SchemaForeign if it was never released.
     """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('taskd.schema'))")
         found = status(connection)
         if found.min_compatible is not None and found.min_compatible > KNOWN:
             raise SchemaTooNew(found.min_compatible, KNOWN)
+        if found.version is not None and found.is_foreign:
+            raise SchemaForeign(found.version)
         for migration in found.pending:
             _run(connection, migration)
         return found.pending
@@ -97,11 +117,22 @@ def _run(connection: psycopg.Connection[Any], migration: Migration) -> None:
         connection.execute(script)
     if migration.version == 1:
         connection.execute(_VERSION_TABLE)
-        connection.execute("INSERT INTO taskd.schema_version VALUES (0, 0)")
+        connection.execute("INSERT INTO taskd.schema_version VALUES (0, 0, '')")
     connection.execute(
-        "UPDATE taskd.schema_version SET version = %s, min_compatible = %s, changed_at = now()",
-        (migration.version, migration.min_compatible),
+        "UPDATE taskd.schema_version SET version = %s, min_compatible = %s, fingerprint = %s, "
+        "changed_at = now()",
+        (migration.version, migration.min_compatible, fingerprint_of(migration.version)),
     )
+
+
+@cache
+def fingerprint_of(version: int) -> str:
+    """Of all scripts up to a version, so that nobody works with an edited one unawares."""
+    digest = sha256()
+    for migration in MIGRATIONS[:version]:
+        for script in _scripts(migration):
+            digest.update(script.encode())
+    return digest.hexdigest()[:16]
 
 
 def _scripts(migration: Migration) -> list[LiteralString]:
@@ -120,10 +151,11 @@ def print_sql() -> str:
         if migration.version == 1:
             parts += [
                 _VERSION_TABLE.strip() + ";",
-                "INSERT INTO taskd.schema_version VALUES (0, 0);",
+                "INSERT INTO taskd.schema_version VALUES (0, 0, '');",
             ]
         parts.append(
             f"UPDATE taskd.schema_version SET version = {migration.version}, "
-            f"min_compatible = {migration.min_compatible}, changed_at = now();"
+            f"min_compatible = {migration.min_compatible}, "
+            f"fingerprint = '{fingerprint_of(migration.version)}', changed_at = now();"
         )
     return "\n".join([*parts, "COMMIT;", ""])

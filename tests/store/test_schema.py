@@ -7,7 +7,7 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from taskd.errors import SchemaMissing, SchemaTooNew, SchemaTooOld
+from taskd.errors import SchemaForeign, SchemaMissing, SchemaTooNew, SchemaTooOld
 from taskd.store import connect, retention, schema
 from taskd.store.connect import Connection
 from tests.store.makers import add_jobs, places
@@ -50,6 +50,25 @@ def test_a_newer_schema_that_still_supports_us_is_fine(connection: Connection) -
 
     assert schema.check_compatible(connection).version == 99
     assert schema.install_or_upgrade(connection) == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE taskd.schema_version SET fingerprint = 'another'",
+        "ALTER TABLE taskd.schema_version DROP COLUMN fingerprint",
+    ],
+    ids=["edited since", "before fingerprints"],
+)
+def test_a_schema_that_was_never_released_is_told_apart_before_it_does_harm(
+    connection: Connection, change: str
+) -> None:
+    connection.execute(change.encode())
+
+    with pytest.raises(SchemaForeign, match=r"DROP SCHEMA taskd CASCADE"):
+        schema.check_compatible(connection)
+    with pytest.raises(SchemaForeign):
+        schema.install_or_upgrade(connection)
 
 
 def test_an_older_schema_says_how_to_upgrade(connection: Connection) -> None:

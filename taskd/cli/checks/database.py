@@ -20,6 +20,7 @@ from taskd.config.settings import Settings
 from taskd.errors import (
     DatabaseError,
     DatabaseRefused,
+    SchemaForeign,
     SchemaMissing,
     SchemaTooNew,
     SchemaTooOld,
@@ -99,6 +100,8 @@ def _check_schema(connection: Connection) -> Finding:
         found = schema.check_compatible(connection)
     except SchemaTooNew as error:
         return fault("schema", str(error), "install a newer taskd")
+    except SchemaForeign as error:
+        return fault("schema", str(error), "DROP SCHEMA taskd CASCADE, or another database")
     except SchemaTooOld as error:
         return warning(
             "schema", str(error), "`taskd schema upgrade`; a daemon does it at its start"
