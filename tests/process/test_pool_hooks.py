@@ -322,6 +322,43 @@ def test_handlers_hear_of_timeouts_and_of_what_never_ran(stand: Stand, pool: str
         assert heard[0]["exception"] == exception
 
 
+SLOW_HANDLER = """
+import os
+import time
+from taskd import on_failure, task
+
+@task(timeout=0.3)
+def oversleep():
+    time.sleep(60)
+
+@on_failure
+def handle(job):
+    open("handling", "w").close()
+    while not os.path.exists("go on"):
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("pool", ["io", "cpu"])
+def test_a_job_is_its_workers_until_the_handlers_are_done(stand: Stand, pool: str) -> None:
+    stand.write_app(SLOW_HANDLER)
+    pid = stand.start(pool)
+    job = stand.enqueue("oversleep")
+    if pool == "cpu":
+        eventually(lambda: 0 < stand.read().deadline < monotonic_ns())
+        os.kill(pid, signal.SIGUSR1)
+    eventually((stand.folder / "handling").exists)
+
+    assert stand.state(job) == "running"
+    assert (stand.read().job, stand.read().in_flight) == (job, 1)
+    assert stand.read().deadline == 0  # or the master would kill what is over its time
+    os.kill(pid, signal.SIGTERM)
+    (stand.folder / "go on").touch()
+
+    assert stand.wait_for_end(pid) == 0
+    assert stand.state(job) == "failed"
+
+
 def test_headers_reach_the_job_and_middleware_stands_around_it(stand: Stand) -> None:
     stand.start("io")
 
