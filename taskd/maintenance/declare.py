@@ -57,6 +57,7 @@ class Declare:
         self._lock = threading.Lock()  # guards all below
         self._settings = settings
         self._tasks: dict[str, Tasks] = {}
+        self._awaited = set(settings.pools)  # whose code is being imported with these settings
         self._has_spoken = False
         self._is_changed = True
         self._is_unsettled = False
@@ -67,9 +68,7 @@ class Declare:
         """The configuration has changed."""
         with self._lock:
             self._settings = settings
-            self._tasks = {
-                pool: self._tasks[pool] for pool in settings.pools if pool in self._tasks
-            }
+            self._awaited = set(settings.pools)
             self._is_changed = True
         self._hurry()
 
@@ -77,6 +76,7 @@ class Declare:
         """A pool's code offers these tasks, and what they want scheduled."""
         with self._lock:
             self._tasks[pool] = tasks
+            self._awaited.discard(pool)
             self._is_changed = True
         self._hurry()
 
@@ -142,7 +142,7 @@ class Declare:
             self._tell_once(ScheduleOverridden(name))
         offered = {task["name"] for task in tasks}
         for definition in file.values():
-            if definition.task not in offered:
+            if definition.task not in offered and not self._awaited:
                 self._tell_once(ScheduleTaskUnknown(definition.name, definition.task))
         merged = code | file
         return [merged[name] for name in sorted(merged)]
@@ -167,7 +167,9 @@ class Declare:
             self._tell_once(ScheduleUnusable(one.name, str(error)))
             return
         if schedules.settle_schedule(connection, one, keep=keep, next_at=next_at):
-            self._host.events.emit(ScheduleChanged(one.name, _change(one), next_at))
+            is_over = not keep and next_at is None
+            change = f"{_change(one)}, and no slot of it is left" if is_over else _change(one)
+            self._host.events.emit(ScheduleChanged(one.name, change, next_at))
 
     def _tell_once(self, event: Event) -> None:
         if event not in self._told:

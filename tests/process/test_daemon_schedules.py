@@ -89,6 +89,6 @@ def test_what_a_daemon_missed_while_it_was_down_is_made_up_for_after_its_start(
     project.start()
     project.wait_for_states(succeeded=1)
 
-    ((run_at, result),) = project.query("SELECT run_at, result FROM taskd.history")
+    ((run_at, result),) = project.query("SELECT run_at, result FROM taskd.job")
     assert (run_at, result) == (missed + timedelta(days=2), '"code"')
     assert project.logs().count("schedule daily was due at") == 1

@@ -145,6 +145,53 @@ def test_a_task_that_no_code_offers_is_told_once(household: Household) -> None:
     assert told == ["schedule nightly: no module of `imports` offers the task shop.report"]
 
 
+def test_after_a_reload_a_task_is_missed_only_when_the_new_code_is_known(
+    household: Household,
+) -> None:
+    household.declare.take_tasks("io", [REPORT])
+    household.turn()
+
+    household.declare.take_settings(
+        Settings(pools={"io": IO}, schedules={"new": setting(task="shop.new")})
+    )
+    household.turn()
+    early = household.crew.stories()
+    household.declare.take_tasks("io", [REPORT])
+    household.turn()
+
+    assert not [story for story in early if "offers the task" in story]
+    assert [story for story in household.crew.stories() if "offers the task" in story] == [
+        "schedule new: no module of `imports` offers the task shop.new"
+    ]
+
+
+def test_a_time_that_is_past_when_it_is_first_seen_is_told_as_over(household: Household) -> None:
+    past = setting(every=None, run_at="2020-01-31T08:00:00+00:00")
+    household.start(schedules={"once": past})
+
+    household.declare.take_tasks("io", [REPORT])
+    household.turn()
+
+    assert "schedule once is new, and no slot of it is left" in household.crew.stories()
+    assert household.queued() == 0
+
+
+def test_what_the_code_wants_stays_wanted_while_a_renamed_pool_imports_it(
+    household: Household,
+) -> None:
+    household.declare.take_tasks("io", [REPORT, SYNC])
+    household.turn()
+
+    household.declare.take_settings(Settings(pools={"web": IO}, schedules={"nightly": setting()}))
+    household.turn()
+    meanwhile = row(household.connection, "shop.sync").removed_at
+    household.declare.take_tasks("web", [REPORT])
+    household.turn()
+
+    assert meanwhile is None
+    assert row(household.connection, "shop.sync").removed_at is not None
+
+
 def test_a_new_row_of_the_host_is_spoken_for_again(household: Household) -> None:
     household.declare.take_tasks("io", [REPORT])
     household.turn()
