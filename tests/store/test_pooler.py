@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from taskd.store import connect, hosts, jobs, look, retention, schema
+from taskd.store import connect, hosts, jobs, look, retention, schedules, schema
 from taskd.store.connect import Connection
 from taskd.store.rows import JobEnd, JobFilter, JobRetry
 from tests.servers import RunningServer, start_pgbouncer
 from tests.store.makers import add_host, add_jobs, add_worker, claim, fence_of, ids_of
+from tests.store.timetables import declare, fire, make_due, nightly, row, settle, the_due
 
 if TYPE_CHECKING:
     from tests.conftest import TestServer
@@ -111,3 +112,16 @@ def test_workers_share_few_server_connections(pooled: str) -> None:
         thread.join()
 
     assert sorted(claimed) == ids
+
+
+def test_the_whole_life_of_a_schedule_goes_through_a_pooler(pooled: str) -> None:
+    with closing(opened(pooled)) as connection:
+        schema.install_or_upgrade(connection)
+        declare(connection, nightly(), nightly("other"))
+        settle(connection)
+        make_due(connection)
+
+        assert len(fire(connection, the_due(connection)) or []) == 1
+        assert schedules.pause_schedule(connection, "other")
+        assert schedules.resume_schedule(connection, row(connection, "other"), None)
+        assert schedules.prune_schedules(connection, 3600.0) == 0
