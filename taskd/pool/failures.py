@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from contextvars import copy_context
 from typing import Any
 
@@ -57,8 +58,10 @@ class FailureHandlers:
             traceback=failed.traceback,
             exception=exception,
         )
-        for handler in handlers:
-            copy_context().run(self._call_one, attempt, handler, job)
+        journal = attempt.journal
+        with nullcontext() if journal is None else journal.extended(attempt):
+            for handler in handlers:
+                copy_context().run(self._call_one, attempt, handler, job)
 
     def _choose(self, attempt: JobAttempt, exception: BaseException) -> list[FailureHandler]:
         task = registry.find(attempt.task)

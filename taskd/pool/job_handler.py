@@ -38,7 +38,7 @@ class JobLogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take one record. Lets nothing through but what ends the job, such as its timeout."""
         attempt = running_attempt.get(None) or self._otherwise()
-        if attempt is not None and attempt.is_open:
+        if attempt is not None and self._journal.hears(attempt):
             try:
                 self._take(attempt, record)
             except Exception:  # a record may be of any class that the users' code has made

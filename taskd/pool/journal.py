@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psycopg
 
@@ -53,13 +54,14 @@ class Journal:
         self._clock = clock
         self._pid = os.getpid()
         self._logs: dict[int, AttemptLog] = {}  # by fence
+        self._extended: set[int] = set()  # fences of attempts that failure handlers speak for
         self._bytes = 0  # what waits in them
         self._flushed_at = float("-inf")
         self._flushing = threading.Lock()  # held by who takes from the logs
         self._is_unsure = False
 
     def line(self, attempt: JobAttempt, at: float, level: int, logger: str, text: str) -> None:
-        """Take a line for the log of an attempt, unless its task has ended."""
+        """Take a line for the log of an attempt, if it `hears` it."""
         log = self._log_of(attempt)
         if log is not None:
             before = log.waiting_bytes
@@ -68,16 +70,29 @@ class Journal:
             self.on_said()
 
     def progress(self, attempt: JobAttempt, fraction: float, message: str) -> None:
-        """Take how far an attempt is, unless its task has ended."""
+        """Take how far an attempt is, if it `hears` it."""
         log = self._log_of(attempt)
         if log is not None:
             log.say_progress(fraction, message)
             self.on_said()
 
+    @contextmanager
+    def extended(self, attempt: JobAttempt) -> Iterator[None]:
+        """Take what is said for an attempt until the block ends, though its task has ended."""
+        self._extended.add(attempt.fence)
+        try:
+            yield
+        finally:
+            self._extended.discard(attempt.fence)
+
+    def hears(self, attempt: JobAttempt) -> bool:
+        """Whether what is said for an attempt is taken: its task runs, or it is extended."""
+        return attempt.is_open or attempt.fence in self._extended
+
     def pause(self) -> float | None:
         """In how many seconds to flush, if no attempt ends before; None: nothing waits."""
         logs = list(self._logs.values())
-        if not all(log.attempt.is_open for log in logs):
+        if not all(self.hears(log.attempt) for log in logs):
             return 0.0
         next_flush = self._flushed_at + FLUSH_SECONDS
         due = [at for log in logs if (at := log.due_at(next_flush)) is not None]
@@ -98,7 +113,7 @@ class Journal:
             self._bytes = sum(log.waiting_bytes for log in list(self._logs.values()))
 
     def _log_of(self, attempt: JobAttempt) -> AttemptLog | None:
-        if not attempt.is_open or os.getpid() != self._pid:
+        if not self.hears(attempt) or os.getpid() != self._pid:
             return None
         log = self._logs.get(attempt.fence)
         if log is None:
@@ -106,7 +121,7 @@ class Journal:
         return log
 
     def _flush_ended(self, connection: Connection, worker: int) -> None:
-        ended = [log for log in list(self._logs.values()) if not log.attempt.is_open]
+        ended = [log for log in list(self._logs.values()) if not self.hears(log.attempt)]
         for log in ended:
             log.complete(may_wait=self._bytes < MOST_BYTES)
         while ended:
@@ -115,10 +130,14 @@ class Journal:
 
     def _flush_running(self, connection: Connection, worker: int, next_flush: float) -> None:
         now = self._clock()
-        due = [log for log in list(self._logs.values()) if _is_due(log, next_flush, now)]
+        due = [log for log in list(self._logs.values()) if self._is_due(log, next_flush, now)]
         if due:
             self._flushed_at = now
             self._write(connection, worker, _batch(due, now, max(1, MOST_LINES // len(due))))
+
+    def _is_due(self, log: AttemptLog, next_flush: float, now: float) -> bool:
+        due = log.due_at(next_flush)
+        return due is not None and due <= now and self.hears(log.attempt)
 
     def _write(
         self, connection: Connection, worker: int, batch: list[tuple[AttemptLog, News]]
@@ -161,8 +180,3 @@ def _batch(logs: list[AttemptLog], now: float, share: int) -> list[tuple[Attempt
         if not room:
             break
     return batch
-
-
-def _is_due(log: AttemptLog, next_flush: float, now: float) -> bool:
-    due = log.due_at(next_flush)
-    return log.attempt.is_open and due is not None and due <= now

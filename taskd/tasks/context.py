@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +23,9 @@ class Journal(Protocol):
 
     def progress(self, attempt: JobAttempt, fraction: float, message: str) -> None:
         """Take down how far an attempt is."""
+
+    def extended(self, attempt: JobAttempt) -> AbstractContextManager[None]:
+        """Take down what is said for an attempt until the block ends, though its task has ended."""
 
 
 class JobAttempt:

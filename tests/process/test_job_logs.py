@@ -127,6 +127,18 @@ def end_itself(wait):
     time.sleep(wait)
 
 
+def tell(job):
+    log.error("the handler saw: %s", job.error)
+    time.sleep(0.05)
+    log.error("and is done")
+
+
+@task(on_failure=tell)
+def fail_and_tell():
+    log.info("begun")
+    raise ValueError("boom")
+
+
 def bad_progress():
     current_job().progress(1.5)
 """
@@ -300,6 +312,16 @@ def test_what_a_job_says_that_ends_in_its_own_transaction_is_stored_before_its_w
     assert kept[-1] == "after 599"
     assert progress(stand, job) == (1.0, "all")
     assert stand.query("SELECT count(*) FROM taskd.progress") == [(0,)]
+
+
+@both_kinds
+def test_what_a_failure_handler_logs_lands_on_its_job(stand: Stand, pool: str) -> None:
+    stand.start(pool)
+
+    job = stand.enqueue("fail_and_tell")
+
+    stand.wait_for(job, "failed")
+    assert texts(stand, job) == ["begun", "the handler saw: ValueError: boom", "and is done"]
 
 
 def test_a_progress_that_is_no_share_fails_its_job_and_is_not_stored(stand: Stand) -> None:
