@@ -285,3 +285,4 @@ CREATE TABLE taskd.waiter (
 -- What a job holds that it lets go of at its end: resources, if it has a place in their lines, and a
 -- unique key.
 CREATE TYPE taskd.holding AS (id bigint, res text[], need integer[], place bigint, key text);
+CREATE TYPE taskd.held_key AS (key text, job bigint);

@@ -34,7 +34,8 @@ CREATE FUNCTION taskd.enqueue_jobs_v1(
 DECLARE
     n integer := cardinality(p_args);
     ids bigint[];
-    extras jsonb[];
+    keys text[];
+    until text := p_unique->>'until';
     due timestamptz := coalesce(p_run_at, clock_timestamp() + p_delay * interval '1 second');
     first bigint;
 BEGIN
@@ -45,15 +46,23 @@ BEGIN
     first := ids[1];
     p_extra := taskd.date_extra_v1(p_extra);
     IF p_unique IS NOT NULL THEN
-        SELECT * INTO ids, extras FROM taskd.take_keys_v1(ids, p_extra, p_unique);
-        PERFORM taskd.change_waiting_v1(ids, p_args, p_kwargs, due, p_unique->>'on_conflict');
+        keys := ARRAY(SELECT jsonb_array_elements_text(p_unique->'keys'));
+        ids := taskd.take_keys_v1(
+            ARRAY(SELECT ROW(u.id, u.key, until, p_unique->>'on_conflict', u.args, u.kwargs, due)::taskd.keyed_job
+                  FROM unnest(ids, keys, p_args, p_kwargs) AS u (id, key, args, kwargs)),
+            first, (p_unique->>'self')::bigint);
+        IF until NOT IN ('started', 'finished') THEN
+            keys := NULL;           -- a window: nobody lets go of the key
+        END IF;
     END IF;
     IF due > clock_timestamp() THEN
         INSERT INTO taskd.scheduled (run_at, id, created_at, timeout, priority, attempt,
                                      max_attempts, queue, task, args, kwargs, extra)
         SELECT due, u.id, clock_timestamp(), p_timeout, p_priority, 0,
-               p_max_attempts, p_queue, p_task, u.args, u.kwargs, coalesce(u.extra, p_extra)
-        FROM unnest(ids, p_args, p_kwargs, extras) AS u (id, args, kwargs, extra)
+               p_max_attempts, p_queue, p_task, u.args, u.kwargs,
+               CASE WHEN u.key IS NULL THEN p_extra
+                    ELSE coalesce(p_extra, '{}') || jsonb_build_object('unique', u.key, 'until', until) END
+        FROM unnest(ids, p_args, p_kwargs, keys) AS u (id, args, kwargs, key)
         WHERE u.id > 0;
         PERFORM pg_notify('taskd', json_build_array(extract(epoch FROM due - clock_timestamp()))::text)
         WHERE p_always OR EXISTS (SELECT FROM taskd.host WHERE idle);
@@ -61,8 +70,10 @@ BEGIN
         INSERT INTO taskd.queued (seq, id, created_at, run_at, timeout, lane, priority, attempt,
                                   max_attempts, queue, task, args, kwargs, extra)
         SELECT u.id, u.id, clock_timestamp(), p_run_at, p_timeout, p_priority, p_priority, 0,
-               p_max_attempts, p_queue, p_task, u.args, u.kwargs, coalesce(u.extra, p_extra)
-        FROM unnest(ids, p_args, p_kwargs, extras) AS u (id, args, kwargs, extra)
+               p_max_attempts, p_queue, p_task, u.args, u.kwargs,
+               CASE WHEN u.key IS NULL THEN p_extra
+                    ELSE coalesce(p_extra, '{}') || jsonb_build_object('unique', u.key, 'until', until) END
+        FROM unnest(ids, p_args, p_kwargs, keys) AS u (id, args, kwargs, key)
         WHERE u.id > 0;
         PERFORM taskd.notify_hosts_v1(p_queue, p_priority, n, first)
         WHERE p_always OR EXISTS (SELECT FROM taskd.host WHERE idle);
@@ -70,8 +81,16 @@ BEGIN
     RETURN ids;
 END $$;
 
+-- A job that wants a key: what take_keys_v1 has to know of it.
+--   until: "started", "finished", or seconds: then the key is free when they have passed
+--   on_conflict, if another job holds the key: "keep" that as it is (or NULL), "replace" its arguments
+--   by args and kwargs, or let it be due at due, if that is "earlier"
+CREATE TYPE taskd.keyed_job AS (
+    id bigint, key text, until text, on_conflict text, args text, kwargs text, due timestamptz
+);
+
 -- A job as enqueue_graph_v1 takes it. parents: ids of jobs, or -n for the n-th job of the same call,
--- which must come before this one. key, until, on_conflict: as p_unique above. res, need: the
+-- which must come before this one. key, until, on_conflict: see keyed_job. res, need: the
 -- resources that it asks for, in one order.
 CREATE TYPE taskd.new_job AS (
     task text, args text, kwargs text, queue text, priority smallint, delay double precision,
@@ -82,45 +101,23 @@ CREATE TYPE taskd.new_job AS (
 
 -- Jobs that depend on each other or on resources, each with its own task and options: p_jobs is a
 -- JSON array of new_job. Jobs with is_grouped carry the first id of the call as their group.
+-- A resource that is named twice is needed once, and as much of it as the most that was said.
 -- p_always: in a caller's own transaction; p_self: the job that enqueues, or NULL.
 -- The ids, in order, as enqueue_jobs_v1 gives them. Raises TD001 for a parent that does not exist.
+-- Reads nothing that another enqueue writes, or two SERIALIZABLE callers would make each other fail.
 CREATE FUNCTION taskd.enqueue_graph_v1(p_jobs json, p_always boolean, p_self bigint)
-RETURNS bigint[] LANGUAGE plpgsql SET jit = off SET enable_seqscan = off AS $$
+RETURNS bigint[] LANGUAGE plpgsql
+SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    jobs taskd.new_job[] := ARRAY(
-        SELECT json_populate_record(NULL::taskd.new_job, j.value) FROM json_array_elements(p_jobs) j);
-    ids bigint[];
-    one bigint[];
-    unknown bigint[];
+    jobs taskd.new_job[] := ARRAY(SELECT j FROM json_populate_recordset(NULL::taskd.new_job, p_jobs) j);
+    ids bigint[] := ARRAY(SELECT nextval('taskd.job_seq') FROM generate_series(1, cardinality(jobs)));
+    news json;
+    next_due timestamptz;
     arrivals bigint[];
     late bigint[];
-    i integer;
 BEGIN
-    ids := ARRAY(SELECT nextval('taskd.job_seq') FROM generate_series(1, cardinality(jobs)));
-    IF EXISTS (SELECT FROM unnest(jobs) WITH ORDINALITY j, unnest(j.parents) p (parent)
-               WHERE -p.parent >= j.ordinality) THEN
-        RAISE EXCEPTION 'a parent in the same call must come before its child';
-    END IF;
-    unknown := ARRAY(
-        SELECT DISTINCT p.parent FROM unnest(jobs) j, unnest(j.parents) p (parent)
-        WHERE p.parent > 0 AND NOT EXISTS (SELECT FROM taskd.job k WHERE k.id = p.parent)
-        ORDER BY 1);
-    IF unknown <> '{}' THEN
-        RAISE EXCEPTION 'no such job: %', array_to_string(unknown[1:10], ', ') USING ERRCODE = 'TD001';
-    END IF;
-    FOR i IN SELECT j.ordinality FROM unnest(jobs) WITH ORDINALITY j WHERE j.extra ? 'expires_in' LOOP
-        jobs[i].extra := taskd.date_extra_v1(jobs[i].extra);
-    END LOOP;
-    FOR i IN SELECT j.ordinality FROM unnest(jobs) WITH ORDINALITY j WHERE j.key IS NOT NULL LOOP
-        SELECT t.ids, t.extras[1] INTO one, jobs[i].extra
-        FROM taskd.take_keys_v1(ids[i:i], jobs[i].extra, jsonb_build_object(
-            'keys', jsonb_build_array(jobs[i].key), 'until', jobs[i].until, 'self', p_self)) t;
-        ids[i] := one[1];
-        PERFORM taskd.change_waiting_v1(
-            one, ARRAY[jobs[i].args], ARRAY[jobs[i].kwargs],
-            coalesce(jobs[i].run_at, clock_timestamp() + jobs[i].delay * interval '1 second'),
-            jobs[i].on_conflict);
-    END LOOP;
+    PERFORM taskd.check_graph_v1(jobs);
+    ids := taskd.take_graph_keys_v1(jobs, ids, p_self);
     WITH j AS MATERIALIZED (
         SELECT ids[j.ordinality] AS id, j.*,
                coalesce(j.run_at, clock_timestamp() + j.delay * interval '1 second') AS due,
@@ -131,9 +128,17 @@ BEGIN
     ), n AS MATERIALIZED (
         SELECT j.*, CASE WHEN j.after IS NOT NULL THEN 'p'
                          WHEN j.due > clock_timestamp() THEN 's'
-                         WHEN j.res IS NOT NULL THEN 'i'
+                         WHEN j.res <> '{}' THEN 'i'
                          ELSE 'q' END AS stage,
-               nullif(coalesce(j.extra, '{}')
+               CASE WHEN j.res <> '{}'
+                    THEN ARRAY(SELECT DISTINCT r COLLATE "C" FROM unnest(j.res) r ORDER BY 1) END AS names,
+               CASE WHEN j.res <> '{}'
+                    THEN ARRAY(SELECT max(u.need) FROM unnest(j.res, j.need) AS u (name, need)
+                               GROUP BY u.name COLLATE "C" ORDER BY u.name COLLATE "C") END AS units,
+               nullif(coalesce(CASE WHEN j.extra ? 'expires_in' THEN taskd.date_extra_v1(j.extra)
+                                    ELSE j.extra END, '{}')
+                      || CASE WHEN j.key IS NULL OR j.until NOT IN ('started', 'finished') THEN '{}'
+                              ELSE jsonb_build_object('unique', j.key, 'until', j.until) END
                       || CASE WHEN j.after IS NULL THEN '{}'
                               ELSE jsonb_build_object('parents', j.after) END
                       || CASE WHEN j.is_grouped THEN jsonb_build_object('group', abs(ids[1]))
@@ -148,14 +153,14 @@ BEGIN
             max_attempts, queue, task, args, kwargs, extra, res, need)
         SELECT n.id, clock_timestamp(), n.due, n.stage, coalesce(cardinality(n.after), 0),
                coalesce(n.run_if_failed, false), n.timeout, n.priority, 0, n.max_attempts, n.queue,
-               n.task, n.args, n.kwargs, n.whole, n.res, n.need
+               n.task, n.args, n.kwargs, n.whole, n.names, n.units
         FROM n WHERE n.stage IN ('p', 'i')
     ), s AS (
         INSERT INTO taskd.scheduled (
             run_at, id, created_at, timeout, priority, attempt, max_attempts, queue, task, args,
             kwargs, extra, res, need)
         SELECT n.due, n.id, clock_timestamp(), n.timeout, n.priority, 0, n.max_attempts, n.queue,
-               n.task, n.args, n.kwargs, n.whole, n.res, n.need
+               n.task, n.args, n.kwargs, n.whole, n.names, n.units
         FROM n WHERE n.stage = 's'
     ), q AS (
         INSERT INTO taskd.queued (
@@ -164,18 +169,21 @@ BEGIN
         SELECT n.id, n.id, clock_timestamp(), n.run_at, n.timeout, n.priority, n.priority, 0,
                n.max_attempts, n.queue, n.task, n.args, n.kwargs, n.whole
         FROM n WHERE n.stage = 'q'
+    ), lanes AS (
+        SELECT n.queue, n.priority AS lane, count(*) AS count, min(n.id) AS seq
+        FROM n WHERE n.stage = 'q' GROUP BY n.queue, n.priority
     )
-    SELECT array_agg(n.id ORDER BY n.id) FILTER (WHERE n.stage = 'i'),
+    SELECT (SELECT json_agg(l) FROM lanes l), min(n.due) FILTER (WHERE n.stage = 's'),
+           array_agg(n.id ORDER BY n.id) FILTER (WHERE n.stage = 'i'),
            array_agg(n.id ORDER BY n.id) FILTER (WHERE EXISTS (
                SELECT FROM unnest(n.parents) p WHERE p > 0 OR ids[-p] < 0))
-    INTO arrivals, late
+    INTO news, next_due, arrivals, late
     FROM n;
     IF p_always OR EXISTS (SELECT FROM taskd.host WHERE idle) THEN
-        PERFORM taskd.notify_hosts_v1(q.queue, q.lane, count(*)::integer, min(q.seq))
-        FROM taskd.queued q WHERE q.id = ANY (ids) GROUP BY q.queue, q.lane;
-        PERFORM pg_notify('taskd', json_build_array(
-            extract(epoch FROM min(s.run_at) - clock_timestamp()))::text)
-        FROM taskd.scheduled s WHERE s.id = ANY (ids) HAVING count(*) > 0;
+        PERFORM taskd.notify_hosts_v1(l.queue, l.lane, l.count, l.seq)
+        FROM json_to_recordset(news) AS l (queue text, lane integer, count integer, seq bigint);
+        PERFORM pg_notify('taskd', json_build_array(extract(epoch FROM next_due - clock_timestamp()))::text)
+        WHERE next_due IS NOT NULL;
     END IF;
     PERFORM taskd.send_arrivals_v1(arrivals);
     IF late IS NOT NULL THEN
@@ -187,10 +195,58 @@ BEGIN
     RETURN ids;
 END $$;
 
+-- Refuse what could never run, or would stop the dispatcher, before anything is stored.
+CREATE FUNCTION taskd.check_graph_v1(p_jobs taskd.new_job[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    unknown bigint[];
+BEGIN
+    IF EXISTS (SELECT FROM unnest(p_jobs) WITH ORDINALITY j, unnest(j.parents) p (parent)
+               WHERE -p.parent >= j.ordinality) THEN
+        RAISE EXCEPTION 'a parent in the same call must come before its child';
+    ELSIF EXISTS (SELECT FROM unnest(p_jobs) j, unnest(j.res, j.need) AS u (name, need)
+                  WHERE (u.name IS NOT NULL AND u.need > 0) IS NOT TRUE) THEN
+        RAISE EXCEPTION 'each resource needs a name and a number of units from 1 on';
+    END IF;
+    unknown := ARRAY(
+        SELECT DISTINCT p.parent FROM unnest(p_jobs) j, unnest(j.parents) p (parent)
+        WHERE p.parent > 0
+          AND NOT EXISTS (SELECT FROM taskd.live_job k WHERE k.id = p.parent)
+          AND NOT EXISTS (SELECT FROM taskd.history h WHERE h.id = p.parent)
+        ORDER BY 1);
+    IF unknown <> '{}' THEN
+        RAISE EXCEPTION 'no such job: %', array_to_string(unknown[1:10], ', ') USING ERRCODE = 'TD001';
+    END IF;
+END $$;
+
+-- The ids of the jobs once those that want a key have asked for it; -id: that job holds the key.
+CREATE FUNCTION taskd.take_graph_keys_v1(p_jobs taskd.new_job[], p_ids bigint[], p_self bigint)
+RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    ids bigint[] := p_ids;
+    keyed taskd.keyed_job[];
+    places integer[];
+    taken bigint[];
+BEGIN
+    SELECT array_agg(j.ordinality),
+           array_agg(ROW(p_ids[j.ordinality], j.key, j.until, j.on_conflict, j.args, j.kwargs, coalesce(
+               j.run_at, clock_timestamp() + j.delay * interval '1 second'))::taskd.keyed_job)
+    INTO places, keyed
+    FROM unnest(p_jobs) WITH ORDINALITY j
+    WHERE j.key IS NOT NULL;
+    IF keyed IS NOT NULL THEN
+        taken := taskd.take_keys_v1(keyed, p_ids[1], p_self);
+        FOR i IN 1 .. cardinality(taken) LOOP
+            ids[places[i]] := taken[i];
+        END LOOP;
+    END IF;
+    RETURN ids;
+END $$;
+
 -- A job that has ended, once more: a new job with its task, arguments and resources. A final state is
 -- final. One row for each id that was found ended, in the order of p_ids.
 CREATE FUNCTION taskd.requeue_jobs_v1(p_ids bigint[])
-RETURNS TABLE (old_id bigint, new_id bigint) LANGUAGE plpgsql SET jit = off AS $$
+RETURNS TABLE (old_id bigint, new_id bigint) LANGUAGE plpgsql
+SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     olds bigint[];
     jobs json;

@@ -15,16 +15,18 @@
 -- unique key until it has started lets go of it here; extra of one that has expired says "is_late".
 --
 -- The plan must stay the index scan also while statistics say that the table is empty, hence
--- enable_seqscan and enable_sort; jit=off because switching plans off makes their cost look huge.
+-- enable_seqscan; jit=off because switching plans off makes their cost look huge. A generic plan,
+-- because making a new one for each array costs as much as a claim of one job.
 CREATE FUNCTION taskd.claim_jobs_v1(
     p_worker bigint, p_queues text[], p_lanes smallint[], p_marks bigint[], p_count integer,
     p_ends integer[] DEFAULT NULL, p_recoveries integer DEFAULT 0
 ) RETURNS text LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     rows_ tid[];
     found_ text;
-    keys text[];
+    keys taskd.held_key[];
     jobs text := '';
     free integer := p_count;
     room integer;
@@ -50,31 +52,33 @@ BEGIN
             END IF;
         END IF;
         WITH taken AS (
-            DELETE FROM taskd.queued WHERE ctid = ANY (rows_) RETURNING *
+            DELETE FROM taskd.queued WHERE ctid = ANY (rows_)
+            RETURNING *, nextval('taskd.fence_seq') AS fence
         ), started AS (
-            INSERT INTO taskd.running AS r (
+            INSERT INTO taskd.running (
                 id, fence, worker, created_at, run_at, ready_at, timeout, priority, attempt,
                 max_attempts, losses, crashes, queue, task, args, kwargs, extra, res, need, place)
-            SELECT t.id, nextval('taskd.fence_seq'), p_worker, t.created_at, t.run_at, t.ready_at,
-                   t.timeout, t.priority, t.attempt + 1, t.max_attempts, t.losses, t.crashes,
-                   t.queue, t.task, t.args, t.kwargs, t.extra, t.res, t.need, t.place
+            SELECT t.id, t.fence, p_worker, t.created_at, t.run_at, t.ready_at, t.timeout, t.priority,
+                   t.attempt + 1, t.max_attempts, t.losses, t.crashes, t.queue, t.task, t.args,
+                   t.kwargs, t.extra, t.res, t.need, t.place
             FROM taken t
-            RETURNING r.id, r.fence
         )
         SELECT string_agg(
-                   '[' || t.id || ',' || t.seq || ',' || i - 1 || ',' || s.fence || ','
-                   || t.attempt + 1 || ',' || t.max_attempts || ',' || coalesce(t.timeout::text, 'null')
-                   || ',' || to_json(t.task) || ',' || t.args || ',' || coalesce(t.kwargs, 'null')
-                   || ',' || coalesce(CASE WHEN (t.extra->>'expires')::double precision
-                                                < extract(epoch FROM clock_timestamp())
-                                           THEN (t.extra || '{"is_late": true}')::text
-                                           ELSE t.extra::text END, 'null') || ']',
+                   concat('[', t.id, ',', t.seq, ',', i - 1, ',', t.fence, ',', t.attempt + 1, ',',
+                          t.max_attempts, ',', coalesce(t.timeout::text, 'null'), ',', to_json(t.task),
+                          ',', t.args, ',', coalesce(t.kwargs, 'null'), ',',
+                          CASE WHEN t.extra IS NULL THEN 'null'
+                               WHEN (t.extra->>'expires')::double precision
+                                    < extract(epoch FROM clock_timestamp())
+                               THEN (t.extra || '{"is_late": true}')::text
+                               ELSE t.extra::text END, ']'),
                    ',' ORDER BY t.seq),
-               array_agg(t.extra->>'unique') FILTER (WHERE t.extra->>'until' = 'started')
+               array_agg(ROW(t.extra->>'unique', t.id)::taskd.held_key)
+                   FILTER (WHERE t.extra->>'until' = 'started')
         INTO found_, keys
-        FROM started s JOIN taken t USING (id);
+        FROM taken t;
         IF keys IS NOT NULL THEN
-            DELETE FROM taskd.unique_key k WHERE k.key = ANY (keys);
+            PERFORM taskd.drop_keys_v1(keys);
         END IF;
         jobs := jobs || CASE WHEN jobs = '' THEN '[' ELSE ',' END || found_;
         free := free - cardinality(rows_);

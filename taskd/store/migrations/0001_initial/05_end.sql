@@ -3,7 +3,12 @@
 --
 -- The plan must go from the ids to the primary key of running, whatever statistics say: analyzed at
 -- a quiet moment the table looks empty, and "all of this worker's rows against all ids" looks
--- cheap, although it is quadratic. Hence enable_seqscan = off, and worker + 0, which no index has.
+-- cheap, although it is quadratic. Hence enable_seqscan = off, and worker + 0, which no index has. It
+-- is generic, because making one for each array costs as much as the end of a job.
+--
+-- What ends must be told (let_go_v1), but most jobs have nobody to tell and nothing to let go of. So
+-- the completions ask first, in one statement after the delete: whether anything lies in the range of
+-- their ids, one look at each index. In a wide range dead entries could lie, so then they do not ask.
 
 -- The ids that were not ours any more. An outcome that is recorded already (the answer to an earlier
 -- call was lost) is not lost: the caller may repeat any call.
@@ -20,9 +25,11 @@ $$;
 CREATE FUNCTION taskd.complete_succeeded_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[]
 ) RETURNS bigint[] LANGUAGE plpgsql
-SET enable_seqscan = off SET jit = off AS $$
+SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     done bigint[];
+    first bigint;
+    last bigint;
     holdings taskd.holding[];
 BEGIN
     WITH gone AS (
@@ -40,12 +47,17 @@ BEGIN
                g.res, g.need
         FROM gone g
     )
-    SELECT array_agg(g.id),
+    SELECT array_agg(g.id), min(g.id), max(g.id),
            array_agg(ROW(g.id, g.res, g.need, g.place, g.extra->>'unique')::taskd.holding)
                FILTER (WHERE g.extra IS NOT NULL OR g.res IS NOT NULL)
-    INTO done, holdings
+    INTO done, first, last, holdings
     FROM gone g;
-    IF done IS NOT NULL THEN
+    IF holdings IS NOT NULL OR last - first > 10000
+       OR EXISTS (SELECT FROM taskd.mail)
+       OR EXISTS (SELECT FROM taskd.dependency d WHERE d.parent BETWEEN first AND last)
+       OR EXISTS (SELECT FROM taskd.waiter w WHERE w.job BETWEEN first AND last)
+       OR current_setting('transaction_isolation') <> 'read committed'
+    THEN
         PERFORM taskd.let_go_v1(done, NULL, holdings, true);
     END IF;
     IF cardinality(done) = cardinality(p_ids) THEN
@@ -60,10 +72,12 @@ CREATE FUNCTION taskd.complete_jobs_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_states "char"[],
     p_results text[], p_errors text[], p_tracebacks text[], p_is_own boolean
 ) RETURNS bigint[] LANGUAGE plpgsql
-SET enable_seqscan = off SET jit = off AS $$
+SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     done bigint[];
     good boolean[];
+    first bigint;
+    last bigint;
     holdings taskd.holding[];
 BEGIN
     WITH gone AS (
@@ -86,12 +100,17 @@ BEGIN
         INSERT INTO taskd.result (job, value)
         SELECT g.id, g.result FROM gone g WHERE g.result IS NOT NULL
     )
-    SELECT array_agg(g.id), array_agg(g.state = 's'),
+    SELECT array_agg(g.id), array_agg(g.state = 's'), min(g.id), max(g.id),
            array_agg(ROW(g.id, g.res, g.need, g.place, g.extra->>'unique')::taskd.holding)
                FILTER (WHERE g.extra IS NOT NULL OR g.res IS NOT NULL)
-    INTO done, good, holdings
+    INTO done, good, first, last, holdings
     FROM gone g;
-    IF done IS NOT NULL THEN
+    IF holdings IS NOT NULL OR last - first > 10000 OR NOT p_is_own
+       OR EXISTS (SELECT FROM taskd.mail)
+       OR EXISTS (SELECT FROM taskd.dependency d WHERE d.parent BETWEEN first AND last)
+       OR EXISTS (SELECT FROM taskd.waiter w WHERE w.job BETWEEN first AND last)
+       OR current_setting('transaction_isolation') <> 'read committed'
+    THEN
         PERFORM taskd.let_go_v1(done, good, holdings, p_is_own);
     END IF;
     IF cardinality(done) = cardinality(p_ids) THEN
@@ -109,7 +128,7 @@ CREATE FUNCTION taskd.retry_jobs_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_outcomes "char"[],
     p_delays double precision[], p_errors text[], p_tracebacks text[], p_release boolean[]
 ) RETURNS bigint[] LANGUAGE plpgsql
-SET enable_seqscan = off SET jit = off AS $$
+SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ended integer;
     cancelled bigint[];
@@ -196,18 +215,32 @@ BEGIN
 END $$;
 
 -- Claimed but never started (a worker drains with jobs in its hand): back to the front, and as if
--- never claimed. It keeps what it holds.
+-- never claimed. It keeps what it holds. One that is to be cancelled ends as cancelled instead. How
+-- many went back.
 CREATE FUNCTION taskd.give_back_jobs_v1(p_worker bigint, p_ids bigint[], p_fences bigint[])
 RETURNS integer LANGUAGE plpgsql
-SET enable_seqscan = off SET jit = off AS $$
+SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     given integer;
+    over bigint[];
+    holdings taskd.holding[];
 BEGIN
-    WITH gone AS (
+    -- A cancel holds these rows until it has written its request: then the next statement sees it.
+    PERFORM FROM taskd.running r WHERE r.id = ANY (p_ids) ORDER BY r.id FOR UPDATE;
+    WITH gone AS MATERIALIZED (
         DELETE FROM taskd.running r
         USING unnest(p_ids, p_fences) AS u (id, fence)
         WHERE r.id = u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
-        RETURNING r.*
+        RETURNING r.*,
+                  EXISTS (SELECT FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel') AS is_cancelled
+    ), ended AS (
+        INSERT INTO taskd.history (
+            id, fence, worker, created_at, run_at, ready_at, timeout, priority, attempt, max_attempts,
+            losses, crashes, state, queue, task, args, kwargs, extra, res, need, error)
+        SELECT g.id, g.fence, g.worker, g.created_at, g.run_at, g.ready_at, g.timeout, g.priority,
+               g.attempt - 1, g.max_attempts, g.losses, g.crashes, 'c', g.queue, g.task, g.args,
+               g.kwargs, g.extra, g.res, g.need, 'cancelled'
+        FROM gone g WHERE g.is_cancelled
     ), again AS (
         INSERT INTO taskd.queued AS q (
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
@@ -215,7 +248,7 @@ BEGIN
         SELECT nextval('taskd.job_seq'), g.id, g.created_at, g.run_at, g.ready_at, g.timeout, 10,
                g.priority, g.attempt - 1, g.max_attempts, g.losses, g.crashes, g.queue, g.task,
                g.args, g.kwargs, g.extra, g.res, g.need, g.place
-        FROM (SELECT * FROM gone ORDER BY id) g
+        FROM (SELECT * FROM gone WHERE NOT is_cancelled ORDER BY id) g
         RETURNING q.queue, q.lane, q.seq
     ), told AS (
         SELECT taskd.notify_hosts_v1(a.queue, a.lane, count(*)::integer, min(a.seq))
@@ -223,6 +256,14 @@ BEGIN
         WHERE EXISTS (SELECT FROM taskd.host WHERE idle)
         GROUP BY a.queue, a.lane
     )
-    SELECT (SELECT count(*) FROM gone) + 0 * (SELECT count(*) FROM told) INTO given;
+    SELECT count(*) FILTER (WHERE NOT g.is_cancelled) + 0 * (SELECT count(*) FROM told),
+           array_agg(g.id) FILTER (WHERE g.is_cancelled),
+           array_agg(ROW(g.id, g.res, g.need, g.place, g.extra->>'unique')::taskd.holding)
+               FILTER (WHERE g.is_cancelled AND (g.extra IS NOT NULL OR g.res IS NOT NULL))
+    INTO given, over, holdings
+    FROM gone g;
+    IF over IS NOT NULL THEN
+        PERFORM taskd.let_go_v1(over, array_fill(false, ARRAY[cardinality(over)]), holdings, true);
+    END IF;
     RETURN given;
 END $$;

@@ -60,7 +60,7 @@ END $$;
 -- and holds none joins its lines instead. The number promoted, and the lanes they entered as JSON
 -- [[queue, lane, count, lowest seq], …]. Index scheduled_pkey.
 CREATE FUNCTION taskd.promote_jobs_v1(p_count integer, OUT promoted integer, OUT lanes text)
-LANGUAGE plpgsql SET jit = off AS $$
+LANGUAGE plpgsql SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     arrivals bigint[];
     moment timestamptz := clock_timestamp();  -- the function itself is no index condition

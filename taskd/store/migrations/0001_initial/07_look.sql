@@ -72,43 +72,25 @@ EXCEPTION WHEN untranslatable_character OR invalid_text_representation THEN
 END $$;
 
 -- Cancel jobs: what waits ends at once; a running one gets a request, and its worker ends it.
--- A row for each id: cancelled, cancelling, ended (it was over already) or unknown.
---
---   a job on its way from one table to the other is in none that we can lock: look again
---   running: the lock on the row makes its end wait until our request is there to be seen
+-- A row for each id: cancelled, cancelling, ended (it was over already) or unknown. cancelling: it
+-- runs, or somebody moves it at this moment; then our letter stays until it has come to rest.
+-- Waits for nobody but, for a tenth of a second, for a dispatcher that is at it.
 CREATE FUNCTION taskd.cancel_jobs_v1(p_ids bigint[])
-RETURNS TABLE (id bigint, outcome text) LANGUAGE plpgsql SET jit = off AS $$
+RETURNS TABLE (id bigint, outcome text) LANGUAGE plpgsql
+SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
-DECLARE
-    left_ bigint[] := p_ids;
-    asked bigint[] := '{}';
 BEGIN
-    FOR attempt IN 1 .. 5 LOOP
-        INSERT INTO taskd.mail (kind, ids) VALUES ('c', left_);
-        PERFORM taskd.see_to_mail_v1(false);
-        WITH held AS MATERIALIZED (
-            SELECT r.id, r.worker FROM taskd.running r WHERE r.id = ANY (left_) ORDER BY r.id FOR UPDATE
-        ), ordered AS (
-            INSERT INTO taskd.request AS o (kind, job, worker)
-            SELECT 'cancel', h.id, h.worker FROM held h
-            WHERE NOT EXISTS (SELECT FROM taskd.request o WHERE o.job = h.id AND o.kind = 'cancel')
-        )
-        SELECT asked || coalesce(array_agg(h.id), '{}') INTO asked FROM held h;
-        left_ := ARRAY(
-            SELECT u FROM unnest(left_) u
-            WHERE NOT u = ANY (asked)
-              AND NOT EXISTS (SELECT FROM taskd.history h WHERE h.id = u)
-              AND EXISTS (SELECT FROM taskd.job j WHERE j.id = u));
-        EXIT WHEN left_ = '{}';
+    INSERT INTO taskd.mail (kind, ids) VALUES ('c', p_ids);
+    FOR attempt IN 1 .. 20 LOOP
+        EXIT WHEN taskd.dispatch_v1(100, 10, 500) >= 0;
+        PERFORM pg_sleep(0.005);
     END LOOP;
-    IF asked <> '{}' THEN
-        PERFORM pg_notify('taskd', '"request"');
-    END IF;
+    PERFORM pg_notify('taskd', '"mail"') WHERE EXISTS (SELECT FROM taskd.mail);
     RETURN QUERY
-    SELECT u.id, CASE WHEN u.id = ANY (asked) OR u.id = ANY (left_) THEN 'cancelling'
-                      WHEN h.id IS NULL THEN 'unknown'
-                      WHEN h.state = 'c' AND h.finished_at >= now() THEN 'cancelled'
-                      ELSE 'ended' END
+    SELECT u.id, CASE WHEN h.state = 'c' AND h.finished_at >= now() THEN 'cancelled'
+                      WHEN h.id IS NOT NULL THEN 'ended'
+                      WHEN EXISTS (SELECT FROM taskd.live_job j WHERE j.id = u.id) THEN 'cancelling'
+                      ELSE 'unknown' END
     FROM unnest(p_ids) AS u (id)
     LEFT JOIN LATERAL (SELECT h.id, h.state, h.finished_at FROM taskd.history h
                        WHERE h.id = u.id LIMIT 1) h ON true;
@@ -130,20 +112,29 @@ CREATE FUNCTION taskd.ask_reports_v1() RETURNS void LANGUAGE sql AS $$
 $$;
 
 -- Let waiting jobs wait in another queue instead, behind those that are there. How many it were.
--- What runs stays; a retry of it goes where it came from. What requires a version of the code still
--- does there.
+-- What runs stays, as does what somebody moves at this moment; a retry goes where it came from. What
+-- requires a version of the code still does there. Blocked jobs are the dispatcher's: with any among
+-- them it waits for the dispatch lock, and has it until its end.
 CREATE FUNCTION taskd.move_jobs_v1(p_ids bigint[], p_queue text) RETURNS integer
-LANGUAGE plpgsql SET jit = off AS $$
+LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     lane record;
     moved integer;
 BEGIN
+    IF EXISTS (SELECT FROM taskd.blocked WHERE id = ANY (p_ids)) THEN
+        PERFORM pg_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1);
+    END IF;
     WITH b AS (
         UPDATE taskd.blocked SET queue = taskd.moved_part_v1(queue, p_queue)
-        WHERE id = ANY (p_ids) RETURNING id
+        WHERE id = ANY (p_ids) AND taskd.queue_of_v1(queue) <> p_queue
+        RETURNING id
     ), s AS (
         UPDATE taskd.scheduled SET queue = taskd.moved_part_v1(queue, p_queue)
-        WHERE id = ANY (p_ids) RETURNING id
+        WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM taskd.scheduled
+            WHERE id = ANY (p_ids) AND taskd.queue_of_v1(queue) <> p_queue
+            FOR UPDATE SKIP LOCKED))
+        RETURNING id
     )
     SELECT (SELECT count(*) FROM b) + (SELECT count(*) FROM s) INTO moved;
     FOR lane IN

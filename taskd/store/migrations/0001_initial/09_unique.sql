@@ -7,99 +7,128 @@ CREATE TABLE taskd.unique_key (
 );
 CREATE INDEX unique_key_expires ON taskd.unique_key (expires_at) WHERE expires_at IS NOT NULL;
 
--- Take a key for each job (p_unique: see enqueue_jobs_v1). A key that another job holds stays with it:
--- DO NOTHING leaves no lock on that row, so whoever enqueues and then forgets to commit keeps nobody
--- from ending the job that holds it. Two who take the same new key at once wait for each other, in
--- the order of the keys.
---   ids: of each job, or -id of the job that holds its key; extras: p_extra with what lets go of it.
-CREATE FUNCTION taskd.take_keys_v1(
-    p_ids bigint[], p_extra jsonb, p_unique jsonb, OUT ids bigint[], OUT extras jsonb[]
-) LANGUAGE plpgsql
+-- Take a key for each job. A key that another job holds stays with it: DO NOTHING leaves no lock on
+-- that row, so whoever enqueues and then forgets to commit keeps nobody from ending the job that
+-- holds it. Two who take the same new key at once wait for each other, in the order of the keys. Of
+-- jobs of one call the first has it: a later one may come after it, and never the other way round.
+-- p_first: the first id of the call, whose jobs are not there yet; p_self: the job that enqueues.
+-- The ids, in their order; -id: that job holds the key.
+CREATE FUNCTION taskd.take_keys_v1(p_jobs taskd.keyed_job[], p_first bigint, p_self bigint)
+RETURNS bigint[] LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
-    keys text[] := ARRAY(SELECT jsonb_array_elements_text(p_unique->'keys'));
-    self bigint := (p_unique->>'self')::bigint;
-    until text := p_unique->>'until';
-    expires timestamptz;
-    is_settled boolean := false;
+    ids bigint[];
+    free text[];
 BEGIN
-    IF until NOT IN ('started', 'finished') THEN
-        expires := clock_timestamp() + until::double precision * interval '1 second';
-    END IF;
     FOR attempt IN 1 .. 100 LOOP
         INSERT INTO taskd.unique_key (key, job, expires_at)
-        SELECT DISTINCT ON (u.key) u.key, u.id, expires
-        FROM unnest(keys, p_ids) AS u (key, id)
-        ORDER BY u.key, u.id
+        SELECT DISTINCT ON (j.key COLLATE "C") j.key, j.id,
+               CASE WHEN j.until NOT IN ('started', 'finished')
+                    THEN clock_timestamp() + j.until::double precision * interval '1 second' END
+        FROM unnest(p_jobs) j
+        ORDER BY j.key COLLATE "C", j.id
         ON CONFLICT (key) DO NOTHING;
-        -- A key of the job that enqueues, or one whose time is over, is free. What is nobody's was
-        -- let go of since the insert looked.
-        SELECT array_agg(CASE WHEN k.job = u.id THEN u.id ELSE -k.job END ORDER BY u.place),
-               bool_and(k.job IS NOT NULL)
-        INTO ids, is_settled
-        FROM unnest(keys, p_ids) WITH ORDINALITY AS u (key, id, place)
-        LEFT JOIN taskd.unique_key k
-          ON k.key = u.key AND (k.job = u.id OR k.job IS DISTINCT FROM self)
-         AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp());
-        EXIT WHEN is_settled;
-        DELETE FROM taskd.unique_key k
-        WHERE k.key = ANY (keys) AND (k.job = self OR k.expires_at <= clock_timestamp());
+        -- What is nobody's was let go of since the insert looked.
+        SELECT array_agg(CASE WHEN k.job = j.id THEN j.id ELSE -k.job END ORDER BY j.ordinality),
+               array_agg(j.key) FILTER (WHERE k.key IS NULL OR (
+                   k.job <> j.id AND taskd.is_free_v1(k.job, k.expires_at, p_first, p_self)))
+        INTO ids, free
+        FROM unnest(p_jobs) WITH ORDINALITY j
+        LEFT JOIN taskd.unique_key k ON k.key = j.key;
+        IF free IS NULL THEN
+            PERFORM taskd.change_waiting_v1(p_jobs, ids);
+            -- A claim may have been quicker than a replacement: then the key is free, and ours to take.
+            EXIT WHEN NOT EXISTS (
+                SELECT FROM unnest(p_jobs) WITH ORDINALITY j
+                WHERE j.on_conflict = 'replace' AND ids[j.ordinality] < 0
+                  AND NOT EXISTS (SELECT FROM taskd.unique_key k
+                                  WHERE k.key = j.key AND k.job = -ids[j.ordinality]));
+        ELSE
+            DELETE FROM taskd.unique_key k
+            WHERE k.key = ANY (free) AND taskd.is_free_v1(k.job, k.expires_at, p_first, p_self);
+        END IF;
+        IF attempt = 100 THEN
+            RAISE EXCEPTION 'no unique key was to be had in 100 attempts' USING ERRCODE = '40001';
+        END IF;
     END LOOP;
-    IF NOT is_settled THEN
-        RAISE EXCEPTION 'no unique key was to be had in 100 attempts' USING ERRCODE = '40001';
-    END IF;
-    IF expires IS NULL THEN
-        extras := ARRAY(
-            SELECT coalesce(p_extra, '{}') || jsonb_build_object('unique', k, 'until', until)
-            FROM unnest(keys) WITH ORDINALITY AS u (k, place) ORDER BY u.place);
-    END IF;
+    RETURN ids;
 END $$;
 
--- Of jobs whose key another holds (-id): the id, and the arguments of the last call for it.
-CREATE FUNCTION taskd.last_calls_v1(p_ids bigint[], p_args text[], p_kwargs text[])
-RETURNS TABLE (id bigint, args text, kwargs text) LANGUAGE sql IMMUTABLE AS $$
-    SELECT DISTINCT ON (u.id) -u.id, u.args, u.kwargs
-    FROM unnest(p_ids, p_args, p_kwargs) WITH ORDINALITY AS u (id, args, kwargs, place)
-    WHERE u.id < 0
-    ORDER BY u.id, u.place DESC
+-- Whether the key of this job may be taken by a job of a call whose first id is p_first: it is the job
+-- that enqueues (p_self), its time is over, or it has ended and could not let go (see drop_keys_v1).
+CREATE FUNCTION taskd.is_free_v1(
+    p_job bigint, p_expires_at timestamptz, p_first bigint, p_self bigint
+) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN p_job IS NOT DISTINCT FROM p_self
+        OR p_expires_at <= clock_timestamp()
+        OR (p_expires_at IS NULL AND p_job < p_first
+            AND NOT EXISTS (SELECT FROM taskd.live_job j WHERE j.id = p_job));
+END $$;
+
+-- Let go of the keys that these jobs hold. One that a caller's transaction is about to take over is
+-- left to it, for its end is nothing to wait for: should it roll back, the key is that of a job that
+-- has ended, and so free for the next who asks.
+CREATE FUNCTION taskd.drop_keys_v1(p_keys taskd.held_key[]) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM taskd.unique_key WHERE ctid = ANY (ARRAY(
+        SELECT k.ctid
+        FROM unnest(p_keys) h JOIN taskd.unique_key k ON k.key = h.key AND k.job = h.job
+        FOR UPDATE OF k SKIP LOCKED))
 $$;
 
--- What a second enqueue with the same key changes of the job that holds it, where p_ids[i] is its -id:
---   replace: its arguments become those of job i     earlier: it is due at p_due, if that is earlier
+-- What jobs whose key another holds change of that one, where p_ids[i] is its -id: see keyed_job.
 -- Only if it still waits in queued or scheduled. A lock on its row makes a claim skip it, not wait.
-CREATE FUNCTION taskd.change_waiting_v1(
-    p_ids bigint[], p_args text[], p_kwargs text[], p_due timestamptz, p_on_conflict text
-) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+-- If several have one key, the last call counts for its arguments, the earliest for its time.
+-- In the order of the ids, so that two who change the same jobs lock them in one order.
+CREATE FUNCTION taskd.change_waiting_v1(p_jobs taskd.keyed_job[], p_ids bigint[])
+RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
     lane record;
+    due double precision;
 BEGIN
-    IF p_on_conflict = 'replace' THEN
+    IF EXISTS (SELECT FROM unnest(p_jobs) WITH ORDINALITY j
+               WHERE j.on_conflict = 'replace' AND p_ids[j.ordinality] < 0) THEN
         UPDATE taskd.scheduled s SET args = c.args, kwargs = c.kwargs
-        FROM taskd.last_calls_v1(p_ids, p_args, p_kwargs) c WHERE s.id = c.id;
+        FROM taskd.last_calls_v1(p_jobs, p_ids) c WHERE s.id = c.id;
         FOR lane IN
             UPDATE taskd.queued q SET args = c.args, kwargs = c.kwargs
-            FROM taskd.last_calls_v1(p_ids, p_args, p_kwargs) c WHERE q.id = c.id
+            FROM taskd.last_calls_v1(p_jobs, p_ids) c WHERE q.id = c.id
             RETURNING q.queue, q.lane, q.seq
         LOOP
             PERFORM taskd.notify_hosts_v1(lane.queue, lane.lane, 1, lane.seq); -- a claim may have skipped it
         END LOOP;
-    ELSIF p_on_conflict = 'earlier' THEN
-        WITH moved AS (
-            DELETE FROM taskd.scheduled s
-            WHERE s.id = ANY (ARRAY(SELECT -u FROM unnest(p_ids) u WHERE u < 0))
-              AND s.run_at > coalesce(p_due, clock_timestamp())
-            RETURNING s.*
+    END IF;
+    IF EXISTS (SELECT FROM unnest(p_jobs) WITH ORDINALITY j
+               WHERE j.on_conflict = 'earlier' AND p_ids[j.ordinality] < 0) THEN
+        WITH wanted AS (
+            SELECT -p_ids[j.ordinality] AS id, min(coalesce(j.due, clock_timestamp())) AS due
+            FROM unnest(p_jobs) WITH ORDINALITY j
+            WHERE j.on_conflict = 'earlier' AND p_ids[j.ordinality] < 0
+            GROUP BY 1
+            ORDER BY 1
+        ), moved AS (
+            DELETE FROM taskd.scheduled s USING wanted w
+            WHERE s.id = w.id AND s.run_at > w.due
+            RETURNING s.*, w.due
+        ), entered AS (
+            INSERT INTO taskd.scheduled (
+                run_at, id, created_at, timeout, priority, attempt, max_attempts, losses, crashes,
+                queue, task, args, kwargs, extra, res, need, place)
+            SELECT m.due, m.id, m.created_at, m.timeout, m.priority, m.attempt, m.max_attempts,
+                   m.losses, m.crashes, m.queue, m.task, m.args, m.kwargs, m.extra, m.res, m.need, m.place
+            FROM moved m
         )
-        INSERT INTO taskd.scheduled (
-            run_at, id, created_at, timeout, priority, attempt, max_attempts, losses, crashes, queue,
-            task, args, kwargs, extra, res, need, place)
-        SELECT coalesce(p_due, clock_timestamp()), m.id, m.created_at, m.timeout, m.priority,
-               m.attempt, m.max_attempts, m.losses, m.crashes, m.queue, m.task, m.args, m.kwargs,
-               m.extra, m.res, m.need, m.place
-        FROM moved m;
-        IF FOUND THEN
-            PERFORM pg_notify('taskd', json_build_array(
-                greatest(extract(epoch FROM p_due - clock_timestamp()), 0))::text);
-        END IF;
+        SELECT greatest(extract(epoch FROM min(m.due) - clock_timestamp()), 0) INTO due FROM moved m;
+        PERFORM pg_notify('taskd', json_build_array(due)::text) WHERE due IS NOT NULL;
     END IF;
 END $$;
+
+-- The jobs (-id in p_ids) whose arguments are to be replaced, and by which.
+CREATE FUNCTION taskd.last_calls_v1(p_jobs taskd.keyed_job[], p_ids bigint[])
+RETURNS TABLE (id bigint, args text, kwargs text) LANGUAGE sql STABLE AS $$
+    SELECT DISTINCT ON (-p_ids[j.ordinality]) -p_ids[j.ordinality], j.args, j.kwargs
+    FROM unnest(p_jobs) WITH ORDINALITY j
+    WHERE j.on_conflict = 'replace' AND p_ids[j.ordinality] < 0
+    ORDER BY -p_ids[j.ordinality], j.ordinality DESC
+$$;

@@ -76,10 +76,13 @@ CREATE TABLE taskd.mail (
 CREATE FUNCTION taskd.let_go_v1(
     p_ids bigint[], p_good boolean[], p_holdings taskd.holding[], p_is_own boolean
 ) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    has_letters boolean := false;
 BEGIN
     IF p_holdings IS NOT NULL THEN
-        PERFORM taskd.send_releases_v1(p_holdings);
-        DELETE FROM taskd.unique_key k USING unnest(p_holdings) h WHERE k.key = h.key AND k.job = h.id;
+        has_letters := taskd.send_releases_v1(p_holdings);
+        PERFORM taskd.drop_keys_v1(
+            ARRAY(SELECT ROW(h.key, h.id)::taskd.held_key FROM unnest(p_holdings) h WHERE h.key IS NOT NULL));
     END IF;
     INSERT INTO taskd.mail (kind, ids, ok)
     SELECT 'f', array_agg(u.id), array_agg(coalesce(u.good, true))
@@ -87,19 +90,24 @@ BEGIN
     WHERE EXISTS (SELECT FROM taskd.dependency d WHERE d.parent = u.id)
        OR current_setting('transaction_isolation') <> 'read committed' -- an old snapshot may miss one
     HAVING count(*) > 0;
+    has_letters := has_letters OR FOUND;
     PERFORM pg_notify('taskd_ended', w.token)
     FROM taskd.waiter w WHERE w.job = ANY (p_ids);
-    PERFORM taskd.see_to_mail_v1(NOT p_is_own);
+    IF p_is_own OR has_letters THEN
+        PERFORM taskd.see_to_mail_v1(NOT p_is_own);
+    END IF;
 END $$;
 
--- Give back the units that these jobs hold. A job without a place holds none.
-CREATE FUNCTION taskd.send_releases_v1(p_holdings taskd.holding[]) RETURNS void LANGUAGE sql AS $$
+-- Give back the units that these jobs hold; whether they hold any. A job without a place holds none.
+CREATE FUNCTION taskd.send_releases_v1(p_holdings taskd.holding[]) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO taskd.mail (kind, res, need, place)
     SELECT 'r', array_agg(u.name), array_agg(u.need), array_agg(h.place)
     FROM unnest(p_holdings) h CROSS JOIN LATERAL unnest(h.res, h.need) AS u (name, need)
     WHERE h.place IS NOT NULL
-    HAVING count(*) > 0
-$$;
+    HAVING count(*) > 0;
+    RETURN FOUND;
+END $$;
 
 -- Let blocked jobs join their lines, in the order of p_ids; NULL: nobody.
 CREATE FUNCTION taskd.send_arrivals_v1(p_ids bigint[]) RETURNS void LANGUAGE sql AS $$
@@ -110,15 +118,13 @@ CREATE FUNCTION taskd.send_arrivals_v1(p_ids bigint[]) RETURNS void LANGUAGE sql
     ORDER BY (u.place - 1) / 500
 $$;
 
--- If there are letters, work them off; in a transaction of somebody else's, let maintenance do it
--- once that has committed.
+-- Work off whatever letters there are. In a transaction of somebody else's, who has sent one, let
+-- maintenance do it once that has committed (and do not look: see enqueue_graph_v1).
 CREATE FUNCTION taskd.see_to_mail_v1(p_is_foreign boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM taskd.mail) THEN
-        RETURN;
-    ELSIF p_is_foreign THEN
+    IF p_is_foreign THEN
         PERFORM pg_notify('taskd', '"mail"');
-    ELSIF taskd.dispatch_v1(100, 10, 500) < 0 THEN
+    ELSIF EXISTS (SELECT FROM taskd.mail) AND taskd.dispatch_v1(100, 10, 500) < 0 THEN
         PERFORM pg_notify('taskd', '"mail"') WHERE EXISTS (SELECT FROM taskd.host WHERE idle);
     END IF;
 END $$;
@@ -159,7 +165,8 @@ END $$;
 
 -- Work off letters: at most p_rounds rounds of p_letters, and p_arrivals jobs that join lines.
 -- Anyone may call it at any time, in a short transaction of taskd's own, never in a caller's.
--- The letters taken; -1: somebody else is at it, or this is no READ COMMITTED transaction.
+-- The letters settled, so 0 means that there is nothing to do now; -1: somebody else is at it, or
+-- this is no READ COMMITTED transaction.
 CREATE FUNCTION taskd.dispatch_v1(p_letters integer, p_rounds integer, p_arrivals integer)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
@@ -168,6 +175,7 @@ DECLARE
     taken integer;
     admitted integer;
     total integer := 0;
+    returned integer;
     room integer := p_arrivals;
 BEGIN
     IF NOT EXISTS (SELECT FROM taskd.mail) THEN
@@ -184,9 +192,12 @@ BEGIN
         EXIT WHEN taken = 0 OR NOT EXISTS (SELECT FROM taskd.mail);
     END LOOP;
     -- What could not be settled, because somebody moves that job at this moment, comes again.
-    INSERT INTO taskd.mail (kind, ids) SELECT 'c', recancel WHERE recancel <> '{}';
-    INSERT INTO taskd.mail (kind, ids) SELECT 'k', recheck WHERE recheck <> '{}';
-    RETURN total;
+    INSERT INTO taskd.mail (kind, ids)
+    SELECT l.kind, l.ids
+    FROM (VALUES ('c'::"char", recancel), ('k', recheck)) AS l (kind, ids)
+    WHERE l.ids <> '{}';
+    GET DIAGNOSTICS returned = ROW_COUNT;
+    RETURN total - returned;
 END $$;
 
 -- One round, under the dispatch lock. The order within it: checks and ends of parents, cancels,
@@ -206,6 +217,7 @@ DECLARE
     ended_well boolean[] := '{}';
     doomed bigint[] := '{}';        -- to be cancelled because of a parent
     cancels bigint[] := '{}';
+    others bigint[];                --   of these, those that do not wait
     arrivals bigint[] := '{}';
     checks bigint[] := '{}';
     names text[] := '{}';           -- what is given back: of this resource
@@ -259,9 +271,12 @@ BEGIN
     END IF;
     IF cancels <> '{}' OR doomed <> '{}' THEN
         SELECT names || c.names, units || c.units,
-               places || array_fill(0::bigint, ARRAY[cardinality(c.names)]), recancel || c.recancel
-        INTO names, units, places, recancel
-        FROM taskd.cancel_waiting_v1(cancels || doomed, doomed) c;
+               places || array_fill(0::bigint, ARRAY[cardinality(c.names)]), c.others
+        INTO names, units, places, others
+        FROM taskd.cancel_waiting_v1(cancels, doomed) c;
+        IF others <> '{}' THEN
+            recancel := recancel || taskd.cancel_running_v1(others);
+        END IF;
     END IF;
     IF names <> '{}' THEN
         PERFORM taskd.move_lines_up_v1(names, units, places);
@@ -340,24 +355,26 @@ BEGIN
 END $$;
 
 -- Letter c: end jobs that wait, wherever they wait, and give back what they hold (names, units).
--- recancel: somebody moves these at this moment. Running jobs are not concerned.
+-- p_doomed: those that end because of a parent. others: of p_cancels, those that do not wait, or that
+-- somebody moves at this moment.
 CREATE FUNCTION taskd.cancel_waiting_v1(
-    p_ids bigint[], p_doomed bigint[], OUT names text[], OUT units bigint[], OUT recancel bigint[]
+    p_cancels bigint[], p_doomed bigint[], OUT names text[], OUT units bigint[], OUT others bigint[]
 ) LANGUAGE plpgsql
 SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
+    wanted bigint[] := p_cancels || p_doomed;
     gone bigint[];
-    keys text[];
+    keys taskd.held_key[];
 BEGIN
     WITH b AS (
-        DELETE FROM taskd.blocked WHERE id = ANY (p_ids) RETURNING *
+        DELETE FROM taskd.blocked WHERE id = ANY (wanted) RETURNING *
     ), q AS (
         DELETE FROM taskd.queued WHERE ctid = ANY (ARRAY(
-            SELECT ctid FROM taskd.queued WHERE id = ANY (p_ids) FOR UPDATE SKIP LOCKED))
+            SELECT ctid FROM taskd.queued WHERE id = ANY (wanted) FOR UPDATE SKIP LOCKED))
         RETURNING *
     ), s AS (
         DELETE FROM taskd.scheduled WHERE ctid = ANY (ARRAY(
-            SELECT ctid FROM taskd.scheduled WHERE id = ANY (p_ids) FOR UPDATE SKIP LOCKED))
+            SELECT ctid FROM taskd.scheduled WHERE id = ANY (wanted) FOR UPDATE SKIP LOCKED))
         RETURNING *
     ), waited AS (
         DELETE FROM taskd.line l
@@ -391,13 +408,12 @@ BEGIN
                   WHERE s.place IS NOT NULL
     )
     SELECT (SELECT array_agg(j.id) FROM jobs j),
-           (SELECT array_agg(j.extra->>'unique') FROM jobs j WHERE j.extra ? 'unique'),
+           (SELECT array_agg(ROW(j.extra->>'unique', j.id)::taskd.held_key) FROM jobs j
+            WHERE j.extra ? 'unique'),
            coalesce(array_agg(h.name), '{}'), coalesce(array_agg(h.need), '{}')
     INTO gone, keys, names, units
     FROM held h;
-    IF keys IS NOT NULL THEN
-        DELETE FROM taskd.unique_key k WHERE k.key = ANY (keys) AND k.job = ANY (gone);
-    END IF;
+    PERFORM taskd.drop_keys_v1(keys);
     IF gone IS NOT NULL THEN
         INSERT INTO taskd.mail (kind, ids, ok)
         SELECT 'f', array_agg(g.id), array_agg(false)
@@ -406,11 +422,35 @@ BEGIN
         HAVING count(*) > 0;
         PERFORM pg_notify('taskd_ended', w.token) FROM taskd.waiter w WHERE w.job = ANY (gone);
     END IF;
-    recancel := ARRAY(
-        SELECT c.id FROM unnest(p_ids) c (id)
-        WHERE NOT c.id = ANY (coalesce(gone, '{}'))
-          AND (EXISTS (SELECT FROM taskd.queued q WHERE q.id = c.id)
-               OR EXISTS (SELECT FROM taskd.scheduled s WHERE s.id = c.id)));
+    others := ARRAY(SELECT unnest(p_cancels) EXCEPT SELECT unnest(gone));
+END $$;
+
+-- Letter c: the workers of those that run are asked to cancel them; the lock on the row makes a retry
+-- or a rescue wait until the request is there to be seen. The ids that somebody moves at this moment.
+CREATE FUNCTION taskd.cancel_running_v1(p_ids bigint[]) RETURNS bigint[] LANGUAGE plpgsql
+SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    asked bigint[];
+BEGIN
+    WITH held AS MATERIALIZED (
+        SELECT r.id, r.worker FROM taskd.running r
+        WHERE r.id = ANY (p_ids) ORDER BY r.id FOR UPDATE SKIP LOCKED
+    ), ordered AS (
+        INSERT INTO taskd.request (kind, job, worker)
+        SELECT 'cancel', h.id, h.worker FROM held h
+        WHERE NOT EXISTS (SELECT FROM taskd.request o WHERE o.job = h.id AND o.kind = 'cancel')
+    )
+    SELECT array_agg(h.id) INTO asked FROM held h;
+    IF asked IS NOT NULL THEN
+        PERFORM pg_notify('taskd', '"request"');
+    END IF;
+    -- One statement, one snapshot: what is in none of these tables has ended, or never was.
+    RETURN ARRAY(
+        SELECT u.id FROM (SELECT unnest(p_ids) AS id EXCEPT SELECT unnest(asked)) u
+        WHERE EXISTS (SELECT FROM taskd.running r WHERE r.id = u.id)
+           OR EXISTS (SELECT FROM taskd.queued q WHERE q.id = u.id)
+           OR EXISTS (SELECT FROM taskd.scheduled s WHERE s.id = u.id)
+           OR EXISTS (SELECT FROM taskd.blocked b WHERE b.id = u.id));
 END $$;
 
 -- Letter r: give units back; then the heads of the lines move up while they fit.
