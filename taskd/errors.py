@@ -358,6 +358,17 @@ class JobTimeout(Interrupt):
         super().__init__(f"still running after its timeout of {seconds:g} s")
 
 
+class HubBlocked(JobTimeout):
+    """The job has let no other job of its greenlet worker run for `seconds`; as JobTimeout.
+
+    Let it sleep or wait now and then, or move it to a process pool, if it computes.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.args = (f"let no other job of its worker run for {seconds:.1f} s",)
+
+
 class JobInterrupted(Interrupt):
     """The worker stops before the job is done; it goes back to its queue, uncharged."""
 

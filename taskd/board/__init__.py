@@ -12,8 +12,9 @@ stuck can still be seen. An eventfd a slot only says "look".
 """
 
 from taskd.board.lanes import GIVEN_BACK_LANE, Lane, LaneTable, LaneTableFull
-from taskd.board.layout import Board, BoardMismatch, Slot, SlotReading, WorkerState
+from taskd.board.layout import Board, BoardMismatch, Slot, SlotReading, Why, WorkerState
 from taskd.board.offers import OffersTooLong, read_offers, write_offers
+from taskd.board.seating import Seating
 from taskd.board.wakeups import Wakeups
 
 __all__ = [
@@ -24,9 +25,11 @@ __all__ = [
     "LaneTable",
     "LaneTableFull",
     "OffersTooLong",
+    "Seating",
     "Slot",
     "SlotReading",
     "Wakeups",
+    "Why",
     "WorkerState",
     "read_offers",
     "write_offers",

@@ -24,7 +24,13 @@ OFFER_WORDS = 128
 _LANE_ARRAYS = SLOT_FIELDS + OFFER_WORDS
 _ARRAYS_BY_LANE = 3
 
-# Words of a slot. The worker writes them, but for LOOK and WARM (maintenance).
+# Words of a slot. The worker writes them, but for LOOK and WARM (maintenance), and BREAK, BREAK_WHY
+# and TELL (the master).
+#   DUE: when a greenlet worker beats again at the latest; STOOD: how late it was, when it last was.
+#   SEATING: the descriptor of its Seating.
+#   TOLD, TOLD_AT, TOLD_WHY: the running job that was told to end first, when, and why.
+#   BREAK, BREAK_WHY: the job that the master found to block its hub, and why it is to end.
+#   TELL: write where everybody stands.
 (
     PID,
     GENERATION,
@@ -44,7 +50,16 @@ _ARRAYS_BY_LANE = 3
     LOST,
     LOOK,
     WARM,
-) = range(18)
+    DUE,
+    STOOD,
+    SEATING,
+    TOLD,
+    TOLD_AT,
+    TOLD_WHY,
+    BREAK,
+    BREAK_WHY,
+    TELL,
+) = range(27)
 
 
 class WorkerState(IntEnum):
@@ -55,6 +70,14 @@ class WorkerState(IntEnum):
     READY = 2
     DRAINING = 3
     EXITING = 4
+
+
+class Why(IntEnum):
+    """Why a running job is to end."""
+
+    TIMEOUT = 1
+    CANCEL = 2
+    HOG = 3
 
 
 class BoardMismatch(TaskdError):
@@ -80,6 +103,12 @@ class SlotReading:
     failed: int
     retried: int
     started: int
+    due: int
+    stood: int
+    seating: int
+    told: int
+    told_at: int
+    told_why: int
 
 
 class Slot:
@@ -128,6 +157,12 @@ class Slot:
             failed=w[FAILED],
             retried=w[RETRIED],
             started=w[STARTED],
+            due=w[DUE],
+            stood=w[STOOD],
+            seating=w[SEATING],
+            told=w[TOLD],
+            told_at=w[TOLD_AT],
+            told_why=w[TOLD_WHY],
         )
 
 

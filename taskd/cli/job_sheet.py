@@ -47,6 +47,7 @@ def _fields(job: JobRow, progress: Progress | None, now: datetime) -> Iterator[t
     yield "attempt", f"{job.attempt} of at most {job.max_attempts}"
     yield "timeout", "" if job.timeout is None else span(job.timeout)
     yield "lost", f"{job.losses} workers lost under it" if job.losses else ""
+    yield "crashed", f"{job.crashes} workers killed because of it" if job.crashes else ""
     yield "args", _shown(job.args)
     yield "kwargs", _shown(job.kwargs) if job.kwargs else ""
     headers = job.extra.get("headers")
@@ -85,5 +86,7 @@ def _attempt_lines(attempt: AttemptRow) -> Iterator[str]:
     lasted = took(attempt.started_at, attempt.ended_at)
     where = f" in {attempt.worker}" if attempt.worker else ""
     yield f"\nAttempt {attempt.number}: {attempt.outcome} after {lasted}{where}"
-    if attempt.traceback or attempt.error:
-        yield indent(printable((attempt.traceback or attempt.error or "").rstrip()), "  ")
+    if attempt.error and attempt.error not in (attempt.traceback or ""):
+        yield indent(printable(attempt.error.rstrip()), "  ")
+    if attempt.traceback:
+        yield indent(printable(attempt.traceback.rstrip()), "  ")

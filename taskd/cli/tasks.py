@@ -133,5 +133,8 @@ def _sheet(task: dict[str, Any]) -> Iterator[str]:
     yield printable(f"pools:    {', '.join(task['pools'])}")
     for one in task.get("schedules", ()):
         yield printable(f"schedule: {one['name']}, {when(one['spec'])}")
+    for option, what in (("on_interrupt", "is interrupted"), ("on_lost", "loses its worker")):
+        if task.get(option) == "fail":
+            yield f"          fails if it {what}"
     if not task["decorated"]:
         yield "          an undecorated function, run by its dotted path"

@@ -138,6 +138,34 @@ class PoolSettings:
             example="10s",
         ).metadata,
     )
+    hub_warn: float = field(
+        default=0.5,
+        metadata=About(
+            Kind.DURATION,
+            "After how long a job of a greenlet pool that computes and lets no other run "
+            "is told in the log.",
+            between=(0.2, DAY),
+            example="2s",
+        ).metadata,
+    )
+    hub_break: float = field(
+        default=30.0,
+        metadata=About(
+            Kind.DURATION,
+            "After how long such a job is timed out.",
+            between=(0.5, DAY),
+            example="10s",
+        ).metadata,
+    )
+    hub_kill: float = field(
+        default=60.0,
+        metadata=About(
+            Kind.DURATION,
+            "After how long its worker is killed, if the job has not ended by then.",
+            between=(0.5, DAY),
+            example="20s",
+        ).metadata,
+    )
     startup_timeout: float = field(
         default=60.0,
         metadata=About(

@@ -180,6 +180,28 @@ class Settings:
             example="30s",
         ).metadata,
     )
+    max_crashes: int = field(
+        default=3,
+        metadata=About(
+            Kind.COUNT,
+            "How many workers may have to be killed because of one job before it fails as "
+            "poisoned.",
+            between=(1, 1000),
+            example="1",
+            if_zero="say 1: the first one fails it",
+        ).metadata,
+    )
+    max_losses: int = field(
+        default=5,
+        metadata=About(
+            Kind.COUNT,
+            "How many workers may die under one job, with nobody to blame, before it fails as "
+            "poisoned.",
+            between=(1, 1000),
+            example="3",
+            if_zero="say 1: the first one fails it",
+        ).metadata,
+    )
     max_args: int = field(
         default=DEFAULT_MAX_ARGS,
         metadata=About(

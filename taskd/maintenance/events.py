@@ -10,8 +10,10 @@ from taskd.events import Event, counted
 
 
 def _outcome(given_back: int, failed: int) -> str:
-    poisoned = f", {counted(failed, 'job')} failed as poisoned" if failed else ""
-    return f"{counted(given_back, 'job')} went back{poisoned}"
+    back, bad = counted(given_back, "job"), counted(failed, "job")
+    if not failed:
+        return f"{back} went back"
+    return f"{back} went back, {bad} failed for it" if given_back else f"{bad} failed for it"
 
 
 @dataclass(frozen=True, slots=True)

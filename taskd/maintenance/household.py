@@ -47,6 +47,7 @@ from taskd.maintenance.tree import TreeProcess, pools_by_slot
 from taskd.maintenance.wakeup import Waker, read_news
 from taskd.store import hosts
 from taskd.store.connect import Connection
+from taskd.store.rows import Judgement
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOOK_AFTER_KICK = 0.005
@@ -88,7 +89,11 @@ class Household:
         self._add_chores(settings)
         self._listener = self._make_listener(settings)
         self._rescue = Rescue(
-            self._host, Link(self._database.dsn, "rescue"), self._told_rescued, self._look.soon
+            self._host,
+            Link(self._database.dsn, "rescue"),
+            self._told_rescued,
+            self._look.soon,
+            _bearable(settings),
         )
         self._prune = Prune(
             Link(self._database.dsn, "prune", deadline=120.0),
@@ -169,6 +174,7 @@ class Household:
             if self._lease.is_cut_off:
                 raise DatabaseUnavailable("the database is away")
             with link.connection() as connection:
+                self._rescue.settle(connection)
                 hosts.rescue_host(connection, self._host.id, None, "the daemon stopped", False)
         except DatabaseError as error:
             self._host.events.emit(HostNotEnded(self._host.id, str(error)))
@@ -226,6 +232,7 @@ class Household:
         self._host.waker.steer(lambda slots: slots.set_pools(settings.pools))
         self._prune.set(settings.retention, settings.queues)
         self._declare.take_settings(settings)
+        self._rescue.set(_bearable(settings))
         self._look.soon()
 
     # --- news from the workers -------------------------------------------------------------------
@@ -306,6 +313,10 @@ class Household:
 
     def _told_drained(self, failed: int, left: tuple[str, ...]) -> None:
         self._control.send("drained", failed=failed, left=left)
+
+
+def _bearable(settings: Settings) -> Judgement:
+    return Judgement(max_losses=settings.max_losses, max_crashes=settings.max_crashes)
 
 
 def _deadline(lease: float) -> float:

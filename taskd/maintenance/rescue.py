@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, assert_never
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from taskd.maintenance.host import ThisHost
 from taskd.maintenance.parts import Link, Part
 from taskd.store import hosts
 from taskd.store.connect import Connection
+from taskd.store.rows import USUAL_JUDGEMENT, Judgement
 
 FIRST_SWEEP_SECONDS = 5.0
 SWEEP_SECONDS = 60.0
@@ -36,13 +37,20 @@ SUCCEEDED = "its master was gone when the next one started"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadWorker:
-    """A worker process that the master saw end; worker 0: it had not told its id yet."""
+    """A worker process that the master saw end; worker 0: it had not told its id yet.
+
+    The master has killed it for the job `culprit` (0: for none), `why` is one of Judgement's.
+    """
 
     slot: int
     pid: int
     worker: int
     reason: str
     charge: bool
+    culprit: int = 0
+    why: str = ""
+    stack: str = ""
+    interrupted: bool = False
 
     @classmethod
     def from_message(cls, told: Mapping[str, Any]) -> Self:
@@ -53,6 +61,10 @@ class DeadWorker:
             worker=told["worker"] or 0,
             reason=told["reason"],
             charge=told["charge"],
+            culprit=told.get("culprit", 0),
+            why=told.get("why", ""),
+            stack=told.get("stack", ""),
+            interrupted=told.get("interrupted", False),
         )
 
 
@@ -86,6 +98,7 @@ class Rescue:
         link: Link,
         rescued: Callable[[UUID], None],
         look: Callable[[], None],
+        limits: Judgement = USUAL_JUDGEMENT,
     ) -> None:
         self._host = host
         self._slots = host.slots
@@ -93,6 +106,7 @@ class Rescue:
         self._link = link
         self._rescued = rescued
         self._look = look
+        self._limits = limits
         self._lock = threading.Lock()  # guards _dead: the main thread and the lease add
         self._dead: list[Dead] = []
         self._sweep_at = monotonic() + FIRST_SWEEP_SECONDS
@@ -107,6 +121,10 @@ class Rescue:
         """Rescue no more; what is under way gets a second."""
         self._part.stop(1.0)
 
+    def set(self, limits: Judgement) -> None:
+        """Take the limits of a new configuration."""
+        self._limits = limits
+
     def add(self, dead: Dead) -> None:
         """Rescue what this one held, as soon as the database lets us. Any thread may call."""
         with self._lock:
@@ -118,6 +136,11 @@ class Rescue:
     def is_done(self) -> bool:
         """Whether nobody waits to be rescued."""
         return not self._dead
+
+    def settle(self, connection: Connection) -> None:
+        """Rescue the workers that are left, after `stop`: what they died of is known here alone."""
+        for dead in [one for one in self._dead if isinstance(one, DeadWorker)]:
+            self._rescue(connection, dead)
 
     def step(self) -> float:
         """Rescue all who are to be rescued; the seconds until the next sweep."""
@@ -158,7 +181,14 @@ class Rescue:
         workers = [dead.worker] if dead.worker else self._unnamed(connection, dead.pid)
         if workers is None:
             return False
-        self._end_workers(connection, workers, dead.reason, dead.charge)
+        judgement = replace(
+            self._limits,
+            culprit=dead.culprit,
+            why=dead.why,
+            stack=dead.stack,
+            interrupted=dead.interrupted,
+        )
+        self._end_workers(connection, workers, dead.reason, dead.charge, judgement)
         return True
 
     def _unnamed(self, connection: Connection, pid: int) -> list[int] | None:
@@ -172,17 +202,22 @@ class Rescue:
         return [worker for worker in found if worker not in heirs]
 
     def _end_workers(
-        self, connection: Connection, workers: Sequence[int], reason: str, charge: bool
+        self,
+        connection: Connection,
+        workers: Sequence[int],
+        reason: str,
+        charge: bool,
+        judgement: Judgement,
     ) -> None:
         if not workers:
             return
-        done = hosts.rescue_workers(connection, workers, reason, charge)
+        done = hosts.rescue_workers(connection, workers, reason, charge, judgement)
         if done.given_back or done.failed:
             self._events.emit(WorkerRescued(tuple(workers), reason, done.given_back, done.failed))
             self._look()
 
     def _end_host(self, connection: Connection, host: int, beat: int | None, reason: str) -> None:
-        done = hosts.rescue_host(connection, host, beat, reason, charge=True)
+        done = hosts.rescue_host(connection, host, beat, reason, True, self._limits)
         if beat is None or done.given_back or done.failed:
             self._events.emit(HostRescued(host, reason, done.given_back, done.failed))
             self._look()
@@ -195,7 +230,7 @@ class Rescue:
                 for worker, pid in hosts.list_workers(connection, self._host.id).items()
                 if self._is_gone(worker, pid)
             )
-            self._end_workers(connection, sorted(gone & self._suspects), SWEPT, charge=True)
+            self._end_workers(connection, sorted(gone & self._suspects), SWEPT, True, self._limits)
         self._suspects = gone - self._suspects
         return FIRST_SWEEP_SECONDS if self._suspects else SWEEP_SECONDS
 

@@ -4,7 +4,8 @@
 
 While a job runs this process hears nothing, so it writes the job and its deadline on the board,
 and the master sends SIGUSR1 when the time is over or the job is to be cancelled, SIGTERM once to
-drain and once more to interrupt. Their handlers raise inside the job, and only there.
+drain and once more to interrupt. Their handlers raise inside the job, and only there. Before it has
+to kill, the master sends DUMP_SIGNAL, and faulthandler writes where the job stands.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from time import perf_counter
 from types import FrameType
 
 from taskd import logs
-from taskd.board import WorkerState
+from taskd.board import Seating, WorkerState
 from taskd.board.layout import (
     BEAT,
     DEADLINE,
@@ -28,10 +29,12 @@ from taskd.board.layout import (
     JOB,
     LOOK,
     LOST,
+    SEATING,
     STARTED,
     STATE,
     WARM,
 )
+from taskd.board.seating import DUMP_SIGNAL
 from taskd.clock import monotonic, monotonic_ns
 from taskd.errors import DatabaseError, Interrupt, JobCancelled, JobInterrupted, JobTimeout
 from taskd.events import Events
@@ -50,7 +53,7 @@ from taskd.pool.place import Place
 from taskd.pool.scribe import Scribe
 from taskd.tasks import client
 from taskd.tasks.context import JobAttempt
-from taskd.tasks.outcome import Failed, Interrupted, Outcome
+from taskd.tasks.outcome import Failed, Outcome
 from taskd.tasks.run import Runner
 
 BEAT_SECONDS = 0.5
@@ -93,7 +96,9 @@ class Worker:
         self._ear = select.poll()
         self._ear.register(place.wakeups.fds[place.slot], select.POLLIN)
         self._runner = Runner(place.settings.imports, max_result=place.settings.max_result)
+        self._seating = Seating.create(1)
         self._running: JobAttempt | None = None
+        self._told: JobAttempt | None = None
         self._terms = 0
         self._called = True
         self._is_draining = False
@@ -114,6 +119,8 @@ class Worker:
     def start(self) -> None:
         """Take orders, and call the users' hooks. Raises NotStarted."""
         faulthandler.register(signal.SIGUSR2, file=stderr.open_for_dumps(), all_threads=True)
+        faulthandler.register(DUMP_SIGNAL, self._seating.fd, all_threads=False)
+        self._words[SEATING] = self._seating.fd
         self._install_handlers()
         self._log_handler = job_handler.install(
             self._journal, self._place.settings.log, otherwise=lambda: self._running
@@ -163,7 +170,7 @@ class Worker:
         try:
             outcome = refusal(extra) or self._runner.run_attempt(attempt, args, kwargs)
         except Interrupt:  # a signal struck as the job ended
-            outcome = Interrupted()
+            outcome = self._runner.interrupted(attempt)
         except BaseException as fault:  # a border: a worker outlives whatever a job does
             outcome = escaped(fault)
         seconds = perf_counter() - started
@@ -245,19 +252,25 @@ class Worker:
     def _on_term(self, number: int, frame: FrameType | None) -> None:
         self._terms += 1
         self._place.wakeups.wake(self._place.slot)
-        if self._terms > 1 and self._running is not None and self._running.is_open:
-            raise JobInterrupted
+        attempt = self._running
+        if self._terms < 2 or attempt is None or not attempt.is_open or attempt is self._told:
+            return
+        self._told = attempt
+        raise JobInterrupted
 
     def _on_usr1(self, number: int, frame: FrameType | None) -> None:
         """Raise in the running job if it is to be cancelled or its time is over.
 
-        The signal may come late, when another job runs already; the board says whom it is for.
+        The signal may come late, when another job runs already; the board says whom it is for. An
+        attempt is told once, for a second time would strike it while it cleans up.
         """
         attempt, w = self._running, self._words
-        if attempt is None or not attempt.is_open:
+        if attempt is None or not attempt.is_open or attempt is self._told:
             return
         if w[LOOK] == attempt.id:
+            self._told = attempt
             raise JobCancelled
         now = monotonic_ns()
         if w[DEADLINE] and now >= w[DEADLINE]:
-            raise JobTimeout((now - w[STARTED]) / _NS)
+            self._told = attempt
+            raise JobTimeout((w[DEADLINE] - w[STARTED]) / _NS)

@@ -1,4 +1,4 @@
-"""The greenlet that says twice a second that its worker lives, and sees whether the master does.
+"""The greenlet that tends its worker twice a second, and sees whether the master lives.
 
 When the master is gone, the worker drains by itself. It cannot if its hub is stuck by then, so the
 pulse also winds up a timer in C, which ends the process with a dump of its stacks when nobody has
@@ -12,24 +12,25 @@ from collections.abc import Callable
 
 import gevent
 
-from taskd.board.layout import BEAT
-from taskd.clock import monotonic, monotonic_ns
+from taskd.clock import monotonic
 from taskd.pool import stderr
 from taskd.pool.place import Place
 
 BEAT_SECONDS = 0.5
 DEAD_MAN_SECONDS = 300.0
+"""At least; and always longer than the master, if there is one, lets a hub stand still."""
+
 WIND_SECONDS = 10.0
 
 
 class Pulse:
-    """Beats for one worker; `on_beat` is called with each, `on_orphaned` with the seconds since."""
+    """The pulse of one worker: calls `on_beat`, and `on_orphaned` with the seconds since."""
 
     def __init__(
         self, place: Place, on_beat: Callable[[], None], on_orphaned: Callable[[float], None]
     ) -> None:
         self._place = place
-        self._words = place.own.words
+        self._dead_man = max(DEAD_MAN_SECONDS, 2 * place.pool_settings.hub_kill)
         self._on_beat = on_beat
         self._on_orphaned = on_orphaned
         self._orphaned_at: float | None = None
@@ -48,7 +49,6 @@ class Pulse:
 
     def beat(self) -> None:
         """Do what is due at each beat."""
-        self._words[BEAT] = monotonic_ns()
         now = monotonic()
         self._wind_up(now)
         if not self._place.has_master:
@@ -59,4 +59,4 @@ class Pulse:
     def _wind_up(self, now: float) -> None:
         if now - self._wound_at >= WIND_SECONDS:
             self._wound_at = now
-            faulthandler.dump_traceback_later(DEAD_MAN_SECONDS, exit=True, file=self._dumps)
+            faulthandler.dump_traceback_later(self._dead_man, exit=True, file=self._dumps)

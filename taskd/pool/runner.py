@@ -15,7 +15,7 @@ from taskd.pool.outbox import Outbox
 from taskd.pool.reporter import Reporter
 from taskd.pool.slots import Seat
 from taskd.tasks.context import JobAttempt
-from taskd.tasks.outcome import DONE, Failed, Interrupted, Outcome
+from taskd.tasks.outcome import DONE, Failed, Outcome
 from taskd.tasks.run import Runner
 
 
@@ -23,7 +23,8 @@ class SeatRunner:
     """From a claimed row to an outcome in the outbox; each microsecond here is one of every job."""
 
     __slots__ = (
-        "_failures", "_journal", "_limit", "_outbox", "_reporter", "_run_attempt", "_words",
+        "_failures", "_journal", "_limit", "_outbox", "_reporter", "_run_attempt", "_runner",
+        "_words",
     )  # fmt: skip
 
     def __init__(
@@ -36,6 +37,7 @@ class SeatRunner:
         failures: FailureHandlers,
     ) -> None:
         self._words = words
+        self._runner = runner
         self._run_attempt = runner.run_attempt
         self._limit = limits.of
         self._outbox = outbox
@@ -53,13 +55,16 @@ class SeatRunner:
         )
         seat.attempt = attempt
         started = seat.started = attempt.started
-        seat.deadline = inf if limit is None else started + limit
+        if limit is not None:
+            seat.show_deadline(started + limit)
         outcome: Outcome
         try:
             outcome = refusal(extra) or self._run_attempt(attempt, args, kwargs)
         except Interrupt:  # a signal struck as the job ended
-            outcome = Interrupted()
+            outcome = self._runner.interrupted(attempt)
         ended = perf_counter()
+        if limit is not None:
+            seat.show_deadline(inf)
         if outcome is DONE:
             outbox = self._outbox
             outbox.ids.append(job)

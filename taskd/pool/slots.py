@@ -25,9 +25,11 @@ from gevent import getcurrent
 from gevent.event import Event
 from greenlet import greenlet
 
-from taskd.board.layout import IN_FLIGHT, JOB, PREFETCHED
+from taskd.board import Seating
+from taskd.board.layout import IN_FLIGHT, PREFETCHED
 from taskd.pool.claims import Row
 from taskd.tasks.context import JobAttempt
+from taskd.tasks.frames import named, seat_name
 
 SLICE_SECONDS = 0.005
 
@@ -35,13 +37,20 @@ SLICE_SECONDS = 0.005
 class Seat:
     """What one slot does now, or did last; times are perf_counter's."""
 
-    __slots__ = ("attempt", "deadline", "greenlet", "started")
+    __slots__ = ("_deadlines", "attempt", "deadline", "greenlet", "number", "started")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int, deadlines: memoryview) -> None:
+        self.number = number
+        self._deadlines = deadlines
         self.greenlet: greenlet | None = None
         self.attempt: JobAttempt | None = None
         self.started = 0.0
         self.deadline = inf
+
+    def show_deadline(self, at: float) -> None:
+        """Set the deadline of the job here, for the sweeper and for the master."""
+        self.deadline = at
+        self._deadlines[self.number] = 0 if at == inf else int(at * 1e9)
 
     def throw(self, attempt: JobAttempt, interrupt: BaseException) -> None:
         """Raise in the task's code, if this attempt is still in it; called by the hub."""
@@ -62,14 +71,16 @@ class RunsJobs(Protocol):
 class Slots:
     """A worker's slots. Everything here happens in one thread, and only a job may switch."""
 
-    def __init__(self, count: int, words: memoryview, runner: RunsJobs) -> None:
-        self.count = count
-        self.seats = [Seat() for _ in range(count)]
+    def __init__(self, words: memoryview, seating: Seating, runner: RunsJobs) -> None:
+        self.count = seating.seats
+        self.seats = [Seat(number, seating.deadlines) for number in range(self.count)]
         self.busy = 0
         self.spent = 0.0  # seconds that all ended jobs took together
         self.refill_at = -1  # call on_room when no more than so many jobs are ready
         self.on_room: Callable[[], object] = lambda: None
+        self.on_busy: Callable[[], object] = lambda: None  # jobs come to a worker that had none
         self._words = words
+        self._jobs = seating.jobs
         self._runner = runner
         self._ready: deque[Row] = deque()
         self._idle: list[greenlet] = []
@@ -99,6 +110,8 @@ class Slots:
 
     def feed(self, rows: Iterable[Row]) -> None:
         """Let jobs run, in this order, as soon as there is a slot for each."""
+        if not self.busy and not self._ready:
+            self.on_busy()
         self._ready.extend(rows)
         self._words[PREFETCHED] = len(self._ready)
         if not self._taking_over:
@@ -152,7 +165,7 @@ class Slots:
             self._hub.loop.run_callback(self._idle.pop().switch)
         elif self._vacant:
             seat = self._vacant.pop()
-            seat.greenlet = gevent.spawn(self._sit, seat)
+            seat.greenlet = gevent.spawn(named(Slots._sit, seat_name(seat.number)), self, seat)
         else:
             return
         self._taking_over = True
@@ -162,6 +175,7 @@ class Slots:
         me = getcurrent()
         hub, ready, idle = self._hub, self._ready, self._idle
         later, words, run_job = hub.loop.run_callback, self._words, self._runner.run
+        jobs, number = self._jobs, seat.number
         while True:
             self._taking_over = False
             until = perf_counter() + SLICE_SECONDS
@@ -174,7 +188,7 @@ class Slots:
                     self._call_one()
                 self.busy += 1
                 words[IN_FLIGHT] = self.busy
-                words[JOB] = row[0]
+                jobs[number] = row[0]
                 try:
                     now = run_job(seat, row)
                 except BaseException as fault:  # a border: a slot outlives whatever a job does

@@ -13,6 +13,10 @@ from types import FrameType
 from greenlet import getcurrent, greenlet
 
 from taskd.pool import stderr
+from taskd.tasks.frames import TASK
+
+MOST_FRAMES = 50
+"""At each end of a stack."""
 
 Describe = Callable[[greenlet], str | None]
 """Says in a few words what a greenlet is for; None: it is idle, leave it out."""
@@ -40,5 +44,23 @@ def format_stacks(describe: Describe) -> str:
         if isinstance(other, greenlet) and other is not getcurrent() and other.gr_frame:
             heading = describe(other)
             if heading is not None:
-                lines += [f"\n{heading}\n", *traceback.format_stack(other.gr_frame)]
+                lines += [f"\n{heading}\n", *_of_the_task(traceback.extract_stack(other.gr_frame))]
     return "".join(lines)
+
+
+def _of_the_task(stack: traceback.StackSummary) -> list[str]:
+    """Without the frames of the worker, which come first."""
+    task = next((i for i, frame in enumerate(stack) if frame.name.startswith(TASK)), None)
+    return traceback.StackSummary.from_list(stack[0 if task is None else task + 1 :]).format()
+
+
+def format_frames(frame: FrameType | None) -> str:
+    """A stack as faulthandler writes it; of a deep one both ends."""
+    lines = []
+    while frame is not None:
+        code = frame.f_code
+        lines.append(f'  File "{code.co_filename}", line {frame.f_lineno} in {code.co_name}\n')
+        frame = frame.f_back
+    if len(lines) > 2 * MOST_FRAMES:
+        lines[MOST_FRAMES:-MOST_FRAMES] = ["  ...\n"]
+    return "".join(["Stack (most recent call first):\n", *lines])

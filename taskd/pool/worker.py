@@ -14,20 +14,18 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import AbstractContextManager
-from time import perf_counter
-from types import FrameType
 
 import gevent
 from gevent.event import Event
-from greenlet import getcurrent, greenlet
 
 from taskd import logs
-from taskd.board import WorkerState
-from taskd.board.layout import BEAT, LOOK, STATE, WARM
-from taskd.clock import monotonic, monotonic_ns
-from taskd.errors import HookTimeout, JobCancelled, JobInterrupted, JobTimeout
+from taskd.board import Seating, Why, WorkerState
+from taskd.board.layout import STATE, WARM
+from taskd.clock import monotonic
+from taskd.errors import HookTimeout, JobCancelled, JobInterrupted
 from taskd.events import Events
 from taskd.pool import job_handler, offspring, preflight, spawn, stacks, waiting
+from taskd.pool.breaker import Breaker
 from taskd.pool.claimer import Claimer
 from taskd.pool.claims import Claims
 from taskd.pool.ending import put_cancelled
@@ -41,14 +39,11 @@ from taskd.pool.place import Place
 from taskd.pool.pulse import Pulse
 from taskd.pool.reporter import Reporter
 from taskd.pool.runner import SeatRunner
-from taskd.pool.slots import Seat, Slots
+from taskd.pool.slots import Slots
 from taskd.pool.sweeper import Sweeper
+from taskd.pool.told import Told
 from taskd.tasks import client
-from taskd.tasks.context import JobAttempt
 from taskd.tasks.run import Runner
-
-HUB_BREAK_NS = 30_000_000_000
-"""A job that lets no other run for so long may be broken off."""
 
 
 def run_worker(place: Place) -> int:
@@ -90,6 +85,7 @@ class Worker:
         self._outbox = Outbox(place.name, events)
         claims = Claims(place, self._claim_link, events, self._held)
         self.reporter = Reporter(place, self._outbox, claims, self._report_link, events)
+        seating = Seating.create(self._pool.greenlets or 1)
         seat_runner = SeatRunner(
             self._words,
             Runner(place.settings.imports, max_result=place.settings.max_result),
@@ -98,10 +94,12 @@ class Worker:
             self.reporter,
             FailureHandlers(place.name, events, _limit),
         )
-        self.slots = Slots(self._pool.greenlets or 1, self._words, seat_runner)
+        self.slots = Slots(self._words, seating, seat_runner)
+        self._told = Told(self._words)
+        self._breaker = Breaker(self._words, self.slots, seating, self._told)
         self.claimer = Claimer(place, claims, self.slots, self._outbox.__len__, events)
         self.claimer.on_cancel = self._cancel
-        self._sweeper = Sweeper(self.slots, self._pool.kill_grace, self.claimer.review)
+        self._sweeper = Sweeper(self._words, self.slots, self._told, self.claimer.review)
         self._pulse = Pulse(place, self._tend, self._be_orphaned)
         self._drain_ordered = Event()
         self._why_drain = ""
@@ -150,8 +148,11 @@ class Worker:
         self._report_link.close()
 
     def interrupt(self) -> None:
-        """Raise JobInterrupted in every job that runs; they go back to their queues."""
-        running = self.slots.running()
+        """Raise JobInterrupted in every job that runs; they go back to their queues.
+
+        Those that were told to end before are ending, or the master will see to them.
+        """
+        running = [one for one in self.slots.running() if one[1] not in self._told]
         for seat, attempt in running:
             self.slots.interrupt(seat, attempt, JobInterrupted())
         if running:
@@ -167,8 +168,8 @@ class Worker:
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         gevent.signal_handler(signal.SIGTERM, self._on_term)
-        signal.signal(signal.SIGUSR1, self._break_hog)
-        stacks.dump_on_signal(signal.SIGUSR2, self._describe)
+        self._breaker.install()
+        stacks.dump_on_signal(signal.SIGUSR2, self._breaker.describe)
         spawn.accept_orders()
 
     def _on_term(self) -> None:
@@ -177,42 +178,13 @@ class Worker:
         else:
             self.order_drain("ordered")
 
-    def _break_hog(self, number: int, frame: FrameType | None) -> None:
-        """Raise in the greenlet that has the hub now, if it has had its time.
-
-        The signal is for a worker that does not answer. Whoever happens to compute then is not to
-        blame unless the order is for its job, its time is over, or it has blocked all others for
-        long.
-        """
-        me = getcurrent()
-        for seat, attempt in self.slots.running():
-            if seat.greenlet is me:
-                self._judge(seat, attempt)
-
-    def _judge(self, seat: Seat, attempt: JobAttempt) -> None:
-        if self._words[LOOK] == attempt.id:
-            raise JobCancelled
-        blocked_ns = monotonic_ns() - self._words[BEAT]
-        if perf_counter() >= seat.deadline:
-            raise JobTimeout(seat.deadline - seat.started)
-        if blocked_ns >= HUB_BREAK_NS:
-            raise JobTimeout(blocked_ns / 1e9)
-
-    def _describe(self, other: greenlet) -> str | None:
-        for seat, attempt in self.slots.running():
-            if seat.greenlet is other:
-                seconds = perf_counter() - seat.started
-                return f"job {attempt.id} ({attempt.task}), running for {seconds:.1f} s:"
-        is_idle = any(seat.greenlet is other for seat in self.slots.seats)
-        return None if is_idle else f"{other!r}:"
-
     def _cancel(self, job: int) -> None:
         row = self.slots.take_out(job)
         if row is not None:
             put_cancelled(self._outbox, self._words, row)
             self.reporter.wake()
         for seat, attempt in self.slots.running():
-            if attempt.id == job:
+            if attempt.id == job and self._told.note(attempt, Why.CANCEL):
                 self.slots.interrupt(seat, attempt, JobCancelled())
 
     def _tend(self) -> None:

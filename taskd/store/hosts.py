@@ -13,11 +13,15 @@ import psycopg
 from psycopg.rows import class_row
 
 from taskd.store.literals import integer_array, text_array
-from taskd.store.rows import Beat, Request, Rescued
+from taskd.store.rows import USUAL_JUDGEMENT, Beat, Judgement, Request, Rescued
 
 AnyConnection = psycopg.Connection[Any]
 
-MAX_LOSSES = 5
+_RESCUE = """
+SELECT given_back, failed
+FROM taskd.rescue_workers_v1(%s::bigint[], %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+MAX_LOSSES = USUAL_JUDGEMENT.max_losses
 """A job whose workers were lost this often, with nobody else to blame, fails as poisoned."""
 
 SILENT_SECONDS = 60.0
@@ -137,23 +141,41 @@ def rescue_workers(
     workers: Sequence[int],
     reason: str,
     charge: bool,
-    max_losses: int = MAX_LOSSES,
+    judgement: Judgement = USUAL_JUDGEMENT,
 ) -> Rescued:
-    """End workers and give their jobs back; `charge` counts a loss on each of them."""
+    """End workers and give their jobs back; `charge` counts a loss on each of them.
+
+    Of a culprit that its worker was killed for, see Judgement, it is the crashes that are counted.
+    """
     row = connection.execute(
-        "SELECT given_back, failed FROM taskd.rescue_workers_v1(%s::bigint[], %s, %s, %s)",
-        (integer_array(workers), reason, charge, max_losses),
+        _RESCUE,
+        (
+            integer_array(workers),
+            reason,
+            charge,
+            judgement.max_losses,
+            judgement.max_crashes,
+            judgement.culprit or None,
+            judgement.why or None,
+            judgement.stack or None,
+            judgement.interrupted,
+        ),
     ).fetchone()
     return Rescued(*row) if row else Rescued(0, 0)
 
 
 def rescue_host(
-    connection: AnyConnection, host: int, beat: int | None, reason: str, charge: bool
+    connection: AnyConnection,
+    host: int,
+    beat: int | None,
+    reason: str,
+    charge: bool,
+    judgement: Judgement = USUAL_JUDGEMENT,
 ) -> Rescued:
     """End a host whose beat still stands at `beat` (None: in any case), with its workers."""
     row = connection.execute(
-        "SELECT given_back, failed FROM taskd.rescue_host_v1(%s, %s, %s, %s, %s)",
-        (host, beat, reason, charge, MAX_LOSSES),
+        "SELECT given_back, failed FROM taskd.rescue_host_v1(%s, %s, %s, %s, %s, %s)",
+        (host, beat, reason, charge, judgement.max_losses, judgement.max_crashes),
     ).fetchone()
     return Rescued(*row) if row else Rescued(0, 0)
 

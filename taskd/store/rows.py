@@ -208,6 +208,25 @@ class Unfinished:
         return not (self.queued or self.running or self.blocked or self.soon)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Beside who has died: how much a job may bear, and whether one of them was to blame.
+
+    The workers were killed because of the job `culprit` (0: of none), `why` is "timeout", "hog" or
+    "cancel", and `stack` is where it stood. `interrupted`: they had been told to stop.
+    """
+
+    max_losses: int = 5
+    max_crashes: int = 3
+    culprit: int = 0
+    why: str = ""
+    stack: str = ""
+    interrupted: bool = False
+
+
+USUAL_JUDGEMENT = Judgement()
+
+
 class Rescued(NamedTuple):
     """What became of the jobs of dead workers."""
 

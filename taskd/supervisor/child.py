@@ -6,10 +6,14 @@ import os
 import signal
 from dataclasses import dataclass, field
 
-from taskd.board import SlotReading, WorkerState
+from taskd.board import Seating, SlotReading, Why, WorkerState
+from taskd.board.seating import is_open
 from taskd.clock import monotonic
 from taskd.supervisor.channel import Channel
+from taskd.supervisor.ladder import HubView, ToldView
 from taskd.supervisor.plan import WorkerView
+
+_NS = 1e9
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -30,7 +34,7 @@ class Child:
         """Seconds since it was ordered."""
         return monotonic() - self.started_at
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: int) -> None:
         """Send it a signal, if it is there to get one."""
         if self.pid == 0:
             return
@@ -72,7 +76,10 @@ class Forkserver(Talker):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Worker(Child):
-    """A worker in its slot, with what it was ordered to do."""
+    """A worker in its slot, with what it was ordered to do.
+
+    `cancels` are jobs that it was to end and did not hear of, with the times of these orders.
+    """
 
     slot: int
     parent: Forkserver
@@ -82,8 +89,15 @@ class Worker(Child):
     interrupted_at: float | None = None
     end_reason: str | None = None
     charge: bool = False
+    culprit: int = 0
+    why: Why | None = None
+    stack: str = ""
     warned: int = 0
     warned_at: float = 0.0
+    cancels: dict[int, float] = field(default_factory=dict)
+    dumped: int = 0
+    dumped_at: float | None = None
+    seating: Seating | None = None
 
     @property
     def pool(self) -> str:
@@ -100,10 +114,25 @@ class Worker(Child):
         """Whether its end is our own doing."""
         return self.drained_at is not None or self.end_reason is not None
 
-    def view(self, reading: SlotReading) -> WorkerView:
+    def open_seating(self, fd: int) -> Seating | None:
+        """Open what it says of its jobs, at the descriptor that its slot tells."""
+        if self.seating is None and fd:
+            self.seating = Seating.open(self.pid, fd)
+        return self.seating
+
+    def may_dump(self, fd: int) -> bool:
+        """Whether its stack would go where it is to go, and not into a file of a job's."""
+        return bool(fd) and is_open(self.pid, fd)
+
+    def close(self) -> None:
+        """Let go of what is open here."""
+        if self.seating is not None:
+            self.seating.close()
+
+    def view(self, reading: SlotReading, hub: HubView | None = None) -> WorkerView:
         """How the plan sees it, with what its slot says."""
         own = reading.pid == self.pid != 0
-        watched = own and self.is_process and reading.deadline != 0
+        watched = own and self.is_process and reading.job != 0
         return WorkerView(
             slot=self.slot,
             pool=self.pool,
@@ -116,12 +145,23 @@ class Worker(Child):
             drained_at=self.drained_at,
             interrupted_at=self.interrupted_at,
             killed=self.end_reason is not None,
-            deadline=reading.deadline / 1e9 if watched else None,
+            deadline=reading.deadline / _NS if watched and reading.deadline else None,
             job=reading.job,
             attempt=reading.fence,
             warned=self.warned,
             warned_at=self.warned_at,
+            cancelled_at=self.cancels.get(reading.job) if watched else None,
+            told=_told(reading) if own else None,
+            hub=hub,
+            dumped=self.dumped,
+            dumped_at=self.dumped_at,
         )
+
+
+def _told(reading: SlotReading) -> ToldView | None:
+    if not reading.told or not reading.told_why:
+        return None
+    return ToldView(job=reading.told, why=Why(reading.told_why), at=reading.told_at / _NS)
 
 
 def how_it_ended(status: int) -> str:

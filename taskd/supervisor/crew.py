@@ -6,15 +6,16 @@ import math
 import os
 import random
 import signal
-from typing import assert_never
 
 from taskd.board import Board, SlotReading, WorkerState
+from taskd.board.layout import TOLD
 from taskd.clock import monotonic
 from taskd.events import Events
+from taskd.supervisor.actions import Action, Drain, Interrupt, Kill, Start
 from taskd.supervisor.channel import Message
 from taskd.supervisor.child import Forkserver, Worker, how_it_ended
+from taskd.supervisor.enforcer import Enforcer, why_in_words
 from taskd.supervisor.events import (
-    JobOverTime,
     NoSlotLeft,
     WorkerDied,
     WorkerDrains,
@@ -23,8 +24,10 @@ from taskd.supervisor.events import (
     WorkerKilled,
     WorkerStarted,
 )
+from taskd.supervisor.hubs import Hubs
+from taskd.supervisor.job_events import NeighboursTold, StackTold
 from taskd.supervisor.nursery import Nursery
-from taskd.supervisor.plan import Action, Drain, Interrupt, Kill, PoolView, Start, Warn, WorkerView
+from taskd.supervisor.plan import PoolView, WorkerView
 from taskd.supervisor.restart import Backoff
 
 LIFETIME_JITTER = 0.2
@@ -42,6 +45,8 @@ class Crew:
         self._events = events
         self._backoffs: dict[str, Backoff] = {}
         self._is_told_full = False
+        self._hubs = Hubs()
+        self._enforcer = Enforcer(board, self._hubs, events)
 
     # -- what is there ----------------------------------------------------------------------------
 
@@ -61,12 +66,27 @@ class Crew:
 
     def worker_views(self) -> list[WorkerView]:
         """The workers as their slots describe them now."""
-        return [worker.view(self._read(worker)) for worker in self.workers.values()]
+        return [self._view(worker) for worker in self.workers.values()]
+
+    def _view(self, worker: Worker) -> WorkerView:
+        reading = self._read(worker)
+        return worker.view(reading, self._hubs.look(worker, reading))
 
     @property
     def is_starting(self) -> bool:
         """Whether a worker is on its way to being ready, which only the board will tell."""
         return any(view.is_live and view.state < WorkerState.READY for view in self.worker_views())
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether a hub stands still, or a job was told to end: look again soon."""
+        return self._hubs.is_any_still or any(
+            self._board.slot(slot).words[TOLD] for slot in self.workers
+        )
+
+    def excuse(self) -> None:
+        """The master stood still: what looks late may be fresh."""
+        self._hubs.excuse()
 
     @property
     def is_leaving(self) -> bool:
@@ -94,12 +114,16 @@ class Crew:
                 self._drain(self.workers[action.slot], action.reason)
             case Interrupt():
                 self._interrupt(self.workers[action.slot])
-            case Warn():
-                self._warn(self.workers[action.slot], action)
             case Kill():
                 self._kill(self.workers[action.slot], action)
-            case unknown:
-                assert_never(unknown)
+            case about_a_job:
+                self._enforcer.act(self.workers[about_a_job.slot], about_a_job)
+
+    def cancel(self, slot: int, pid: int, job: int) -> None:
+        """End a cancelled job of a worker that has not heard of it."""
+        worker = self.workers.get(slot)
+        if worker is not None and worker.pid == pid:
+            self._enforcer.cancel(worker, job)
 
     def _start(self, action: Start) -> None:
         slot = next((n for n in range(self._board.slots) if n not in self.workers), None)
@@ -135,17 +159,22 @@ class Crew:
         worker.interrupted_at = monotonic()
         worker.signal(signal.SIGTERM)
 
-    def _warn(self, worker: Worker, action: Warn) -> None:
-        self._events.emit(JobOverTime(worker.pool, worker.slot, action.job))
-        worker.warned, worker.warned_at = action.attempt, monotonic()
-        worker.signal(signal.SIGUSR1)
-
     def _kill(self, worker: Worker, action: Kill) -> None:
         self._events.emit(WorkerKilled(worker.pool, worker.slot, action.reason))
         worker.end_reason, worker.charge = action.reason, action.charge
+        if action.why is not None:
+            worker.culprit, worker.why = action.culprit, action.why
+            self._tell_stacks(worker)
         worker.signal(signal.SIGKILL)
         if worker.pid == 0:
             worker.parent.signal(signal.SIGKILL)  # it was to fork, and has not: it hangs
+
+    def _tell_stacks(self, worker: Worker) -> None:
+        worker.stack, others = self._enforcer.stacks(worker, worker.culprit)
+        if worker.stack:
+            self._events.emit(StackTold(worker.pool, worker.slot, worker.culprit, worker.stack))
+        if others:
+            self._events.emit(NeighboursTold(worker.pool, worker.slot, others))
 
     def _forget_replacement_of(self, slot: int) -> None:
         for worker in self.workers.values():
@@ -217,6 +246,10 @@ class Crew:
             "worker": reading.worker if own else 0,
             "reason": worker.end_reason or how,
             "charge": worker.charge or not clean,
+            "culprit": worker.culprit,
+            "why": why_in_words(worker.why),
+            "stack": worker.stack,
+            "interrupted": worker.interrupted_at is not None,
         }
 
     def forget_lost(self) -> None:
@@ -227,6 +260,8 @@ class Crew:
 
     def _forget(self, worker: Worker) -> None:
         del self.workers[worker.slot]
+        worker.close()
+        self._hubs.forget(worker.slot)
         self._forget_replacement_of(worker.slot)
         # Nobody is to be woken there, nor waited for; the marks stay for the slot's next worker.
         self._board.slot(worker.slot).clear()

@@ -28,8 +28,9 @@ from taskd.supervisor.steward import Steward
 from taskd.supervisor.strangers import Strangers, become_subreaper
 from taskd.supervisor.terminal import Terminal
 
-TICK_SECONDS = 1.0
-WATCHFUL_TICK_SECONDS = 0.2
+TICK_SECONDS = 0.2
+"""The board alone tells of deadlines, and of hubs that stand still."""
+
 BUSY_TICK_SECONDS = 0.05
 SURVIVORS_SECONDS = 10.0
 STOOD_STILL_SECONDS = 3.0
@@ -120,6 +121,7 @@ class Master:
         now = monotonic()
         if now - self._turned_at > tick + STOOD_STILL_SECONDS:
             self._steward.excuse()  # we were stopped or starved: what looks old may be fresh
+            self._crew.excuse()
         self._turned_at = now
 
     @property
@@ -131,10 +133,8 @@ class Master:
 
     @property
     def _usual_tick(self) -> float:
-        if self._urgency is not Urgency.NONE or self._crew.is_starting or self._to_end:
-            return BUSY_TICK_SECONDS
-        has_deadlines = any(pool.greenlets is None for pool in self.settings.pools.values())
-        return WATCHFUL_TICK_SECONDS if has_deadlines or self._crew.is_leaving else TICK_SECONDS
+        is_busy = self._urgency is not Urgency.NONE or self._crew.is_starting or self._to_end
+        return BUSY_TICK_SECONDS if is_busy or self._crew.is_troubled else TICK_SECONDS
 
     # -- signals ----------------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class Master:
             self._end_burst(findings.drained)
         orders, findings.orders = findings.orders, []
         for order in orders:
-            self._interrupt_job(order)
+            self._crew.cancel(order["slot"], order["pid"], order["job"])
         fatal = findings.fatal or self._nursery.fatal
         if fatal is not None:
             self._fail(fatal)
@@ -240,12 +240,6 @@ class Master:
         outcome = f"{failed} failed" if failed else "nothing failed"
         self._status = max(self._status, 1 if failed else 0)
         self._stop(f"the queues are drained, {outcome}", Urgency.DRAIN)
-
-    def _interrupt_job(self, order: Message) -> None:
-        """A cancelled job whose worker does not hear: it computes, or its hub is blocked."""
-        worker = self._crew.workers.get(order["slot"])
-        if worker is not None and worker.pid == order["pid"]:
-            worker.signal(signal.SIGUSR1)
 
     def _bury(self, ended: list[tuple[int, int]]) -> None:
         for pid, status in ended:

@@ -17,8 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from taskd.board import WorkerState
+from taskd.board import Why, WorkerState
 from taskd.config.sections import PoolSettings
+from taskd.supervisor.actions import Action, Drain, Interrupt, Kill, Start, Warn
+from taskd.supervisor.ladder import HubView, Ladder, ToldView
 
 
 class Urgency(IntEnum):
@@ -35,7 +37,9 @@ class WorkerView:
     """A worker as the plan sees it; times are seconds of the master's monotonic clock.
 
     `deadline` is that of its running job if it is a process worker's, `attempt` its fence;
-    `warned` is the fence of the attempt that was told its time is over, at `warned_at`.
+    `warned` is the fence of the attempt that was told its time is over, at `warned_at`. The job was
+    told to end because it is cancelled at `cancelled_at`. `told` and `hub` are a greenlet worker's.
+    `dumped` is the job for whose sake it wrote its stacks, at `dumped_at`.
     """
 
     slot: int
@@ -54,6 +58,11 @@ class WorkerView:
     attempt: int = 0
     warned: int = 0
     warned_at: float = 0.0
+    cancelled_at: float | None = None
+    told: ToldView | None = None
+    hub: HubView | None = None
+    dumped: int = 0
+    dumped_at: float | None = None
 
     @property
     def is_live(self) -> bool:
@@ -69,50 +78,6 @@ class PoolView:
     processes: int
     generation: int | None
     may_start: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Fork a worker for a pool; `replaces` is the slot of the one it will stand in for."""
-
-    pool: str
-    replaces: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Drain:
-    """Let a worker claim no more and end when its jobs have."""
-
-    slot: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupt:
-    """Let a draining worker's jobs go back to the queue at once."""
-
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Warn:
-    """Tell a process worker that the time of its job is over."""
-
-    slot: int
-    job: int
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """End a worker; `charge` says whether its jobs are to blame."""
-
-    slot: int
-    reason: str
-    charge: bool
-
-
-Action = Start | Drain | Interrupt | Warn | Kill
 
 
 def decide(
@@ -140,20 +105,25 @@ def decide(
 
 def _about_one(
     worker: WorkerView, settings: PoolSettings, urgency: Urgency, now: float
+) -> list[Action]:
+    """What time, urgency and its jobs ask of a single worker."""
+    actions = list(_about_its_life(worker, settings, urgency, now))
+    if not any(isinstance(action, Kill) for action in actions):
+        actions += _about_its_jobs(worker, settings, now)
+    return actions
+
+
+def _about_its_life(
+    worker: WorkerView, settings: PoolSettings, urgency: Urgency, now: float
 ) -> Iterator[Action]:
-    """What time and urgency ask of a single worker."""
     if urgency is Urgency.KILL:
-        yield Kill(worker.slot, "killed on demand", charge=False)
+        yield Kill(worker.slot, "killed on demand")
     elif worker.drained_at is not None:
         yield from _escalate(worker, settings, urgency, now)
     elif urgency is not Urgency.NONE:
         yield Drain(worker.slot, "the daemon stops")
     elif worker.state < WorkerState.READY and now - worker.started_at > settings.startup_timeout:
-        yield Kill(
-            worker.slot, f"was not ready within {settings.startup_timeout:g} s", charge=False
-        )
-    if worker.deadline is not None and now > worker.deadline and urgency is not Urgency.KILL:
-        yield from _about_overtime(worker, settings, now)
+        yield Kill(worker.slot, f"was not ready within {settings.startup_timeout:g} s")
 
 
 def _escalate(
@@ -164,16 +134,22 @@ def _escalate(
         if urgency >= Urgency.INTERRUPT or now >= drained_at + settings.shutdown_timeout:
             yield Interrupt(worker.slot)
     elif now >= worker.interrupted_at + settings.kill_grace:
-        yield Kill(worker.slot, "did not end although it was interrupted", charge=False)
+        yield Kill(worker.slot, "did not end although it was interrupted")
 
 
-def _about_overtime(worker: WorkerView, settings: PoolSettings, now: float) -> Iterator[Action]:
-    if worker.warned != worker.attempt:
-        yield Warn(worker.slot, worker.job, worker.attempt)
-    elif now >= worker.warned_at + settings.kill_grace:
-        yield Kill(
-            worker.slot, f"job {worker.job} ran over its timeout and did not end", charge=True
-        )
+def _about_its_jobs(worker: WorkerView, settings: PoolSettings, now: float) -> Iterator[Action]:
+    ladder = Ladder(worker.slot, settings, now, worker.dumped, worker.dumped_at)
+    if worker.cancelled_at is not None:
+        yield from ladder.about_warned(worker.job, Why.CANCEL, worker.cancelled_at)
+    elif worker.deadline is not None and now > worker.deadline:
+        if worker.warned != worker.attempt:
+            yield Warn(worker.slot, worker.job, worker.attempt)
+        else:
+            yield from ladder.about_warned(worker.job, Why.TIMEOUT, worker.warned_at)
+    told = [] if worker.told is None else list(ladder.about_told(worker.told, worker.hub))
+    yield from told
+    if worker.hub is not None and not told:
+        yield from ladder.about_hub(worker.hub)
 
 
 def _about_pool(

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MAX_PRIORITY = 9
 MAX_TIMEOUT = 365 * 86400.0
 
+Fate = Literal["requeue", "fail"]
+"""What becomes of a job that did not get to its end, through no fault of its own."""
+
 
 class TaskOptions(TypedDict, total=False):
     """What `@task` takes; each may be left out."""
@@ -56,6 +59,10 @@ class TaskOptions(TypedDict, total=False):
     """A function that is called with the FailedJob when one of its jobs has failed for good."""
     schedule: Schedule | Sequence[Schedule]
     """When it is enqueued by itself: a Cron, Every or At, or several of them."""
+    on_interrupt: Fate
+    """When the worker stops before the job is done: "requeue" if left out, or "fail"."""
+    on_lost: Fate
+    """When its worker dies under it: "requeue" if left out; "fail": never run it a second time."""
 
 
 class JobOptions(TypedDict, total=False):
@@ -96,6 +103,8 @@ class Defaults:
     requires: str | None = None
     on_failure: Handle | None = None
     schedules: tuple[Schedule, ...] = ()
+    on_interrupt: Fate = "requeue"
+    on_lost: Fate = "requeue"
 
     @property
     def retries(self) -> int:
@@ -140,6 +149,8 @@ def read_defaults(options: Mapping[str, Any]) -> Defaults:
         requires=_requires(options.get("requires")),
         on_failure=_failure_handler(options.get("on_failure")),
         schedules=_schedules(options["schedule"]) if "schedule" in options else (),
+        on_interrupt=_fate("on_interrupt", options.get("on_interrupt", "requeue")),
+        on_lost=_fate("on_lost", options.get("on_lost", "requeue")),
     )
 
 
@@ -152,6 +163,8 @@ def defaults_offered(offer: Mapping[str, Any]) -> Defaults:
         timeout=offer["timeout"],
         retry=Retry(max=retries) if retries else None,
         requires=offer.get("requires"),  # an older taskd does not say
+        on_interrupt=offer.get("on_interrupt", "requeue"),
+        on_lost=offer.get("on_lost", "requeue"),
     )
 
 
@@ -172,7 +185,7 @@ def read_placement(defaults: Defaults, options: Mapping[str, Any]) -> Placement:
         unique=read_uniqueness(options, defaults.unique),
         after=_parents(options.get("after", ())),
         run_if_failed=_runs_if_failed(options.get("on_parent_failure", "cancel")),
-        extra=_expiry(options.get("expires", defaults.expires)),
+        extra={**_expiry(options.get("expires", defaults.expires)), **_fates(defaults)},
     )
 
 
@@ -234,6 +247,18 @@ def _schedules(value: object) -> tuple[Schedule, ...]:
     from taskd.tasks.schedule import read_schedules  # only who has some pays for it
 
     return read_schedules(value)
+
+
+def _fate(option: str, value: object) -> Fate:
+    if value not in ("requeue", "fail"):
+        raise OptionInvalid(option, value, 'is neither "requeue" nor "fail"')
+    return value
+
+
+def _fates(defaults: Defaults) -> dict[str, Any]:
+    """What column extra says of them: only what is unusual."""
+    fates = {"on_interrupt": defaults.on_interrupt, "on_lost": defaults.on_lost}
+    return {name: fate for name, fate in fates.items() if fate == "fail"}
 
 
 def _retries(value: object) -> int:

@@ -4,7 +4,7 @@ returned                              Done
 raised, retries left                  Retried       JobTimeout: timed_out
 raised, none left or not wanted       Failed
 RetryLater, Snooze, Cancel            Retried or Failed, Snoozed, Cancelled
-JobInterrupted, JobCancelled          Interrupted, Cancelled
+JobInterrupted, JobCancelled          Interrupted (Failed if its task says so), Cancelled
 ended in its own transaction          Stored
 sys.exit                              Failed, never retried
 """
@@ -118,6 +118,16 @@ def outcome_of(
         case ending:
             policy = retry or _USUAL_PAUSES
             return _failed_attempt(ending, attempt, policy, random, traceback_text(error, skip))
+
+
+def interrupted_for_good(error: BaseException, traceback: str | None = None) -> Failed:
+    """What becomes of an interrupted attempt whose task says on_interrupt="fail"."""
+    return Failed(
+        "interrupted: the worker stopped before the job was done, and its task says "
+        'on_interrupt="fail"',
+        traceback,
+        error,
+    )
 
 
 def _failed_attempt(

@@ -28,10 +28,10 @@ def describe_tasks(imports: Sequence[str]) -> list[dict[str, Any]]:
 
     Each with `name`, `module`, `signature`, `summary` (the docstring's first line), `doc`,
     `queue`, `priority`, `timeout` (seconds), `retries`, `retry` (how, in words), `requires` (a
-    version of the code), `on_failure` (whether somebody is to be called when a job is lost) and
-    `decorated`: a public function without `@task` can be run by its dotted path as well. If it has
-    some, a task tells its `schedules`, as `describe_schedules` has them, and in `extra` what its
-    options put into the column of this name.
+    version of the code), `on_interrupt`, `on_lost`, `on_failure` (whether somebody is to be called
+    when a job is lost) and `decorated`: a public function without `@task` can be run by its dotted
+    path as well. If it has some, a task tells its `schedules`, as `describe_schedules` has them,
+    and in `extra` what its options put into the column of this name.
     """
     tasks = {
         task.name: describe(task.name, task.function, task.defaults) | _for_schedules(task)
@@ -61,6 +61,8 @@ def describe(
         "retry": _retry_text(defaults.retry),
         "requires": defaults.requires,
         "on_failure": bool(handlers_of(defaults.on_failure, WorkerLost())),
+        "on_interrupt": defaults.on_interrupt,
+        "on_lost": defaults.on_lost,
         "decorated": decorated,
     }
 

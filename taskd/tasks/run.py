@@ -12,13 +12,23 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
-from taskd.errors import Interrupt, NotJson, TaskdError, TooLarge
+from taskd.errors import Interrupt, JobInterrupted, NotJson, TaskdError, TooLarge
 from taskd.tasks.arguments import MAX_RESULT, encode_result
 from taskd.tasks.context import JobAttempt, running_attempt
 from taskd.tasks.failure import MAX_ERROR, error_text, storable, traceback_text
+from taskd.tasks.frames import named, task_name
 from taskd.tasks.hooks.middleware import around_attempt
 from taskd.tasks.hooks.registry import hooks
-from taskd.tasks.outcome import DONE, Done, Failed, Outcome, Stored, outcome_of
+from taskd.tasks.outcome import (
+    DONE,
+    Done,
+    Failed,
+    Interrupted,
+    Outcome,
+    Stored,
+    interrupted_for_good,
+    outcome_of,
+)
 from taskd.tasks.resolve import resolve
 from taskd.tasks.retry import Retry
 from taskd.tasks.signature import CallShape
@@ -34,6 +44,9 @@ class _Callee:
     function: Callable[..., Any]
     shape: CallShape
     retry: Retry | None
+    fails_if_interrupted: bool
+    call: Callable[..., object]
+    """`_call`, in a frame that is named after the task."""
 
 
 class Runner:
@@ -85,21 +98,36 @@ class Runner:
         try:
             try:
                 attempt.is_open = True
-                result = copy_context().run(_call, attempt, callee.function, args, kwargs)
+                result = copy_context().run(callee.call, attempt, callee.function, args, kwargs)
             finally:
                 attempt.is_open = False
         except self._let_through:
             raise
         except BaseException as error:
-            return outcome_of(error, attempt, callee.retry, self._random, _OWN_FRAMES)
+            outcome = outcome_of(error, attempt, callee.retry, self._random, _OWN_FRAMES)
+            if callee.fails_if_interrupted and isinstance(outcome, Interrupted):
+                return interrupted_for_good(error, traceback_text(error, _OWN_FRAMES))
+            return outcome
         if attempt.is_stored:
             return Stored()
         return DONE if result is None else self._done(result)
 
+    def interrupted(self, attempt: JobAttempt) -> Outcome:
+        """The outcome of an attempt that an Interrupt struck as it ended."""
+        callee = self._callees.get(attempt.task)
+        if callee is not None and callee.fails_if_interrupted:
+            return interrupted_for_good(JobInterrupted())
+        return Interrupted()
+
     def _find(self, name: str) -> _Callee:
         task = resolve(name, self._imports)
-        function = around_attempt(task.function)
-        callee = self._callees[name] = _Callee(function, task.shape, task.defaults.retry)
+        callee = self._callees[name] = _Callee(
+            function=around_attempt(task.function),
+            shape=task.shape,
+            retry=task.defaults.retry,
+            fails_if_interrupted=task.defaults.on_interrupt == "fail",
+            call=named(_call, task_name(name)),
+        )
         return callee
 
     def _done(self, result: object) -> Outcome:

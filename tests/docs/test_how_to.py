@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,16 +12,20 @@ import psycopg
 import pytest
 
 import taskd
+from taskd.config.settings import PoolSettings, Settings
+from taskd.errors import JobFailed
 from taskd.tasks.registry import registry
 from tests.conftest import TestServer
-from tests.docs.pages import Page, check_block
+from tests.docs.pages import HOW_TO, Page, check_block
 from tests.process.daemon import Project
+from tests.unit.configuration import Folder
 
 PAGES = {"flows.md": 3, "unique.md": 1}
 """Pages, and how many values their lines promise."""
 MODULES = {**Page.read("flows.md").modules, **Page.read("unique.md").modules}
 MODULES |= Page.read("exactly-once.md").modules
 MODULES |= Page.read("logs-and-progress.md").modules
+MODULES |= Page.read("time-limits.md").modules
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +95,30 @@ def test_the_log_and_the_progress_of_a_job_are_shown_as_the_page_tells(project: 
         f"order {number} is billed" for number in range(1, 31)
     ]
     assert "progress:   100 %, 30 of 30" in shown.stdout
+
+
+def test_a_job_over_its_time_fails_and_cleans_up_as_the_page_tells(
+    project: Project, names: dict[str, object], tmp_path: Path
+) -> None:
+    late = names["tidy"].enqueue(str(tmp_path / "tidy"))  # type: ignore[attr-defined]
+
+    with pytest.raises(JobFailed, match="JobTimeout: still running after its timeout"):
+        late.result(timeout=20)
+
+    assert (tmp_path / "tidy").exists()
+
+
+def test_the_settings_of_the_page_on_time_limits_are_the_usual_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (text,) = re.findall(
+        r"```yaml\n(.*?)```", (HOW_TO / "time-limits.md").read_text("utf-8"), re.DOTALL
+    )
+
+    loaded = Folder(tmp_path).load(text)
+
+    usual, io = PoolSettings(), loaded.pools["io"]
+    for name in ("kill_grace", "hub_warn", "hub_break", "hub_kill"):
+        assert getattr(io, name) == getattr(usual, name)
+    assert (loaded.max_crashes, loaded.max_losses) == (Settings().max_crashes, Settings().max_losses)

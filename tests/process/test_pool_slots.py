@@ -12,6 +12,7 @@ import json
 
 import gevent
 
+from taskd.board import Seating
 from taskd.pool.slots import Slots
 
 words = memoryview(bytearray(64 * 8)).cast("Q")
@@ -50,7 +51,7 @@ def test_a_slot_outlives_whatever_a_job_lets_through() -> None:
             ended.append(job)
             return 0.0
 
-        slots = Slots(2, words, Runner())
+        slots = Slots(words, Seating.create(2), Runner())
         slots.start()
         slots.feed([[n] for n in range(12)])
         with gevent.Timeout(5):

@@ -154,7 +154,7 @@ def test_a_job_over_its_time_is_warned_then_its_worker_killed_and_charged(
     death = master.wait_for_death(worker)
 
     assert len(master.notes("worker", "signal", pid=worker, number=int(signal.SIGUSR1))) == 1
-    assert death["charge"]
+    assert (death["culprit"], death["why"], death["charge"]) == (7, "timeout", False)
     assert death["reason"] == "job 7 ran over its timeout and did not end"
     eventually(lambda: len(master.ready_workers()) == 1)
 

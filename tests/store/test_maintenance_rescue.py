@@ -270,7 +270,7 @@ def test_a_job_whose_workers_are_lost_again_and_again_fails_as_poisoned(bench: B
     assert found is not None
     assert found.state is State.FAILED
     assert "poisoned" in (found.error or "")
-    assert "1 job failed as poisoned" in bench.crew.stories()[-1]
+    assert "1 job failed for it" in bench.crew.stories()[-1]
 
 
 class Sweeps:

@@ -5,44 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from taskd.board import WorkerState
-from taskd.config.sections import PoolSettings
-from taskd.supervisor.plan import (
-    Action,
-    Drain,
-    Interrupt,
-    Kill,
-    PoolView,
-    Start,
-    Urgency,
-    Warn,
-    WorkerView,
-    decide,
-)
-
-NOW = 1000.0
-SETTINGS = PoolSettings(processes=2, greenlets=5, shutdown_timeout=30, kill_grace=5)
-
-
-def pool(processes: int = 2, generation: int | None = 1, **settings: object) -> dict[str, PoolView]:
-    chosen = replace(SETTINGS, processes=processes, **settings)  # type: ignore[arg-type]
-    return {"io": PoolView(settings=chosen, processes=processes, generation=generation)}
-
-
-def worker(slot: int, **fields: object) -> WorkerView:
-    usual: dict[str, object] = {
-        "slot": slot,
-        "pool": "io",
-        "generation": 1,
-        "state": WorkerState.READY,
-        "started_at": NOW - 100 + slot,
-    }
-    return WorkerView(**{**usual, **fields})  # type: ignore[arg-type]
-
-
-def plan(
-    pools: dict[str, PoolView], *workers: WorkerView, urgency: Urgency = Urgency.NONE
-) -> list[Action]:
-    return decide(pools, workers, urgency, NOW)
+from taskd.supervisor.actions import Drain, Interrupt, Kill, Start
+from taskd.supervisor.plan import Urgency
+from tests.unit.planning import NOW, plan, pool, worker
 
 
 def test_a_full_pool_needs_nothing() -> None:
@@ -126,7 +91,7 @@ def test_a_worker_whose_pool_is_gone_drains() -> None:
 def test_a_worker_that_does_not_get_ready_is_killed_and_no_job_blamed() -> None:
     stuck = worker(0, state=WorkerState.STARTING, started_at=NOW - 61)
 
-    assert plan(pool(1), stuck) == [Kill(0, "was not ready within 60 s", charge=False)]
+    assert plan(pool(1), stuck) == [Kill(0, "was not ready within 60 s")]
 
 
 def test_stopping_drains_every_worker_and_starts_none() -> None:
@@ -145,7 +110,7 @@ def test_an_interrupted_worker_is_killed_after_its_grace() -> None:
 
     (action,) = plan(pool(1), stubborn, urgency=Urgency.DRAIN)
 
-    assert action == Kill(0, "did not end although it was interrupted", charge=False)
+    assert action == Kill(0, "did not end although it was interrupted")
 
 
 def test_a_second_interrupt_does_not_wait() -> None:
@@ -159,27 +124,11 @@ def test_a_third_interrupt_kills() -> None:
 
     (action,) = plan(pool(1), draining, urgency=Urgency.KILL)
 
-    assert action == Kill(0, "killed on demand", charge=False)
+    assert action == Kill(0, "killed on demand")
 
 
 def test_a_killed_worker_is_not_killed_again() -> None:
     assert plan(pool(1), worker(0, killed=True), urgency=Urgency.KILL) == []
-
-
-def test_a_job_over_its_time_is_warned_once_for_each_attempt() -> None:
-    over = worker(0, deadline=NOW - 0.1, job=7, attempt=3)
-
-    assert plan(pool(1), over) == [Warn(0, 7, 3)]
-    assert plan(pool(1), replace(over, warned=3, warned_at=NOW - 1)) == []
-    assert plan(pool(1), replace(over, attempt=4, warned=3)) == [Warn(0, 7, 4)]
-
-
-def test_a_job_that_ignores_its_warning_is_killed_and_charged() -> None:
-    over = worker(0, deadline=NOW - 9, job=7, attempt=3, warned=3, warned_at=NOW - 5)
-
-    assert plan(pool(1), over) == [
-        Kill(0, "job 7 ran over its timeout and did not end", charge=True)
-    ]
 
 
 def test_a_worker_that_is_one_too_many_is_drained_once_although_it_is_also_replaced() -> None:
@@ -231,9 +180,3 @@ def test_a_replaced_worker_gets_the_same_time_to_drain_as_at_a_stop() -> None:
 
     assert Interrupt(0) in plan(pool(1), leaving, worker(1))
     assert Interrupt(0) not in plan(pool(1), replace(leaving, drained_at=NOW - 29), worker(1))
-
-
-def test_a_job_over_its_time_is_warned_also_while_its_worker_drains() -> None:
-    over = worker(0, drained_at=NOW - 1, deadline=NOW - 0.1, job=7, attempt=3)
-
-    assert plan(pool(1), over, urgency=Urgency.DRAIN) == [Warn(0, 7, 3)]

@@ -91,6 +91,25 @@ def test_a_name_gets_the_version_that_a_daemon_has_published_for_it(client: Memo
     assert [batch.queue for batch in client.batches] == ["far@v2", "near@v2"]
 
 
+def test_what_must_not_run_twice_says_so_in_its_row_also_if_only_its_name_is_known(
+    code: UserCode, client: MemoryClient
+) -> None:
+    code.module(
+        "ecareful",
+        "from taskd import task\n"
+        "@task(on_lost='fail', on_interrupt='fail')\ndef pay(): ...\n"
+        "@task\ndef other(): ...",
+    )
+    offer = {"queue": "far", "priority": 8, "timeout": None, "retries": 0, "on_lost": "fail"}
+    client.offers["far.away"] = offer
+
+    for name in ("ecareful.pay", "far.away", "ecareful.other"):
+        enqueue(name)
+
+    extras = [one.extra and json.loads(one.extra) for one in client.batches]
+    assert extras == [{"on_interrupt": "fail", "on_lost": "fail"}, {"on_lost": "fail"}, None]
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a\0b", "x" * 300])
 def test_what_is_no_name_is_refused(name: str, client: MemoryClient) -> None:
     with pytest.raises(OptionInvalid, match="task="):

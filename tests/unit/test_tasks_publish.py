@@ -20,7 +20,7 @@ from taskd import task, Retry
 class Odd:
     def __repr__(self): raise RuntimeError
 
-@task(queue="sync", priority=7, timeout=60, retry=Retry(max=5), requires="v2")
+@task(queue="sync", priority=7, timeout=60, retry=Retry(max=5), requires="v2", on_lost="fail")
 def fetch(url: str, n: int = 1) -> int:
     """Fetch a page.
 
@@ -62,6 +62,8 @@ def test_a_task_is_described_with_its_options(code: UserCode) -> None:
         "retry": "up to 5 times, exponential, from 5 s to 3600 s",
         "requires": "v2",
         "on_failure": False,
+        "on_interrupt": "requeue",
+        "on_lost": "fail",
         "decorated": True,
     }
 
@@ -87,6 +89,7 @@ def test_a_description_is_json_and_gives_the_options_back(code: UserCode) -> Non
     offered = defaults_offered(json.loads(json.dumps(fetch)))
     assert (offered.queue, offered.priority, offered.timeout) == ("sync", 7, 60.0)
     assert (offered.retries, offered.requires) == (5, "v2")
+    assert (offered.on_interrupt, offered.on_lost) == ("requeue", "fail")
     assert defaults_offered(named) == DEFAULTS
 
 

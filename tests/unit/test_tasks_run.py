@@ -83,6 +83,17 @@ def raise_in(hook):
 
 HOOKS = {}
 
+@task(on_interrupt="fail")
+def careful(hook): HOOKS[hook]()
+
+@task
+def frame_names():
+    frame, names = sys._getframe(), []
+    while frame is not None:
+        names.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return names
+
 @task
 def leak():
     LEAK.set(LEAK.get() + 1)
@@ -278,6 +289,41 @@ def test_an_interrupt_counts_also_if_cleaning_up_fails(
     if isinstance(outcome, Retried):
         assert outcome.timed_out
         assert "0.2" in outcome.error
+
+
+@pytest.mark.parametrize("interrupt", [JobInterrupted(), JobTimeout(0.2), JobCancelled()])
+def test_a_task_may_ask_to_fail_when_it_is_interrupted(
+    runner: Runner, interrupt: BaseException
+) -> None:
+    run(runner, "xshop.nothing", 1)
+
+    def hook() -> None:
+        raise interrupt
+
+    hooks()["go"] = hook
+    outcome = run(runner, "xshop.careful", "go")
+
+    is_interrupted = isinstance(outcome, Failed) and outcome.error.startswith("interrupted: ")
+    assert is_interrupted is isinstance(interrupt, JobInterrupted)
+    assert not is_interrupted or "in careful" in (outcome.traceback or "")  # type: ignore[union-attr]
+
+
+def test_what_struck_as_the_job_ended_goes_by_its_task_too(runner: Runner) -> None:
+    tasks = ("xshop.nothing", "xshop.careful")
+    for task in tasks:
+        run(runner, task, 1)
+
+    usual, careful = (runner.interrupted(JobAttempt(7, 70, 1, 1, task)) for task in tasks)
+
+    assert isinstance(usual, Interrupted)
+    assert isinstance(careful, Failed)
+
+
+def test_the_frame_that_calls_a_task_is_named_after_it(runner: Runner) -> None:
+    outcome = run(runner, "xshop.frame_names")
+
+    assert isinstance(outcome, Done)
+    assert json.loads(outcome.result or "")[:2] == ["frame_names", "task xshop.frame_names"]
 
 
 def test_the_workers_own_exceptions_are_let_through(code: UserCode) -> None:

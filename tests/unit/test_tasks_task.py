@@ -161,6 +161,8 @@ def test_a_function_with_a_parameter_named_connection_says_which_is_meant(
         ({"queue": "a\0"}, "queue='a\\x00' is no name for a queue"),
         ({"retry": -1}, "retry=-1 is not between 0"),
         ({"retry": "3"}, "retry='3' is not a whole number of retries"),
+        ({"on_lost": "drop"}, 'on_lost=\'drop\' is neither "requeue" nor "fail"'),
+        ({"on_interrupt": None}, 'on_interrupt=None is neither "requeue" nor "fail"'),
         ({"name": ""}, "name='' is no name"),
         ({"name": "a b"}, "name='a b' holds spaces"),
         ({"name": "x" * 201}, "is longer than 200 characters"),

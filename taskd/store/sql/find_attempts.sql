@@ -2,6 +2,7 @@
 SELECT a.number,
        CASE a.outcome WHEN 'r' THEN 'retried' WHEN 't' THEN 'timed out' WHEN 'z' THEN 'snoozed'
                       WHEN 'i' THEN 'interrupted' WHEN 'g' THEN 'given back'
+                      WHEN 'h' THEN 'timed out and killed' WHEN 'k' THEN 'killed'
                       ELSE 'lost' END AS outcome,
        a.started_at, a.ended_at,
        w.pool || '/' || w.slot || ' on ' || h.name || ', pid ' || w.pid AS worker,

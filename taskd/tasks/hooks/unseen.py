@@ -7,7 +7,7 @@ enqueues a job of the task below, and a worker calls the failure handlers.
 
 from __future__ import annotations
 
-from taskd.errors import Cancel, DatabaseError, JobUnknown, WorkerLost
+from taskd.errors import Cancel, DatabaseError, JobTimeout, JobUnknown, WorkerLost
 from taskd.store.rows import JobRow, State
 from taskd.tasks.client import default_client
 from taskd.tasks.hooks.failures import FailedJob, handlers_of
@@ -58,5 +58,14 @@ def _of_row(row: JobRow) -> FailedJob:
         max_attempts=row.max_attempts,
         error=row.error or "",
         traceback=row.traceback,
-        exception=WorkerLost(row.error),
+        exception=_exception(row),
     )
+
+
+def _exception(row: JobRow) -> BaseException:
+    """What stands for the exception that no worker has seen."""
+    if row.error is None or not row.error.startswith(JobTimeout.__name__):
+        return WorkerLost(row.error)
+    timeout = JobTimeout(row.timeout or 0.0)
+    timeout.args = (row.error.removeprefix(f"{JobTimeout.__name__}: "),)
+    return timeout

@@ -175,7 +175,8 @@ CREATE INDEX history_cancelled ON taskd.history (id) WHERE state = 'c';
 
 -- Every attempt that ended without ending its job: append-only, a partition a UTC day.
 --   outcome: r retried after an error, t timed out and retried, z snoozed, i interrupted; and from a
---   rescue: l lost with its worker, g given back uncharged.
+--   rescue: l lost with its worker, g given back uncharged, and of the one that its worker was killed
+--   for: h it was over its timeout and did not end, k it let no other job run.
 CREATE TABLE taskd.attempt (
     job          bigint      NOT NULL,
     fence        bigint      NOT NULL,
@@ -279,6 +280,7 @@ CREATE TABLE taskd.waiter (
 --   parents   the jobs that it came after
 --   group     the first job of the group that it is one of
 --   on_lost   "fail": fail it when its worker is lost, for it must not run twice
+--   on_interrupt   "fail": fail it when its worker was stopped and had to be killed
 --   schedule  the name of the schedule that it comes from
 --   headers   what middleware lets travel with it
 

@@ -17,7 +17,7 @@ CREATE FUNCTION taskd.lost_jobs_v1(p_ids bigint[], p_fences bigint[]) RETURNS bi
     FROM unnest(p_ids, p_fences) AS u (id, fence)
     WHERE NOT EXISTS (SELECT FROM taskd.history h WHERE h.id = u.id AND h.fence = u.fence)
       AND NOT EXISTS (SELECT FROM taskd.attempt a WHERE a.job = u.id AND a.fence = u.fence
-                      AND a.outcome NOT IN ('l', 'g'))      -- those a rescue has written
+                      AND a.outcome NOT IN ('l', 'g', 'h', 'k')) -- those a rescue has written
 $$;
 
 -- The common case, with the smallest statement: succeeded, no result. p_durations in seconds.

@@ -109,17 +109,29 @@ BEGIN
     END IF;
 END $$;
 
--- End these workers and give their jobs back. p_charge: count it as a loss for each of their jobs;
--- at p_max_losses the job fails. One that was to be cancelled is cancelled. The others resume before
--- all that wait, and keep the resources they hold.
--- Returns how many jobs went back and how many failed.
+-- End these workers, and decide what becomes of each of their jobs (column fate):
+--
+--   c  it was to be cancelled: it ends as cancelled
+--   f  it fails: lost, killed or timed out too often, or its task says that it must not run again
+--   l  the culprit: it comes back later, after 5 s, 10 s, 20 s, … up to an hour
+--   b  any other goes back, resumes before all that wait, and keeps the resources it holds
+--
+-- p_charge: nobody is to blame, so each counts a loss; at p_max_losses it fails.
+-- p_culprit: the job that its worker was killed for, and p_why: timeout (the attempt counts, and the
+-- job fails if it was the last), hog or cancel; p_stack is where it stood. It counts a crash; at
+-- p_max_crashes it fails. Its neighbours go back uncharged.
+-- p_interrupted: the workers were stopped before their jobs were done.
+-- Returns how many jobs went back, now or later, and how many failed.
 CREATE FUNCTION taskd.rescue_workers_v1(
     p_workers bigint[], p_reason text, p_charge boolean, p_max_losses integer,
+    p_max_crashes integer DEFAULT 3, p_culprit bigint DEFAULT NULL, p_why text DEFAULT NULL,
+    p_stack text DEFAULT NULL, p_interrupted boolean DEFAULT false,
     OUT given_back integer, OUT failed integer
 ) LANGUAGE plpgsql SET jit = off AS $$
 DECLARE
     over bigint[];
     holdings taskd.holding[];
+    pause double precision;
 BEGIN
     PERFORM FROM taskd.worker w WHERE w.id = ANY (p_workers) ORDER BY w.id FOR UPDATE;
     UPDATE taskd.worker w SET ended_at = now() WHERE w.id = ANY (p_workers) AND w.ended_at IS NULL;
@@ -127,54 +139,88 @@ BEGIN
     PERFORM FROM taskd.running r WHERE r.worker = ANY (p_workers) ORDER BY r.id FOR UPDATE;
     WITH gone AS (
         DELETE FROM taskd.running r WHERE r.worker = ANY (p_workers)
-        RETURNING r.*, (r.losses + CASE WHEN p_charge THEN 1 ELSE 0 END)::smallint AS counted
-    ), judged AS MATERIALIZED (
-        SELECT g.*, p_charge AND g.counted >= p_max_losses AS poisoned,
-               EXISTS (SELECT FROM taskd.request o WHERE o.job = g.id AND o.kind = 'cancel') AS cancelled
+        RETURNING r.*, r.id IS NOT DISTINCT FROM p_culprit AS guilty
+    ), counted AS MATERIALIZED (
+        SELECT g.*, EXISTS (SELECT FROM taskd.request o WHERE o.job = g.id AND o.kind = 'cancel') AS cancelled,
+               (g.losses + CASE WHEN p_charge AND NOT g.guilty THEN 1 ELSE 0 END)::smallint AS all_losses,
+               (g.crashes + CASE WHEN g.guilty AND p_why <> 'cancel' THEN 1 ELSE 0 END)::smallint AS all_crashes,
+               g.guilty AND p_why = 'timeout' AS timed_out
         FROM gone g
+    ), judged AS MATERIALIZED (
+        SELECT c.*, CASE
+                   WHEN c.cancelled THEN 'cancelled while it ran; its worker is gone: ' || p_reason
+                   WHEN c.timed_out AND c.attempt >= c.max_attempts THEN
+                       format('JobTimeout: %s; its worker was killed', p_reason)
+                   WHEN c.guilty AND c.all_crashes >= p_max_crashes THEN
+                       format('poisoned: its worker had to be killed %s times, the last time because: %s',
+                              c.all_crashes, p_reason)
+                   WHEN p_charge AND c.all_losses >= p_max_losses THEN
+                       format('poisoned: its worker was lost %s times, the last time because: %s',
+                              c.all_losses, p_reason)
+                   WHEN c.extra->>'on_lost' = 'fail' THEN
+                       format('lost: its worker is gone (%s), and its task says on_lost="fail"', p_reason)
+                   WHEN p_interrupted AND c.extra->>'on_interrupt' = 'fail' THEN
+                       format('interrupted: %s, and its task says on_interrupt="fail"', p_reason)
+               END AS final
+        FROM counted c
+    ), fated AS MATERIALIZED (
+        SELECT j.*, CASE WHEN j.cancelled THEN 'c' WHEN j.final IS NOT NULL THEN 'f'
+                         WHEN j.guilty THEN 'l' ELSE 'b' END AS fate,
+               CASE WHEN j.guilty THEN p_stack END AS stack,
+               (j.attempt - CASE WHEN j.timed_out THEN 0 ELSE 1 END)::smallint AS charged,
+               least(5 * 2.0 ^ least(CASE WHEN j.timed_out THEN j.attempt ELSE j.all_crashes END - 1, 20),
+                     3600) AS pause
+        FROM judged j
     ), kept AS (
-        INSERT INTO taskd.attempt (job, fence, worker, started_at, number, outcome, error)
-        SELECT j.id, j.fence, j.worker, j.claimed_at, j.attempt,
-               CASE WHEN p_charge THEN 'l' ELSE 'g' END, p_reason
-        FROM judged j WHERE NOT j.poisoned AND NOT j.cancelled
+        INSERT INTO taskd.attempt (job, fence, worker, started_at, number, outcome, error, traceback)
+        SELECT f.id, f.fence, f.worker, f.claimed_at, f.attempt,
+               CASE WHEN f.timed_out THEN 'h' WHEN f.guilty THEN 'k' WHEN p_charge THEN 'l' ELSE 'g' END,
+               p_reason, f.stack
+        FROM fated f WHERE f.fate IN ('b', 'l')
     ), ended AS (
         INSERT INTO taskd.history (
             id, fence, worker, created_at, run_at, ready_at, started_at, timeout, priority, attempt,
-            max_attempts, losses, crashes, state, queue, task, args, kwargs, extra, res, need, error)
-        SELECT j.id, j.fence, j.worker, j.created_at, j.run_at, j.ready_at, j.claimed_at, j.timeout,
-               j.priority, j.attempt, j.max_attempts, j.counted, j.crashes,
-               CASE WHEN j.cancelled THEN 'c' ELSE 'f' END, j.queue, j.task,
-               j.args, j.kwargs, j.extra, j.res, j.need,
-               CASE WHEN j.cancelled THEN 'cancelled while it ran; its worker is gone: ' || p_reason
-               ELSE format('poisoned: its worker was lost %s times, the last time because: %s', j.counted, p_reason)
-               END
-        FROM judged j WHERE j.poisoned OR j.cancelled
+            max_attempts, losses, crashes, state, queue, task, args, kwargs, extra, res, need, error,
+            traceback)
+        SELECT f.id, f.fence, f.worker, f.created_at, f.run_at, f.ready_at, f.claimed_at, f.timeout,
+               f.priority, f.attempt, f.max_attempts, f.all_losses, f.all_crashes, f.fate, f.queue,
+               f.task, f.args, f.kwargs, f.extra, f.res, f.need, f.final, f.stack
+        FROM fated f WHERE f.fate IN ('c', 'f')
+    ), later AS (
+        INSERT INTO taskd.scheduled (
+            run_at, id, created_at, timeout, priority, attempt, max_attempts, losses, crashes,
+            queue, task, args, kwargs, extra, res, need, place)
+        SELECT now() + f.pause * interval '1 second', f.id, f.created_at, f.timeout, f.priority,
+               f.charged, f.max_attempts, f.all_losses, f.all_crashes, f.queue, f.task, f.args,
+               f.kwargs, f.extra, f.res, f.need, f.place
+        FROM fated f WHERE f.fate = 'l'
     ), again AS (
         INSERT INTO taskd.queued AS q (
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
             losses, crashes, queue, task, args, kwargs, extra, res, need, place)
-        SELECT nextval('taskd.job_seq'), j.id, j.created_at, j.run_at, now(), j.timeout, 10,
-               j.priority, j.attempt - 1, j.max_attempts, j.counted, j.crashes, j.queue, j.task,
-               j.args, j.kwargs, j.extra, j.res, j.need, j.place
-        FROM (SELECT * FROM judged WHERE NOT poisoned AND NOT cancelled ORDER BY id) j
+        SELECT nextval('taskd.job_seq'), f.id, f.created_at, f.run_at, now(), f.timeout, 10,
+               f.priority, f.charged, f.max_attempts, f.all_losses, f.all_crashes, f.queue, f.task,
+               f.args, f.kwargs, f.extra, f.res, f.need, f.place
+        FROM (SELECT * FROM fated WHERE fate = 'b' ORDER BY id) f
         RETURNING q.queue, q.lane, q.seq
     ), told AS (
         SELECT taskd.notify_hosts_v1(a.queue, a.lane, count(*)::integer, min(a.seq))
         FROM again a GROUP BY a.queue, a.lane
     )
-    SELECT count(*) FILTER (WHERE NOT j.poisoned AND NOT j.cancelled)
-               + 0 * (SELECT count(*) FROM told),
-           count(*) FILTER (WHERE j.poisoned AND NOT j.cancelled),
-           array_agg(j.id) FILTER (WHERE j.poisoned OR j.cancelled),
-           array_agg(ROW(j.id, j.res, j.need, j.place, j.extra->>'unique')::taskd.holding)
-               FILTER (WHERE (j.poisoned OR j.cancelled) AND (j.extra IS NOT NULL OR j.res IS NOT NULL))
-    INTO given_back, failed, over, holdings
-    FROM judged j;
+    SELECT count(*) FILTER (WHERE f.fate IN ('b', 'l')) + 0 * (SELECT count(*) FROM told),
+           count(*) FILTER (WHERE f.fate = 'f'),
+           min(f.pause) FILTER (WHERE f.fate = 'l'),
+           array_agg(f.id) FILTER (WHERE f.fate IN ('c', 'f')),
+           array_agg(ROW(f.id, f.res, f.need, f.place, f.extra->>'unique')::taskd.holding)
+               FILTER (WHERE f.fate IN ('c', 'f') AND (f.extra IS NOT NULL OR f.res IS NOT NULL))
+    INTO given_back, failed, pause, over, holdings
+    FROM fated f;
     DELETE FROM taskd.request o WHERE o.worker = ANY (p_workers);
     IF over IS NOT NULL THEN
         PERFORM taskd.let_go_v1(over, array_fill(false, ARRAY[cardinality(over)]), holdings, true);
         PERFORM taskd.tell_failures_v1(over);
     END IF;
+    PERFORM pg_notify('taskd', json_build_array(pause)::text) WHERE pause IS NOT NULL;
 END $$;
 
 -- Declare a host dead, if its beat still stands where the observer saw it stand for a whole lease
@@ -182,7 +228,7 @@ END $$;
 -- jobs back. Several observers may try: one wins, the others skip.
 CREATE FUNCTION taskd.rescue_host_v1(
     p_host bigint, p_beat bigint, p_reason text, p_charge boolean, p_max_losses integer,
-    OUT given_back integer, OUT failed integer
+    p_max_crashes integer DEFAULT 3, OUT given_back integer, OUT failed integer
 ) LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM taskd.host h
@@ -197,7 +243,7 @@ BEGIN
     SELECT r.given_back, r.failed INTO given_back, failed
     FROM taskd.rescue_workers_v1(
         ARRAY(SELECT w.id FROM taskd.worker w WHERE w.host = p_host AND w.ended_at IS NULL),
-        p_reason, p_charge, p_max_losses) r;
+        p_reason, p_charge, p_max_losses, p_max_crashes) r;
     DELETE FROM taskd.task WHERE host = p_host;
     DELETE FROM taskd.request WHERE host = p_host;
 END $$;

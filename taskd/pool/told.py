@@ -1,0 +1,61 @@
+"""The running jobs that were told to end, until they have.
+
+Each is told once: it gets `kill_grace` to clean up, and a second interrupt would strike the
+cleaning up. The master reads from the board who was told first, and kills the worker when the
+grace is over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from taskd.board import Why
+from taskd.board.layout import TOLD, TOLD_AT, TOLD_WHY
+from taskd.clock import monotonic_ns
+from taskd.tasks.context import JobAttempt
+
+
+@dataclass(slots=True)
+class _Entry:
+    attempt: JobAttempt
+    why: Why
+    at: int
+
+
+class Told:
+    """What one worker keeps of them. Signal handlers may call it, too."""
+
+    def __init__(self, words: memoryview) -> None:
+        self._words = words
+        self._entries: list[_Entry] = []
+
+    def note(self, attempt: JobAttempt, why: Why) -> bool:
+        """Note that an attempt is told to end; whether it is the first time, so that it must be.
+
+        A cancel counts more than what it was told before: it is to end as cancelled then.
+        """
+        entry = next((one for one in self._entries if one.attempt is attempt), None)
+        if entry is None:
+            self._entries.append(_Entry(attempt, why, monotonic_ns()))
+        elif why is Why.CANCEL:
+            entry.why = why
+        self.show()
+        return entry is None
+
+    def __contains__(self, attempt: JobAttempt) -> bool:
+        return any(entry.attempt is attempt for entry in self._entries)
+
+    def show(self) -> None:
+        """Forget those that have ended, and write on the board who was told first."""
+        if not self._entries:
+            return
+        self._entries = [entry for entry in self._entries if entry.attempt.is_open]
+        words = self._words
+        if not self._entries:
+            words[TOLD] = 0
+            return
+        first = self._entries[0]
+        if words[TOLD] != first.attempt.id:
+            words[TOLD] = 0  # nobody may read the time of one with the job of the other
+        words[TOLD_AT], words[TOLD_WHY] = first.at, first.why
+        words[TOLD] = first.attempt.id

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from taskd.board import Board, SlotReading, Why
+from taskd.pool.told import Told
+from taskd.tasks.context import JobAttempt
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.slot = Board.create(1, 1).slot(0)
+        self.told = Told(self.slot.words)
+
+    def attempt(self, job: int) -> JobAttempt:
+        attempt = JobAttempt(job, job, 1, 1, "shop.nap")
+        attempt.is_open = True
+        return attempt
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        reading: SlotReading = self.slot.read()
+        return reading.told, reading.told_why
+
+
+def test_a_job_is_told_once() -> None:
+    bench = Bench()
+    attempt = bench.attempt(7)
+
+    assert bench.told.note(attempt, Why.TIMEOUT)
+    assert not bench.told.note(attempt, Why.TIMEOUT)
+    assert bench.shown == (7, Why.TIMEOUT)
+
+
+def test_another_attempt_of_the_same_job_is_told_again() -> None:
+    bench = Bench()
+    first = bench.attempt(7)
+    bench.told.note(first, Why.TIMEOUT)
+    first.is_open = False
+
+    assert bench.told.note(bench.attempt(7), Why.TIMEOUT)
+
+
+def test_the_board_shows_who_was_told_first_and_has_not_ended() -> None:
+    bench = Bench()
+    first, second = bench.attempt(7), bench.attempt(8)
+    bench.told.note(first, Why.TIMEOUT)
+    bench.told.note(second, Why.CANCEL)
+    shown = [bench.shown]
+
+    first.is_open = False
+    bench.told.show()
+    shown.append(bench.shown)
+    second.is_open = False
+    bench.told.show()
+    shown.append((bench.shown[0], 0))
+
+    assert shown == [(7, Why.TIMEOUT), (8, Why.CANCEL), (0, 0)]
+
+
+def test_a_timed_out_job_that_is_cancelled_is_to_end_as_cancelled() -> None:
+    bench = Bench()
+    attempt = bench.attempt(7)
+    bench.told.note(attempt, Why.TIMEOUT)
+    at = bench.slot.read().told_at
+
+    assert not bench.told.note(attempt, Why.CANCEL)
+    assert bench.shown == (7, Why.CANCEL)
+    assert bench.slot.read().told_at == at
