@@ -27,9 +27,9 @@ from hypothesis.stateful import (
 )
 
 from taskd.store import hosts, jobs, mail
+from taskd.store.graph import enqueue_graph
 from taskd.store.literals import integer_array
 from taskd.store.rows import NewGraph, NewJob, NewJobs
-from taskd.store.graph import enqueue_graph
 from tests.store.mail_model import EVERYTHING, Model, Wish
 
 RESOURCES = ("w", "x", "y", "z")
