@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,6 +53,13 @@ def test_retries_and_expiry_can_be_changed() -> None:
     assert call(retry=3).with_options(retry=0).placement.retries == 0
     assert call(expires=60).with_options(expires=None).placement.extra == {}
     assert call().with_options(expires=5).placement.extra == {"expires_in": 5}
+
+
+def test_a_changed_expiry_leaves_the_rest_of_extra_alone() -> None:
+    before = call()
+    before = replace(before, placement=replace(before.placement, extra={"a": 1, "expires": 2}))
+
+    assert before.with_options(expires=60).placement.extra == {"a": 1, "expires_in": 60}
 
 
 def test_an_option_that_cannot_be_is_refused_as_ever() -> None:
