@@ -31,7 +31,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def shared_databases() -> dict[TestServer, str]:
-    """One database a server, for tests that share it one after the other; it ends with the server."""
+    """One database a server, for tests that use it one after the other; it ends with the server."""
     return {}
 
 

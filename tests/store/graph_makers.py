@@ -11,7 +11,7 @@ import psycopg
 
 from taskd.store import jobs, mail
 from taskd.store.graph import enqueue_graph
-from taskd.store.rows import NewGraph, NewJob
+from taskd.store.rows import JobEnd, JobRetry, NewGraph, NewJob
 from tests.store.makers import AnyConnection, claim, fence_of
 from tests.waiting import eventually
 
@@ -56,7 +56,7 @@ def complete(
     connection: AnyConnection, worker: int, rows: Sequence[Sequence[Any]], state: str = "s"
 ) -> list[int]:
     """End claimed jobs; the ids that were lost."""
-    ends = [jobs.JobEnd(row[0], fence_of(row), 0.1, state) for row in rows]
+    ends = [JobEnd(row[0], fence_of(row), 0.1, state) for row in rows]
     return jobs.complete_jobs(connection, worker, ends)
 
 
@@ -68,7 +68,7 @@ def retry(
     release: bool = False,
 ) -> list[int]:
     """End an attempt but not its job; the ids that were lost."""
-    again = jobs.JobRetry(row[0], fence_of(row), 0.1, "r", delay, release=release)
+    again = JobRetry(row[0], fence_of(row), 0.1, "r", delay, release=release)
     return jobs.retry_jobs(connection, worker, [again])
 
 
@@ -119,7 +119,7 @@ class Waiting:
 def one_that_waits(
     watcher: AnyConnection, connection: AnyConnection, call: Callable[[], Any]
 ) -> Any:
-    """Run `call`, which uses `connection`, in a thread; enter once the server says that it waits."""
+    """Run `call`, which uses `connection`, in a thread; enter once the server says it waits."""
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(call)
         pid = connection.info.backend_pid

@@ -1,8 +1,8 @@
 """What jobs, resources and dependencies should do, told with lists and loops.
 
-The machine in test_mail_model.py makes each call here and in PostgreSQL, and compares. Time is in
-minutes and passes only when told to. Nothing here is clever on purpose: where the SQL reads a few rows
-of an index, this looks at everything.
+mail_machine.py makes each call here and in PostgreSQL, and compares. Time is in minutes and passes
+only when told to. Nothing here is clever on purpose: where the SQL reads a few rows of an index,
+this looks at everything.
 """
 
 from __future__ import annotations

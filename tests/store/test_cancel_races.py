@@ -8,6 +8,7 @@ import pytest
 
 from taskd.store import hosts, jobs
 from taskd.store.connect import Connection
+from taskd.store.rows import JobEnd
 from tests.store.graph_makers import (
     EXCLUSIVE,
     add_exclusive,
@@ -193,7 +194,7 @@ def test_a_cancel_waits_for_no_completion_in_a_callers_transaction(
     row = claim_one(connection, worker)
 
     ender.execute("BEGIN")
-    jobs.complete_jobs(ender, worker, [jobs.JobEnd(job, fence_of(row), 0.1, "s")], is_own=False)
+    jobs.complete_jobs(ender, worker, [JobEnd(job, fence_of(row), 0.1, "s")], is_own=False)
     outcome = jobs.cancel_jobs(connection, [job])
     free = add_exclusive(connection, "y")
     assert places(connection, free) == ["queued"]  # nobody has to wait for the dispatcher

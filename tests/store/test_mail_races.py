@@ -13,6 +13,7 @@ import pytest
 
 from taskd.store import jobs
 from taskd.store.connect import Connection
+from taskd.store.rows import JobRetry
 from tests.store.graph_makers import (
     EXCLUSIVE,
     add_exclusive,
@@ -110,7 +111,7 @@ def test_a_child_of_a_retry_under_way_waits_for_the_parents_end(
     row = claim_one(connection, worker)
 
     with retrier.transaction():
-        jobs.retry_jobs(retrier, worker, [jobs.JobRetry(parent, row[3], 0.1, "r", 0.0)])
+        jobs.retry_jobs(retrier, worker, [JobRetry(parent, row[3], 0.1, "r", 0.0)])
         child = add_one(connection, parents=(parent,))
     dispatch(connection)
 
@@ -269,12 +270,17 @@ def test_a_callers_forgotten_replacement_does_not_hold_up_a_move(
 ) -> None:
     caller = connect_again()
     wait_for_nobody(connection)
-    options = {"key": "k", "until": "finished", "on_conflict": "replace", "delay": 60.0}
-    held = add_one(connection, **options)
+
+    def enqueue(session: Connection, args: str) -> int:
+        new = new_job(args, key="k", until="finished", on_conflict="replace", delay=60.0)
+        (job,) = add_graph(session, new, foreign=True)
+        return job
+
+    held = enqueue(connection, "[]")
     blocked = add_one(connection, parents=(held,))
 
     caller.execute("BEGIN")
-    add_one(caller, args="[1]", foreign=True, **options)
+    enqueue(caller, "[1]")
     moved = connection.execute(
         "SELECT taskd.move_jobs_v1(%s::bigint[], 'other')", ([held, blocked],)
     ).fetchone()
