@@ -235,6 +235,10 @@ class ConnectionUnfit(TaskdError, TypeError):
 # --- handles on jobs ----------------------------------------------------------------------------
 
 
+class ClaimUnreadable(TaskdError):
+    """Claimed jobs cannot be decoded together; read them one by one, and fail the bad ones."""
+
+
 class JobUnknown(TaskdError, LookupError):
     """The database knows no such job: never committed, of another database, or dropped by age."""
 

@@ -152,7 +152,7 @@ class Claimer:
         return self._claim(wanted)
 
     def _claim(self, wanted: int) -> float:
-        rows = self._claims.claim(wanted)
+        rows, has_more = self._claims.claim(wanted)
         self._outage.over()
         if self._is_draining:
             self._returning += rows
@@ -163,7 +163,7 @@ class Claimer:
         if not self._claims.is_registered:
             self._claims.show_idle(0)
             return NO_HOST_SECONDS
-        self._is_dry = len(rows) < wanted
+        self._is_dry = not has_more
         if not self._is_dry:
             self._claims.show_idle(0)
             return 0.0

@@ -8,23 +8,39 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from taskd.board import LaneTable, write_offers
-from taskd.board.layout import IDLE, LOOK, WORKER
+from taskd.board.layout import FAILED, IDLE, LOOK, WORKER
 from taskd.clock import monotonic
+from taskd.errors import ClaimUnreadable
 from taskd.events import Events
-from taskd.pool.events import ClaimRecovered, RegistrationLost
-from taskd.pool.lanes import Lanes
+from taskd.pool.events import ArgumentsUnreadable, ClaimRecovered, RegistrationLost
+from taskd.pool.lanes import Choice, Lanes
 from taskd.pool.link import Link
 from taskd.pool.place import Place
+from taskd.store.connect import Connection
 from taskd.store.hosts import register_worker, take_requests
-from taskd.store.jobs import claim_jobs, give_back_jobs, recover_claims
+from taskd.store.jobs import (
+    claim_jobs,
+    complete_jobs,
+    give_back_jobs,
+    recover_claims,
+    unread_jobs,
+)
+from taskd.store.rows import JobEnd
 from taskd.tasks.offers import offered_versions
 
 Row = list[Any]
 """A claimed job: [id, seq, queue, fence, attempt, max_attempts, timeout, task, args, kwargs,
 extra]."""
+
+
+class Batch(NamedTuple):
+    """What a claim brought; `has_more`: there may be more to be had at once."""
+
+    rows: list[Row]
+    has_more: bool = False
 
 
 class Claims:
@@ -78,29 +94,49 @@ class Claims:
         self.is_registered = True
         return True
 
-    def claim(self, wanted: int) -> list[Row]:
-        """Claim at most `wanted` jobs; fewer mean that nothing more is to be had now."""
+    def claim(self, wanted: int) -> Batch:
+        """Claim at most `wanted` jobs."""
         choice = self._lanes.choose(wanted, monotonic())
         if choice is None:
-            return []
+            return Batch([])
         self.recover()
         with self._link.connection() as connection:
             self._is_unsure = True
-            rows = claim_jobs(
-                connection,
-                self.worker,
-                choice.literals,
-                wanted,
-                choice.ends_literal,
-                recoveries=self._recoveries,
-            )
+            try:
+                batch = self._claim(connection, choice, wanted)
+            except ClaimUnreadable:
+                batch = self._read_one_by_one(connection)
             self._is_unsure = False
+        return batch
+
+    def _claim(self, connection: Connection, choice: Choice, wanted: int) -> Batch:
+        rows = claim_jobs(
+            connection,
+            self.worker,
+            choice.literals,
+            wanted,
+            choice.ends_literal,
+            recoveries=self._recoveries,
+        )
         if rows is None:
             self.is_registered = False
             self._events.emit(RegistrationLost(self._place.name, self.worker))
-            return []
-        self._lanes.took(choice, rows, wanted, monotonic())
-        return rows
+            return Batch([])
+        most = len(rows) if rows.is_cut else wanted
+        self._lanes.took(choice, rows, most, monotonic())
+        return Batch(rows, len(rows) >= most)
+
+    def _read_one_by_one(self, connection: Connection) -> Batch:
+        """Take what was claimed a job at a time, and fail those of which nothing can be made."""
+        rows, bad = unread_jobs(connection, self.worker, self._held())
+        for (job, _), reason in bad.items():
+            self._events.emit(ArgumentsUnreadable(job, reason))
+        if bad:
+            error = "its arguments cannot be decoded, so it was not begun: {}"
+            ends = [JobEnd(*key, None, "f", None, error.format(why)) for key, why in bad.items()]
+            complete_jobs(connection, self.worker, ends)
+            self._words[FAILED] += len(bad)
+        return Batch(rows, has_more=True)
 
     def recover(self) -> None:
         """Give back what the last claim took, if it failed on its way: nobody here knows of it."""

@@ -72,6 +72,18 @@ class JobsLost(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ArgumentsUnreadable(Event):
+    """A claimed job's arguments are no JSON that Python reads; it fails, and no other does."""
+
+    level: ClassVar[int] = logging.ERROR
+    job: int
+    error: str
+
+    def __str__(self) -> str:
+        return f"the arguments of job {self.job} cannot be decoded, so it fails: {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeNotStored(Event):
     """The database refuses what a job left behind; the job fails with that reason."""
 

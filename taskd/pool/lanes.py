@@ -86,7 +86,8 @@ class Lanes:
     def took(self, choice: Choice, rows: list[list[Any]], wanted: int, now: float) -> None:
         """Learn from what a claim of `wanted` jobs brought, and name each row's queue.
 
-        A row's index of its lane becomes the name of its queue.
+        `wanted` is no more than it brought if it was cut short. A row's index of its lane becomes
+        the name of its queue.
         """
         counts = Counter(map(_place_of, rows))
         self._learn_looks(choice, rows, counts, wanted, now)
@@ -120,7 +121,7 @@ class Lanes:
         dry: set[int] = set()
         taken = 0
         for place, lane in enumerate(choice.lanes):
-            room = (wanted if choice.ends is None else choice.ends[place]) - taken
+            room = min(wanted, wanted if choice.ends is None else choice.ends[place]) - taken
             if room <= 0:
                 continue
             jobs = counts[place]

@@ -149,12 +149,12 @@ class Worker:
             self._wait(NO_HOST_SECONDS)
 
     def _claim_and_run(self) -> None:
-        rows = self._claims.claim(1)
+        rows, has_more = self._claims.claim(1)
         self._outage.over()
         if rows:
             self._claims.show_idle(0)
             self._run_job(rows[0])
-        else:
+        elif not has_more:
             self._claims.show_idle(int(self._claims.is_registered))
 
     def _run_job(self, row: Row) -> None:

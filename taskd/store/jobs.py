@@ -10,11 +10,20 @@ from typing import Any
 import psycopg
 from psycopg.rows import tuple_row
 
+from taskd.config.versions import read_part
+from taskd.errors import ClaimUnreadable
 from taskd.store.literals import boolean_array, integer_array, number_array, text_array
 from taskd.store.rows import JobEnd, JobRetry, NewJobs, Promoted, WaitingLane
 
 Row = list[Any]
 AnyConnection = psycopg.Connection[Any]
+
+
+class Claimed(list[Row]):
+    """Jobs that were claimed; `is_cut`: there may be more, but these are many bytes already."""
+
+    is_cut = False
+
 
 _ENQUEUE = """
 SELECT taskd.enqueue_jobs_v1(%s, %s::text[], %s::text[], %s, %s::smallint, %s::float8,
@@ -24,6 +33,10 @@ _CLAIM = """
 SELECT taskd.claim_jobs_v1(%s, %s::text[], %s::smallint[], %s::bigint[], %s, %s::integer[], %s)
 """
 _RECOVER = "SELECT taskd.recover_claims_v1(%s, %s, %s::bigint[])"
+_UNREAD = """
+SELECT id, queue, fence, attempt, max_attempts, timeout, task, args, kwargs, extra
+FROM taskd.unread_jobs_v1(%s, %s::bigint[])
+"""
 _SUCCEEDED = "SELECT taskd.complete_succeeded_v1(%s, %s::bigint[], %s::bigint[], %s::real[])"
 _COMPLETE = """
 SELECT taskd.complete_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[],
@@ -81,7 +94,7 @@ def claim_jobs(
     ends: str | None = None,
     *,
     recoveries: int = 0,
-) -> list[Row] | None:
+) -> Claimed | None:
     """Claim at most `count` jobs from the lanes, in their order; oldest first in each.
 
     `lanes` are three array literals of one length: queues, lane numbers, low-water marks; `ends`
@@ -89,14 +102,45 @@ def claim_jobs(
     how often `recover_claims` was called for this worker.
     A row is [id, seq, index of its lane, fence, attempt, max_attempts, timeout, task, args,
     kwargs, extra].
-    None: this worker is not among the living any more; it must register again.
+    None: this worker is not among the living any more; it must register again. Raises
+    ClaimUnreadable when the jobs are claimed, but what one of them holds cannot be decoded: then
+    `unread_jobs` gives them one by one.
     """
     row = connection.execute(_CLAIM, (worker, *lanes, count, ends, recoveries)).fetchone()
     found = row[0] if row else None
     if found is None:
         return None
-    rows: list[Row] = json.loads(found) if found else []
+    try:
+        rows = Claimed(json.loads(found) if found else [])
+    except (ValueError, RecursionError) as error:
+        raise ClaimUnreadable(str(error)) from error
+    if rows and rows[-1] is None:
+        rows.is_cut = True
+        rows.pop()
     return rows
+
+
+def unread_jobs(
+    connection: AnyConnection, worker: int, fences: Sequence[int]
+) -> tuple[list[Row], dict[tuple[int, int], str]]:
+    """What a worker has claimed without knowing it, as `claim_jobs` gives it, and what is bad.
+
+    `fences` are those of all the jobs that it knows of. In a row there is no seq, and its queue
+    stands where claim_jobs has the index of its lane. Of what cannot be decoded, id and fence, and
+    why.
+    """
+    rows: list[Row] = []
+    bad: dict[tuple[int, int], str] = {}
+    found = connection.execute(_UNREAD, (worker, integer_array(fences))).fetchall()
+    for job, queue, fence, attempt, max_attempts, timeout, task, *texts in found:
+        try:
+            args, kwargs, extra = (None if text is None else json.loads(text) for text in texts)
+        except (ValueError, RecursionError) as error:
+            bad[job, fence] = f"{type(error).__name__}: {error}"
+        else:
+            row = [job, None, read_part(queue).queue, fence, attempt, max_attempts, timeout, task]
+            rows.append([*row, args, kwargs, extra])
+    return rows, bad
 
 
 def recover_claims(

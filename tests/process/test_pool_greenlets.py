@@ -158,6 +158,14 @@ def test_more_jobs_than_slots_all_run(stand: Stand) -> None:
     assert stand.read().in_flight == 0
 
 
+def test_jobs_of_more_bytes_than_one_claim_takes_all_run(stand: Stand) -> None:
+    stand.start("io")
+
+    stand.enqueue_many("noop", [("x" * (1 << 20),)] * 40)
+
+    stand.wait_for_count("succeeded", 40)
+
+
 def test_two_workers_share_a_backlog_and_no_job_runs_twice(stand: Stand) -> None:
     stand.start("io", 0)
     stand.start("io", 1)

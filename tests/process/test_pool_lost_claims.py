@@ -1,4 +1,4 @@
-"""Workers whose claims reach the database, but not the answers to them."""
+"""Workers whose claims are committed, but whose answers get lost, or cannot be read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.pool_stand import Stand
 from tests.process.wire import Wire
 
 APP = """
-def noop():
+def noop(*args):
     pass
 """
 POOLS = {"io": PoolSettings(greenlets=5), "cpu": PoolSettings()}
@@ -45,3 +45,21 @@ def test_jobs_of_a_claim_whose_answer_got_lost_run_all_the_same(
     stand.wait_for_count("succeeded", 10, seconds=10)
     assert stand.query("SELECT max(attempt), max(losses) FROM taskd.history") == [(1, 0)]
     assert stand.query("SELECT recoveries FROM taskd.worker") == [(1,)]
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("column", ["args", "kwargs"])
+def test_a_job_whose_arguments_are_no_json_fails_alone(
+    stand: Stand, pool: str, column: str
+) -> None:
+    jobs = stand.enqueue_many("noop", [(n,) for n in range(11)])
+    bad = jobs.pop(5)
+    stand.query(f"UPDATE taskd.queued SET {column} = '{{oops' WHERE id = %s RETURNING 1", bad)
+
+    stand.start(pool)
+
+    assert "cannot be decoded" in stand.wait_for(bad, "failed")[1]
+    stand.wait_for_count("succeeded", 10)
+    assert stand.query("SELECT max(attempt) FROM taskd.history") == [(1,)]
+    assert stand.read().failed == 1
+    assert f"the arguments of job {bad} cannot be decoded" in stand.said()

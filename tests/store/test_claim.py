@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from taskd.store import hosts, jobs
 from taskd.store.connect import Connection
+from taskd.store.rows import NewJobs
 from tests.store.makers import (
     add_host,
     add_jobs,
@@ -185,6 +187,50 @@ def test_arguments_with_every_kind_of_text_arrive_as_they_were_sent(connection: 
     ((*_, task, args, kwargs, _extra),) = claim(connection, worker)
 
     assert (task, args, kwargs) == ('odd "name"', [text, None, [text]], {text: text})
+
+
+MEBIBYTE = 1 << 20
+
+
+def add_large_jobs(connection: Connection, *sizes: int, **options: Any) -> list[int]:
+    """Jobs with arguments of so many MiB."""
+    arguments = [f'["{"x" * (size * MEBIBYTE)}"]' for size in sizes]
+    return jobs.enqueue_jobs(connection, NewJobs("a", arguments, [None] * len(sizes), **options))
+
+
+def test_a_claim_stops_after_16_mebibytes_and_says_so(connection: Connection) -> None:
+    worker = add_worker(connection)
+    ids = add_large_jobs(connection, 6, 6, 6, 6, 6)
+
+    first = jobs.claim_jobs(connection, worker, lanes(), 10)
+    rest = jobs.claim_jobs(connection, worker, lanes(), 10)
+
+    assert first is not None
+    assert rest is not None
+    assert (ids_of(first), first.is_cut) == (ids[:3], True)
+    assert (ids_of(rest), rest.is_cut) == (ids[3:], False)
+    assert places(connection, ids[3]) == ["running"]
+
+
+def test_a_job_larger_than_that_is_claimed_by_itself(connection: Connection) -> None:
+    worker = add_worker(connection)
+    small, large, other = add_large_jobs(connection, 1, 40, 1)
+
+    claimed = [ids_of(claim(connection, worker, 10)) for _ in range(3)]
+
+    assert claimed == [[small, large], [other], []]
+
+
+def test_the_bytes_of_a_claim_are_those_of_all_its_lanes(connection: Connection) -> None:
+    worker = add_worker(connection)
+    urgent = add_large_jobs(connection, 9, 9, priority=9)
+    usual = add_large_jobs(connection, 1, priority=5)
+
+    rows = jobs.claim_jobs(connection, worker, lanes(("default", 9, 0), ("default", 5, 0)), 10)
+
+    assert rows is not None
+    assert (ids_of(rows), rows.is_cut) == (urgent, True)
+    assert places(connection, usual[0]) == ["queued"]
 
 
 def test_waiting_lanes_names_the_lowest_seq_above_each_mark(connection: Connection) -> None:

@@ -10,6 +10,7 @@ import pytest
 from taskd.store import hosts, jobs, look
 from taskd.store.connect import Connection
 from taskd.store.rows import NewJobs, State
+from tests.store.keepers import count
 from tests.store.makers import add_host, add_jobs, add_worker, claim, ids_of, places
 
 
@@ -30,6 +31,20 @@ def test_an_enqueue_in_a_transaction_vanishes_with_it(connection: Connection) ->
         (job,) = add_jobs(connection)
 
     assert places(connection, job) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [("{oops", None), ("", None), ('{"a": 1}', None), ("1", None), ("[]", "[]"), ("[]", "{oops")],
+)
+def test_arguments_that_no_worker_can_decode_are_refused_before_they_are_stored(
+    connection: Connection, args: str, kwargs: str | None
+) -> None:
+    complaint = r"invalid input syntax for type json|JSON array"
+    with pytest.raises(psycopg.DatabaseError, match=complaint):
+        jobs.enqueue_jobs(connection, NewJobs("a", ["[1]", args], [None, kwargs]))
+
+    assert count(connection, "SELECT count(*) FROM taskd.job") == 0
 
 
 @pytest.mark.parametrize("level", ["read committed", "repeatable read", "serializable"])
@@ -176,3 +191,10 @@ def test_a_callers_connection_may_have_a_row_factory_of_its_own(dsn: str) -> Non
         (job,) = add_jobs(caller, always_notify=True)
     with psycopg.connect(dsn, autocommit=True) as reader:
         assert places(reader, job) == ["queued"]
+
+
+def test_arguments_of_a_graph_are_checked_as_well(connection: Connection) -> None:
+    jobs_of_graph = json.dumps([{"task": "a", "args": "{oops", "queue": "q", "priority": 5}])
+
+    with pytest.raises(psycopg.DataError, match="invalid input syntax for type json"):
+        connection.execute("SELECT taskd.enqueue_graph_v1(%s::json, false, NULL)", (jobs_of_graph,))

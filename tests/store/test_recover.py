@@ -1,12 +1,16 @@
-"""Claims whose answers got lost: the server has committed them, or will, and nobody knows."""
+"""Claims whose answers got lost or cannot be read: the server has committed them, or will."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 
+import pytest
+
+from taskd.errors import ClaimUnreadable
 from taskd.store import jobs
 from taskd.store.connect import Connection
+from taskd.store.rows import NewJobs
 from tests.store.makers import add_jobs, add_worker, claim, fence_of, ids_of, lanes, places
 from tests.store.test_claim import is_waiting_for_a_lock
 from tests.waiting import eventually
@@ -74,3 +78,28 @@ def test_a_recovery_that_is_executed_after_the_next_one_changes_nothing(
     assert jobs.recover_claims(connection, worker, 1, []) == 0
 
     assert places(connection, job) == ["running"]
+
+
+def test_of_a_claim_that_cannot_be_decoded_each_job_is_read_by_itself(
+    connection: Connection,
+) -> None:
+    worker = add_worker(connection)
+    held = add_jobs(connection)
+    rows = claim(connection, worker)
+    new = NewJobs("a", ["[1]", "[2]", "[3]"], [None, '{"b": 1}', None], queue="default@v2")
+    good, keyed, bad = jobs.enqueue_jobs(connection, new)
+    connection.execute("UPDATE taskd.queued SET args = '{oops' WHERE id = %s", (bad,))
+    v2 = lanes(("default@v2", 5, 0))
+
+    with pytest.raises(ClaimUnreadable):
+        jobs.claim_jobs(connection, worker, v2, 10)
+    read, unreadable = jobs.unread_jobs(connection, worker, [fence_of(row) for row in rows])
+
+    assert ids_of(rows) == held
+    assert [[*row[:3], *row[4:]] for row in read] == [
+        [good, None, "default", 1, 1, None, "a", [1], None, None],
+        [keyed, None, "default", 1, 1, None, "a", [2], {"b": 1}, None],
+    ]
+    ((job, _), reason) = next(iter(unreadable.items()))
+    assert job == bad
+    assert "JSONDecodeError" in reason

@@ -9,6 +9,18 @@ RETURNS void LANGUAGE sql AS $$
     SELECT pg_notify('taskd', json_build_array(p_queue, p_lane, p_count, p_seq)::text)
 $$;
 
+-- Raise TD002 unless p_args are JSON arrays and p_kwargs JSON objects: a job that no worker can decode
+-- must be refused before it is stored. Clients of ours send nothing else.
+CREATE FUNCTION taskd.check_arguments_v1(p_args text[], p_kwargs text[]) RETURNS void
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF EXISTS (SELECT FROM unnest(p_args, p_kwargs) AS u (args, kwargs)
+               WHERE json_typeof(u.args::json) <> 'array' OR json_typeof(u.kwargs::json) <> 'object') THEN
+        RAISE EXCEPTION 'the args of a job are a JSON array, its kwargs a JSON object or NULL'
+        USING ERRCODE = 'TD002';
+    END IF;
+END $$;
+
 -- Column extra with "expires_in", seconds from now, told as the moment that it is by this clock.
 CREATE FUNCTION taskd.date_extra_v1(p_extra jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
@@ -44,6 +56,7 @@ BEGIN
         RETURN ids;
     END IF;
     first := ids[1];
+    PERFORM taskd.check_arguments_v1(p_args, p_kwargs);
     p_extra := taskd.date_extra_v1(p_extra);
     IF p_unique IS NOT NULL THEN
         keys := ARRAY(SELECT jsonb_array_elements_text(p_unique->'keys'));
@@ -116,6 +129,7 @@ DECLARE
     arrivals bigint[];
     late bigint[];
 BEGIN
+    PERFORM taskd.check_arguments_v1(array_agg(j.args), array_agg(j.kwargs)) FROM unnest(jobs) j;
     PERFORM taskd.check_graph_v1(jobs);
     ids := taskd.take_graph_keys_v1(jobs, ids, p_self);
     WITH j AS MATERIALIZED (

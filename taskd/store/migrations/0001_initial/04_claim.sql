@@ -2,8 +2,8 @@
 
 -- Claim at most p_count jobs for a worker from the lanes (p_queues[i], p_lanes[i]), in that order,
 -- each lane oldest first, only what lies above its low-water mark p_marks[i]; from lane i only until
--- p_ends[i] jobs are taken in all (p_ends NULL: p_count), by which queues share a claim. Called by
--- the claimer of each worker; index queued_pkey.
+-- p_ends[i] jobs are taken in all (p_ends NULL: p_count), by which queues share a claim; and no more
+-- once their arguments are of 16 MiB together. Called by the claimer of each worker; index queued_pkey.
 --
 -- p_recoveries: how often the worker has recovered its claims when it sends this one.
 --
@@ -11,7 +11,8 @@
 -- one that was executed too late, and nobody waits for its answer any more.
 -- '': nothing to claim; then nothing was written and no lock taken.
 -- Otherwise JSON: [[id, seq, i, fence, attempt, max_attempts, timeout, task, args, kwargs, extra], …].
--- args and kwargs are spliced in, so that the claimer decodes one text a batch. A job that holds a
+-- args and kwargs are spliced in, so that the claimer decodes one text a batch. A null behind the last
+-- job says that it were too many bytes, so there may be more to claim than these. A job that holds a
 -- unique key until it has started lets go of it here; extra of one that has expired says "is_late".
 --
 -- The plan must stay the index scan also while statistics say that the table is empty, hence
@@ -25,6 +26,8 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     rows_ tid[];
+    size bigint;
+    bytes bigint := 16 * 1024 * 1024;
     found_ text;
     keys taskd.held_key[];
     jobs text := '';
@@ -34,14 +37,15 @@ BEGIN
     FOR i IN 1 .. cardinality(p_queues) LOOP
         room := least(free, p_ends[i] - (p_count - free));      -- of NULL, least takes no notice
         CONTINUE WHEN room <= 0;
-        rows_ := ARRAY(
-            SELECT q.ctid
+        SELECT array_agg(p.ctid), sum(p.size) INTO rows_, size
+        FROM (
+            SELECT q.ctid, octet_length(q.args) + coalesce(octet_length(q.kwargs), 0) AS size
             FROM taskd.queued q
             WHERE q.queue = p_queues[i] AND q.lane = p_lanes[i] AND q.seq > p_marks[i]
             ORDER BY q.seq
             LIMIT room
-            FOR UPDATE SKIP LOCKED);
-        CONTINUE WHEN rows_ = '{}';
+            FOR UPDATE SKIP LOCKED) p;
+        CONTINUE WHEN rows_ IS NULL;
         IF jobs = '' THEN
             -- Against a rescue of this worker: whoever ends it waits for us, or we see that it ended.
             PERFORM FROM taskd.worker w
@@ -51,6 +55,16 @@ BEGIN
                 RETURN NULL;
             END IF;
         END IF;
+        IF size > bytes THEN
+            rows_ := ARRAY(
+                SELECT w.ctid
+                FROM (SELECT q.ctid, sum(octet_length(q.args) + coalesce(octet_length(q.kwargs), 0))
+                                     OVER (ORDER BY q.seq ROWS UNBOUNDED PRECEDING
+                                           EXCLUDE CURRENT ROW) AS before
+                      FROM taskd.queued q WHERE q.ctid = ANY (rows_)) w
+                WHERE coalesce(w.before, 0) < bytes);
+        END IF;
+        bytes := bytes - size;
         WITH taken AS (
             DELETE FROM taskd.queued WHERE ctid = ANY (rows_)
             RETURNING *, nextval('taskd.fence_seq') AS fence
@@ -82,9 +96,9 @@ BEGIN
         END IF;
         jobs := jobs || CASE WHEN jobs = '' THEN '[' ELSE ',' END || found_;
         free := free - cardinality(rows_);
-        EXIT WHEN free <= 0;
+        EXIT WHEN free <= 0 OR bytes <= 0;
     END LOOP;
-    RETURN CASE WHEN jobs = '' THEN '' ELSE jobs || ']' END;
+    RETURN CASE WHEN jobs = '' THEN '' ELSE jobs || CASE WHEN bytes > 0 THEN ']' ELSE ',null]' END END;
 END $$;
 
 -- A claim of this worker failed on its way: the server may have committed it, may execute it still,
@@ -110,6 +124,25 @@ BEGIN
     FROM taskd.running r
     WHERE r.worker = p_worker AND NOT EXISTS (SELECT FROM unnest(p_fences) f WHERE f = r.fence);
     RETURN taskd.give_back_jobs_v1(p_worker, ids, fences);
+END $$;
+
+-- What a worker has claimed without knowing it, because one job of the claim made its answer no JSON;
+-- p_fences are those of all that it has in its hands. A row a job, each text by itself.
+CREATE FUNCTION taskd.unread_jobs_v1(p_worker bigint, p_fences bigint[])
+RETURNS TABLE (
+    id bigint, queue text, fence bigint, attempt smallint, max_attempts smallint, timeout real,
+    task text, args text, kwargs text, extra text
+) LANGUAGE plpgsql STABLE SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+    RETURN QUERY
+    SELECT r.id, r.queue::text, r.fence, r.attempt, r.max_attempts, r.timeout, r.task::text, r.args,
+           r.kwargs,
+           CASE WHEN (r.extra->>'expires')::double precision < extract(epoch FROM clock_timestamp())
+                THEN (r.extra || '{"is_late": true}')::text
+                ELSE r.extra::text END
+    FROM taskd.running r
+    WHERE r.worker = p_worker AND NOT EXISTS (SELECT FROM unnest(p_fences) f WHERE f = r.fence)
+    ORDER BY r.fence;
 END $$;
 
 -- Which of these lanes hold a job above their mark: (queue, lane, lowest such seq). Reads one index
