@@ -26,6 +26,7 @@ _ARRAYS_BY_LANE = 3
 
 # Words of a slot. The worker writes them, but for LOOK and WARM (maintenance), and BREAK, BREAK_WHY
 # and TELL (the master).
+#   POOL: which pool it works for, as the pool says it (taskd.pool.place).
 #   DUE: when a greenlet worker beats again at the latest; STOOD: how late it was, when it last was.
 #   SEATING: the descriptor of its Seating.
 #   TOLD, TOLD_AT, TOLD_WHY: the running job that was told to end first, when, and why.
@@ -50,6 +51,7 @@ _ARRAYS_BY_LANE = 3
     LOST,
     LOOK,
     WARM,
+    POOL,
     DUE,
     STOOD,
     SEATING,
@@ -59,7 +61,7 @@ _ARRAYS_BY_LANE = 3
     BREAK,
     BREAK_WHY,
     TELL,
-) = range(27)
+) = range(28)
 
 
 class WorkerState(IntEnum):

@@ -171,10 +171,10 @@ class Claimer:
         return REST_SECONDS
 
     def _share(self) -> None:
-        """Hold no jobs ready while the queue has none and a neighbour is idle."""
+        """Hold no jobs ready while the queue has none and a neighbour is idle that takes them."""
         if not self._is_dry or not self._slots.waiting or self._slots.open:
             return
-        neighbours = self._place.idle_neighbours()
+        neighbours = self._place.idle_neighbours(self._slots.waiting_queues)
         if neighbours:
             self._returning += self._slots.take_back()
             self._give_back()

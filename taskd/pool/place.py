@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Set
 from dataclasses import dataclass
+from zlib import crc32
 
-from taskd.board import Board, Slot, Wakeups, WorkerState
-from taskd.board.layout import BEAT, GENERATION, IDLE, PID, STATE
+from taskd.board import Board, Slot, Wakeups, WorkerState, read_offers
+from taskd.board.layout import BEAT, GENERATION, IDLE, PID, POOL, STATE
 from taskd.clock import monotonic_ns
 from taskd.config.settings import PoolSettings, Settings
 
@@ -62,18 +64,30 @@ class Place:
         except OSError:
             return False
 
-    def idle_neighbours(self) -> list[int]:
-        """The slots of other workers of this host that wait for jobs, of whichever pool."""
+    def idle_neighbours(self, queues: Set[str]) -> list[int]:
+        """The slots of other workers of this host that wait for jobs, and take any of ours.
+
+        `queues` are those that such jobs come from. They are taken if its pool serves all of them
+        and its code offers no less than ours.
+        """
+        pools = {
+            _number(name)
+            for name, pool in self.settings.pools.items()
+            if not pool.queues or queues <= set(pool.queues)
+        }
+        others = (self.board.slot(index) for index in range(self.board.slots) if index != self.slot)
+        offers = read_offers(self.own)
         return [
-            index
-            for index in range(self.board.slots)
-            if index != self.slot and self.board.slot(index).words[IDLE]
+            other.index
+            for other in others
+            if other.words[IDLE] and other.words[POOL] in pools and offers <= read_offers(other)
         ]
 
     def enter(self) -> None:
         """Say on the board who is here now; the first thing a worker does."""
         words = self.own.words
         words[PID], words[GENERATION] = os.getpid(), self.generation
+        words[POOL] = _number(self.pool)
         words[BEAT] = monotonic_ns()
         words[STATE] = WorkerState.STARTING
 
@@ -83,3 +97,8 @@ class Place:
             os.write(self.kick_fd, _ONE)
         except BlockingIOError:
             return  # it has not heard the last four billion calls either
+
+
+def _number(pool: str) -> int:
+    """A pool's name as one word of the board."""
+    return crc32(pool.encode())

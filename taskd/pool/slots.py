@@ -108,6 +108,11 @@ class Slots:
         """How many jobs are claimed and not begun."""
         return len(self._ready)
 
+    @property
+    def waiting_queues(self) -> set[str]:
+        """The queues that those come from."""
+        return {row[2] for row in self._ready}
+
     def feed(self, rows: Iterable[Row]) -> None:
         """Let jobs run, in this order, as soon as there is a slot for each."""
         if not self.busy and not self._ready:

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from taskd.board import Board, Wakeups, write_offers
+from taskd.board.layout import IDLE
+from taskd.config.settings import PoolSettings, Settings
+from taskd.pool.place import Place
+
+POOLS = {
+    "io": PoolSettings(queues=("mail", "sync"), greenlets=5),
+    "mail": PoolSettings(queues=("mail",), greenlets=5),
+    "cpu": PoolSettings(queues=("cpu",)),
+    "any": PoolSettings(),
+}
+
+Stand = Callable[[str], Place]
+
+
+@pytest.fixture
+def stand() -> Stand:
+    """Puts workers of these pools into slot after slot; all but the first are idle."""
+    board = Board.create(slots=8, lanes=8)
+    settings = Settings(pools=POOLS)
+    places: list[Place] = []
+
+    def enter(pool: str) -> Place:
+        place = Place(
+            settings=settings,
+            pool=pool,
+            slot=len(places),
+            generation=1,
+            board=board,
+            wakeups=Wakeups([]),
+            kick_fd=-1,
+            dsn="",
+        )
+        place.enter()
+        place.own.words[IDLE] = int(bool(places))
+        places.append(place)
+        return place
+
+    return enter
+
+
+def test_neighbours_are_those_who_serve_all_of_the_queues(stand: Stand) -> None:
+    busy = stand("io")
+    for pool in ("io", "mail", "cpu", "any"):
+        stand(pool)
+
+    assert busy.idle_neighbours({"mail", "sync"}) == [1, 4]
+    assert busy.idle_neighbours({"mail"}) == [1, 2, 4]
+
+
+def test_one_that_is_busy_is_no_idle_neighbour(stand: Stand) -> None:
+    stand("io")
+
+    assert stand("io").idle_neighbours({"mail"}) == []
+
+
+def test_one_that_offers_less_of_the_code_is_no_neighbour(stand: Stand) -> None:
+    busy, older, same = stand("io"), stand("io"), stand("io")
+    for place, versions in ((busy, {"v1", "v2"}), (older, {"v1"}), (same, {"v1", "v2"})):
+        write_offers(place.own, versions)
+
+    assert busy.idle_neighbours({"mail"}) == [same.slot]
