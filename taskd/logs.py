@@ -49,13 +49,17 @@ class LogWriter:
 
     def __init__(self, choices: LogChoices, role: str) -> None:
         self.role = role
-        self.level = logging.getLevelNamesMapping()[choices.level.upper()]
         self.dropped = 0
-        self._is_json = choices.format == "json"
-        self._path = choices.file
         self._fd = -1
         self._is_socket = self._is_torn = self._is_astray = self._is_coloured = False
         self._checked_at = 0.0
+        self.change(choices)
+
+    def change(self, choices: LogChoices) -> None:
+        """Write as chosen from now on, to another place, too. Never raises."""
+        self.level = logging.getLevelNamesMapping()[choices.level.upper()]
+        self._is_json = choices.format == "json"
+        self._path = choices.file
         self.reopen()
         self._is_coloured = (
             not self._is_json and os.isatty(self._fd) and "NO_COLOR" not in os.environ
@@ -229,8 +233,21 @@ def install(events: Events, choices: LogChoices, role: str) -> LogWriter:
     for handler in list(root.handlers):
         if isinstance(handler, _Bridge):
             root.removeHandler(handler)
-    bridge = _Bridge(writer)
-    bridge.setLevel(max(writer.level, logging.INFO))
-    root.addHandler(bridge)
-    root.setLevel(bridge.level)
+    root.addHandler(_Bridge(writer))
+    _set_levels(writer)
     return writer
+
+
+def change(writer: LogWriter, choices: LogChoices) -> None:
+    """Let an installed writer, and what the standard library logs, go by other choices."""
+    writer.change(choices)
+    _set_levels(writer)
+
+
+def _set_levels(writer: LogWriter) -> None:
+    root = logging.getLogger()
+    level = max(writer.level, logging.INFO)
+    for handler in root.handlers:
+        if isinstance(handler, _Bridge):
+            handler.setLevel(level)
+    root.setLevel(level)

@@ -55,6 +55,8 @@ class About:
     """What happens when the setting is left out, if its default does not say so by itself."""
     section: type["Sectioned"] | None = None
     """The settings that stand inside this one."""
+    is_lasting: bool = False
+    """Whether a reload leaves it as it was, so that only a restart changes it."""
 
     def shown(self, amount: float) -> str:
         """Write an amount of this setting with its unit, as a person would."""

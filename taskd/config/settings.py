@@ -82,6 +82,7 @@ class Settings:
             "The PostgreSQL database that holds the jobs.",
             example="postgresql://taskd@db.example/shop",
             without="an embedded PostgreSQL in `state_dir`",
+            is_lasting=True,
         ).metadata,
     )
     listen: bool | str = field(
@@ -92,6 +93,7 @@ class Settings:
             "How news of jobs arrive: true for LISTEN on `database`, a connection string for "
             "LISTEN there (past a pooler), false for polling.",
             example="false",
+            is_lasting=True,
         ).metadata,
     )
     imports: tuple[str, ...] = field(
@@ -169,6 +171,7 @@ class Settings:
             "The folder for the embedded PostgreSQL and the files of running daemons.",
             example="/srv/taskd",
             without="/var/lib/taskd for root, else the user's XDG state directory",
+            is_lasting=True,
         ).metadata,
     )
     lease: float = field(
@@ -178,6 +181,7 @@ class Settings:
             "After how long without a sign of life another host gives this host's jobs back.",
             between=(1, 3600),
             example="30s",
+            is_lasting=True,
         ).metadata,
     )
     max_crashes: int = field(
@@ -227,6 +231,7 @@ class Settings:
             "The file that holds the master's pid and keeps a second daemon from starting.",
             example="/run/taskd.pid",
             without="no file",
+            is_lasting=True,
         ).metadata,
     )
     burst: bool = False

@@ -11,7 +11,7 @@ import os
 import selectors
 import signal
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import setproctitle
@@ -19,6 +19,7 @@ import setproctitle
 from taskd import logs
 from taskd.clock import monotonic, monotonic_ns
 from taskd.config.settings import Settings
+from taskd.logs import LogWriter
 from taskd.maintenance.control import Control
 from taskd.maintenance.events import PartFailed, UnknownOrder
 from taskd.maintenance.household import Household
@@ -43,7 +44,7 @@ def run_maintenance(setup: Setup) -> int:
         signal.signal(number, signal.SIG_IGN)  # a signal to the group must not cost the lease
     writer = logs.install(setup.events, setup.settings.log, "maintenance")
     try:
-        process = Process(setup, reopen_logs=writer.reopen)
+        process = Process(setup, writer)
         signal.signal(signal.SIGUSR1, lambda number, frame: process.ask_to_reopen_logs())
         return process.run()
     except Exception:
@@ -54,8 +55,8 @@ def run_maintenance(setup: Setup) -> int:
 class Process:
     """The main loop; `turn` is one round of it."""
 
-    def __init__(self, setup: Setup, reopen_logs: Callable[[], None]) -> None:
-        self._reopen_logs = reopen_logs
+    def __init__(self, setup: Setup, writer: LogWriter) -> None:
+        self._writer = writer
         self._board = setup.board
         self._events = setup.events
         self._kick_fd = setup.kick_fd
@@ -105,7 +106,7 @@ class Process:
         """Show the master that we live, send what it did not read before, reopen the log."""
         if self._is_to_reopen_logs:
             self._is_to_reopen_logs = False
-            self._reopen_logs()
+            self._writer.reopen()
         if self._household.is_healthy:
             self._board.maintenance_beat = monotonic_ns()
         self._control.flush()
@@ -120,13 +121,17 @@ class Process:
             case "tasks":
                 self._household.take_tasks(message)
             case "settings":
-                self._household.take_settings(Settings.from_json(message["settings"]))
+                self._take_settings(Settings.from_json(message["settings"]))
             case "reopen":
-                self._reopen_logs()
+                self._writer.reopen()
             case "stop":
                 self._is_told_to_stop = True
             case unknown:
                 self._events.emit(UnknownOrder(unknown))
+
+    def _take_settings(self, settings: Settings) -> None:
+        logs.change(self._writer, settings.log)
+        self._household.take_settings(settings)
 
     def _take_tree(self, message: Mapping[str, Any]) -> None:
         self._tree += map(TreeProcess.from_message, message["processes"])

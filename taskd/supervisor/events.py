@@ -223,6 +223,18 @@ class Reloaded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class NeedsRestart(Event):
+    """A reload found settings changed that only a restart changes; the old ones stay."""
+
+    level: ClassVar[int] = logging.WARNING
+    settings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        names = ", ".join(self.settings)
+        return f"reload: {names} changed, but stays as it was until the daemon is restarted"
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationComplete(Event):
     """Every worker runs the newest code."""
 

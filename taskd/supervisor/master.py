@@ -7,15 +7,25 @@ import select
 import signal
 from collections.abc import Callable
 
+from taskd import logs
 from taskd.board import Board, Wakeups
 from taskd.clock import monotonic
+from taskd.config.lasting import keep_lasting
 from taskd.config.settings import Settings
 from taskd.events import Events
 from taskd.logs import LogWriter
 from taskd.supervisor.channel import Message
 from taskd.supervisor.child import Forkserver, Seed, collect_ended
 from taskd.supervisor.crew import Crew
-from taskd.supervisor.events import Fatal, Reloaded, ReloadFailed, Said, Stopped, Stops
+from taskd.supervisor.events import (
+    Fatal,
+    NeedsRestart,
+    Reloaded,
+    ReloadFailed,
+    Said,
+    Stopped,
+    Stops,
+)
 from taskd.supervisor.herald import Herald
 from taskd.supervisor.incarnation import Incarnation
 from taskd.supervisor.nursery import Nursery
@@ -285,13 +295,19 @@ class Master:
         if isinstance(resolved, str):
             self._events.emit(ReloadFailed(resolved))
         else:
-            self.settings = resolved
-            self._nursery.reload(resolved)
-            self._crew.forget_pauses()
-            self._steward.tell_settings(resolved)
-            self._events.emit(Reloaded(self._nursery.generation))
+            self._reload_with(resolved)
         if self._reload.take_asked_again():
             self._handle_hup()
+
+    def _reload_with(self, resolved: Settings) -> None:
+        self.settings, changed = keep_lasting(self.settings, resolved)
+        logs.change(self._writer, self.settings.log)
+        self._nursery.reload(self.settings)
+        self._crew.forget_pauses()
+        self._steward.tell_settings(self.settings)
+        if changed:
+            self._events.emit(NeedsRestart(changed))
+        self._events.emit(Reloaded(self._nursery.generation))
 
     def _wind_down(self) -> None:
         """Once told to stop: after the workers maintenance ends, and after it all others."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from taskd.config.sections import PoolSettings
+from taskd.config.sections import LogLevel, PoolSettings
+from taskd.config.settings import Settings
 from tests.process.daemon import is_alive
 from tests.process.fakes.seed import SYNTAX_ERROR
 from tests.process.supervised import IO, Supervised, supervised
@@ -194,6 +195,36 @@ def test_maintenance_is_told_the_new_settings(master: Supervised) -> None:
 
     note = master.wait_for_note("maintenance", "heard", op="settings")
     assert '"max_args": 4096' in note["told"]["settings"]
+
+
+def test_what_only_a_restart_changes_is_named_and_stays_as_it_was(master: Supervised) -> None:
+    master.start()
+    master.wait_for_workers(2)
+
+    master.reload(master.settings(database="another", lease=3.0, max_args=4096))
+
+    note = master.wait_for_note("maintenance", "heard", op="settings")
+    told = Settings.from_json(note["told"]["settings"])
+    assert (told.database, told.lease, told.max_args) == ("unused", 15.0, 4096)
+    assert master.wait_for("NeedsRestart")["settings"] == ["database", "lease"]
+
+    master.reload(master.settings(max_args=4096))
+    master.wait_for("Reloaded", generation=3)
+    assert len(master.events("NeedsRestart")) == 1
+
+
+def test_a_reload_changes_where_and_what_is_logged(master: Supervised) -> None:
+    master.start()
+    master.wait_for_workers(2)
+    choices = master.settings().log
+
+    master.log = master.log.with_name("other")
+    other = replace(choices, level=LogLevel.INFO, file=str(master.log))
+    master.reload(master.settings(log=other))
+
+    master.wait_for("GenerationComplete")
+    assert not master.events("WorkerStarted")
+    assert not master.events("NeedsRestart")
 
 
 def test_more_workers_than_there_is_room_for_is_told(master: Supervised) -> None:

@@ -20,6 +20,7 @@ from taskd.board.layout import IDLE, LOOK
 from taskd.clock import monotonic
 from taskd.config.sections import LogSettings
 from taskd.config.settings import PoolSettings, Settings
+from taskd.logs import LogWriter
 from taskd.maintenance.process import Process, Setup
 from taskd.store import hosts, jobs, look
 from taskd.store.connect import Connection
@@ -54,7 +55,7 @@ class Master:
             dead_incarnations=dead,
             events=self.crew.host.events,
         )
-        self.process = Process(setup, reopen_logs=lambda: None)
+        self.process = Process(setup, LogWriter(setup.settings.log, "maintenance"))
         self.thread = threading.Thread(target=self._run)
         self._end = end
 
@@ -468,6 +469,7 @@ if told["patched"]:
     monkey.patch_all()
 from taskd.board import Board, Wakeups
 from taskd.config.settings import Settings
+from taskd.logs import LogWriter
 from taskd.maintenance.process import Setup, run_maintenance
 status = run_maintenance(Setup(
     settings=Settings.from_json(told["settings"]),

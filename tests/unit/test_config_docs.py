@@ -11,6 +11,7 @@ import pytest
 
 from taskd.config.about import About, Kind, Sectioned, fields_with_about
 from taskd.config.forms import default_of
+from taskd.config.lasting import lasting_settings
 from taskd.config.overrides import OVERRIDES
 from taskd.config.settings import Settings
 from taskd.config.units import BYTES, SECONDS
@@ -84,6 +85,12 @@ def test_page_tells_unit_default_range_and_example(
     path: str, field: Field[object], about: About
 ) -> None:
     assert row(path, field, about) in TEXT.splitlines()
+
+
+def test_page_tells_what_only_a_restart_changes() -> None:
+    (told,) = re.findall(r"keep their old values over a\s+reload: (.*?)\.", TEXT, re.DOTALL)
+
+    assert tuple(re.findall(r"`(\w+)`", told)) == lasting_settings()
 
 
 def test_page_tells_of_no_setting_that_is_not_there() -> None:

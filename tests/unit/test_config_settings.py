@@ -22,7 +22,7 @@ from taskd.config.settings import (
 )
 from tests.unit.configuration import Folder, run_python
 
-LIGHT = ("settings", "client", "dsn", "names", "paths", "units", "versions", "weights")
+LIGHT = ("settings", "lasting", "client", "dsn", "names", "paths", "units", "versions", "weights")
 HEAVY = {"yaml", "pydantic", "pydantic_core", "click", "gevent", "psycopg"}
 
 
