@@ -15,6 +15,7 @@ from taskd.board import WorkerState
 from taskd.clock import monotonic_ns
 from taskd.config.settings import PoolSettings
 from taskd.store import hosts
+from taskd.store.rows import Judgement
 from tests.pool_stand import Stand
 from tests.waiting import eventually
 
@@ -368,14 +369,18 @@ def test_headers_reach_the_job_and_middleware_stands_around_it(stand: Stand) -> 
     assert json.loads(result) == {"said": {"trace": "a1"}}
 
 
-def lose(stand: Stand, job: int) -> None:
+LOST_ONCE = Judgement(max_losses=1)
+
+
+def lose(stand: Stand, job: int, judgement: Judgement = LOST_ONCE) -> None:
     """Publish what the code offers, kill the worker that runs the job, and let the job fail."""
     ready = stand.order_forkserver("io", generation=2).hear()
     hosts.publish_tasks(stand.connection, stand.board.host, "io", ready["tasks"])
     stand.wait_for(job, "running")
     os.kill(stand.read().pid, signal.SIGKILL)
     stand.wait_for_end(stand.read().pid)
-    hosts.rescue_workers(stand.connection, [stand.read().worker], "killed", True, max_losses=1)
+    worker = stand.read().worker
+    hosts.rescue_workers(stand.connection, [worker], "killed", not judgement.culprit, judgement)
     assert stand.state(job) == "failed"
 
 
@@ -393,6 +398,18 @@ def test_a_job_that_only_a_rescue_saw_fail_is_told_to_the_handlers(stand: Stand)
     assert late["error"].startswith("poisoned: its worker was lost 1 times")
     assert anything["what"] == "failed, says anything"
     stand.wait_for_count("succeeded", 1)
+
+
+def test_a_job_that_had_to_be_killed_is_told_to_them_as_timed_out(stand: Stand) -> None:
+    stand.start("io")
+    job = stand.enqueue("nap", 60)
+    lose(stand, job, Judgement(culprit=job, why="timeout"))
+
+    stand.start("io", 1)
+
+    eventually(lambda: len(failures(stand)) == 2)
+    assert {failure["exception"] for failure in failures(stand)} == {"JobTimeout"}
+    assert failures(stand)[0]["error"] == "JobTimeout: killed; its worker was killed"
 
 
 def test_nobody_is_told_of_a_lost_job_if_the_code_has_no_handlers(stand: Stand) -> None:

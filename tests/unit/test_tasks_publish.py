@@ -65,6 +65,7 @@ def test_a_task_is_described_with_its_options(code: UserCode) -> None:
         "on_interrupt": "requeue",
         "on_lost": "fail",
         "decorated": True,
+        "extra": {"on_lost": "fail"},
     }
 
 
