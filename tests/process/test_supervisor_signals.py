@@ -246,7 +246,7 @@ def test_ttin_and_ttou_start_and_end_a_worker_of_the_greenlet_pool(master: Super
 
     master.signal(signal.SIGTTOU)
     master.wait_for_workers(3)
-    assert not master.deaths()[0]["charge"]
+    assert not eventually(master.deaths)[0]["charge"]
 
 
 def test_usr1_opens_the_log_anew_and_tells_the_children(master: Supervised) -> None:
