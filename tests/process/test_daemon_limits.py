@@ -346,7 +346,7 @@ def test_a_stopped_worker_is_not_judged(shop: Shop) -> None:
     nap, late = shop.run("nap", 1), shop.run("nap", 600, timeout=1.0)
 
     os.kill(pid, signal.SIGSTOP)
-    stopped_until = time.monotonic() + 4.0  # longer than hub_kill, and the timeout with its grace
+    stopped_until = time.monotonic() + 3.0  # longer than hub_kill, and the timeout with its grace
     eventually(lambda: time.monotonic() > stopped_until)
     os.kill(pid, signal.SIGCONT)
 

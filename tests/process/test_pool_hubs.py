@@ -87,7 +87,7 @@ def seating(stand: Stand, pid: int) -> Iterator[Seating]:
 @pytest.fixture
 def neighbour(stand: Stand, pid: int) -> int:
     """A job that sleeps in the same worker."""
-    job = stand.enqueue("nap", 3)
+    job = stand.enqueue("nap", 1.5)
     eventually(lambda: stand.read().in_flight == 1)
     return job
 
