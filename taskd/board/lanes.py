@@ -9,6 +9,9 @@ lowers the lane's floor and counts its epoch up; claimers who see a new epoch lo
                      seq 6 commits, is claimed: mark = 6
                                         notification says seq 5: floor = 5, epoch + 1
                      claimer: epoch changed, mark = min(mark, floor - 1) = 4: seq 5 is found
+
+A claimer may be slow to look, so a floor stays for the FLOORS - 1 epochs after its own, each in its
+place of a ring. A claimer that is further behind begins at the front of the lane.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ from taskd.errors import TaskdError
 GIVEN_BACK_LANE = 10
 """The lane of jobs that were given back: claimed before all others of their queue."""
 
-_FLOOR, _EPOCH, _LANE, _PAUSED, _NAME_BYTES, _NAME = 0, 1, 2, 3, 4, 5
+FLOORS = 8
+_EPOCH, _LANE, _PAUSED, _NAME_BYTES, _FLOORS, _NAME = 0, 1, 2, 3, 4, 4 + FLOORS
 _NAME_LIMIT = (LANE_WORDS - _NAME) * 8
 
 
@@ -32,14 +36,28 @@ class LaneTableFull(TaskdError):
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One lane as it stood when read."""
+    """One lane as it stood when read; `floors` is the ring."""
 
     index: int
     queue: str
     number: int
-    floor: int
+    floors: tuple[int, ...]
     epoch: int
     paused: bool
+
+    @property
+    def floor(self) -> int:
+        """Where something has turned up last."""
+        return self.floors[self.epoch % FLOORS]
+
+    def floor_since(self, epoch: int) -> int:
+        """The lowest floor of all since an epoch; 0 if that is too long ago to tell.
+
+        The place of the epoch that follows may be being written to, so it does not count.
+        """
+        if self.epoch - epoch >= FLOORS:
+            return 0
+        return min(self.floors[one % FLOORS] for one in range(epoch + 1, self.epoch + 1))
 
 
 class LaneTable:
@@ -63,7 +81,8 @@ class LaneTable:
         """One lane, by its index."""
         w = self._board.lane_words(index)
         name = w[_NAME:].tobytes()[: w[_NAME_BYTES]].decode()
-        return Lane(index, name, w[_LANE], w[_FLOOR], w[_EPOCH], bool(w[_PAUSED]))
+        floors, epoch = _read_floors(w)
+        return Lane(index, name, w[_LANE], floors, epoch, bool(w[_PAUSED]))
 
     def add(self, queue: str, number: int) -> Lane:
         """Enter a lane that is not in the table yet.
@@ -88,8 +107,9 @@ class LaneTable:
     def lower_floor(self, index: int, seq: int) -> None:
         """Something waits at `seq`, which may lie behind marks: let claimers look from there."""
         w = self._board.lane_words(index)
-        w[_FLOOR] = seq
-        w[_EPOCH] += 1
+        epoch = w[_EPOCH] + 1
+        w[_FLOORS + epoch % FLOORS] = seq
+        w[_EPOCH] = epoch  # only now does it count
         self._changed()
 
     def set_paused(self, index: int, paused: bool) -> None:
@@ -101,3 +121,12 @@ class LaneTable:
 
     def _changed(self) -> None:
         self._board.words[LANE_EPOCH] += 1
+
+
+def _read_floors(w: memoryview) -> tuple[tuple[int, ...], int]:
+    """The ring and the epoch that it belongs to."""
+    while True:
+        epoch = w[_EPOCH]
+        floors = tuple(w[_FLOORS:_NAME])
+        if w[_EPOCH] == epoch:
+            return floors, epoch

@@ -10,7 +10,7 @@ from enum import IntEnum
 from taskd.errors import TaskdError
 
 MAGIC = 0x7461736B64
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 WORD = 8
 
 # Words of the header. The master writes all but HOST and MAINTENANCE_BEAT, which are maintenance's.
@@ -18,11 +18,11 @@ _MAGIC, _VERSION, _SLOTS, _LANES, _MASTER_PID, HOST, MAINTENANCE_BEAT = range(7)
 LANE_COUNT, LANE_EPOCH = 8, 9
 HEADER_WORDS = 64
 
-LANE_WORDS = 64
+LANE_WORDS = 72
 SLOT_FIELDS = 64
 OFFER_WORDS = 128
 _LANE_ARRAYS = SLOT_FIELDS + OFFER_WORDS
-_ARRAYS_BY_LANE = 3
+_ARRAYS_BY_LANE = 4
 
 # Words of a slot. The worker writes them, but for LOOK and WARM (maintenance), and BREAK, BREAK_WHY
 # and TELL (the master).
@@ -117,12 +117,12 @@ class Slot:
     """One worker's part of the board.
 
     `words` is for the path of every job (plain indexing by the constants of this module).
-    `marks` holds the low-water mark of each lane, by the lane's index; `looks` when each was last
-    looked at, in CLOCK_MONOTONIC nanoseconds; `shares` how far each weighted queue has come.
-    `offers` is for the module of this name.
+    `marks` holds the low-water mark of each lane, by the lane's index; `epochs` which of its floors
+    the mark knows; `looks` when it was last looked at, in CLOCK_MONOTONIC nanoseconds. `shares` is
+    how far each weighted queue has come. `offers` is for the module of this name.
     """
 
-    __slots__ = ("index", "looks", "marks", "offers", "shares", "words")
+    __slots__ = ("epochs", "index", "looks", "marks", "offers", "shares", "words")
 
     def __init__(self, index: int, words: memoryview) -> None:
         self.index = index
@@ -132,7 +132,8 @@ class Slot:
         by_lane = words[_LANE_ARRAYS:]
         self.marks = by_lane[:lanes]
         self.looks = by_lane[lanes : 2 * lanes]
-        self.shares = by_lane[2 * lanes :]
+        self.epochs = by_lane[2 * lanes : 3 * lanes]
+        self.shares = by_lane[3 * lanes :]
 
     def clear(self) -> None:
         """Empty the slot for its next worker; what it keeps of lanes and queues stays."""

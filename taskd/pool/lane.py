@@ -12,7 +12,7 @@ later still is maintenance's to find: it lowers the lane's floor and counts its 
 
 from __future__ import annotations
 
-from taskd.board import Lane
+from taskd.board import Lane, Slot
 from taskd.config.versions import read_part
 
 PROBE_SECONDS = 0.03
@@ -29,19 +29,19 @@ class KnownLane:
     """
 
     __slots__ = (
-        "_marks", "_moved_at", "_step", "_step_at", "_trail", "dry", "dry_until", "epoch", "index",
-        "number", "part", "paused", "queue",
+        "_epochs", "_marks", "_moved_at", "_step", "_step_at", "_trail", "dry", "dry_until",
+        "index", "number", "part", "paused", "queue",
     )  # fmt: skip
 
-    def __init__(self, lane: Lane, marks: memoryview) -> None:
+    def __init__(self, lane: Lane, slot: Slot) -> None:
         self.index, self.part, self.number = lane.index, lane.queue, lane.number
         self.queue = read_part(lane.queue).queue
-        self.paused, self.epoch = lane.paused, lane.epoch
         self.dry = False
         self.dry_until = 0.0
-        self._marks = marks
+        self._marks, self._epochs = slot.marks, slot.epochs
         self._trail = self._step = self.mark
         self._step_at = self._moved_at = 0.0
+        self.learn(lane)  # its last worker may have died before it looked
 
     @property
     def mark(self) -> int:
@@ -56,11 +56,12 @@ class KnownLane:
     def learn(self, lane: Lane) -> None:
         """Take over what the lane table says now; a lowered floor lowers the mark."""
         self.paused = lane.paused
-        if lane.epoch != self.epoch:
-            self.epoch = lane.epoch
-            below = max(lane.floor - 1, 0)
+        epoch = self._epochs[self.index]
+        if lane.epoch != epoch:
+            below = max(lane.floor_since(epoch) - 1, 0)
             if below < self.mark:
                 self._marks[self.index] = below
+            self._epochs[self.index] = lane.epoch
             self._trail, self._step = min(self._trail, below), min(self._step, below)
             self.wet()
 

@@ -63,7 +63,7 @@ class Lanes:
         offers: frozenset[str] = frozenset(),
     ) -> None:
         self._table = table
-        self._marks = slot.marks
+        self._slot = slot
         self._queues = pool.queues
         self._offers = offers
         self._order, self._shares = _rules(pool, slot)
@@ -152,7 +152,7 @@ class Lanes:
         if known is not None:
             known.learn(lane)
         elif self._serves(lane.queue):
-            self._known[lane.index] = KnownLane(lane, self._marks)
+            self._known[lane.index] = KnownLane(lane, self._slot)
 
     def _serves(self, part: str) -> bool:
         queue, version = read_part(part)

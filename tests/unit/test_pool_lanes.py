@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from taskd.board import GIVEN_BACK_LANE, Board, LaneTable
+from taskd.board.lanes import FLOORS
 from taskd.config.settings import PoolSettings
 from taskd.pool.lane import PROBE_SECONDS, TRAIL_SECONDS
 from taskd.pool.lanes import Choice, Lanes
@@ -190,6 +193,30 @@ def test_a_lowered_floor_lowers_the_mark() -> None:
     desk.claim(50, 51)
 
     desk.table.lower_floor(lane.index, 20)
+
+    assert desk.starts(now=0.0) == [19]
+
+
+@pytest.mark.parametrize("others", [1, FLOORS - 2, FLOORS - 1, FLOORS, 5 * FLOORS])
+def test_no_floor_is_forgotten_because_others_came_before_the_worker_looked(others: int) -> None:
+    desk = Desk("a")
+    lane = desk.table.add("a", 5)
+    desk.claim(50, 51)
+
+    desk.table.lower_floor(lane.index, 20)
+    for seq in range(others):
+        desk.table.lower_floor(lane.index, 40 + seq)
+
+    assert desk.starts(now=0.0)[0] <= 19
+
+
+def test_what_the_last_worker_did_not_look_at_is_the_next_ones_to_find() -> None:
+    desk = Desk("a")
+    lane = desk.table.add("a", 5)
+    desk.claim(50, 51)
+
+    desk.table.lower_floor(lane.index, 20)
+    desk.lanes = Lanes(desk.table, desk.slot, desk.pool)
 
     assert desk.starts(now=0.0) == [19]
 
