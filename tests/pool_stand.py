@@ -23,6 +23,7 @@ import psycopg
 from taskd.board import Board, LaneTable, SlotReading, Wakeups, WorkerState
 from taskd.board.layout import LOOK
 from taskd.clock import monotonic_ns
+from taskd.config.handover import settings_in_memory
 from taskd.config.settings import PoolSettings, Settings
 from taskd.store import hosts, jobs
 from taskd.store.connect import connect
@@ -150,18 +151,16 @@ class Stand:
         """A new forkserver, as soon as it is forked; what it says first is for the caller."""
         seed = self.seed(self.settings.pools[pool].kind)
         talk = Talk.open()
-        seed.say(
-            {
-                "op": "fork",
-                "role": "forkserver",
-                "key": f"{pool}:{generation}",
-                "pool": pool,
-                "generation": generation,
-                "late": late,
-                "settings": self.settings.to_json(),
-            },
-            [talk.theirs.fileno()],
-        )
+        order = {
+            "op": "fork",
+            "role": "forkserver",
+            "key": f"{pool}:{generation}",
+            "pool": pool,
+            "generation": generation,
+            "late": late,
+        }
+        with settings_in_memory(self.settings) as settings_fd:
+            seed.say(order, [talk.theirs.fileno(), settings_fd])
         talk.theirs.close()
         forked = seed.hear()
         assert forked["op"] == "forked", self.said()

@@ -16,6 +16,9 @@ The way of a setting through the modules:
     schedule_faults   what no single setting of a schedule can know
     load              file < environment < flags, all faults at once -> settings.Settings
 
+    lasting           what a reload leaves as it was
+    handover          settings on their way to another process
+
 What a setting means and which values it takes stands once, beside its field in `settings`,
 `sections` and `schedules`, as an `About`; the checks, `schema` and the reference page take it from
 there.

@@ -1,14 +1,14 @@
-"""The socket to the master: one JSON object a message, nothing that ever blocks."""
+"""The socket to the master, maintenance's end: nothing here ever blocks."""
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 from collections import deque
 from typing import Any
 
-MAX_MESSAGE = 1 << 18
+from taskd.pool import control
+from taskd.pool.control import Message
 
 
 class Control:
@@ -31,7 +31,7 @@ class Control:
     def send(self, op: str, **fields: Any) -> None:
         """Send a message, now or with a later `flush`; never blocks."""
         with self._lock:
-            self._waiting.append(json.dumps({"op": op, **fields}).encode())
+            self._waiting.append(control.encode({"op": op, **fields}))
         self.flush()
 
     def flush(self) -> None:
@@ -47,20 +47,18 @@ class Control:
                     return
                 self._waiting.popleft()
 
-    def receive(self) -> list[dict[str, Any]]:
-        """The messages that have come; sets `is_closed` when the master is gone."""
+    def receive(self) -> list[tuple[Message, list[int]]]:
+        """The messages that have come, with their descriptors; `is_closed`: the master is gone."""
         messages = []
         while not self.is_closed:
             try:
-                message = self._socket.recv(MAX_MESSAGE)
+                message = control.receive(self._socket)
             except BlockingIOError:
                 break
-            except OSError:
-                message = b""
-            if not message:
+            if message is None:
                 self.is_closed = True
                 break
-            messages.append(json.loads(message))
+            messages.append(message)
         return messages
 
     def close(self) -> None:

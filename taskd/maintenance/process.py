@@ -18,6 +18,7 @@ import setproctitle
 
 from taskd import logs
 from taskd.clock import monotonic, monotonic_ns
+from taskd.config.handover import take_settings
 from taskd.config.settings import Settings
 from taskd.logs import LogWriter
 from taskd.maintenance.control import Control
@@ -91,8 +92,8 @@ class Process:
 
     def take_messages(self) -> None:
         """Do what the master says."""
-        for message in self._control.receive():
-            self.obey(message)
+        for message, fds in self._control.receive():
+            self.obey(message, *fds)
 
     def take_kicks(self) -> None:
         """Workers have gone idle, one or many."""
@@ -111,8 +112,8 @@ class Process:
             self._board.maintenance_beat = monotonic_ns()
         self._control.flush()
 
-    def obey(self, message: Mapping[str, Any]) -> None:
-        """Do what one message says."""
+    def obey(self, message: Mapping[str, Any], *fds: int) -> None:
+        """Do what one message says; new settings are behind the descriptor that came along."""
         match message["op"]:
             case "tree":
                 self._take_tree(message)
@@ -121,7 +122,7 @@ class Process:
             case "tasks":
                 self._household.take_tasks(message)
             case "settings":
-                self._take_settings(Settings.from_json(message["settings"]))
+                self._take_settings(take_settings(*fds))
             case "reopen":
                 self._writer.reopen()
             case "stop":

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
@@ -20,6 +20,7 @@ from importlib import import_module
 from setproctitle import setproctitle
 
 from taskd import __version__
+from taskd.config.handover import take_settings
 from taskd.config.settings import Settings
 from taskd.errors import TaskdError
 from taskd.events import Events
@@ -89,25 +90,26 @@ class Seed:
             self.obey(*order)
         return 0
 
-    def obey(self, order: Message, fd: int | None) -> None:
-        """Fork what an order asks for; its control socket is the descriptor that came along."""
-        if order["op"] != "fork" or fd is None:
+    def obey(self, order: Message, fds: Sequence[int]) -> None:
+        """Fork what an order asks for; with it came its control socket and its settings."""
+        if order["op"] != "fork" or len(fds) != 2:
             raise ValueError(f"not an order for a seed: {order['op']!r}")
         spawn.fork_below_master(
             self._roots.master,
-            partial(self._live, order, fd),
+            partial(self._live, order, *fds),
             partial(self._announce, order["key"]),
         )
-        os.close(fd)
+        for fd in fds:
+            os.close(fd)
 
     def _announce(self, key: object, pid: int) -> None:
         control.send(self._roots.control, {"op": "forked", "key": key, "pid": pid})
 
-    def _live(self, order: Message, fd: int) -> int:
+    def _live(self, order: Message, control_fd: int, settings_fd: int) -> int:
         """In the child: be what was ordered."""
         self._roots.control.close()
-        own = replace(self._roots, control=originals.Socket(fileno=fd))
-        settings = Settings.from_json(order["settings"])
+        own = replace(self._roots, control=originals.Socket(fileno=control_fd))
+        settings = take_settings(settings_fd)
         roles: dict[str, Callable[[Message, Roots, Settings], int]] = {
             "maintenance": _be_maintenance,
             "forkserver": _be_forkserver,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import sys
@@ -10,6 +9,7 @@ import sys
 import setproctitle
 
 from taskd import logs
+from taskd.config.handover import take_settings
 from taskd.config.settings import Settings
 from taskd.events import Events
 from taskd.supervisor.events import Fatal
@@ -43,8 +43,7 @@ def read_settings(arguments: list[str]) -> Settings:
     flag, number = arguments
     if flag != "--settings-fd":
         raise SystemExit("usage: python -m taskd.supervisor --settings-fd N (start it as `taskd`)")
-    with os.fdopen(int(number), encoding="utf-8") as file:
-        return Settings.from_json(file.read())
+    return take_settings(int(number))
 
 
 def raise_descriptor_limit() -> None:

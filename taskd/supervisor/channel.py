@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
-MAX_MESSAGE = 1 << 18
-Message = dict[str, Any]
+from taskd.pool import control
+from taskd.pool.control import BUFFER_BYTES, Message
+
+__all__ = ["Channel", "Message"]
 
 
 class Channel:
@@ -18,9 +20,8 @@ class Channel:
     def __init__(self) -> None:
         self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._ours.setblocking(False)
-        # A message is as large as the buffer at most, and orders carry the settings.
-        self._ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_MESSAGE)
-        self._waiting: deque[tuple[bytes, int | None]] = deque()
+        self._ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+        self._waiting: deque[tuple[bytes, list[int]]] = deque()
         self.is_closed = False
 
     def fileno(self) -> int:
@@ -36,38 +37,37 @@ class Channel:
         """Close our copy of the child's end, so that the child's death is seen."""
         self._theirs.close()
 
-    def send(self, op: str, *, fd: int | None = None, **fields: Any) -> None:
-        """Send a message, with a descriptor if one is given (a copy; close yours when you like).
+    def send(self, op: str, *, fds: Sequence[int] = (), **fields: Any) -> None:
+        """Send a message, with copies of these descriptors; close yours when you like.
 
         Never blocks: what the other side does not take yet waits. Nobody there: it is dropped.
         """
         if self.is_closed:
             return
-        copy = None if fd is None else os.dup(fd)
-        self._waiting.append((json.dumps({"op": op, **fields}).encode(), copy))
+        copies = [os.dup(fd) for fd in fds]
+        self._waiting.append((control.encode({"op": op, **fields}), copies))
         self.flush()
 
     def flush(self) -> None:
         """Send what waits, as far as the socket takes it."""
         while self._waiting and not self.is_closed:
-            data, fd = self._waiting[0]
+            data, fds = self._waiting[0]
             try:
-                socket.send_fds(self._ours, [data], [] if fd is None else [fd])
+                socket.send_fds(self._ours, [data], fds)
             except BlockingIOError:
                 return
             except ConnectionError:
                 self._drop_waiting()  # nobody reads any more; what they said last is still there
                 return
             self._waiting.popleft()
-            if fd is not None:
-                os.close(fd)
+            _close_all(fds)
 
     def receive(self) -> list[Message]:
         """The messages that have come; closes itself when the other side is gone."""
         messages: list[Message] = []
         while not self.is_closed:
             try:
-                data = self._ours.recv(MAX_MESSAGE)
+                data = self._ours.recv(BUFFER_BYTES)
             except BlockingIOError:
                 break
             except ConnectionResetError:
@@ -75,7 +75,7 @@ class Channel:
             if not data:
                 self.close()
                 break
-            messages.append(json.loads(data))
+            messages.append(control.decode(data))
         return messages
 
     def finish(self) -> None:
@@ -98,7 +98,11 @@ class Channel:
         self._theirs.close()
 
     def _drop_waiting(self) -> None:
-        for _, fd in self._waiting:
-            if fd is not None:
-                os.close(fd)
+        for _, fds in self._waiting:
+            _close_all(fds)
         self._waiting.clear()
+
+
+def _close_all(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)

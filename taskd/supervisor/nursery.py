@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from taskd.clock import monotonic
+from taskd.config.handover import settings_in_memory
 from taskd.config.settings import Settings
 from taskd.events import Events
 from taskd.supervisor.channel import Channel, Message
@@ -163,16 +164,16 @@ class Nursery:
             channel=channel,
             is_late=brood.late,
         )
-        seed.channel.send(
-            "fork",
-            fd=channel.child_fd,
-            role="forkserver",
-            key=key,
-            pool=brood.pool,
-            generation=generation,
-            late=brood.late,
-            settings=self.settings.to_json(),
-        )
+        with settings_in_memory(self.settings) as settings_fd:
+            seed.channel.send(
+                "fork",
+                fds=(channel.child_fd, settings_fd),
+                role="forkserver",
+                key=key,
+                pool=brood.pool,
+                generation=generation,
+                late=brood.late,
+            )
         channel.handed_over()
         self._ordered[key] = coming
         brood.coming = coming

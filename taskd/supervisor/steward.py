@@ -6,23 +6,21 @@ again to its successor: the tree, the tasks of each pool, and the deaths that no
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from signal import SIGKILL
 from typing import Any
 
 from taskd.board import Board
 from taskd.clock import monotonic, monotonic_ns
+from taskd.config.handover import settings_in_memory
 from taskd.config.settings import Settings
 from taskd.events import Events
+from taskd.pool import control
 from taskd.supervisor.channel import Channel, Message
 from taskd.supervisor.child import Seed, Talker, how_it_ended
 from taskd.supervisor.events import DatabaseTried, HelperDied, MaintenanceHangs, Said
 from taskd.supervisor.restart import Backoff
-
-PART_BYTES = 60_000
-"""A longer message might not fit into a socket's buffer, so lists are told in parts."""
 
 KEEP_DEATHS_SECONDS = 60.0
 """For so long a death is told again to a successor; later, its sweep has found it."""
@@ -86,15 +84,15 @@ class Steward:
 
     def _order(self, seed: Seed) -> None:
         channel = Channel()
-        seed.channel.send(
-            "fork",
-            fd=channel.child_fd,
-            role="maintenance",
-            key="maintenance",
-            settings=self.settings.to_json(),
-            incarnation=self._incarnation,
-            dead_incarnations=self._dead_incarnations,
-        )
+        with settings_in_memory(self.settings) as settings_fd:
+            seed.channel.send(
+                "fork",
+                fds=(channel.child_fd, settings_fd),
+                role="maintenance",
+                key="maintenance",
+                incarnation=self._incarnation,
+                dead_incarnations=self._dead_incarnations,
+            )
         channel.handed_over()
         self.process = Talker(channel=channel, parent=seed)
         self._board.maintenance_beat = monotonic_ns()
@@ -164,7 +162,8 @@ class Steward:
         self.settings = settings
         self._backoff.forget()
         if self.process is not None:
-            self.process.channel.send("settings", settings=settings.to_json())
+            with settings_in_memory(settings) as settings_fd:
+                self.process.channel.send("settings", fds=(settings_fd,))
 
     def tell_death(self, death: Message) -> None:
         """A worker has ended: its jobs go back. Kept for a successor as well."""
@@ -196,7 +195,7 @@ class Steward:
         """Send a list in messages of bounded size."""
         if self.process is None:
             return
-        parts = list(_parts(entries))
+        parts = list(control.parts(entries))
         for number, part in enumerate(parts, start=1):
             content: dict[str, Any] = {**fields, name: part, "more": number < len(parts)}
             self.process.channel.send(op, **content)
@@ -228,17 +227,3 @@ class Steward:
                 self.findings.drained = message
             case "signal":
                 self.findings.orders.append(message)
-
-
-def _parts(entries: list[Message]) -> Iterator[list[Message]]:
-    """Cut a list into such that a message can hold; one part at least."""
-    part: list[Message] = []
-    size = 0
-    for entry in entries:
-        length = len(json.dumps(entry))
-        if part and size + length > PART_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(entry)
-        size += length
-    yield part

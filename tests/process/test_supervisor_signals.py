@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from taskd.config.sections import LogLevel, PoolSettings
+from taskd.config.sections import LogLevel, PoolSettings, QueueSettings
 from taskd.config.settings import Settings
 from tests.process.daemon import is_alive
 from tests.process.fakes.seed import SYNTAX_ERROR
@@ -225,6 +225,20 @@ def test_a_reload_changes_where_and_what_is_logged(master: Supervised) -> None:
     master.wait_for("GenerationComplete")
     assert not master.events("WorkerStarted")
     assert not master.events("NeedsRestart")
+
+
+def test_settings_longer_than_any_message_are_taken_over(master: Supervised) -> None:
+    master.start()
+    master.wait_for_workers(2)
+
+    queues = {f"q{number}": QueueSettings(description="x" * 200) for number in range(5000)}
+    settings = master.settings(queues=queues)
+    assert len(settings.to_json()) > 1_000_000
+    master.reload(settings)
+
+    note = master.wait_for_note("maintenance", "heard", op="settings")
+    assert Settings.from_json(note["told"]["settings"]).queues == queues
+    master.wait_for("GenerationComplete")
 
 
 def test_more_workers_than_there_is_room_for_is_told(master: Supervised) -> None:

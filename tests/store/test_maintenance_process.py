@@ -18,6 +18,7 @@ import pytest
 
 from taskd.board.layout import IDLE, LOOK
 from taskd.clock import monotonic
+from taskd.config.handover import settings_in_memory
 from taskd.config.sections import LogSettings
 from taskd.config.settings import PoolSettings, Settings
 from taskd.logs import LogWriter
@@ -68,6 +69,10 @@ class Master:
 
     def tell(self, op: str, **fields: Any) -> None:
         self.socket.send(json.dumps({"op": op, **fields}).encode())
+
+    def tell_settings(self, settings: Settings) -> None:
+        with settings_in_memory(settings) as fd:
+            socket.send_fds(self.socket, [b'{"op": "settings"}'], [fd])
 
     def hear(self, op: str) -> dict[str, Any]:
         """The next message of this kind."""
@@ -285,7 +290,7 @@ def test_new_settings_change_which_queues_are_served(start: Start, connection: C
     master.crew.take_wakeups()
 
     settings = Settings(database="postgresql://elsewhere/db", pools=POOLS)
-    master.tell("settings", settings=settings.to_json())
+    master.tell_settings(settings)
 
     assert eventually(master.crew.take_wakeups) == [0]
 

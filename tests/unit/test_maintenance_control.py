@@ -28,7 +28,7 @@ def test_each_message_arrives_whole(pair: Pair) -> None:
     master.send(b'{"op": "stop"}')
 
     assert json.loads(master.recv(4096)) == {"op": "ready", "host": 7, "notes": ["a", "b"]}
-    assert control.receive() == [{"op": "tree"}, {"op": "stop"}]
+    assert control.receive() == [({"op": "tree"}, []), ({"op": "stop"}, [])]
 
 
 def test_a_master_that_does_not_read_blocks_nobody_and_gets_all_later(pair: Pair) -> None:

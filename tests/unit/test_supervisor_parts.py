@@ -92,10 +92,10 @@ def test_whoever_is_let_go_can_still_announce_a_child() -> None:
 def test_what_is_said_to_nobody_keeps_no_descriptor_open() -> None:
     channel, other = Channel(), Channel()
     os.close(other_end(channel))
-    channel.send("fork", fd=other.child_fd)
+    channel.send("fork", fds=[other.child_fd])
     channel.receive()
 
-    channel.send("fork", fd=other.child_fd)
+    channel.send("fork", fds=[other.child_fd])
     other.handed_over()
 
     assert other.receive() == []

@@ -48,16 +48,20 @@ def _be_ready(control: socket.socket, order: dict[str, Any]) -> None:
 def _hear(stage: Stage, control: socket.socket) -> str:
     """Note the next message, if one comes soon; its `op`."""
     try:
-        data = control.recv(1 << 20)
+        data, fds, _, _ = socket.recv_fds(control, 1 << 20, 1)
     except TimeoutError:
         return "nothing"
     except ConnectionError:
-        data = b""
+        data, fds = b"", []
     if not data:
         stage.note("maintenance", "lost its master")
         return "nobody"
     message = json.loads(data)
     op: str = message.pop("op")
+    for fd in fds:
+        with open(fd) as file:
+            file.seek(0)
+            message[op] = file.read()
     stage.note("maintenance", "heard", op=op, told=message)
     return op
 

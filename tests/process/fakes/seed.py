@@ -21,13 +21,13 @@ def send(control: socket.socket, op: str, **fields: Any) -> None:
     control.send(json.dumps({"op": op, **fields}).encode())
 
 
-def receive(control: socket.socket) -> tuple[dict[str, Any], int] | None:
-    """The next order and the descriptor that came along (-1: none); None when nobody is there."""
+def receive(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """The next order and the descriptors that came along; None when nobody is there."""
     try:
-        data, fds, _, _ = socket.recv_fds(control, 1 << 20, 1)
+        data, fds, _, _ = socket.recv_fds(control, 1 << 20, 2)
     except ConnectionError:
         return None
-    return (json.loads(data), fds[0] if fds else -1) if data else None
+    return (json.loads(data), fds) if data else None
 
 
 def run_seed(kind: str, fd: str) -> int:
@@ -47,19 +47,22 @@ def run_seed(kind: str, fd: str) -> int:
     return 0
 
 
-def _obey(birth: dict[str, Any], control: socket.socket, order: dict[str, Any], fd: int) -> None:
+def _obey(
+    birth: dict[str, Any], control: socket.socket, order: dict[str, Any], fds: list[int]
+) -> None:
     roles = {"maintenance": _be_maintenance, "forkserver": _be_forkserver}
 
     def live() -> int:
         control.close()
-        return roles[order["role"]](birth, order, fd)
+        return roles[order["role"]](birth, order, fds[0])
 
     spawn.fork_below_master(
         birth["master"],
         live,
         lambda pid: send(control, "forked", key=order["key"], pid=pid),
     )
-    os.close(fd)
+    for fd in fds:
+        os.close(fd)
 
 
 def _be_maintenance(birth: dict[str, Any], order: dict[str, Any], fd: int) -> int:
