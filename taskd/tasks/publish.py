@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from taskd.errors import WorkerLost
 from taskd.tasks.failure import storable
-from taskd.tasks.hooks.failures import handlers_of
+from taskd.tasks.hooks.failures import hears_of_losses
 from taskd.tasks.names import is_inside
 from taskd.tasks.options import DEFAULTS, Defaults, read_placement
 from taskd.tasks.registry import registry
@@ -60,7 +59,7 @@ def describe(
         "retries": defaults.retries,
         "retry": _retry_text(defaults.retry),
         "requires": defaults.requires,
-        "on_failure": bool(handlers_of(defaults.on_failure, WorkerLost())),
+        "on_failure": hears_of_losses(defaults.on_failure),
         "on_interrupt": defaults.on_interrupt,
         "on_lost": defaults.on_lost,
         "decorated": decorated,

@@ -351,7 +351,7 @@ def test_a_job_is_its_workers_until_the_handlers_are_done(stand: Stand, pool: st
     eventually((stand.folder / "handling").exists)
 
     assert stand.state(job) == "running"
-    assert (stand.read().job, stand.read().in_flight) == (job, 1)
+    assert stand.read().in_flight == 1
     assert stand.read().deadline == 0  # or the master would kill what is over its time
     os.kill(pid, signal.SIGTERM)
     (stand.folder / "go on").touch()
@@ -400,16 +400,36 @@ def test_a_job_that_only_a_rescue_saw_fail_is_told_to_the_handlers(stand: Stand)
     stand.wait_for_count("succeeded", 1)
 
 
-def test_a_job_that_had_to_be_killed_is_told_to_them_as_timed_out(stand: Stand) -> None:
+@pytest.mark.parametrize(
+    ("judgement", "extra", "exception", "error"),
+    [
+        (
+            Judgement(culprit=1, why="timeout"),
+            None,
+            "JobTimeout",
+            "JobTimeout: killed; its worker was killed",
+        ),
+        (
+            Judgement(interrupted=True),
+            '{"on_interrupt": "fail"}',
+            "JobInterrupted",
+            'interrupted: killed, and its task says on_interrupt="fail"',
+        ),
+    ],
+)
+def test_handlers_are_told_why_a_worker_had_to_be_killed(
+    stand: Stand, judgement: Judgement, extra: str | None, exception: str, error: str
+) -> None:
     stand.start("io")
-    job = stand.enqueue("nap", 60)
-    lose(stand, job, Judgement(culprit=job, why="timeout"))
+    job = stand.enqueue("nap", 60, extra=extra)
+    lose(stand, job, judgement)
 
     stand.start("io", 1)
 
-    eventually(lambda: len(failures(stand)) == 2)
-    assert {failure["exception"] for failure in failures(stand)} == {"JobTimeout"}
-    assert failures(stand)[0]["error"] == "JobTimeout: killed; its worker was killed"
+    eventually(lambda: "failed, says anything" in said(stand))
+    assert job == 1
+    assert {failure["exception"] for failure in failures(stand)} == {exception}
+    assert failures(stand)[-1]["error"] == error
 
 
 def test_nobody_is_told_of_a_lost_job_if_the_code_has_no_handlers(stand: Stand) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from taskd import FailedJob, WorkerInfo, after_fork, on_failure, on_worker_start, on_worker_stop
-from taskd.errors import HookInvalid, OptionInvalid
-from taskd.tasks.hooks.failures import handlers_of
+from taskd.errors import HookInvalid, JobInterrupted, JobTimeout, OptionInvalid, WorkerLost
+from taskd.tasks.hooks.failures import handlers_of, hears_of_losses
 from taskd.tasks.hooks.registry import Hooks
 from taskd.tasks.options import read_defaults
 from tests.hook_lines import no_hooks
@@ -79,6 +79,17 @@ def test_one_function_may_be_registered_for_one_exception_after_the_other(hooks:
 
     assert len(handlers_of(None, ValueError())) == 1
     assert len(handlers_of(None, KeyError())) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "hears"),
+    [(JobTimeout, True), (WorkerLost, True), (JobInterrupted, True), (ValueError, False)],
+)
+def test_it_is_published_whether_anybody_hears_of_a_loss(error: Any, hears: bool) -> None:
+    on_failure(error)(handler("some"))
+
+    assert hears_of_losses(None) is hears
+    assert hears_of_losses(handler("own"))
 
 
 def two(job: object, more: object) -> None: ...

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from taskd.errors import HookInvalid
+from taskd.errors import HookInvalid, JobInterrupted, JobTimeout, WorkerLost
 from taskd.tasks.hooks.registry import hooks
 from taskd.tasks.hooks.signatures import check_hook, hook_name
 
@@ -101,6 +101,12 @@ def _register(function: Handler, errors: tuple[type[BaseException], ...]) -> Han
 def check_failure_handler(function: object) -> Handle:
     """Give back what can be called with a FailedJob; raises HookInvalid otherwise."""
     return check_hook("on_failure", function, "the failed job")
+
+
+def hears_of_losses(own: Handle | None) -> bool:
+    """Whether anybody is to be called when a worker dies for good under a job, however it did."""
+    kinds = (WorkerLost(), JobTimeout(0.0), JobInterrupted())
+    return any(handlers_of(own, kind) for kind in kinds)
 
 
 def handlers_of(own: Handle | None, exception: BaseException) -> list[FailureHandler]:

@@ -7,7 +7,14 @@ enqueues a job of the task below, and a worker calls the failure handlers.
 
 from __future__ import annotations
 
-from taskd.errors import Cancel, DatabaseError, JobTimeout, JobUnknown, WorkerLost
+from taskd.errors import (
+    Cancel,
+    DatabaseError,
+    JobInterrupted,
+    JobTimeout,
+    JobUnknown,
+    WorkerLost,
+)
 from taskd.store.rows import JobRow, State
 from taskd.tasks.client import default_client
 from taskd.tasks.hooks.failures import FailedJob, handlers_of
@@ -63,9 +70,14 @@ def _of_row(row: JobRow) -> FailedJob:
 
 
 def _exception(row: JobRow) -> BaseException:
-    """What stands for the exception that no worker has seen."""
-    if row.error is None or not row.error.startswith(JobTimeout.__name__):
-        return WorkerLost(row.error)
-    timeout = JobTimeout(row.timeout or 0.0)
-    timeout.args = (row.error.removeprefix(f"{JobTimeout.__name__}: "),)
-    return timeout
+    """What stands for the exception that no worker has seen; by the words of rescue_workers_v1."""
+    kind, _, reason = (row.error or "").partition(": ")
+    match kind:
+        case "JobTimeout":
+            timeout = JobTimeout(row.timeout or 0.0)
+            timeout.args = (reason,)
+            return timeout
+        case "interrupted":
+            return JobInterrupted(reason)
+        case _:
+            return WorkerLost(row.error)
