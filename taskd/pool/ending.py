@@ -7,7 +7,7 @@ from typing import Any, assert_never
 
 from taskd.board.layout import FAILED, RETRIED, SUCCEEDED
 from taskd.pool.claims import Row
-from taskd.pool.job_events import AttemptFailed, JobFailed
+from taskd.pool.job_events import AttemptEnded, AttemptFailed, JobFailed, RaisedAfterEnd
 from taskd.pool.outbox import Outbox
 from taskd.store.rows import JobEnd, JobRetry
 from taskd.tasks.failure import error_text, traceback_text
@@ -28,20 +28,22 @@ def put(outbox: Outbox, words: memoryview, row: Row, seconds: float, outcome: Ou
 
     An interrupted job goes back at once and uncharged, before all others of its queue.
     """
-    job, fence = row[0], row[3]
+    job, queue, fence, attempt, task = row[0], row[2], row[3], row[4], row[7]
+    tell_ended(outbox, row, seconds, outcome)
     match outcome:
         case Done(result):
             outbox.ends.append(JobEnd(job, fence, seconds, "s", result))
             words[SUCCEEDED] += 1
         case Failed(error, traceback):
-            outbox.tell(JobFailed(job, row[7], error))
+            outbox.failures.tell(JobFailed(job, task, queue, attempt, error))
             outbox.ends.append(JobEnd(job, fence, seconds, "f", None, error, traceback))
             words[FAILED] += 1
         case Cancelled(reason):
             outbox.ends.append(JobEnd(job, fence, seconds, "c", None, reason))
             words[FAILED] += 1
         case Retried(delay, error, traceback, timed_out):
-            outbox.tell(AttemptFailed(job, row[7], row[4], row[5], delay, error))
+            failure = AttemptFailed(job, task, queue, attempt, row[5], delay, error)
+            outbox.failures.tell(failure)
             kind = "t" if timed_out else "r"
             outbox.retries.append(JobRetry(job, fence, seconds, kind, delay, error, traceback))
             words[RETRIED] += 1
@@ -51,10 +53,19 @@ def put(outbox: Outbox, words: memoryview, row: Row, seconds: float, outcome: Ou
         case Interrupted():
             outbox.retries.append(JobRetry(job, fence, seconds, "i", 0.0))
             words[RETRIED] += 1
-        case Stored():
+        case Stored(raised):
+            if raised is not None:
+                outbox.tell(RaisedAfterEnd(job, task, queue, attempt, raised))
             words[SUCCEEDED] += 1
         case _:
             assert_never(outcome)
+
+
+def tell_ended(outbox: Outbox, row: Row, seconds: float, outcome: Outcome) -> None:
+    """Tell that an attempt is over, if anybody wants to read so much."""
+    if outbox.tells_ends:
+        how = type(outcome).__name__.lower()
+        outbox.tell(AttemptEnded(row[0], row[7], row[2], row[4], seconds, how))
 
 
 def refusal(extra: Mapping[str, Any] | None) -> Outcome | None:

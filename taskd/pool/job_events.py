@@ -1,4 +1,4 @@
-"""What workers tell of jobs that fail; how all others end can be read in the database."""
+"""What workers tell of jobs: of each that fails, and at debug of how all others end, too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
-from taskd.events import Event
+from taskd.events import Event, counted
 
 _LONGEST_ERROR = 300
 
@@ -27,10 +27,27 @@ class JobFailed(Event):
     level: ClassVar[int] = logging.WARNING
     job: int
     task: str
+    queue: str
+    attempt: int
     error: str
 
     def __str__(self) -> str:
         return f"job {self.job} ({self.task}) failed: {_short(self.error)}"
+
+
+@dataclass(frozen=True, slots=True)
+class MoreJobsFailed(Event):
+    """So many jobs of a task failed for good since its last line; `job` is the last of them."""
+
+    level: ClassVar[int] = logging.WARNING
+    count: int
+    task: str
+    job: int
+    error: str
+
+    def __str__(self) -> str:
+        jobs = counted(self.count, "more job")
+        return f"{jobs} ({self.task}) failed, the last was job {self.job}: {_short(self.error)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +56,7 @@ class AttemptFailed(Event):
 
     job: int
     task: str
+    queue: str
     attempt: int
     max_attempts: int
     delay: float
@@ -48,4 +66,55 @@ class AttemptFailed(Event):
         return (
             f"job {self.job} ({self.task}) failed in attempt {self.attempt} of "
             f"{self.max_attempts}, once more in {self.delay:.1f} s: {_short(self.error)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MoreAttemptsFailed(Event):
+    """So many attempts of a task failed since its last line; `job` is the last one's."""
+
+    count: int
+    task: str
+    job: int
+    error: str
+
+    def __str__(self) -> str:
+        attempts = counted(self.count, "more attempt")
+        return f"{attempts} ({self.task}) failed, the last of job {self.job}: {_short(self.error)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedAfterEnd(Event):
+    """A job ended itself in its own transaction, which stands; what it raised after it is lost."""
+
+    level: ClassVar[int] = logging.WARNING
+    job: int
+    task: str
+    queue: str
+    attempt: int
+    error: str
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.job} ({self.task}) raised after its own transaction had ended it, which "
+            f"changes nothing: {_short(self.error)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded(Event):
+    """An attempt is over, however it ended."""
+
+    level: ClassVar[int] = logging.DEBUG
+    job: int
+    task: str
+    queue: str
+    attempt: int
+    seconds: float
+    outcome: str
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.job} ({self.task}, queue {self.queue}), attempt {self.attempt}: "
+            f"{self.outcome} after {self.seconds:.3f} s"
         )

@@ -16,6 +16,7 @@ from psycopg import errors as pg
 
 from taskd.events import Event, Events
 from taskd.pool.events import JobsLost, OutcomeNotStored
+from taskd.pool.failure_lines import FailureLines
 from taskd.store.connect import Connection
 from taskd.store.jobs import complete_jobs, complete_succeeded, retry_jobs
 from taskd.store.retention import make_partitions
@@ -42,15 +43,20 @@ class Outbox:
     The three lists of succeeded jobs are for the path of every job: append to all of them.
     """
 
-    __slots__ = ("_events", "_name", "durations", "ends", "fences", "ids", "lost", "retries")
+    __slots__ = (
+        "_events", "_name", "durations", "ends", "failures", "fences", "ids", "lost", "retries",
+        "tells_ends",
+    )  # fmt: skip
 
-    def __init__(self, name: str, events: Events) -> None:
+    def __init__(self, name: str, events: Events, *, tells_ends: bool = False) -> None:
         self.ids: list[int] = []
         self.fences: list[int] = []
         self.durations: list[float] = []
         self.ends: list[JobEnd] = []
         self.retries: list[JobRetry] = []
         self.lost = 0
+        self.failures = FailureLines(events)
+        self.tells_ends = tells_ends
         self._name = name
         self._events = events
 

@@ -10,7 +10,7 @@ from zlib import crc32
 from taskd.board import Board, Slot, Wakeups, WorkerState, read_offers
 from taskd.board.layout import BEAT, GENERATION, IDLE, PID, POOL, STATE
 from taskd.clock import monotonic_ns
-from taskd.config.settings import PoolSettings, Settings
+from taskd.config.settings import LogLevel, PoolSettings, Settings
 
 MAINTENANCE_LOST_NS = 5_000_000_000
 
@@ -40,6 +40,11 @@ class Place:
     def pool_settings(self) -> PoolSettings:
         """The settings of its pool."""
         return self.settings.pools[self.pool]
+
+    @property
+    def tells_all(self) -> bool:
+        """Whether the log is to have a line for the end of every attempt."""
+        return self.settings.log.level is LogLevel.DEBUG
 
     @property
     def own(self) -> Slot:

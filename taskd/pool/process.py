@@ -86,7 +86,7 @@ class Worker:
         self._words = place.own.words
         self._events = events
         self._link = Link(place.dsn, f"taskd {place.name}")
-        self._outbox = Outbox(place.name, events)
+        self._outbox = Outbox(place.name, events, tells_ends=place.tells_all)
         self._claims = Claims(place, self._link, events, self._outbox.held)
         self._journal = Journal(place.name, place.settings.log.job_bytes, events)
         self._scribe = Scribe(place, self._journal, lambda: self._claims.worker, events)
@@ -110,6 +110,7 @@ class Worker:
         self.start()
         while not self._is_draining or self._has_reports:
             self._turn_or_recover()
+        self._outbox.failures.settle(all_now=True)
         self._life.stop(self._drained_at)
         self._words[STATE] = WorkerState.EXITING
         self._link.close()
@@ -232,6 +233,7 @@ class Worker:
 
     def _beat(self) -> None:
         self._words[BEAT] = monotonic_ns()
+        self._outbox.failures.settle()
         if not self._place.has_master:
             self._events.emit(MasterGone(self._place.name))
             self._drain()

@@ -8,7 +8,7 @@ from time import perf_counter
 from taskd.board.layout import SUCCEEDED, WORKER
 from taskd.errors import Interrupt
 from taskd.pool.claims import Row
-from taskd.pool.ending import escaped, put, refusal
+from taskd.pool.ending import escaped, put, refusal, tell_ended
 from taskd.pool.failures import FailureHandlers
 from taskd.pool.limits import TimeLimits
 from taskd.pool.outbox import Outbox
@@ -24,7 +24,7 @@ class SeatRunner:
 
     __slots__ = (
         "_failures", "_journal", "_limit", "_outbox", "_reporter", "_run_attempt", "_runner",
-        "_words",
+        "_tells_ends", "_words",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +41,7 @@ class SeatRunner:
         self._run_attempt = runner.run_attempt
         self._limit = limits.of
         self._outbox = outbox
+        self._tells_ends = outbox.tells_ends
         self._reporter = reporter
         self._journal = reporter.journal
         self._failures = failures
@@ -71,6 +72,8 @@ class SeatRunner:
             outbox.fences.append(fence)
             outbox.durations.append(ended - started)
             self._words[SUCCEEDED] += 1
+            if self._tells_ends:
+                tell_ended(outbox, row, ended - started, outcome)
         else:
             if isinstance(outcome, Failed):
                 self._failures.call(attempt, args, kwargs, outcome)

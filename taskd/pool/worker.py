@@ -82,7 +82,7 @@ class Worker:
         self._events = events
         self._claim_link = Link(place.dsn, f"taskd {place.name} claims")
         self._report_link = Link(place.dsn, f"taskd {place.name} reports")
-        self._outbox = Outbox(place.name, events)
+        self._outbox = Outbox(place.name, events, tells_ends=place.tells_all)
         claims = Claims(place, self._claim_link, events, self._held)
         self.reporter = Reporter(place, self._outbox, claims, self._report_link, events)
         seating = Seating.create(self._pool.greenlets or 1)
@@ -142,6 +142,7 @@ class Worker:
         self.slots.wait_until_quiet()
         self.claimer.wait_until_empty_handed()
         self.reporter.wait_until_empty()
+        self._outbox.failures.settle(all_now=True)
         self._life.stop(drained_at)
         self._words[STATE] = WorkerState.EXITING
         self._claim_link.close()
@@ -188,8 +189,9 @@ class Worker:
                 self.slots.interrupt(seat, attempt, JobCancelled())
 
     def _tend(self) -> None:
-        """Give the connections back after a quiet while; the warm worker keeps one open."""
+        """Tell what was counted; give connections back when quiet, but the warm worker keeps one."""
         self._log_handler.stay()
+        self._outbox.failures.settle()
         if not self._place.hears:
             self.order_drain("a job has closed its eventfd")
         now = monotonic()

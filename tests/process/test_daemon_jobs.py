@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import psycopg
 import pytest
@@ -48,6 +49,23 @@ def test_a_burst_in_which_a_job_failed_says_so_by_its_exit_status(project: Proje
     project.enqueue("shop.fail", "boom")
 
     assert project.start("--burst", ready=False).wait() == 1
+
+
+def test_the_log_counts_failures_that_come_in_a_flood_and_at_debug_names_all_ends(
+    project: Project,
+) -> None:
+    project.enqueue_many("shop.fail", [("boom",)] * 300)
+    project.enqueue("shop.add", 1, 2)
+
+    daemon = project.start("--burst", ready=False)
+    daemon.wait()
+
+    lines = daemon.log().splitlines()
+    alone = [line for line in lines if re.search(r"job \d+ \(shop.fail\) failed: ", line)]
+    counted = [int(n) for n in re.findall(r"(\d+) more jobs \(shop.fail\) failed", daemon.log())]
+    assert len(alone) + sum(counted) == 300
+    assert len(alone) + len(counted) < 50
+    assert any("(shop.add, queue default), attempt 1: done after" in line for line in lines)
 
 
 def test_a_burst_names_what_it_leaves(project: Project) -> None:

@@ -7,16 +7,27 @@ import pytest
 from taskd.events import Event, Events
 from taskd.pool.ending import put
 from taskd.pool.outbox import Outbox
-from taskd.tasks.outcome import Cancelled, Done, Failed, Interrupted, Outcome, Retried, Snoozed
+from taskd.tasks.outcome import (
+    DONE,
+    Cancelled,
+    Done,
+    Failed,
+    Interrupted,
+    Outcome,
+    Retried,
+    Snoozed,
+    Stored,
+)
 
 ROW = [7, 5, "sync", 70, 1, 3, None, "shop.fetch", [], None, None]
 
 
-def told(outcome: Outcome) -> list[Event]:
+def told(outcome: Outcome, *, tells_ends: bool = False) -> list[Event]:
     heard: list[Event] = []
     events = Events()
     events.subscribe(heard.append)
-    put(Outbox("io/0", events), memoryview(bytearray(8 * 64)).cast("q"), ROW, 0.1, outcome)
+    outbox = Outbox("io/0", events, tells_ends=tells_ends)
+    put(outbox, memoryview(bytearray(8 * 64)).cast("q"), ROW, 0.1, outcome)
     return heard
 
 
@@ -52,7 +63,22 @@ def test_an_error_is_one_short_line(error: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "outcome", [Done("5"), Snoozed(3.0), Interrupted(), Cancelled("told to")], ids=repr
+    "outcome", [Done("5"), Snoozed(3.0), Interrupted(), Cancelled("told to"), Stored()], ids=repr
 )
 def test_other_ends_are_not_worth_a_line(outcome: Outcome) -> None:
     assert told(outcome) == []
+
+
+def test_what_a_job_raises_that_has_ended_itself_is_a_warning() -> None:
+    [event] = told(Stored("ValueError: too late"))
+
+    assert event.level == logging.WARNING
+    assert str(event).endswith("which changes nothing: ValueError: too late")
+
+
+@pytest.mark.parametrize(("outcome", "how"), [(DONE, "done"), (Cancelled("why"), "cancelled")])
+def test_with_debug_every_end_is_a_line(outcome: Outcome, how: str) -> None:
+    [event] = told(outcome, tells_ends=True)
+
+    assert event.level == logging.DEBUG
+    assert str(event) == f"job 7 (shop.fetch, queue sync), attempt 1: {how} after 0.100 s"
