@@ -189,7 +189,7 @@ class Worker:
                 self.slots.interrupt(seat, attempt, JobCancelled())
 
     def _tend(self) -> None:
-        """Tell what was counted; give connections back when quiet, but the warm worker keeps one."""
+        """Tell what was counted, give connections back when quiet; the warm worker keeps one."""
         self._log_handler.stay()
         self._outbox.failures.settle()
         if not self._place.hears:
