@@ -21,11 +21,16 @@ HEADER_WORDS = 64
 LANE_WORDS = 72
 SLOT_FIELDS = 64
 OFFER_WORDS = 128
-_LANE_ARRAYS = SLOT_FIELDS + OFFER_WORDS
+MOST_SEATS = 10_000
+"""Jobs that one worker can run at once. Words that nobody writes cost no memory."""
+
+_SEATS = SLOT_FIELDS + OFFER_WORDS
+_LANE_ARRAYS = _SEATS + MOST_SEATS
 _ARRAYS_BY_LANE = 4
 
 # Words of a slot. The worker writes them, but for LOOK and WARM (maintenance), and BREAK, BREAK_WHY
 # and TELL (the master).
+#   SEATS: how many jobs it can run at once.
 #   POOL: which pool it works for, as the pool says it (taskd.pool.place).
 #   DUE: when a greenlet worker beats again at the latest; STOOD: how late it was, when it last was.
 #   SEATING: the descriptor of its Seating.
@@ -52,6 +57,7 @@ _ARRAYS_BY_LANE = 4
     LOOK,
     WARM,
     POOL,
+    SEATS,
     DUE,
     STOOD,
     SEATING,
@@ -61,7 +67,7 @@ _ARRAYS_BY_LANE = 4
     BREAK,
     BREAK_WHY,
     TELL,
-) = range(28)
+) = range(29)
 
 
 class WorkerState(IntEnum):
@@ -119,15 +125,17 @@ class Slot:
     `words` is for the path of every job (plain indexing by the constants of this module).
     `marks` holds the low-water mark of each lane, by the lane's index; `epochs` which of its floors
     the mark knows; `looks` when it was last looked at, in CLOCK_MONOTONIC nanoseconds. `shares` is
-    how far each weighted queue has come. `offers` is for the module of this name.
+    how far each weighted queue has come. `offers` is for the module of this name. `seats` holds the
+    job that runs in each seat of the worker, 0 for none: also for the path of every job.
     """
 
-    __slots__ = ("epochs", "index", "looks", "marks", "offers", "shares", "words")
+    __slots__ = ("epochs", "index", "looks", "marks", "offers", "seats", "shares", "words")
 
     def __init__(self, index: int, words: memoryview) -> None:
         self.index = index
         self.words = words[:SLOT_FIELDS]
-        self.offers = words[SLOT_FIELDS:_LANE_ARRAYS]
+        self.offers = words[SLOT_FIELDS:_SEATS]
+        self.seats = words[_SEATS:_LANE_ARRAYS]
         lanes = (len(words) - _LANE_ARRAYS) // _ARRAYS_BY_LANE
         by_lane = words[_LANE_ARRAYS:]
         self.marks = by_lane[:lanes]
@@ -137,9 +145,15 @@ class Slot:
 
     def clear(self) -> None:
         """Empty the slot for its next worker; what it keeps of lanes and queues stays."""
+        for seat in range(self.words[SEATS]):
+            self.seats[seat] = 0
         for word in range(SLOT_FIELDS):
             self.words[word] = 0
         self.offers[0] = 0
+
+    def seated(self) -> list[int]:
+        """The jobs that run in the worker, or ran when it died; not those that wait there."""
+        return [job for job in self.seats[: self.words[SEATS]] if job]
 
     def read(self) -> SlotReading:
         """Everything the slot says now."""

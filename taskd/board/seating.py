@@ -1,16 +1,16 @@
-"""Which job sits where in one worker, and where the one that computes stands.
+"""Until when the jobs of one worker may run, and where the one that computes stands.
 
-    header │ job of seat 0 … N-1 │ deadline of seat 0 … N-1 ║ text
-    ────────────────────────────────────────────────────────┴──────────────────────────────────
-    the worker writes, the master reads                       the worker writes when it is asked
+    header │ deadline of seat 0 … N-1 ║ text
+    ──────────────────────────────────┴──────────────────────────────────
+    the worker writes, the master reads  the worker writes when it is asked
 
 The text is where the worker stands; the master empties it and asks. On SIGUSR1 the worker writes it
 by itself, between two steps of Python. On DUMP_SIGNAL faulthandler, which is C, writes the running
 stack, also while a job computes in C. That way is for those who do not answer the first: it would
 read torn state if it struck in the middle of a switch of greenlets.
 
-It is memory of the worker's own, which the master opens through /proc while the worker lives. The
-board is no place for it: its size would depend on how many greenlets a pool has after a reload.
+It is memory of the worker's own, which the master opens through /proc while the worker lives. Which
+job sits where is on the board, for that is asked when the worker is dead.
 """
 
 from __future__ import annotations
@@ -35,13 +35,12 @@ _HEADER = 2
 
 
 class Seating:
-    """The memory as one process sees it; `jobs` and `deadlines` are for the path of every job.
+    """The memory as one process sees it; `deadlines` is for the path of every job.
 
-    A deadline is CLOCK_MONOTONIC nanoseconds, 0 for none. Both words of a seat stay when its job
-    has ended, until the next one is seated.
+    A deadline is CLOCK_MONOTONIC nanoseconds, 0 for none.
     """
 
-    __slots__ = ("_memory", "_text_at", "deadlines", "fd", "jobs", "seats")
+    __slots__ = ("_memory", "_text_at", "deadlines", "fd", "seats")
 
     def __init__(self, fd: int, seats: int) -> None:
         self.fd = fd
@@ -49,8 +48,7 @@ class Seating:
         self._text_at = _text_at(seats)
         self._memory = mmap.mmap(fd, self._text_at)
         words = memoryview(self._memory).cast("Q")
-        self.jobs = words[_HEADER : _HEADER + seats]
-        self.deadlines = words[_HEADER + seats : _HEADER + 2 * seats]
+        self.deadlines = words[_HEADER : _HEADER + seats]
 
     @classmethod
     def create(cls, seats: int) -> Self:
@@ -80,7 +78,6 @@ class Seating:
     def close(self) -> None:
         """Let go of it; closing twice is harmless."""
         if self.fd >= 0:
-            self.jobs.release()
             self.deadlines.release()
             self._memory.close()
             os.close(self.fd)
@@ -110,5 +107,5 @@ def is_open(pid: int, fd: int) -> bool:
 
 
 def _text_at(seats: int) -> int:
-    size = (_HEADER + 2 * seats) * WORD
+    size = (_HEADER + seats) * WORD
     return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE

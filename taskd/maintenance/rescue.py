@@ -39,7 +39,8 @@ SUCCEEDED = "its master was gone when the next one started"
 class DeadWorker:
     """A worker process that the master saw end; worker 0: it had not told its id yet.
 
-    The master has killed it for the job `culprit` (0: for none), `why` is one of Judgement's.
+    The master has killed it for the job `culprit` (0: for none), `why` is one of Judgement's, as is
+    what had `begun`.
     """
 
     slot: int
@@ -51,10 +52,12 @@ class DeadWorker:
     why: str = ""
     stack: str = ""
     interrupted: bool = False
+    begun: tuple[int, ...] | None = None
 
     @classmethod
     def from_message(cls, told: Mapping[str, Any]) -> Self:
         """Read it from the master's message."""
+        begun = told.get("begun")
         return cls(
             slot=told["slot"],
             pid=told["pid"],
@@ -65,7 +68,14 @@ class DeadWorker:
             why=told.get("why", ""),
             stack=told.get("stack", ""),
             interrupted=told.get("interrupted", False),
+            begun=None if begun is None else tuple(begun),
         )
+
+    @property
+    def crasher(self) -> int:
+        """The job that is certainly to blame, because no other ran; 0: nobody killed it for one."""
+        is_unexplained = self.charge and not self.culprit and not self.why
+        return self.begun[0] if is_unexplained and self.begun and len(self.begun) == 1 else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +193,9 @@ class Rescue:
             return False
         judgement = replace(
             self._limits,
-            culprit=dead.culprit,
-            why=dead.why,
+            culprit=dead.crasher or dead.culprit,
+            why="crash" if dead.crasher else dead.why,
+            begun=dead.begun,
             stack=dead.stack,
             interrupted=dead.interrupted,
         )

@@ -30,6 +30,7 @@ from taskd.board.layout import (
     LOOK,
     LOST,
     SEATING,
+    SEATS,
     STARTED,
     STATE,
     WARM,
@@ -97,6 +98,8 @@ class Worker:
         self._ear.register(place.wakeups.fds[place.slot], select.POLLIN)
         self._runner = Runner(place.settings.imports, max_result=place.settings.max_result)
         self._seating = Seating.create(1)
+        self._seats = place.own.seats
+        self._words[SEATS] = 1
         self._running: JobAttempt | None = None
         self._told: JobAttempt | None = None
         self._terms = 0
@@ -180,6 +183,7 @@ class Worker:
             self._failures.call(attempt, args, kwargs, outcome)
         put(self._outbox, self._words, row, seconds, outcome)
         self._words[JOB] = self._words[FENCE] = self._words[STARTED] = 0
+        self._seats[0] = 0
         self._words[IN_FLIGHT] = 0
         self._called = self._called or bool(self._words[LOOK])
         self._busy_at = monotonic()
@@ -190,6 +194,7 @@ class Worker:
         w = self._words
         now = w[BEAT] = w[STARTED] = monotonic_ns()
         w[JOB], w[FENCE], w[IN_FLIGHT] = job, fence, 1
+        self._seats[0] = job
         w[DEADLINE] = 0 if limit is None else now + int(limit * _NS)
 
     @property

@@ -25,8 +25,8 @@ from gevent import getcurrent
 from gevent.event import Event
 from greenlet import greenlet
 
-from taskd.board import Seating
-from taskd.board.layout import IN_FLIGHT, PREFETCHED
+from taskd.board import Seating, Slot
+from taskd.board.layout import IN_FLIGHT, PREFETCHED, SEATS
 from taskd.pool.claims import Row
 from taskd.tasks.context import JobAttempt
 from taskd.tasks.frames import named, seat_name
@@ -71,7 +71,7 @@ class RunsJobs(Protocol):
 class Slots:
     """A worker's slots. Everything here happens in one thread, and only a job may switch."""
 
-    def __init__(self, words: memoryview, seating: Seating, runner: RunsJobs) -> None:
+    def __init__(self, slot: Slot, seating: Seating, runner: RunsJobs) -> None:
         self.count = seating.seats
         self.seats = [Seat(number, seating.deadlines) for number in range(self.count)]
         self.busy = 0
@@ -79,8 +79,9 @@ class Slots:
         self.refill_at = -1  # call on_room when no more than so many jobs are ready
         self.on_room: Callable[[], object] = lambda: None
         self.on_busy: Callable[[], object] = lambda: None  # jobs come to a worker that had none
-        self._words = words
-        self._jobs = seating.jobs
+        self._words = slot.words
+        self._words[SEATS] = self.count
+        self._jobs = slot.seats
         self._runner = runner
         self._ready: deque[Row] = deque()
         self._idle: list[greenlet] = []
@@ -202,10 +203,11 @@ class Slots:
                 self.busy -= 1
                 words[IN_FLIGHT] = self.busy
                 if now > until:
+                    jobs[number] = 0
                     later(me.switch)
                     hub.switch()
                     until = perf_counter() + SLICE_SECONDS
-            words[PREFETCHED] = 0
+            words[PREFETCHED] = jobs[number] = 0
             if self._is_draining and not self.busy:
                 self._quiet.set()
             idle.append(me)

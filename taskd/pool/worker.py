@@ -94,7 +94,7 @@ class Worker:
             self.reporter,
             FailureHandlers(place.name, events, _limit),
         )
-        self.slots = Slots(self._words, seating, seat_runner)
+        self.slots = Slots(place.own, seating, seat_runner)
         self._told = Told(self._words)
         self._breaker = Breaker(self._words, self.slots, seating, self._told)
         self.claimer = Claimer(place, claims, self.slots, self._outbox.__len__, events)

@@ -19,7 +19,7 @@ AnyConnection = psycopg.Connection[Any]
 
 _RESCUE = """
 SELECT given_back, failed
-FROM taskd.rescue_workers_v1(%s::bigint[], %s, %s, %s, %s, %s, %s, %s, %s)
+FROM taskd.rescue_workers_v1(%s::bigint[], %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[])
 """
 MAX_LOSSES = USUAL_JUDGEMENT.max_losses
 """A job whose workers were lost this often, with nobody else to blame, fails as poisoned."""
@@ -143,7 +143,7 @@ def rescue_workers(
     charge: bool,
     judgement: Judgement = USUAL_JUDGEMENT,
 ) -> Rescued:
-    """End workers and give their jobs back; `charge` counts a loss on each of them.
+    """End workers and give their jobs back; `charge` counts a loss on each that had begun.
 
     Of a culprit that its worker was killed for, see Judgement, it is the crashes that are counted.
     """
@@ -159,6 +159,7 @@ def rescue_workers(
             judgement.why or None,
             judgement.stack or None,
             judgement.interrupted,
+            None if judgement.begun is None else integer_array(judgement.begun),
         ),
     ).fetchone()
     return Rescued(*row) if row else Rescued(0, 0)

@@ -213,7 +213,9 @@ class Judgement:
     """Beside who has died: how much a job may bear, and whether one of them was to blame.
 
     The workers were killed because of the job `culprit` (0: of none), `why` is "timeout", "hog" or
-    "cancel", and `stack` is where it stood. `interrupted`: they had been told to stop.
+    "cancel", and `stack` is where it stood; "crash": it ran alone when its worker died. `begun` are
+    the jobs that had begun and not ended, as far as is known. `interrupted`: the workers had been
+    told to stop.
     """
 
     max_losses: int = 5
@@ -222,6 +224,7 @@ class Judgement:
     why: str = ""
     stack: str = ""
     interrupted: bool = False
+    begun: tuple[int, ...] | None = None
 
 
 USUAL_JUDGEMENT = Judgement()

@@ -45,7 +45,7 @@ class Crew:
         self._events = events
         self._backoffs: dict[str, Backoff] = {}
         self._is_told_full = False
-        self._hubs = Hubs()
+        self._hubs = Hubs(board)
         self._enforcer = Enforcer(board, self._hubs, events)
 
     # -- what is there ----------------------------------------------------------------------------
@@ -250,6 +250,7 @@ class Crew:
             "why": why_in_words(worker.why),
             "stack": worker.stack,
             "interrupted": worker.interrupted_at is not None,
+            "begun": self._board.slot(worker.slot).seated() if own else [],
         }
 
     def forget_lost(self) -> None:

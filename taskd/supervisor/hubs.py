@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from taskd.board import SlotReading, Why, WorkerState
+from taskd.board import Board, SlotReading, Why, WorkerState
 from taskd.clock import monotonic
 from taskd.supervisor.child import Worker
 from taskd.supervisor.evidence import Evidence, read_evidence
@@ -89,7 +89,8 @@ class Standstill:
 class Hubs:
     """What is known of each hub that stands still, by its worker's slot."""
 
-    def __init__(self) -> None:
+    def __init__(self, board: Board) -> None:
+        self._board = board
         self._standstills: dict[int, Standstill] = {}
         self._excused_at = 0.0
 
@@ -151,14 +152,15 @@ class Hubs:
     def _observe(self, worker: Worker, known: Standstill, reading: SlotReading, now: float) -> None:
         """Read what the worker has answered, and what its seats say."""
         seating = worker.open_seating(reading.seating)
+        jobs = self._board.slot(worker.slot).seats
         if seating is not None and known.asked_at is not None:
-            known.hears(seating.read(), seating.jobs, now)
+            known.hears(seating.read(), jobs, now)
         if seating is None:
             return
         now_ns = int(now * _NS)
         overdue = {
             job
-            for job, deadline in zip(seating.jobs, seating.deadlines, strict=True)
+            for job, deadline in zip(jobs[: seating.seats], seating.deadlines, strict=True)
             if 0 < deadline < now_ns
         }
         known.has_due = bool(overdue or worker.cancels or reading.told)

@@ -7,7 +7,7 @@ after the seat, and the frame that calls a task after the task; that costs a job
     File "shop/render.py", line 88 in layout            ← it stands here
     File "…/taskd/tasks/run.py", line 119 in task shop.render.page
     …
-    File "…/taskd/pool/slots.py", line 178 in seat 7    ← its job: seating.jobs[7]
+    File "…/taskd/pool/slots.py", line 178 in seat 7    ← its job: slot.seats[7]
 """
 
 from __future__ import annotations

@@ -166,6 +166,18 @@ def test_jobs_of_more_bytes_than_one_claim_takes_all_run(stand: Stand) -> None:
     stand.wait_for_count("succeeded", 40)
 
 
+def test_the_board_says_which_jobs_have_begun_and_not_ended(stand: Stand) -> None:
+    stand.start("io")
+    stand.enqueue_many("noop", [(n,) for n in range(1000)])
+    stand.wait_for_count("succeeded", 1000)
+    ended = stand.board.slot(0).seated()
+    jobs = stand.enqueue_many("nap", [(60.0,)] * 60)
+    eventually(lambda: stand.read().in_flight == 25)
+
+    assert ended == []
+    assert sorted(stand.board.slot(0).seated()) == jobs[:25]
+
+
 def test_two_workers_share_a_backlog_and_no_job_runs_twice(stand: Stand) -> None:
     stand.start("io", 0)
     stand.start("io", 1)

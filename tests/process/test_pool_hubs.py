@@ -113,7 +113,7 @@ def who_computes(stand: Stand, seating: Seating, pid: int, number: int) -> Evide
     """Ask the worker by a signal; its answer."""
     seating.empty()
     os.kill(pid, number)
-    found = eventually(lambda: read_evidence(seating.read(), seating.jobs))
+    found = eventually(lambda: read_evidence(seating.read(), stand.board.slot(0).seats))
     assert found is not None
     return found
 
@@ -225,7 +225,7 @@ def test_a_greenlet_that_a_job_left_behind_is_not_taken_for_the_next_job(
     stand.wait_for(stand.enqueue("leave_a_spinner", str(path), 1.0), "succeeded")
     next_job = stand.enqueue("nap", 60)
     eventually(lambda: stand.read().in_flight == 1)
-    assert next_job in seating.jobs.tolist()
+    assert stand.board.slot(0).seated() == [next_job]
     eventually(path.exists)
     find_guilty(stand, next_job, Why.HOG)
 
@@ -268,7 +268,7 @@ def test_the_deadline_of_a_job_stands_in_its_seat_while_it_runs(
     job = stand.enqueue("nap", 1, timeout=30.0)
     eventually(lambda: stand.read().in_flight == 1)
 
-    deadline = seating.deadlines[seating.jobs.tolist().index(job)]
+    deadline = seating.deadlines[stand.board.slot(0).seats.tolist().index(job)]
 
     assert 0 < deadline - monotonic_ns() < 30e9
     stand.wait_for(job, "succeeded")

@@ -135,6 +135,7 @@ def test_the_board_tells_the_running_job_and_its_deadline(stand: Stand) -> None:
     assert reading is not None
     assert not isinstance(reading, int)
     assert reading.job == job
+    assert stand.board.slot(0).seated() == [job]
     assert 0 < reading.deadline - monotonic_ns() < 30e9
     assert reading.deadline - reading.started == 30_000_000_000
 

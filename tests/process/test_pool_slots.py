@@ -12,10 +12,10 @@ import json
 
 import gevent
 
-from taskd.board import Seating
+from taskd.board import Board, Seating
 from taskd.pool.slots import Slots
 
-words = memoryview(bytearray(64 * 8)).cast("Q")
+slot = Board.create(slots=1, lanes=1).slot(0)
 ended, failed = [], []
 
 
@@ -51,7 +51,7 @@ def test_a_slot_outlives_whatever_a_job_lets_through() -> None:
             ended.append(job)
             return 0.0
 
-        slots = Slots(words, Seating.create(2), Runner())
+        slots = Slots(slot, Seating.create(2), Runner())
         slots.start()
         slots.feed([[n] for n in range(12)])
         with gevent.Timeout(5):

@@ -98,6 +98,53 @@ def test_how_many_losses_a_job_may_bear_is_a_setting(connection: Connection) -> 
     assert rescued == (0, 1)
 
 
+def test_only_those_that_had_begun_count_a_loss(connection: Connection) -> None:
+    begun, waiting = add_jobs(connection, 2)
+    worker = add_worker(connection)
+    claim(connection, worker)
+
+    rescued = hosts.rescue_workers(
+        connection, [worker], "killed", True, Judgement(max_losses=2, begun=(begun, 1 << 40))
+    )
+
+    assert rescued == (2, 0)
+    assert (job(connection, begun).losses, job(connection, waiting).losses) == (1, 0)
+    outcomes = [look.fetch_attempts(connection, one)[0].outcome for one in (begun, waiting)]
+    assert outcomes == ["lost", "given back"]
+
+
+def test_a_job_that_ran_alone_crashed_its_worker_and_comes_back_later(
+    connection: Connection,
+) -> None:
+    crasher, waiting = add_jobs(connection, 2)
+    worker = add_worker(connection)
+    claim(connection, worker)
+    judgement = Judgement(culprit=crasher, why="crash", begun=(crasher,))
+
+    hosts.rescue_workers(connection, [worker], "killed by SIGSEGV", True, judgement)
+
+    found = job(connection, crasher)
+    assert (found.state, found.losses, found.crashes, found.attempt) == (State.SCHEDULED, 0, 1, 0)
+    assert pause_of(connection, crasher) == pytest.approx(5, abs=1)
+    assert look.fetch_attempts(connection, crasher)[0].outcome == "lost"
+    assert (job(connection, waiting).losses, job(connection, waiting).crashes) == (0, 0)
+
+
+def test_a_job_that_crashes_its_workers_again_and_again_fails_as_poisoned(
+    connection: Connection,
+) -> None:
+    (crasher,) = add_jobs(connection)
+    worker = add_worker(connection)
+    claim(connection, worker)
+    judgement = Judgement(culprit=crasher, why="crash", begun=(crasher,), max_crashes=1)
+
+    assert hosts.rescue_workers(connection, [worker], "SIGSEGV", True, judgement) == (0, 1)
+
+    assert job(connection, crasher).error == (
+        "poisoned: it took its worker down 1 times, the last time because: SIGSEGV"
+    )
+
+
 def test_a_hard_timeout_without_retries_fails_as_a_timeout(connection: Connection) -> None:
     late, neighbour = add_jobs(connection, 2)
 

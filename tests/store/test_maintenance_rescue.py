@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -271,6 +272,43 @@ def test_a_job_whose_workers_are_lost_again_and_again_fails_as_poisoned(bench: B
     assert found.state is State.FAILED
     assert "poisoned" in (found.error or "")
     assert "1 job failed for it" in bench.crew.stories()[-1]
+
+
+def test_a_worker_that_died_with_one_job_running_was_crashed_by_it(bench: Bench) -> None:
+    worker, job = bench.work()
+    (other,) = add_jobs(bench.connection)
+    claim(bench.connection, worker)
+
+    bench.rescue.add(replace(died(worker), begun=(job,)))
+    bench.rescue.step()
+
+    crashed, spared = (look.fetch_job(bench.connection, one) for one in (job, other))
+    assert crashed is not None
+    assert spared is not None
+    assert (crashed.crashes, crashed.losses) == (1, 0)
+    assert (spared.crashes, spared.losses) == (0, 0)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_of_several_nobody_is_to_blame(bench: Bench, is_known: bool) -> None:
+    worker, job = bench.work()
+    (other,) = add_jobs(bench.connection)
+    claim(bench.connection, worker)
+
+    begun = (job, other) if is_known else None
+    bench.rescue.add(replace(died(worker), begun=begun))
+    bench.rescue.step()
+
+    assert [bench.loses(one) for one in (job, other)] == [1, 1]
+
+
+def test_what_no_job_of_its_own_did_is_not_blamed_on_the_one_that_ran(bench: Bench) -> None:
+    worker, job = bench.work()
+
+    bench.rescue.add(replace(died(worker), begun=(job,), why="hog"))
+    bench.rescue.step()
+
+    assert bench.loses(job) == 1
 
 
 class Sweeps:

@@ -27,13 +27,11 @@ def master(worker: Seating) -> Iterator[Seating]:
     seating.close()
 
 
-def test_the_master_sees_the_jobs_and_deadlines_of_all_seats(
-    worker: Seating, master: Seating
-) -> None:
-    worker.jobs[24], worker.deadlines[0] = 4711, 1 << 60
+def test_the_master_sees_the_deadlines_of_all_seats(worker: Seating, master: Seating) -> None:
+    worker.deadlines[24], worker.deadlines[0] = 4711, 1 << 60
 
     assert master.seats == 25
-    assert (master.jobs[24], master.deadlines[0]) == (4711, 1 << 60)
+    assert (master.deadlines[24], master.deadlines[0]) == (4711, 1 << 60)
 
 
 def test_text_is_read_until_it_is_emptied_and_the_next_begins_anew(
@@ -50,11 +48,11 @@ def test_text_is_read_until_it_is_emptied_and_the_next_begins_anew(
 
 
 def test_text_leaves_the_seats_alone(worker: Seating, master: Seating) -> None:
-    worker.jobs[0] = 1
+    worker.deadlines[24] = 1
     worker.write("x" * 100_000)
     master.empty()
 
-    assert (master.jobs[0], master.read()) == (1, "")
+    assert (master.deadlines[24], master.read()) == (1, "")
 
 
 def test_faulthandler_writes_into_it(worker: Seating, master: Seating) -> None:

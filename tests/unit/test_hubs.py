@@ -35,7 +35,7 @@ class Bench:
         board = Board.create(1, 1)
         self.slot: Slot = board.slot(0)
         self.slot.words[PID], self.slot.words[STATE] = pid, WorkerState.READY
-        self.hubs = Hubs()
+        self.hubs = Hubs(board)
         self._close = [channel.close, lambda: os.close(board.fd)]
 
     def beat(self, due_in: float) -> None:

@@ -116,16 +116,18 @@ END $$;
 --   l  the culprit: it comes back later, after 5 s, 10 s, 20 s, … up to an hour
 --   b  any other goes back, resumes before all that wait, and keeps the resources it holds
 --
--- p_charge: nobody is to blame, so each counts a loss; at p_max_losses it fails.
+-- p_charge: nobody is to blame, so each of p_begun counts a loss (NULL: each, for it is not known
+-- which of them had begun); at p_max_losses it fails.
 -- p_culprit: the job that its worker was killed for, and p_why: timeout (the attempt counts, and the
--- job fails if it was the last), hog or cancel; p_stack is where it stood. It counts a crash; at
--- p_max_crashes it fails. Its neighbours go back uncharged.
+-- job fails if it was the last), hog or cancel; p_stack is where it stood. Or crash: its worker died,
+-- and it alone had begun. It counts a crash; at p_max_crashes it fails. Its neighbours go back
+-- uncharged.
 -- p_interrupted: the workers were stopped before their jobs were done.
 -- Returns how many jobs went back, now or later, and how many failed.
 CREATE FUNCTION taskd.rescue_workers_v1(
     p_workers bigint[], p_reason text, p_charge boolean, p_max_losses integer,
     p_max_crashes integer DEFAULT 3, p_culprit bigint DEFAULT NULL, p_why text DEFAULT NULL,
-    p_stack text DEFAULT NULL, p_interrupted boolean DEFAULT false,
+    p_stack text DEFAULT NULL, p_interrupted boolean DEFAULT false, p_begun bigint[] DEFAULT NULL,
     OUT given_back integer, OUT failed integer
 ) LANGUAGE plpgsql SET jit = off AS $$
 DECLARE
@@ -139,10 +141,12 @@ BEGIN
     PERFORM FROM taskd.running r WHERE r.worker = ANY (p_workers) ORDER BY r.id FOR UPDATE;
     WITH gone AS (
         DELETE FROM taskd.running r WHERE r.worker = ANY (p_workers)
-        RETURNING r.*, r.id IS NOT DISTINCT FROM p_culprit AS guilty
+        RETURNING r.*, r.id IS NOT DISTINCT FROM p_culprit AS guilty,
+                  p_charge AND r.id IS DISTINCT FROM p_culprit
+                  AND (p_begun IS NULL OR r.id = ANY (p_begun)) AS lost
     ), counted AS MATERIALIZED (
         SELECT g.*, EXISTS (SELECT FROM taskd.request o WHERE o.job = g.id AND o.kind = 'cancel') AS cancelled,
-               (g.losses + CASE WHEN p_charge AND NOT g.guilty THEN 1 ELSE 0 END)::smallint AS all_losses,
+               (g.losses + CASE WHEN g.lost THEN 1 ELSE 0 END)::smallint AS all_losses,
                (g.crashes + CASE WHEN g.guilty AND p_why <> 'cancel' THEN 1 ELSE 0 END)::smallint AS all_crashes,
                g.guilty AND p_why = 'timeout' AS timed_out
         FROM gone g
@@ -152,9 +156,11 @@ BEGIN
                    WHEN c.timed_out AND c.attempt >= c.max_attempts THEN
                        format('JobTimeout: %s; its worker was killed', p_reason)
                    WHEN c.guilty AND c.all_crashes >= p_max_crashes THEN
-                       format('poisoned: its worker had to be killed %s times, the last time because: %s',
+                       format('poisoned: %s %s times, the last time because: %s',
+                              CASE p_why WHEN 'crash' THEN 'it took its worker down'
+                              ELSE 'its worker had to be killed' END,
                               c.all_crashes, p_reason)
-                   WHEN p_charge AND c.all_losses >= p_max_losses THEN
+                   WHEN c.lost AND c.all_losses >= p_max_losses THEN
                        format('poisoned: its worker was lost %s times, the last time because: %s',
                               c.all_losses, p_reason)
                    WHEN c.extra->>'on_lost' = 'fail' THEN
@@ -174,7 +180,8 @@ BEGIN
     ), kept AS (
         INSERT INTO taskd.attempt (job, fence, worker, started_at, number, outcome, error, traceback)
         SELECT f.id, f.fence, f.worker, f.claimed_at, f.attempt,
-               CASE WHEN f.timed_out THEN 'h' WHEN f.guilty THEN 'k' WHEN p_charge THEN 'l' ELSE 'g' END,
+               CASE WHEN f.timed_out THEN 'h' WHEN f.guilty AND p_why <> 'crash' THEN 'k'
+                    WHEN f.guilty OR f.lost THEN 'l' ELSE 'g' END,
                p_reason, f.stack
         FROM fated f WHERE f.fate IN ('b', 'l')
     ), ended AS (
