@@ -24,7 +24,7 @@ WHEELS = 15
 BUSY_WORKER = """
 SELECT worker.pid
 FROM taskd.running JOIN taskd.worker ON worker.id = running.worker
-WHERE running.task LIKE '%mirror%' AND worker.pool = 'io'
+WHERE running.task LIKE '%%mirror%%' AND worker.pool = 'io'
 """
 
 
