@@ -129,7 +129,7 @@ class LogWriter:
                 default=str,
             )
         else:
-            stamp = now.astimezone().isoformat(sep=" ", timespec="milliseconds")[:23]
+            stamp = now.astimezone().isoformat(sep=" ", timespec="milliseconds")
             line = f"{stamp} {logging.getLevelName(level).lower():<7} {self.role}: {text}"
             if self._is_coloured and level in _COLOURS:
                 line = f"\x1b[{_COLOURS[level]}m{line}\x1b[0m"

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,7 +33,9 @@ def test_a_text_line_has_time_level_role_and_sentence(tmp_path: Path) -> None:
     writer.take(Happened("rain"))
 
     line = (tmp_path / "log").read_text()
-    assert line.endswith("warning master: it happened: rain\n")
+    stamp, _, rest = line.partition(" warning ")
+    assert datetime.fromisoformat(stamp).utcoffset() is not None
+    assert rest == "master: it happened: rain\n"
 
 
 def test_a_json_line_has_the_fields_of_its_event(tmp_path: Path) -> None:
