@@ -31,7 +31,10 @@ _NAME_LIMIT = (LANE_WORDS - _NAME) * 8
 
 
 class LaneTableFull(TaskdError):
-    """More lanes (queues x priorities) are in use than a board holds; use fewer queues."""
+    """More lanes (queues x priorities) were seen since the start than a board holds.
+
+    Lanes are never freed: use fewer queues, and restart the daemon to forget those of old ones.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ class LaneTable:
         if index >= self._board.lanes or len(name) > _NAME_LIMIT:
             raise LaneTableFull(
                 f"no place on the board for lane {number} of queue {queue!r}: "
-                f"it holds {self._board.lanes} lanes of names up to {_NAME_LIMIT} bytes"
+                f"it holds {self._board.lanes} lanes of names up to {_NAME_LIMIT} bytes, "
+                "and forgets none until the daemon is restarted"
             )
         w = self._board.lane_words(index)
         padded = memoryview(name.ljust(_NAME_LIMIT, b"\0")).cast("Q")
