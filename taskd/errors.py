@@ -284,6 +284,17 @@ class WorkerLost(TaskdError):
     """A job failed because its workers died under it; what a failure handler is given then."""
 
 
+class ResultExpired(NoResult):
+    """A job succeeded and returned something that is no longer kept; see `retention.results`."""
+
+    def __init__(self, job_id: int, task: str) -> None:
+        self.job_id, self.task = job_id, task
+        super().__init__(
+            f"job {job_id} ({task}) succeeded, but its result is no longer kept: raise "
+            "retention.results to have results longer"
+        )
+
+
 class NoCurrentJob(TaskdError, LookupError):
     """`current_job()` was called where no job runs; call it inside a task that a worker runs."""
 

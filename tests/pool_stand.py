@@ -13,6 +13,7 @@ import socket
 import sys
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -60,6 +61,13 @@ class Talk:
     def close(self) -> None:
         self.ours.close()
         self.theirs.close()
+
+
+def inherit_only(wanted: set[int]) -> None:
+    """Let a child have these descriptors alone; what other tests have left open is not its own."""
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):  # that of the listing itself
+            os.set_inheritable(fd, fd in wanted)
 
 
 class Stand:
@@ -128,8 +136,8 @@ class Stand:
         fd = os.memfd_create("birth", 0)
         os.write(fd, json.dumps(birth).encode())
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        for inherited in (fd, talk.theirs.fileno()):
-            os.set_inheritable(inherited, True)
+        wanted = {fd, talk.theirs.fileno(), self.board.fd, self.kick_fd, self.tree_fd}
+        inherit_only(wanted | {0, 1, 2, *self.wakeups.fds})
         here = os.getcwd()
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         environment["PYTHONPATH"] = here  # for taskd itself, if it is not installed

@@ -111,6 +111,7 @@ class JobRow:
     kwargs: dict[str, Any]
     extra: dict[str, Any] = field(default_factory=dict)
     result: Any
+    has_result: bool = False
     error: str | None
     traceback: str | None
     created_at: datetime

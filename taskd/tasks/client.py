@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from taskd.store.connect import Connection
     from taskd.store.jobs import AnyConnection
 
+MAX_TRANSACTIONS = 1000
+"""Of jobs, each on a connection of its own: as many as a process runs at once, so none waits."""
+
 MAX_CONNECTIONS = 4
 """Of a process; enqueueing holds one for a round trip, so more wait in line for a moment."""
 
@@ -88,6 +91,7 @@ class DatabaseClient:
         self._settings = settings
         self._lock = threading.Lock()  # guards the opening and closing of what follows
         self._pool: ConnectionPool[Connection] | None = None
+        self._transactions: ConnectionPool[Connection] | None = None
         self._dsn = ""
         self._is_deaf = False  # no notification comes through: a pooler stands in between
         self._held = ExitStack()
@@ -171,8 +175,13 @@ class DatabaseClient:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection in a transaction that commits with the block; what it raises rolls back."""
-        with self._opened().connection() as connection, connection.transaction():
-            yield connection
+        from taskd.store.connect import translate_errors
+
+        with ExitStack() as held:
+            with translate_errors():
+                connection = held.enter_context(self._opened_for_transactions().connection())
+            with connection.transaction():
+                yield connection
 
     @contextmanager
     def all_or_nothing(self, connection: AnyConnection | None) -> Iterator[AnyConnection]:
@@ -204,9 +213,11 @@ class DatabaseClient:
     def close(self) -> None:
         """Close the connections; closing twice, or what was never opened, is harmless."""
         with self._lock:
-            pool, self._pool = self._pool, None
-            if pool is not None:
-                pool.close(timeout=1.0)
+            pools = self._pool, self._transactions
+            self._pool = self._transactions = None
+            for pool in pools:
+                if pool is not None:
+                    pool.close(timeout=1.0)
             self._held.close()
 
     def _opened(self) -> ConnectionPool[Connection]:
@@ -217,6 +228,16 @@ class DatabaseClient:
             if self._pool is None:
                 self._pool = self._open()
             return self._pool
+
+    def _opened_for_transactions(self) -> ConnectionPool[Connection]:
+        """A pool of its own: a job may enqueue, or ask for results, while it holds one of these."""
+        from taskd.store import connect
+
+        self._opened()
+        with self._lock:
+            if self._transactions is None:
+                self._transactions = connect.connection_pool(self._dsn, MAX_TRANSACTIONS)
+            return self._transactions
 
     def _open(self) -> ConnectionPool[Connection]:
         from taskd.store import connect, schema

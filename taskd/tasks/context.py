@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from taskd.errors import JobLost, NoCurrentJob, TransactionUsed
+from taskd.tasks.arguments import MAX_RESULT, encode_result
 from taskd.tasks.progress import check_progress
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class JobAttempt:
     """
 
     __slots__ = (
-        "extra", "fence", "id", "is_open", "is_stored", "journal", "max_attempts", "number",
-        "queue", "started", "task", "worker",
+        "extra", "fence", "id", "is_open", "is_stored", "journal", "max_attempts", "max_result",
+        "number", "queue", "started", "task", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +66,7 @@ class JobAttempt:
         self.journal = journal
         self.is_open = False
         self.is_stored = False
+        self.max_result = MAX_RESULT
         self.started = perf_counter()
 
     def __repr__(self) -> str:
@@ -149,21 +151,27 @@ class CurrentJob:
         """
         from taskd.store.jobs import complete_jobs
         from taskd.store.rows import JobEnd
-        from taskd.tasks.arguments import encode_result
         from taskd.tasks.client import default_client
 
         attempt = self._attempt
         if attempt.is_stored:
             raise TransactionUsed(attempt.id)
-        with default_client().transaction() as connection:
-            transaction = JobTransaction(connection)
-            yield transaction
-            result = transaction.result
-            text = None if result is None else encode_result(result)
-            end = JobEnd(attempt.id, attempt.fence, perf_counter() - attempt.started, "s", text)
-            if complete_jobs(connection, attempt.worker, [end], is_own=False):
-                raise JobLost(attempt.id)
-        attempt.is_stored = True
+        was_open = attempt.is_open
+        try:
+            with default_client().transaction() as connection:
+                transaction = JobTransaction(connection)
+                yield transaction
+                result = transaction.result
+                text = None if result is None else encode_result(result, attempt.max_result)
+                # From here on no interrupt may strike: it could come between the commit and our
+                # knowing of it.
+                attempt.is_open = False
+                end = JobEnd(attempt.id, attempt.fence, perf_counter() - attempt.started, "s", text)
+                if complete_jobs(connection, attempt.worker, [end], is_own=False):
+                    raise JobLost(attempt.id)
+            attempt.is_stored = True
+        finally:
+            attempt.is_open = was_open
 
     def __repr__(self) -> str:
         return f"<current job {self.id} ({self.task}), attempt {self.attempt}>"

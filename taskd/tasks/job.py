@@ -8,7 +8,7 @@ from math import inf
 from typing import Generic, TypeVar, cast
 
 from taskd.clock import monotonic
-from taskd.errors import JobFailed, JobWasCancelled, OptionInvalid, ResultNotReady
+from taskd.errors import JobFailed, JobWasCancelled, OptionInvalid, ResultExpired, ResultNotReady
 from taskd.store.log_rows import LogFilter, LogLine, Progress
 from taskd.store.rows import JobRow, State
 from taskd.tasks.client import default_client
@@ -104,11 +104,13 @@ class Job(Generic[R]):
         """Wait for the job's end, at most `timeout` seconds; what the function returned.
 
         As JSON has it: tuples come back as lists. Blocks; with a timeout of 0 it only looks.
-        Raises JobFailed with the worker's traceback, JobWasCancelled, and ResultNotReady (a
-        TimeoutError) when the time is over; the job goes on then.
+        Raises JobFailed with the worker's traceback, JobWasCancelled, ResultExpired, and
+        ResultNotReady (a TimeoutError) when the time is over; the job goes on then.
         """
         row = self._wait(timeout)
         match row.state:
+            case State.SUCCEEDED if row.has_result and row.result is None:
+                raise ResultExpired(self.id, row.task)
             case State.SUCCEEDED:
                 return cast(R, row.result)
             case State.CANCELLED:

@@ -97,6 +97,7 @@ class Runner:
             return _not_run(error)
         try:
             try:
+                attempt.max_result = self._max_result
                 attempt.is_open = True
                 result = copy_context().run(callee.call, attempt, callee.function, args, kwargs)
             finally:
@@ -114,6 +115,8 @@ class Runner:
 
     def interrupted(self, attempt: JobAttempt) -> Outcome:
         """The outcome of an attempt that an Interrupt struck as it ended."""
+        if attempt.is_stored:
+            return Stored()
         callee = self._callees.get(attempt.task)
         if callee is not None and callee.fails_if_interrupted:
             return interrupted_for_good(JobInterrupted())

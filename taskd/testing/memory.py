@@ -13,7 +13,7 @@ from taskd.config.versions import read_part
 from taskd.errors import JobFailed, JobUnknown, TaskdError
 from taskd.store.rows import JobRow, NewGraph, NewJob, NewJobs, State
 from taskd.tasks.client import with_client
-from taskd.tasks.context import JobAttempt
+from taskd.tasks.context import JobAttempt, running_id
 from taskd.tasks.enqueue import find_target
 from taskd.tasks.outcome import (
     Cancelled,
@@ -235,7 +235,7 @@ class MemoryJobs:
     def requeue(self, job_ids: Sequence[int]) -> dict[int, int]:
         """Enqueue ended jobs once more."""
         ended = [i for i in job_ids if i in self._jobs and self._jobs[i].state.is_final]
-        return {i: self._add([self._jobs[i].new])[0] for i in ended}
+        return {i: self._add([replace(self._jobs[i].new, key=None)])[0] for i in ended}
 
     def wait_for_end(self, job_id: int, seconds: float) -> None:
         """Nobody else runs jobs here, so waiting for one runs them."""
@@ -275,7 +275,8 @@ class MemoryJobs:
         for one in new:
             holder = self._holder(one)
             if holder is not None:
-                ids.append(-holder)
+                _change(holder, one)
+                ids.append(-holder.id)
                 continue
             parents = {ids[-1 - p] if p < 0 else p for p in one.parents}
             parents = {abs(parent) for parent in parents}
@@ -288,13 +289,19 @@ class MemoryJobs:
             ids.append(job.id)
         return ids
 
-    def _holder(self, new: NewJob) -> int | None:
-        """The job that holds its unique key, if one does."""
+    def _holder(self, new: NewJob) -> MemoryJob | None:
+        """The job that holds its unique key, if one does; no time passes, so a window stays."""
         holder = self._jobs.get(self._keys.get(new.key or "", 0))
-        if holder is None or holder.state.is_final:
+        if holder is None or holder.id == running_id():
             return None
-        is_free = new.until == "started" and holder.attempt > 0
-        return None if is_free else holder.id
+        match holder.new.until:
+            case "started":
+                is_free = holder.attempt > 0
+            case "finished":
+                is_free = holder.state.is_final
+            case _:
+                is_free = False
+        return None if is_free else holder
 
     def _next(self) -> MemoryJob | None:
         """The most urgent job that waits for nothing; those that wait in vain end on the way."""
@@ -345,14 +352,20 @@ class _NoConnection:
         raise NeedsDatabase("jobs in memory have no connection: use the fixture taskd_database")
 
 
+def _change(holder: MemoryJob, new: NewJob) -> None:
+    """What a second enqueue does to the job that holds its key, if that has not begun."""
+    if new.on_conflict == "replace" and holder.state is State.QUEUED and not holder.attempt:
+        holder.new = replace(holder.new, args=new.args, kwargs=new.kwargs)
+
+
 def _as_new_jobs(batch: NewJobs | NewGraph) -> Sequence[NewJob]:
     if isinstance(batch, NewGraph):
         return batch.jobs
     keys: list[str | None] = [None] * len(batch.args)
-    until = None
+    until = on_conflict = None
     if batch.unique is not None:
         told = json.loads(batch.unique)
-        keys, until = told["keys"], told["until"]
+        keys, until, on_conflict = told["keys"], told["until"], told["on_conflict"]
     return [
         NewJob(
             task=batch.task,
@@ -367,6 +380,7 @@ def _as_new_jobs(batch: NewJobs | NewGraph) -> Sequence[NewJob]:
             extra=json.loads(batch.extra) if batch.extra else None,
             key=key,
             until=until,
+            on_conflict=on_conflict,
         )
         for args, kwargs, key in zip(batch.args, batch.kwargs, keys, strict=True)
     ]

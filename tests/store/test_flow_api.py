@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from taskd import Job, chain, chord, configure, group
-from taskd.errors import JobWasCancelled, OptionInvalid, ParentUnknown
+from taskd.errors import JobWasCancelled, OptionInvalid, ParentUnknown, ResultExpired
 from taskd.store import jobs
 from taskd.store.connect import Connection
 from taskd.store.rows import JobEnd, JobRetry, State
@@ -162,3 +162,33 @@ def test_a_group_of_ten_thousand_is_one_round_trip(
 
     assert flow.states() == {State.QUEUED: 10_000, State.BLOCKED: 1}
     assert connection.execute("SELECT count(*) FROM taskd.dependency").fetchone() == (10_000,)
+
+
+def test_a_requeued_job_still_knows_its_parents(
+    shop: ModuleType, connection: Connection, worker: int
+) -> None:
+    flow = chain(shop.fetch.call("a"), shop.total.call()).enqueue()
+    end(connection, worker, claim(connection, worker), "s", "7")
+    end(connection, worker, claim(connection, worker), "f")
+
+    again = flow.last.requeue()
+
+    (row,) = claim(connection, worker)
+    assert again is not None
+    assert row[0] == again.id
+    attempt = CurrentJob(JobAttempt(row[0], 1, 1, 1, "shop.total", extra=row[10]))
+    assert attempt.parent_results() == [7]
+
+
+def test_a_result_that_is_no_longer_kept_is_told_apart_from_none(
+    shop: ModuleType, connection: Connection, worker: int
+) -> None:
+    seven, none = shop.fetch.enqueue("a"), shop.fetch.enqueue("b")
+    first, second = claim(connection, worker)
+    end(connection, worker, [first], "s", "7")
+    end(connection, worker, [second], "s")
+    connection.execute("DELETE FROM taskd.result")
+
+    assert none.result(timeout=0) is None
+    with pytest.raises(ResultExpired, match=r"raise retention\.results"):
+        seven.result(timeout=0)

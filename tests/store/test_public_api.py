@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -16,6 +18,8 @@ from taskd.errors import JobFailed, JobWasCancelled, ResultNotReady
 from taskd.store import jobs
 from taskd.store.connect import Connection
 from taskd.store.rows import JobEnd, State
+from taskd.tasks.client import MAX_CONNECTIONS, default_client
+from taskd.tasks.context import CurrentJob, JobAttempt
 from tests.store.makers import add_worker, claim, fence_of, places
 
 
@@ -115,3 +119,42 @@ def test_a_forked_child_has_a_client_of_its_own(dsn: str, connection: Connection
 
     assert (run.returncode, run.stdout.strip()) == (0, "queued"), run.stderr
     assert connection.execute("SELECT count(*) FROM taskd.queued").fetchone() == (2,)
+
+
+def test_jobs_in_transactions_can_enqueue_although_all_of_them_hold_one(dsn: str) -> None:
+    client = default_client()
+    count = MAX_CONNECTIONS + 3
+    all_hold_one = threading.Barrier(count)
+
+    def enqueue_inside() -> Job[object]:
+        with client.transaction():
+            all_hold_one.wait(20)
+            return enqueue("shop.sync")
+
+    with ThreadPoolExecutor(count) as pool:
+        jobs = [future.result(20) for future in [pool.submit(enqueue_inside) for _ in range(count)]]
+
+    assert len({job.id for job in jobs}) == count
+
+
+def test_no_interrupt_comes_between_the_commit_and_our_knowing_of_it(
+    connection: Connection,
+) -> None:
+    enqueue("shop.sync")
+    worker = add_worker(connection)
+    (row,) = claim(connection, worker)
+    attempt = JobAttempt(row[0], fence_of(row), 1, 1, "shop.sync", worker=worker)
+    attempt.is_open = True
+    seen = []
+    with CurrentJob(attempt).transaction() as transaction:
+        execute = transaction.connection.execute
+
+        def spy(*args: object, **kwargs: object) -> object:
+            seen.append(attempt.is_open)
+            return execute(*args, **kwargs)  # type: ignore[arg-type]
+
+        transaction.connection.execute = spy  # type: ignore[assignment]
+
+    assert seen == [False]
+    assert attempt.is_stored
+    assert attempt.is_open

@@ -38,6 +38,17 @@ def total():
 def sync(shop):
     fetch.enqueue(shop)
 
+@task(unique=lambda *_: "index", unique_until="started", on_conflict="replace")
+def index(shop): ...
+
+@task(unique="mail", unique_until=3600)
+def mail(): ...
+
+@task(unique=True)
+def again(left):
+    if left:
+        again.options(unique="again(0)").enqueue(left - 1)
+
 @task
 def ping():
     ping.enqueue()
@@ -189,3 +200,28 @@ def test_what_requires_a_version_is_a_job_of_its_queue(shop: ModuleType) -> None
         jobs.run()
 
     assert (job.queue, job.requires, job.result) == ("sync", "v2", "sync")
+
+
+def test_a_second_enqueue_replaces_what_has_not_begun(shop: ModuleType) -> None:
+    with collect() as jobs:
+        assert shop.index.enqueue(1) == shop.index.enqueue(2)
+        assert [job.args for job in jobs.enqueued] == [[2]]
+        jobs.run()
+
+        assert shop.index.enqueue(3).is_new
+
+
+def test_a_window_outlasts_its_job(shop: ModuleType) -> None:
+    with collect() as jobs:
+        first = shop.mail.enqueue()
+        jobs.run()
+
+        assert shop.mail.enqueue() == first
+
+
+def test_a_job_hands_its_own_key_on(shop: ModuleType) -> None:
+    with collect() as jobs:
+        shop.again.options(unique="again(0)").enqueue(2)
+        jobs.run()
+
+        assert [job.args for job in jobs.enqueued] == [[2], [1], [0]]

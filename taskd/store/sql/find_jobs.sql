@@ -1,7 +1,7 @@
 -- Jobs by id or by filter, newest first, wherever they are. Called by fetch_job and list_jobs.
 -- Each branch of the view uses its own index on id; a condition on state leaves one branch.
 SELECT j.id, j.task, j.queue, j.requires, j.state, j.priority, j.attempt, j.max_attempts, j.losses,
-       j.crashes, j.timeout, j.args, j.kwargs, j.extra, j.result, j.error, j.traceback, j.created_at,
+       j.crashes, j.timeout, j.args, j.kwargs, j.extra, j.result, j.has_result, j.error, j.traceback, j.created_at,
        j.run_at, j.ready_at, j.started_at, j.finished_at,
        w.pool || '/' || w.slot || ' on ' || h.name || ', pid ' || w.pid AS worker
 FROM taskd.job j

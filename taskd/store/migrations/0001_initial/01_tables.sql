@@ -159,6 +159,7 @@ CREATE TABLE taskd.history (
     losses       smallint    NOT NULL DEFAULT 0,
     crashes      smallint    NOT NULL DEFAULT 0,
     state        "char"      NOT NULL,
+    has_result   boolean     NOT NULL DEFAULT false,    -- in taskd.result, as long as that is kept
     queue        text COLLATE "C" NOT NULL,
     task         text COLLATE "C" NOT NULL,
     args         text        NOT NULL,

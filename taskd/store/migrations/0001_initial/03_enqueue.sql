@@ -269,7 +269,7 @@ BEGIN
            json_agg(json_build_object(
                'task', h.task, 'args', h.args, 'kwargs', h.kwargs, 'queue', h.queue,
                'priority', h.priority, 'timeout', h.timeout, 'max_attempts', h.max_attempts,
-               'extra', nullif(h.extra - '{unique,until,parents,group,expires,schedule}'::text[], '{}'),
+               'extra', nullif(h.extra - '{unique,until,expires,schedule}'::text[], '{}'),
                'res', h.res, 'need', h.need) ORDER BY u.place)
     INTO olds, jobs
     FROM unnest(p_ids) WITH ORDINALITY AS u (wanted, place)

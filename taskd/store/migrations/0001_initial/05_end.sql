@@ -90,11 +90,11 @@ BEGIN
         INSERT INTO taskd.history (
             id, fence, worker, created_at, run_at, ready_at, started_at, timeout, priority, attempt,
             max_attempts, losses, crashes, state, queue, task, args, kwargs, extra, res, need, error,
-            traceback)
+            traceback, has_result)
         SELECT g.id, g.fence, g.worker, g.created_at, g.run_at, g.ready_at,
                now() - g.duration * interval '1 second', g.timeout, g.priority, g.attempt,
                g.max_attempts, g.losses, g.crashes, g.state, g.queue, g.task, g.args, g.kwargs,
-               g.extra, g.res, g.need, g.error, g.traceback
+               g.extra, g.res, g.need, g.error, g.traceback, g.result IS NOT NULL
         FROM gone g
     ), kept AS (
         INSERT INTO taskd.result (job, value)
