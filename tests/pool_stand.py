@@ -125,6 +125,7 @@ class Stand:
         return self._seeds[kind]
 
     def _start_seed(self, kind: str, talk: Talk) -> int:
+        _keep_boards_of_other_tests(self.board.fd)
         birth = {
             "board_fd": self.board.fd,
             "control_fd": talk.theirs.fileno(),
@@ -314,3 +315,14 @@ class Stand:
 def _be_subreaper(on: bool) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.prctl(_PR_SET_CHILD_SUBREAPER, int(on), 0, 0, 0) == 0
+
+
+def _keep_boards_of_other_tests(own: int) -> None:
+    """Hand no board on but our own: tests in this process may have left theirs open."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            is_board = os.readlink(f"/proc/self/fd/{name}").startswith("/memfd:taskd-board")
+            if is_board and int(name) != own:
+                os.set_inheritable(int(name), False)
+        except OSError:
+            continue  # it was the listing's own

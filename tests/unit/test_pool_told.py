@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
+import pytest
+
 from taskd.board import Board, SlotReading, Why
 from taskd.pool.told import Told
 from taskd.tasks.context import JobAttempt
 
 
 class Bench:
-    def __init__(self) -> None:
-        self.slot = Board.create(1, 1).slot(0)
+    def __init__(self, board: Board) -> None:
+        self.slot = board.slot(0)
         self.told = Told(self.slot.words)
 
     def attempt(self, job: int) -> JobAttempt:
@@ -21,8 +26,14 @@ class Bench:
         return reading.told, reading.told_why
 
 
-def test_a_job_is_told_once() -> None:
-    bench = Bench()
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    board = Board.create(1, 1)
+    yield Bench(board)
+    os.close(board.fd)
+
+
+def test_a_job_is_told_once(bench: Bench) -> None:
     attempt = bench.attempt(7)
 
     assert bench.told.note(attempt, Why.TIMEOUT)
@@ -30,8 +41,7 @@ def test_a_job_is_told_once() -> None:
     assert bench.shown == (7, Why.TIMEOUT)
 
 
-def test_another_attempt_of_the_same_job_is_told_again() -> None:
-    bench = Bench()
+def test_another_attempt_of_the_same_job_is_told_again(bench: Bench) -> None:
     first = bench.attempt(7)
     bench.told.note(first, Why.TIMEOUT)
     first.is_open = False
@@ -39,8 +49,7 @@ def test_another_attempt_of_the_same_job_is_told_again() -> None:
     assert bench.told.note(bench.attempt(7), Why.TIMEOUT)
 
 
-def test_the_board_shows_who_was_told_first_and_has_not_ended() -> None:
-    bench = Bench()
+def test_the_board_shows_who_was_told_first_and_has_not_ended(bench: Bench) -> None:
     first, second = bench.attempt(7), bench.attempt(8)
     bench.told.note(first, Why.TIMEOUT)
     bench.told.note(second, Why.CANCEL)
@@ -56,8 +65,7 @@ def test_the_board_shows_who_was_told_first_and_has_not_ended() -> None:
     assert shown == [(7, Why.TIMEOUT), (8, Why.CANCEL), (0, 0)]
 
 
-def test_a_timed_out_job_that_is_cancelled_is_to_end_as_cancelled() -> None:
-    bench = Bench()
+def test_a_timed_out_job_that_is_cancelled_is_to_end_as_cancelled(bench: Bench) -> None:
     attempt = bench.attempt(7)
     bench.told.note(attempt, Why.TIMEOUT)
     at = bench.slot.read().told_at
