@@ -129,15 +129,43 @@ def _why_not(job: JobRow | None) -> str:
 def move(
     ids: tuple[int, ...], wanted: JobFilter, target: str, dry_run: bool, as_json: bool
 ) -> None:
-    """Let waiting jobs wait in another queue, behind what is there. What runs stays."""
+    """Let waiting jobs wait in another queue, behind what is there. What runs stays.
+
+    By id: status 1 if one of them does not wait or is unknown.
+    """
+    if ids:
+        _move_by_id(ids, target, dry_run, as_json)
+        return
     with open_jobs() as connection:
         if dry_run:
-            count = len(ids) or bulk.count_live(connection, wanted)
-            _tell({"would_move": count}, as_json)
-        elif ids:
-            _tell({"moved": move_jobs(connection, ids, target)}, as_json)
+            _tell({"would_move": bulk.count_live(connection, wanted)}, as_json)
         else:
             _tell({"moved": bulk.move_matching(connection, wanted, target)}, as_json)
+
+
+def _move_by_id(ids: tuple[int, ...], target: str, dry_run: bool, as_json: bool) -> None:
+    # In one transaction, so that nobody claims what has moved before it is looked at.
+    with open_jobs() as connection, connection.transaction(force_rollback=dry_run):
+        moved = move_jobs(connection, ids, target)
+        refused = {
+            job_id: why
+            for job_id in ids
+            if (why := _why_not_moved(fetch_job(connection, job_id), target))
+        }
+    _tell({"would_move" if dry_run else "moved": moved}, as_json)
+    if refused:
+        raise Failure(*(f"job {job_id} {why}" for job_id, why in refused.items()))
+
+
+def _why_not_moved(job: JobRow | None, target: str) -> str | None:
+    """Why a job does not wait in the target queue now; None if it does."""
+    if job is None:
+        return f"is {CANCEL_OUTCOMES['unknown']}"
+    if job.state.is_final or job.state.is_running:
+        return f"is {job.state}: only a job that waits can be moved"
+    if job.queue != target:
+        return f"is being claimed or changed at this moment, and stays in {job.queue}: try again"
+    return None
 
 
 @click.command(epilog=PURGE_EXAMPLES)

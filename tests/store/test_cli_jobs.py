@@ -186,6 +186,28 @@ def test_what_waits_cannot_be_requeued(dsn: str, connection: Connection) -> None
     ]
 
 
+def test_what_does_not_wait_cannot_be_moved(dsn: str, connection: Connection) -> None:
+    ended, running, waiting = add_jobs(connection, 3)
+    assert end_first_job(connection) == ended
+    claim(connection, add_worker(connection), 1)
+    words = ("--database", dsn, "jobs", "move", "--to", "slow")
+
+    trial = run_taskd(*words, str(waiting), str(running), "--dry-run")
+    result = run_taskd(*words, str(ended), str(running), str(waiting), "4711")
+
+    assert (trial.exit_code, trial.stdout) == (1, "1 would move\n")
+    assert (result.exit_code, result.stdout) == (1, "1 moved\n")
+    assert result.stderr.splitlines() == [
+        f"taskd: job {ended} is succeeded: only a job that waits can be moved",
+        f"taskd: job {running} is running: only a job that waits can be moved",
+        "taskd: job 4711 is unknown: no such job, or its history has been dropped",
+    ]
+    assert run_taskd(*words, str(waiting)).exit_code == 0
+    assert connection.execute("SELECT id FROM taskd.job WHERE queue = 'slow'").fetchall() == [
+        (waiting,)
+    ]
+
+
 def test_a_database_without_a_schema_is_one_line_with_the_remedy(empty_dsn: str) -> None:
     result = run_taskd("--database", empty_dsn, "jobs", "list")
 
