@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg import errors as pg
 
 from taskd.store.filters import conditions
 from taskd.store.literals import text_array
@@ -96,9 +97,12 @@ def purge_jobs(
     read = 0
     for part, blocks in partitions:
         for first in range(0, blocks, PURGE_BLOCKS):
-            row = connection.execute(
-                _PURGE, (part, first, PURGE_BLOCKS, before, letters, queue, task)
-            ).fetchone()
+            step = (part, first, PURGE_BLOCKS, before, letters, queue, task)
+            try:
+                row = connection.execute(_PURGE, step).fetchone()
+            except pg.UndefinedTable:  # retention has dropped that day meanwhile, and all its jobs
+                yield (read + blocks) / total, 0
+                break
             yield (read + min(first + PURGE_BLOCKS, blocks)) / total, int(row[0]) if row else 0
         read += blocks
 

@@ -110,6 +110,30 @@ def test_a_purge_forgets_what_was_asked_and_nothing_else(connection: Connection)
     assert sum(count for _, count in bulk.purge_jobs(connection, 3600.0, list(State)[-3:])) == 0
 
 
+def test_a_purge_goes_on_when_retention_drops_a_day_before_it_gets_there(
+    connection: Connection,
+) -> None:
+    for day in ("2020-01-01", "2020-01-02", "2020-01-03"):
+        connection.execute(
+            f"CREATE TABLE taskd.history_{day.replace('-', '')} PARTITION OF taskd.history "
+            f"FOR VALUES FROM ('{day} 00:00+00') TO ('{day} 24:00+00')".encode()
+        )
+        (job,) = add_jobs(connection, 1)
+        end_all(connection, "s")
+        connection.execute(
+            "UPDATE taskd.history SET finished_at = %s WHERE id = %s", (f"{day} 12:00+00", job)
+        )
+    purge = bulk.purge_jobs(connection, 86400.0, [State.SUCCEEDED])
+
+    first = next(purge)
+    connection.execute("DROP TABLE taskd.history_20200102")
+    second, third, *_ = purge
+
+    assert [count for _, count in (first, second, third)] == [1, 0, 1]
+    assert first[0] < second[0] < third[0] <= 1.0
+    assert bulk.count_ended(connection, JobFilter()) == 0
+
+
 def test_the_command_takes_ids_or_a_filter(dsn: str, connection: Connection) -> None:
     add_jobs(connection, 3, queue="mail")
     taskd = ("--database", dsn, "jobs")
