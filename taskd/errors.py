@@ -215,12 +215,17 @@ class TooLarge(TaskdError, ValueError):
 
 
 class ParentUnknown(TaskdError, LookupError):
-    """A job is to come after one that the database does not know: a wrong id, or purged by age."""
+    """A job is to come after one that is not seen: a wrong id, purged by age, or not committed.
+
+    A REPEATABLE READ or SERIALIZABLE transaction sees no job that was enqueued elsewhere after its
+    first statement: enqueue the parent on the same connection, or begin anew.
+    """
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"{what}: a job can only come after one that exists in this database and is still in "
-            "its history"
+            f"{what}: a job can only come after one that your transaction sees; this one is of "
+            "another database, has gone from the history, has not been committed, or was enqueued "
+            "after your transaction began (at REPEATABLE READ and above)"
         )
 
 

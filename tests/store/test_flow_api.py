@@ -114,6 +114,18 @@ def test_a_job_that_does_not_exist_is_refused_by_its_number(
     assert connection.execute("SELECT count(*) FROM taskd.job").fetchone() == (1,)
 
 
+def test_a_job_from_after_the_snapshot_is_refused_with_the_reason(
+    shop: ModuleType, dsn: str
+) -> None:
+    with psycopg.connect(dsn) as conn:
+        conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        conn.execute("SELECT 1")
+        parent = shop.fetch.enqueue("a")
+
+        with pytest.raises(ParentUnknown, match="was enqueued after your transaction began"):
+            shop.total.options(after=[parent], connection=conn).enqueue()
+
+
 @pytest.mark.parametrize("after", ["text", 7, [0], [-1], [True], ["x"], [None]])
 def test_what_is_no_job_is_refused(shop: ModuleType, after: object) -> None:
     with pytest.raises(OptionInvalid, match="after="):
