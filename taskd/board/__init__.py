@@ -11,7 +11,7 @@ stuck can still be seen. An eventfd a slot only says "look".
                                   its account of which lane has waited and which queue is due
 """
 
-from taskd.board.lanes import GIVEN_BACK_LANE, Lane, LaneTable, LaneTableFull
+from taskd.board.lanes import GIVEN_BACK_LANE, QUARANTINE_LANE, Lane, LaneTable, LaneTableFull
 from taskd.board.layout import Board, BoardMismatch, Slot, SlotReading, Why, WorkerState
 from taskd.board.offers import OffersTooLong, read_offers, write_offers
 from taskd.board.seating import Seating
@@ -19,6 +19,7 @@ from taskd.board.wakeups import Wakeups
 
 __all__ = [
     "GIVEN_BACK_LANE",
+    "QUARANTINE_LANE",
     "Board",
     "BoardMismatch",
     "Lane",

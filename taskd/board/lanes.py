@@ -25,6 +25,9 @@ from taskd.errors import TaskdError
 GIVEN_BACK_LANE = 10
 """The lane of jobs that were given back: claimed before all others of their queue."""
 
+QUARANTINE_LANE = 11
+"""The lane of suspects, under which workers have died: each is claimed to run alone in a worker."""
+
 FLOORS = 8
 _EPOCH, _LANE, _PAUSED, _NAME_BYTES, _FLOORS, _NAME = 0, 1, 2, 3, 4, 4 + FLOORS
 _NAME_LIMIT = (LANE_WORDS - _NAME) * 8

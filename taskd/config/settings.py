@@ -188,8 +188,8 @@ class Settings:
         default=3,
         metadata=About(
             Kind.COUNT,
-            "How many workers may have to be killed because of one job before it fails as "
-            "poisoned.",
+            "How many workers may be killed because of one job, or die while it runs alone, before "
+            "it fails as poisoned.",
             between=(1, 1000),
             example="1",
             if_zero="say 1: the first one fails it",

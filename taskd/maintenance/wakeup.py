@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from taskd.board import Board, LaneTable, LaneTableFull
+from taskd.board import QUARANTINE_LANE, Board, LaneTable, LaneTableFull
 from taskd.clock import monotonic
 from taskd.config.versions import read_part
 from taskd.events import Events
@@ -182,7 +182,9 @@ class Waker:
 
     def _wake(self, news: LaneNews) -> None:
         if not self.is_paused(news.queue):
-            self._slots.wake(news.queue, news.jobs)
+            # Of suspects a worker takes one, however many slots it has free.
+            jobs = None if news.lane == QUARANTINE_LANE else news.jobs
+            self._slots.wake(news.queue, jobs)
 
     def _may_return(self, lane: int, seq: int) -> bool:
         now = monotonic()

@@ -7,6 +7,7 @@ forkserver    imports the users' code, forks workers            imports, preflig
 worker        greenlet worker: many jobs at once                process    one job at a time
 claimer       when to claim and how many                        claims, appetite
 lanes         from which lanes                                  lane, order, shares
+quarantine    when to run suspects, which run alone
 slots         the greenlets that run jobs                       runner, limits, sweeper
 reporter      when to store outcomes                            outbox, ending
 journal       what jobs log, and how far they are               attempt_log, job_handler

@@ -26,6 +26,7 @@ from taskd.pool.claims import Claims, Row
 from taskd.pool.events import LoopFailed
 from taskd.pool.link import Outage
 from taskd.pool.place import Place
+from taskd.pool.quarantine import LOOK_SECONDS, Quarantine
 from taskd.pool.slots import Slots
 
 MOST_UNREPORTED = 10_000
@@ -61,6 +62,7 @@ class Claimer:
         self._events = events
         self._outage = Outage(place.name, events)
         self._appetite = Appetite(slots.count)
+        self._quarantine = Quarantine(place, claims, slots)
         self._alarm = Event()
         self._called = False
         self._is_draining = False
@@ -142,8 +144,12 @@ class Claimer:
         if self._unreported() > MOST_UNREPORTED:
             return UNREPORTED_SECONDS
         self._share()
+        if self._keeps_others_away():
+            self._claims.show_idle(0)
+            return LOOK_SECONDS
         wanted = self._wanted()
-        waits_for_news = self._claims.shows_idle and not called
+        is_news = called or self._quarantine.has_work
+        waits_for_news = self._claims.shows_idle and not is_news
         if not wanted or waits_for_news:
             self._claims.show_idle(self._slots.free if self._claims.shows_idle else 0)
             return SHARE_SECONDS if self._is_dry and self._slots.waiting else REST_SECONDS
@@ -152,7 +158,7 @@ class Claimer:
         return self._claim(wanted)
 
     def _claim(self, wanted: int) -> float:
-        rows, has_more = self._claims.claim(wanted)
+        rows, has_more, is_suspect = self._claims.claim(wanted, self._quarantine.turn(monotonic()))
         self._outage.over()
         if self._is_draining:
             self._returning += rows
@@ -160,6 +166,8 @@ class Claimer:
         if rows:
             self.claimed_at = monotonic()
             self._slots.feed(rows)
+        if is_suspect:
+            self._quarantine.begin(self.claimed_at)
         if not self._claims.is_registered:
             self._claims.show_idle(0)
             return NO_HOST_SECONDS
@@ -169,6 +177,11 @@ class Claimer:
             return 0.0
         self._claims.show_idle(self._slots.free)
         return REST_SECONDS
+
+    def _keeps_others_away(self) -> bool:
+        """Whether nothing is to be claimed because a suspect is alone here, or is to be so."""
+        now = monotonic()
+        return self._quarantine.is_on(now) or self._quarantine.stands_back(now)
 
     def _share(self) -> None:
         """Hold no jobs ready while the queue has none and a neighbour is idle that takes them."""

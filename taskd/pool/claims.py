@@ -16,7 +16,7 @@ from taskd.clock import monotonic
 from taskd.errors import ClaimUnreadable
 from taskd.events import Events
 from taskd.pool.events import ArgumentsUnreadable, ClaimRecovered, RegistrationLost
-from taskd.pool.lanes import Choice, Lanes
+from taskd.pool.lanes import Choice, Lanes, Suspects
 from taskd.pool.link import Link
 from taskd.pool.place import Place
 from taskd.store.connect import Connection
@@ -27,6 +27,7 @@ from taskd.store.jobs import (
     give_back_jobs,
     recover_claims,
     unread_jobs,
+    waiting_lanes,
 )
 from taskd.store.rows import JobEnd
 from taskd.tasks.offers import offered_versions
@@ -37,10 +38,14 @@ extra]."""
 
 
 class Batch(NamedTuple):
-    """What a claim brought; `has_more`: there may be more to be had at once."""
+    """What a claim brought; `has_more`: there may be more to be had at once.
+
+    `is_suspect`: it is one job, beside which none may run.
+    """
 
     rows: list[Row]
     has_more: bool = False
+    is_suspect: bool = False
 
 
 class Claims:
@@ -94,9 +99,9 @@ class Claims:
         self.is_registered = True
         return True
 
-    def claim(self, wanted: int) -> Batch:
-        """Claim at most `wanted` jobs."""
-        choice = self._lanes.choose(wanted, monotonic())
+    def claim(self, wanted: int, suspects: Suspects = Suspects.LEAVE) -> Batch:
+        """Claim at most `wanted` jobs, or, unless they are to be left, one suspect and no other."""
+        choice = self._lanes.choose(wanted, monotonic(), suspects)
         if choice is None:
             return Batch([])
         self.recover()
@@ -122,9 +127,10 @@ class Claims:
             self.is_registered = False
             self._events.emit(RegistrationLost(self._place.name, self.worker))
             return Batch([])
-        most = len(rows) if rows.is_cut else wanted
+        is_suspect = choice.is_suspect(rows)
+        most = len(rows) if rows.is_cut or is_suspect else wanted
         self._lanes.took(choice, rows, most, monotonic())
-        return Batch(rows, len(rows) >= most)
+        return Batch(rows, len(rows) >= most, is_suspect)
 
     def _read_one_by_one(self, connection: Connection) -> Batch:
         """Take what was claimed a job at a time, and fail those of which nothing can be made."""
@@ -152,6 +158,25 @@ class Claims:
     def look_again(self) -> None:
         """Let the next claim look into every lane, also those that were dry just now."""
         self._lanes.look_again()
+
+    @property
+    def knows_suspects(self) -> bool:
+        """Whether this host has ever had suspects that the worker could run."""
+        return self._lanes.knows_suspects
+
+    @property
+    def may_find_suspects(self) -> bool:
+        """Whether some may wait that were not looked for yet."""
+        return self._lanes.may_find_suspects
+
+    def find_suspects(self) -> frozenset[str]:
+        """The queues where suspects wait now."""
+        literals = self._lanes.suspect_lanes()
+        if not literals:
+            return frozenset()
+        with self._link.connection() as connection:
+            found = waiting_lanes(connection, *zip(*literals, strict=True))
+        return self._lanes.found_suspects(found)
 
     def take_cancellations(self) -> list[int]:
         """The jobs of this worker that are to be cancelled; asks only if the board says so."""

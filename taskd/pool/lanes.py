@@ -8,19 +8,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from enum import Enum, auto
+from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from taskd.board import Lane, LaneTable, Slot
+from taskd.board import QUARANTINE_LANE, Lane, LaneTable, Slot
 from taskd.config.settings import PoolSettings
 from taskd.config.versions import read_part
 from taskd.pool.lane import KnownLane
 from taskd.pool.order import AgeingOrder, Order, StrictOrder
 from taskd.pool.shares import Shares, weights_of
 from taskd.store.literals import integer_array, text_array
+from taskd.store.rows import WaitingLane
 
 _SEQ, _PLACE = 1, 2
 _place_of = itemgetter(_PLACE)
+
+
+class Suspects(Enum):
+    """Whether a claim may take a suspect, which is then all that it takes."""
+
+    LEAVE = auto()
+    FIRST = auto()
+    LAST = auto()
+    """Only if there is nothing else."""
 
 
 class Choice(NamedTuple):
@@ -41,6 +53,10 @@ class Choice(NamedTuple):
             integer_array([lane.number for lane in self.lanes]),
             integer_array([lane.start for lane in self.lanes]),
         )
+
+    def is_suspect(self, rows: Sequence[list[Any]]) -> bool:
+        """Whether what a claim of these lanes brought is a suspect."""
+        return bool(rows) and self.lanes[rows[0][_PLACE]].number == QUARANTINE_LANE
 
     @property
     def ends_literal(self) -> str | None:
@@ -68,20 +84,32 @@ class Lanes:
         self._offers = offers
         self._order, self._shares = _rules(pool, slot)
         self._known: dict[int, KnownLane] = {}
+        self._suspects: dict[int, KnownLane] = {}
         self._epoch = -1
 
-    def choose(self, wanted: int, now: float) -> Choice | None:
+    def choose(self, wanted: int, now: float, suspects: Suspects = Suspects.LEAVE) -> Choice | None:
         """The lanes to claim `wanted` jobs from now.
 
         None when all are dry, and were looked at just now.
         """
         self._refresh(now)
         lanes = self._order.open_lanes(now)
-        if not lanes:
-            return None
-        if self._shares is None:
-            return Choice(lanes, None)
-        return Choice(*self._shares.divide(lanes, wanted))
+        choice = Choice(lanes, None)
+        if self._shares is not None and lanes:
+            choice = Choice(*self._shares.divide(lanes, wanted))
+        if suspects is not Suspects.LEAVE:
+            choice = self._with_suspects(choice, wanted, now, suspects)
+        return choice if choice.lanes else None
+
+    def _with_suspects(self, choice: Choice, wanted: int, now: float, suspects: Suspects) -> Choice:
+        lanes = [
+            lane for lane in self._suspects.values() if not lane.paused and lane.dry_until <= now
+        ]
+        ends = None if choice.ends is None else [wanted] * len(lanes)
+        more = Choice(lanes, ends)
+        first, last = (more, choice) if suspects is Suspects.FIRST else (choice, more)
+        both = None if first.ends is None or last.ends is None else [*first.ends, *last.ends]
+        return Choice([*first.lanes, *last.lanes], both)
 
     def took(self, choice: Choice, rows: list[list[Any]], wanted: int, now: float) -> None:
         """Learn from what a claim of `wanted` jobs brought, and name each row's queue.
@@ -105,8 +133,31 @@ class Lanes:
 
     def look_again(self) -> None:
         """Somebody called: probe every lane with the next claim."""
-        for lane in self._known.values():
+        for lane in chain(self._known.values(), self._suspects.values()):
             lane.wet()
+
+    @property
+    def knows_suspects(self) -> bool:
+        """Whether there are lanes of suspects, though perhaps none in them."""
+        return bool(self._suspects)
+
+    @property
+    def may_find_suspects(self) -> bool:
+        """Whether such a lane was not looked at since somebody called, or since it yielded."""
+        return any(not lane.paused and not lane.dry_until for lane in self._suspects.values())
+
+    def suspect_lanes(self) -> list[tuple[str, int, int]]:
+        """Those lanes, as waiting_lanes asks about them: part of a queue, number, mark."""
+        lanes = self._suspects.values()
+        return [(lane.part, lane.number, lane.start) for lane in lanes if not lane.paused]
+
+    def found_suspects(self, waiting: Iterable[WaitingLane]) -> frozenset[str]:
+        """Suspects wait there; their queues."""
+        parts = {lane.queue for lane in waiting}
+        found = [lane for lane in self._suspects.values() if lane.part in parts]
+        for lane in found:
+            lane.wet()
+        return frozenset(lane.queue for lane in found)
 
     def _learn_looks(
         self,
@@ -121,6 +172,8 @@ class Lanes:
         dry: set[int] = set()
         taken = 0
         for place, lane in enumerate(choice.lanes):
+            if lane.number == QUARANTINE_LANE and taken:
+                continue  # it was left alone, for others were there
             room = min(wanted, wanted if choice.ends is None else choice.ends[place]) - taken
             if room <= 0:
                 continue
@@ -148,11 +201,12 @@ class Lanes:
             self._order.enter(self._known.values(), now)
 
     def _learn(self, lane: Lane) -> None:
-        known = self._known.get(lane.index)
+        lanes = self._suspects if lane.number == QUARANTINE_LANE else self._known
+        known = lanes.get(lane.index)
         if known is not None:
             known.learn(lane)
         elif self._serves(lane.queue):
-            self._known[lane.index] = KnownLane(lane, self._slot)
+            lanes[lane.index] = KnownLane(lane, self._slot)
 
     def _serves(self, part: str) -> bool:
         queue, version = read_part(part)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from taskd.board import Board, Slot, Wakeups, WorkerState, read_offers
-from taskd.board.layout import BEAT, GENERATION, IDLE, PID, POOL, STATE
+from taskd.board.layout import BEAT, GENERATION, IDLE, IN_FLIGHT, PID, POOL, PREFETCHED, STATE
 from taskd.clock import monotonic_ns
 from taskd.config.settings import LogLevel, PoolSettings, Settings
 
@@ -72,9 +72,21 @@ class Place:
     def idle_neighbours(self, queues: Set[str]) -> list[int]:
         """The slots of other workers of this host that wait for jobs, and take any of ours.
 
-        `queues` are those that such jobs come from. They are taken if its pool serves all of them
-        and its code offers no less than ours.
+        `queues` are those that such jobs come from. They are taken if the pool serves all of them
+        and the code offers no less than ours.
         """
+        return [other.index for other in self._peers(queues) if other.words[IDLE]]
+
+    def has_fewest_jobs(self, queues: Set[str]) -> bool:
+        """Whether no other worker of this host that takes jobs of these queues has fewer in hand.
+
+        Of equals the one in the first slot has.
+        """
+        own = _jobs_in(self.own), self.slot
+        return all(own < (_jobs_in(other), other.index) for other in self._peers(queues))
+
+    def _peers(self, queues: Set[str]) -> list[Slot]:
+        """The slots of other workers that claim whatever this one does from some queues."""
         pools = {
             _number(name)
             for name, pool in self.settings.pools.items()
@@ -83,9 +95,11 @@ class Place:
         others = (self.board.slot(index) for index in range(self.board.slots) if index != self.slot)
         offers = read_offers(self.own)
         return [
-            other.index
+            other
             for other in others
-            if other.words[IDLE] and other.words[POOL] in pools and offers <= read_offers(other)
+            if other.words[STATE] == WorkerState.READY
+            and other.words[POOL] in pools
+            and offers <= read_offers(other)
         ]
 
     def enter(self) -> None:
@@ -102,6 +116,11 @@ class Place:
             os.write(self.kick_fd, _ONE)
         except BlockingIOError:
             return  # it has not heard the last four billion calls either
+
+
+def _jobs_in(slot: Slot) -> int:
+    """How many jobs a worker has in hand, begun or not."""
+    return slot.words[IN_FLIGHT] + slot.words[PREFETCHED]
 
 
 def _number(pool: str) -> int:

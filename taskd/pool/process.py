@@ -46,6 +46,7 @@ from taskd.pool.events import LoopFailed, MasterGone, WorkerDrains, WorkerReady
 from taskd.pool.failures import FailureHandlers
 from taskd.pool.hook_faults import alarm
 from taskd.pool.journal import Journal
+from taskd.pool.lanes import Suspects
 from taskd.pool.life import LifeHooks, NotStarted
 from taskd.pool.limits import TimeLimits
 from taskd.pool.link import KEEP_SECONDS, Link, Outage
@@ -153,7 +154,7 @@ class Worker:
             self._wait(NO_HOST_SECONDS)
 
     def _claim_and_run(self) -> None:
-        rows, has_more = self._claims.claim(1)
+        rows, has_more, _ = self._claims.claim(1, Suspects.FIRST)
         self._outage.over()
         if rows:
             self._claims.show_idle(0)

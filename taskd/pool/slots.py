@@ -110,6 +110,11 @@ class Slots:
         return len(self._ready)
 
     @property
+    def has_jobs(self) -> bool:
+        """Whether any job is here, begun or not."""
+        return bool(self.busy or self._ready)
+
+    @property
     def waiting_queues(self) -> set[str]:
         """The queues that those come from."""
         return {row[2] for row in self._ready}

@@ -11,6 +11,7 @@ from tests.process.daemon import Project, open_project
 
 SHOP = """
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -30,6 +31,11 @@ def nap(seconds):
 @task
 def fail(text):
     raise ValueError(text)
+
+
+@task
+def crash():
+    os.kill(os.getpid(), signal.SIGSEGV)
 
 
 @task

@@ -26,6 +26,36 @@ def test_killing_a_process_loses_no_job(project: Project, role: str) -> None:
     assert daemon.stop() == 0, daemon.log()
 
 
+def test_a_job_that_crashes_workers_is_found_and_its_neighbours_are_spared(
+    project: Project,
+) -> None:
+    project.write(
+        "taskd.yaml",
+        """
+        imports: [shop]
+        max_crashes: 1
+        pools: {io: {processes: 1, greenlets: 5}}
+        """,
+    )
+    project.enqueue_many("shop.nap", [(0.5,)] * 2)
+    crasher = project.enqueue("shop.crash")
+    project.enqueue_many("shop.nap", [(0.5,)] * 20)
+
+    daemon = project.start("--burst", ready=False)
+
+    assert daemon.wait() == 1, daemon.log()
+    assert project.query("SELECT id, error, crashes FROM taskd.history WHERE state <> 's'") == [
+        (
+            crasher,
+            "poisoned: it took its worker down 1 times, the last time because: killed by SIGSEGV",
+            1,
+        )
+    ]
+    counted = "SELECT losses, count(*) FROM taskd.history WHERE state = 's' GROUP BY 1"
+    assert dict(project.query(counted)) == {2: 2, 0: 20}  # the two that had begun before it
+    assert project.query("SELECT count(*) FROM taskd.worker") == [(4,)]
+
+
 def test_after_a_kill_of_the_master_its_tree_ends_and_the_next_start_goes_on(
     project: Project,
 ) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from taskd.board import Board, Wakeups, write_offers
-from taskd.board.layout import IDLE
+from taskd.board import Board, Wakeups, WorkerState, write_offers
+from taskd.board.layout import IDLE, IN_FLIGHT, PREFETCHED, STATE
 from taskd.config.settings import PoolSettings, Settings
 from taskd.pool.place import Place
 
@@ -39,6 +39,7 @@ def stand() -> Stand:
         )
         place.enter()
         place.own.words[IDLE] = int(bool(places))
+        place.own.words[STATE] = WorkerState.READY
         places.append(place)
         return place
 
@@ -66,3 +67,20 @@ def test_one_that_offers_less_of_the_code_is_no_neighbour(stand: Stand) -> None:
         write_offers(place.own, versions)
 
     assert busy.idle_neighbours({"mail"}) == [same.slot]
+
+
+def test_the_one_with_the_fewest_jobs_is_told_and_the_first_of_equals(stand: Stand) -> None:
+    places = [stand("io") for _ in range(3)]
+    for place, running, waiting in zip(places, (4, 2, 3), (0, 2, 1), strict=True):
+        place.own.words[IN_FLIGHT], place.own.words[PREFETCHED] = running, waiting
+
+    assert [place.has_fewest_jobs({"mail"}) for place in places] == [True, False, False]
+
+
+def test_one_that_drains_or_serves_other_queues_does_not_count(stand: Stand) -> None:
+    busy, drains, other = stand("io"), stand("io"), stand("cpu")
+    busy.own.words[IN_FLIGHT] = 5
+    drains.own.words[STATE] = WorkerState.DRAINING
+
+    assert busy.has_fewest_jobs({"mail"})
+    assert other.has_fewest_jobs({"cpu"})

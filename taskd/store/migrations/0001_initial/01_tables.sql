@@ -21,6 +21,14 @@ CREATE FUNCTION taskd.moved_part_v1(p_part text, p_queue text) RETURNS text LANG
     SELECT p_queue || coalesce(substring(p_part, '@.*'), '')
 $$;
 
+-- In which lane a job waits that would wait in p_lane: in quarantine if two workers were lost under it,
+-- or it took one down itself. There it is alone in its worker, so that the next death is nobody
+-- else's. One that ends an attempt there is cleared of its losses, not of its crashes.
+CREATE FUNCTION taskd.lane_v1(p_lane integer, p_losses smallint, p_crashes smallint)
+RETURNS smallint LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_losses >= 2 OR p_crashes >= 1 THEN 11 ELSE p_lane END::smallint
+$$;
+
 -- id of a job, and its place in line: one sequence serves both, because a job enters its line when
 -- it is born. A job that enters a line again (retry, rescue, promote) takes a fresh value as its seq.
 CREATE SEQUENCE taskd.job_seq;
@@ -30,7 +38,8 @@ CREATE SEQUENCE taskd.fence_seq;
 
 -- What waits to be claimed now.
 --   queue: the part of a queue, in every table; see queue_of_v1.
---   lane: 0-9 the job's priority, higher first; 10 was given back and goes before all others.
+--   lane: 0-9 the job's priority, higher first; 10 was given back and goes before all others; 11 runs
+--   alone in a worker, see lane_v1.
 --   ready_at: when it entered this table, if that was not at created_at.
 --   losses: workers lost under it with nobody to blame; crashes: workers it took down itself.
 --   extra: what few jobs have, NULL for all others; see the list at the end of this file.

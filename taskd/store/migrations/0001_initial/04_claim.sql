@@ -4,6 +4,8 @@
 -- each lane oldest first, only what lies above its low-water mark p_marks[i]; from lane i only until
 -- p_ends[i] jobs are taken in all (p_ends NULL: p_count), by which queues share a claim; and no more
 -- once their arguments are of 16 MiB together. Called by the claimer of each worker; index queued_pkey.
+-- From lane 11 one job is taken, and only if it is alone in the claim: so whoever asks for that lane
+-- must have no other job.
 --
 -- p_recoveries: how often the worker has recovered its claims when it sends this one.
 --
@@ -36,6 +38,9 @@ DECLARE
 BEGIN
     FOR i IN 1 .. cardinality(p_queues) LOOP
         room := least(free, p_ends[i] - (p_count - free));      -- of NULL, least takes no notice
+        IF p_lanes[i] = 11 THEN
+            room := CASE WHEN jobs = '' THEN least(room, 1) ELSE 0 END;
+        END IF;
         CONTINUE WHEN room <= 0;
         SELECT array_agg(p.ctid), sum(p.size) INTO rows_, size
         FROM (
@@ -96,7 +101,7 @@ BEGIN
         END IF;
         jobs := jobs || CASE WHEN jobs = '' THEN '[' ELSE ',' END || found_;
         free := free - cardinality(rows_);
-        EXIT WHEN free <= 0 OR bytes <= 0;
+        EXIT WHEN free <= 0 OR bytes <= 0 OR p_lanes[i] = 11;
     END LOOP;
     RETURN CASE WHEN jobs = '' THEN '' ELSE jobs || CASE WHEN bytes > 0 THEN ']' ELSE ',null]' END END;
 END $$;

@@ -122,7 +122,8 @@ END $$;
 -- Attempts that ended but not their jobs. p_outcomes: r retry, t timed out (both keep the attempt
 -- counted), z snooze, i interrupted (both give it back). p_delays in seconds; 0 goes to the front
 -- lane of its queue at once if interrupted, to its own lane otherwise. One that is to be cancelled
--- ends as cancelled instead. p_release: it lets go of its resources until the next attempt, and then
+-- ends as cancelled instead. One that has come to such an end in quarantine is cleared of its losses.
+-- p_release: it lets go of its resources until the next attempt, and then
 -- stands in line for them anew; NULL: none does.
 CREATE FUNCTION taskd.retry_jobs_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_outcomes "char"[],
@@ -146,6 +147,7 @@ BEGIN
                   u.outcome, u.delay, u.error, u.traceback,
                   CASE WHEN u.release THEN NULL ELSE r.place END AS kept_place,
                   (r.attempt - CASE WHEN u.outcome IN ('z', 'i') THEN 1 ELSE 0 END)::smallint AS charged,
+                  (CASE WHEN r.losses >= 2 AND u.outcome <> 'i' THEN 0 ELSE r.losses END)::smallint AS left_losses,
                   EXISTS (SELECT FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel') AS is_cancelled
     ), kept AS (
         INSERT INTO taskd.attempt (job, fence, worker, started_at, number, outcome, error, traceback)
@@ -165,7 +167,7 @@ BEGIN
             run_at, id, created_at, timeout, priority, attempt, max_attempts, losses, crashes,
             queue, task, args, kwargs, extra, res, need, place)
         SELECT now() + g.delay * interval '1 second', g.id, g.created_at, g.timeout, g.priority,
-               g.charged, g.max_attempts, g.losses, g.crashes, g.queue, g.task, g.args, g.kwargs,
+               g.charged, g.max_attempts, g.left_losses, g.crashes, g.queue, g.task, g.args, g.kwargs,
                g.extra, g.res, g.need, g.kept_place
         FROM gone g WHERE g.delay > 0 AND NOT g.is_cancelled
     ), lined AS (
@@ -173,7 +175,7 @@ BEGIN
             id, created_at, run_at, stage, pending, timeout, priority, attempt, max_attempts, losses,
             crashes, queue, task, args, kwargs, extra, res, need)
         SELECT g.id, g.created_at, g.run_at, 'i', 0, g.timeout, g.priority, g.charged, g.max_attempts,
-               g.losses, g.crashes, g.queue, g.task, g.args, g.kwargs, g.extra, g.res, g.need
+               g.left_losses, g.crashes, g.queue, g.task, g.args, g.kwargs, g.extra, g.res, g.need
         FROM gone g
         WHERE g.delay <= 0 AND NOT g.is_cancelled AND g.res IS NOT NULL AND g.kept_place IS NULL
         RETURNING id
@@ -182,9 +184,9 @@ BEGIN
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
             losses, crashes, queue, task, args, kwargs, extra, res, need, place)
         SELECT nextval('taskd.job_seq'), g.id, g.created_at, g.run_at, now(), g.timeout,
-               CASE WHEN g.outcome = 'i' THEN 10 ELSE g.priority END, g.priority, g.charged,
-               g.max_attempts, g.losses, g.crashes, g.queue, g.task, g.args, g.kwargs, g.extra, g.res,
-               g.need, g.kept_place
+               taskd.lane_v1(CASE WHEN g.outcome = 'i' THEN 10 ELSE g.priority END, g.left_losses, g.crashes),
+               g.priority, g.charged, g.max_attempts, g.left_losses, g.crashes, g.queue, g.task, g.args,
+               g.kwargs, g.extra, g.res, g.need, g.kept_place
         FROM (SELECT * FROM gone
               WHERE delay <= 0 AND NOT is_cancelled AND (res IS NULL OR kept_place IS NOT NULL)
               ORDER BY id) g
@@ -245,8 +247,8 @@ BEGIN
         INSERT INTO taskd.queued AS q (
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
             losses, crashes, queue, task, args, kwargs, extra, res, need, place)
-        SELECT nextval('taskd.job_seq'), g.id, g.created_at, g.run_at, g.ready_at, g.timeout, 10,
-               g.priority, g.attempt - 1, g.max_attempts, g.losses, g.crashes, g.queue, g.task,
+        SELECT nextval('taskd.job_seq'), g.id, g.created_at, g.run_at, g.ready_at, g.timeout,
+               taskd.lane_v1(10, g.losses, g.crashes), g.priority, g.attempt - 1, g.max_attempts, g.losses, g.crashes, g.queue, g.task,
                g.args, g.kwargs, g.extra, g.res, g.need, g.place
         FROM (SELECT * FROM gone WHERE NOT is_cancelled ORDER BY id) g
         RETURNING q.queue, q.lane, q.seq

@@ -85,7 +85,7 @@ BEGIN
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
             losses, crashes, queue, task, args, kwargs, extra, res, need, place)
         SELECT nextval('taskd.job_seq'), d.id, d.created_at, d.run_at, clock_timestamp(), d.timeout,
-               d.priority, d.priority, d.attempt, d.max_attempts, d.losses, d.crashes, d.queue,
+               taskd.lane_v1(d.priority, d.losses, d.crashes), d.priority, d.attempt, d.max_attempts, d.losses, d.crashes, d.queue,
                d.task, d.args, d.kwargs, d.extra, d.res, d.need, d.place
         FROM (SELECT * FROM due ORDER BY run_at, id) d
         WHERE d.res IS NULL OR d.place IS NOT NULL
@@ -114,7 +114,8 @@ END $$;
 --   c  it was to be cancelled: it ends as cancelled
 --   f  it fails: lost, killed or timed out too often, or its task says that it must not run again
 --   l  the culprit: it comes back later, after 5 s, 10 s, 20 s, … up to an hour
---   b  any other goes back, resumes before all that wait, and keeps the resources it holds
+--   b  any other goes back, resumes before all that wait, and keeps the resources it holds; in
+--      quarantine if it was lost twice by now, see lane_v1
 --
 -- p_charge: nobody is to blame, so each of p_begun counts a loss (NULL: each, for it is not known
 -- which of them had begun); at p_max_losses it fails.
@@ -205,8 +206,8 @@ BEGIN
         INSERT INTO taskd.queued AS q (
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
             losses, crashes, queue, task, args, kwargs, extra, res, need, place)
-        SELECT nextval('taskd.job_seq'), f.id, f.created_at, f.run_at, now(), f.timeout, 10,
-               f.priority, f.charged, f.max_attempts, f.all_losses, f.all_crashes, f.queue, f.task,
+        SELECT nextval('taskd.job_seq'), f.id, f.created_at, f.run_at, now(), f.timeout,
+               taskd.lane_v1(10, f.all_losses, f.all_crashes), f.priority, f.charged, f.max_attempts, f.all_losses, f.all_crashes, f.queue, f.task,
                f.args, f.kwargs, f.extra, f.res, f.need, f.place
         FROM (SELECT * FROM fated WHERE fate = 'b' ORDER BY id) f
         RETURNING q.queue, q.lane, q.seq
