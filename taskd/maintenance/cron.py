@@ -16,7 +16,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from taskd.clock import monotonic
-from taskd.errors import OptionInvalid
+from taskd.errors import ArgumentsMismatch, OptionInvalid
 from taskd.events import Event
 from taskd.maintenance.host import ThisHost
 from taskd.maintenance.parts import Backoff
@@ -95,7 +95,10 @@ class Schedules:
         try:
             verdict = judge(one)
             new = job_of(one, find_task(connection, one.task))
-        except OptionInvalid as error:  # a time zone or an option that only other hosts know
+        except (
+            OptionInvalid,
+            ArgumentsMismatch,
+        ) as error:  # what only other hosts know, or a misfit
             self._complain(one, str(error))
             return False
         jobs = schedules.fire_schedule(connection, one, new, verdict.firing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskd.errors import ArgumentsMismatch, NotJson, TooLarge
@@ -12,7 +12,7 @@ from taskd.store.rows import NewGraph, NewJob, NewJobs
 from taskd.tasks.arguments import encode_call
 from taskd.tasks.context import running_id
 from taskd.tasks.hooks.registry import hooks
-from taskd.tasks.options import DEFAULTS, Defaults, Placement
+from taskd.tasks.options import DEFAULTS, Defaults, Placement, defaults_offered
 from taskd.tasks.signature import CallShape
 
 if TYPE_CHECKING:
@@ -35,12 +35,27 @@ class Call(NamedTuple):
 class Target:
     """What is to be called: its name, its options, and what it takes.
 
-    Without a shape the name is all that is known here.
+    Without a shape the name is all that is known here, or what a daemon has published: `offered` is
+    what the function takes there. Only the keys of unique jobs go by it: the call may be meant for
+    code that is newer.
     """
 
     name: str
     defaults: Defaults = DEFAULTS
     shape: CallShape | None = None
+    offered: CallShape | None = None
+
+    def with_offer(self, offer: Mapping[str, Any]) -> Target:
+        """The same with what a daemon has published of it, as `describe_tasks` has it."""
+        parameters = offer.get("parameters")
+        offered = None if parameters is None else CallShape.described(self.name, parameters)
+        return replace(self, defaults=defaults_offered(offer), offered=offered)
+
+    def keys(self, placement: Placement, calls: Sequence[Call]) -> list[str] | None:
+        """The unique key of each call; None if they have none. Raises as `Uniqueness.keys`."""
+        if placement.unique is None:
+            return None
+        return placement.unique.keys(self.name, self.shape or self.offered, calls)
 
 
 def store_calls(
@@ -87,10 +102,8 @@ def as_new_job(new: NewCall) -> NewJob:
     target, placement = new.target, new.full_placement
     call = Call(new.args, new.kwargs)
     (encoded,) = encode_calls(target, [call], default_client().max_args)
-    key = None
-    if placement.unique is not None:
-        (key,) = placement.unique.keys(target.name, target.shape, [call])
-    return new_job(target.name, encoded, placement, key)
+    keys = target.keys(placement, [call])
+    return new_job(target.name, encoded, placement, None if keys is None else keys[0])
 
 
 def _store_alike(
@@ -102,18 +115,26 @@ def _store_alike(
     """Store calls of one task that have their options in common."""
     from taskd.tasks.client import default_client
 
-    encoded = encode_calls(target, calls, default_client().max_args)
-    keys = None
-    if placement.unique is not None:
-        keys = placement.unique.keys(target.name, target.shape, calls)
+    batches = batches_alike(target, calls, placement, default_client().max_args)
+    return store_batches(batches, connection)
+
+
+def batches_alike(
+    target: Target, calls: Sequence[Call], placement: Placement, limit: int
+) -> list[NewJobs | NewGraph]:
+    """Calls of one task with the same options, as the store takes them; `limit` is in bytes a call.
+
+    Raises ArgumentsMismatch, NotJson, TooLarge and OptionInvalid.
+    """
+    encoded = encode_calls(target, calls, limit)
+    keys = target.keys(placement, calls)
     if placement.after:
         jobs = [
             new_job(target.name, one, placement, None if keys is None else keys[i])
             for i, one in enumerate(encoded)
         ]
-        graph = NewGraph(tuple(jobs), self_id=running_id())
-        return store_batches([graph] if jobs else [], connection)
-    return store_batches(list(_batches(target.name, placement, encoded, keys)), connection)
+        return [NewGraph(tuple(jobs), self_id=running_id())] if jobs else []
+    return list(_batches(target.name, placement, encoded, keys))
 
 
 def store_batches(

@@ -9,7 +9,8 @@ from typing import Any
 from taskd.config.schedules import PLACEMENT, ScheduleSettings
 from taskd.store.rows import NewJobs
 from taskd.store.schedule_rows import Definition, StoredSchedule
-from taskd.tasks.options import DEFAULTS, defaults_offered, read_placement
+from taskd.tasks.calls import Call, Target
+from taskd.tasks.options import Placement, read_placement
 
 
 def definitions_of_file(schedules: Mapping[str, ScheduleSettings]) -> Iterator[Definition]:
@@ -56,12 +57,13 @@ def job_of(stored: StoredSchedule, offer: Mapping[str, Any] | None) -> NewJobs:
     """The one job that a slot gets; `offer` is what a daemon has published of the task.
 
     What the schedule does not say is the task's, or the usual if nobody offers it. Raises
-    OptionInvalid for options that this version does not know.
+    OptionInvalid for options that this version does not know or a key that cannot be made here, and
+    ArgumentsMismatch if a key by arguments is wanted of some that do not fit.
     """
     options = json.loads(stored.options)
     given = {name: options[name] for name in PLACEMENT if name in options}
-    placement = read_placement(DEFAULTS if offer is None else defaults_offered(offer), given)
-    extra = {**(offer or {}).get("extra", {}), **placement.extra, "schedule": stored.name}
+    target = Target(stored.task) if offer is None else Target(stored.task).with_offer(offer)
+    placement = read_placement(target.defaults, given)
     return NewJobs(
         task=stored.task,
         args=[stored.args],
@@ -70,6 +72,21 @@ def job_of(stored: StoredSchedule, offer: Mapping[str, Any] | None) -> NewJobs:
         priority=placement.priority,
         max_attempts=1 + placement.retries,
         timeout=placement.timeout,
-        extra=json.dumps(extra),
-        unique=json.dumps(options["unique"]) if "unique" in options else None,
+        extra=json.dumps({**placement.extra, "schedule": stored.name}),
+        unique=_unique(stored, options, target, placement),
     )
+
+
+def _unique(
+    stored: StoredSchedule, options: Mapping[str, Any], target: Target, placement: Placement
+) -> str | None:
+    """What makes its jobs unique: code has said it with the schedule, for the file the task does.
+
+    Raises OptionInvalid for a key that only the task's own module can make, and ArgumentsMismatch.
+    """
+    if "unique" in options:
+        return json.dumps(options["unique"])
+    if placement.unique is None or stored.source == "code":
+        return None
+    call = Call(json.loads(stored.args), json.loads(stored.kwargs or "{}"))
+    return placement.unique.to_json(target.keys(placement, [call]) or [], None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 
@@ -13,7 +12,7 @@ from taskd.tasks.calls import Call, Target, store_calls
 from taskd.tasks.client import default_client
 from taskd.tasks.json_faults import find_key_fault
 from taskd.tasks.names import check_findable, check_function, check_task_name, dotted_path
-from taskd.tasks.options import JobOptions, defaults_offered, read_placement
+from taskd.tasks.options import JobOptions, read_placement
 from taskd.tasks.registry import registry
 from taskd.tasks.signature import CallShape
 from taskd.tasks.task import Enqueuer, Task
@@ -43,9 +42,11 @@ def enqueue(task: str | Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job
 
     A name need not be known here: the worker finds it, or fails the job. The options are those of
     the task, if its module has been imported here; else what a running daemon says of it; else the
-    usual ones. Blocks for a round trip, or two for a name that is not known here. With `connection`
-    the job commits or vanishes with that psycopg connection's transaction. Raises NotATask,
-    OptionInvalid, ArgumentsMismatch, NotJson, TooLarge and DatabaseError.
+    usual ones. A daemon cannot say how a function makes the unique key: import the module then, or
+    give the key with `enqueue_many(…, unique=…)`. Blocks for a round trip, or two for a name that
+    is not known here. With `connection` the job commits or vanishes with that psycopg connection's
+    transaction. Raises NotATask, OptionInvalid, ArgumentsMismatch, NotJson, TooLarge and
+    DatabaseError.
     """
     if isinstance(task, Task):
         return task.enqueue(*args, **kwargs)
@@ -85,7 +86,7 @@ def _with_offer(target: Target, connection: AnyConnection | None) -> Target:
     if target.shape is not None:
         return target
     offer = default_client().find_offer(target.name, connection)
-    return target if offer is None else replace(target, defaults=defaults_offered(offer))
+    return target if offer is None else target.with_offer(offer)
 
 
 def _call(item: object, index: int) -> Call:

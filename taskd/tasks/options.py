@@ -15,7 +15,13 @@ from taskd.store.rows import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from taskd.tasks.hooks.failures import Handle, check_failure_handler
 from taskd.tasks.names import nearest_name
 from taskd.tasks.retry import Retry, check_retries, check_seconds
-from taskd.tasks.unique import OnConflict, UniqueKey, Uniqueness, read_uniqueness
+from taskd.tasks.unique import (
+    OnConflict,
+    UniqueKey,
+    Uniqueness,
+    read_uniqueness,
+    uniqueness_offered,
+)
 
 if TYPE_CHECKING:
     from taskd.store.jobs import AnyConnection
@@ -162,7 +168,9 @@ def defaults_offered(offer: Mapping[str, Any]) -> Defaults:
         priority=offer["priority"],
         timeout=offer["timeout"],
         retry=Retry(max=retries) if retries else None,
-        requires=offer.get("requires"),  # an older taskd does not say
+        expires=offer.get("expires"),  # an older taskd does not say, nor the following
+        unique=uniqueness_offered(offer.get("unique")),
+        requires=offer.get("requires"),
         on_interrupt=offer.get("on_interrupt", "requeue"),
         on_lost=offer.get("on_lost", "requeue"),
     )

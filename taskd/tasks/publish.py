@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from taskd.tasks.failure import storable
 from taskd.tasks.hooks.failures import hears_of_losses
 from taskd.tasks.names import is_inside
-from taskd.tasks.options import DEFAULTS, Defaults, read_placement
+from taskd.tasks.options import DEFAULTS, Defaults
+from taskd.tasks.parameters import describe_parameters
 from taskd.tasks.registry import registry
 from taskd.tasks.retry import Retry
 
@@ -25,12 +26,13 @@ MAX_DOC = 4000
 def describe_tasks(imports: Sequence[str]) -> list[dict[str, Any]]:
     """Describe what the imported modules inside `imports` offer, by name.
 
-    Each with `name`, `module`, `signature`, `summary` (the docstring's first line), `doc`,
-    `queue`, `priority`, `timeout` (seconds), `retries`, `retry` (how, in words), `requires` (a
-    version of the code), `on_interrupt`, `on_lost`, `on_failure` (whether somebody is to be called
-    when a job is lost) and `decorated`: a public function without `@task` can be run by its dotted
-    path as well. If it has some, a task tells its `schedules`, as `describe_schedules` has them,
-    and in `extra` what its options put into the column of this name.
+    Each with `name`, `module`, `signature`, `parameters` (as `describe_parameters` has them),
+    `summary` (the docstring's first line), `doc`, `queue`, `priority`, `timeout` (seconds),
+    `retries`, `retry` (how, in words), `expires` (seconds), `unique` (as `Uniqueness.describe` has
+    it), `requires` (a version of the code), `on_interrupt`, `on_lost`, `on_failure` (whether
+    somebody is to be called when a job is lost) and `decorated`: a public function without `@task`
+    can be run by its dotted path as well. If it has some, a task tells its `schedules`, as
+    `describe_schedules` has them.
     """
     tasks = {
         task.name: describe(task.name, task.function, task.defaults) | _for_schedules(task)
@@ -51,6 +53,7 @@ def describe(
         "name": name,
         "module": function.__module__,
         "signature": signature_text(function),
+        "parameters": describe_parameters(function),
         "summary": storable(doc.strip().partition("\n")[0], MAX_SIGNATURE),
         "doc": storable(doc, MAX_DOC),
         "queue": defaults.queue,
@@ -58,6 +61,8 @@ def describe(
         "timeout": defaults.timeout,
         "retries": defaults.retries,
         "retry": _retry_text(defaults.retry),
+        "expires": defaults.expires,
+        "unique": None if defaults.unique is None else defaults.unique.describe(),
         "requires": defaults.requires,
         "on_failure": hears_of_losses(defaults.on_failure),
         "on_interrupt": defaults.on_interrupt,
@@ -67,14 +72,11 @@ def describe(
 
 
 def _for_schedules(task: Task[..., Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if extra := read_placement(task.defaults, {}).extra:
-        found["extra"] = dict(extra)
-    if task.defaults.schedules:
-        from taskd.tasks.schedule import describe_schedules  # only who has some pays for it
+    if not task.defaults.schedules:
+        return {}
+    from taskd.tasks.schedule import describe_schedules  # only who has some pays for it
 
-        found["schedules"] = describe_schedules(task)
-    return found
+    return {"schedules": describe_schedules(task)}
 
 
 def signature_text(function: Callable[..., Any]) -> str:

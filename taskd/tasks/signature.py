@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from types import FunctionType
-from typing import Any
+from typing import Any, Self
 
 from taskd.errors import ArgumentsMismatch
 from taskd.tasks.names import nearest_name
+from taskd.tasks.parameters import is_told, signature_of
 
 _ANY_NUMBER = 1 << 30
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -26,8 +27,17 @@ class CallShape:
     __slots__ = ("_leading", "_name", "_signature", "least", "most")
 
     def __init__(self, function: FunctionType) -> None:
-        self._name = function.__name__
-        self._signature = inspect.signature(function, follow_wrapped=False)
+        self._learn(function.__name__, inspect.signature(function, follow_wrapped=False))
+
+    @classmethod
+    def described(cls, name: str, parameters: Sequence[Mapping[str, Any]]) -> Self:
+        """The shape of a function that is known by its description alone."""
+        shape = cls.__new__(cls)
+        shape._learn(name, signature_of(parameters))
+        return shape
+
+    def _learn(self, name: str, signature: inspect.Signature) -> None:
+        self._name, self._signature = name, signature
         parameters = self._signature.parameters.values()
         needed = [
             one.kind for one in parameters if one.default is one.empty and one.kind not in _VARIADIC
@@ -63,10 +73,18 @@ class CallShape:
             raise ArgumentsMismatch(f"{self._name}() {problem}") from None
 
     def by_name(self, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The arguments by the names of their parameters, with defaults; they must fit."""
+        """The arguments by the names of their parameters; they must fit.
+
+        With the defaults that are JSON: others cannot be told from process to process.
+        """
         bound = self._signature.bind(*args, **(kwargs or {}))
+        given = set(bound.arguments)
         bound.apply_defaults()
-        return dict(bound.arguments)
+        return {
+            name: value
+            for name, value in bound.arguments.items()
+            if name in given or is_told(value)
+        }
 
     def _unknown_keyword(self, kwargs: Mapping[str, Any]) -> str | None:
         """The first thing to say: a misspelt name is missed under its right one as well."""

@@ -25,6 +25,10 @@ UniqueKey = bool | str | Callable[..., str]
 OnConflict = Literal["keep", "replace", "earlier"]
 
 _UNTIL = ("started", "finished")
+_OUT_OF_REACH = (
+    "has a key that a function makes, and only its module knows that function: import the task "
+    "and enqueue or schedule it there, or give the key of this job with unique="
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +42,23 @@ class Uniqueness:
     def keys(
         self, task: str, shape: CallShape | None, calls: Sequence[tuple[Any, Any]]
     ) -> list[str]:
-        """The key of each call. Raises OptionInvalid for one that is none, naming it."""
+        """The key of each call.
+
+        Raises OptionInvalid for one that is none, naming it, and for one that cannot be made here;
+        ArgumentsMismatch for arguments that do not fit.
+        """
         if isinstance(self.key, str):
             return [self.key] * len(calls)
+        if self.key is made_where_the_task_is:
+            raise OptionInvalid("unique", task, _OUT_OF_REACH)
         if self.key is True:
             return [_key_by_arguments(task, shape, *call) for call in calls]
         return [_made_key(self.key, *call) for call in calls]
+
+    def describe(self) -> dict[str, Any]:
+        """As plain data; key None: a function makes it."""
+        key = self.key if self.key is True or isinstance(self.key, str) else None
+        return {"key": key, "until": self.until, "on_conflict": self.on_conflict}
 
     def to_json(self, keys: Sequence[str], self_id: int | None) -> str:
         """As the store takes it; `self_id` is the job that enqueues, if one does."""
@@ -55,6 +70,23 @@ class Uniqueness:
                 "self": self_id,
             }
         )
+
+
+def made_where_the_task_is(*args: Any, **kwargs: Any) -> str:
+    """Stands for the function of a task that is known by its description alone."""
+    raise NotImplementedError
+
+
+def uniqueness_offered(described: Mapping[str, Any] | None) -> Uniqueness | None:
+    """What `Uniqueness.describe` has described."""
+    if described is None:
+        return None
+    key = described["key"]
+    return Uniqueness(
+        key=made_where_the_task_is if key is None else key,
+        until=described["until"],
+        on_conflict=described["on_conflict"],
+    )
 
 
 def read_uniqueness(
@@ -143,6 +175,7 @@ def _key_by_arguments(
 ) -> str:
     named = {str(i): value for i, value in enumerate(args)} | dict(kwargs)
     if shape is not None:
+        shape.check(args, kwargs)
         named = shape.by_name(args, kwargs)
     text = json.dumps(named, sort_keys=True, separators=(",", ":"))
     key = f"{task}({text})"

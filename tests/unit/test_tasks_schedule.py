@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from taskd import At, Cron, Every, errors
 from taskd.config.schedules import ScheduleSettings
+from taskd.errors import ArgumentsMismatch, OptionInvalid
 from taskd.store.rows import NewJobs
 from taskd.store.schedule_rows import DueSchedule
 from taskd.tasks.definition import definitions_of_code, definitions_of_file, job_of
@@ -173,6 +175,29 @@ def test_what_the_task_says_of_uniqueness_and_expiry_holds_for_its_schedules(
     assert [json.loads(one.unique or "") for one in made] == [
         {"keys": ['suniq.f({"x":1})'], "until": "started", "on_conflict": "keep"}
     ] * 2
+
+
+def test_what_the_task_says_of_uniqueness_holds_for_schedules_of_the_file(code: UserCode) -> None:
+    code.module(
+        "suniq",
+        "from taskd import task\n"
+        "@task(unique=True, unique_until='started', on_conflict='earlier')\n"
+        "def f(x, y=2): ...\n"
+        "@task(unique=lambda x: 'k')\n"
+        "def made(x): ...\n",
+    )
+    offer, made = (json.loads(json.dumps(one)) for one in describe_tasks(["suniq"]))
+    of_file = replace(stored("a", "suniq.f", {}), source="yaml")
+
+    unique = json.loads(job_of(of_file, offer).unique or "")
+
+    assert unique["keys"] == ['suniq.f({"x":"eu","y":2})']
+    assert (unique["until"], unique["on_conflict"]) == ("started", "earlier")
+    assert job_of(stored("a", "suniq.f", {}), offer).unique is None
+    with pytest.raises(OptionInvalid, match="schedule it there"):
+        job_of(replace(of_file, task="suniq.made"), made)
+    with pytest.raises(ArgumentsMismatch, match="missing"):
+        job_of(replace(of_file, args="[]"), offer)
 
 
 def test_the_same_wish_has_the_same_digest_wherever_it_is_made(code: UserCode) -> None:
