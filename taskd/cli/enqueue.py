@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -11,23 +12,27 @@ from taskd.cli.database import open_jobs
 from taskd.cli.failure import WrongUsage
 from taskd.cli.invocation import current
 from taskd.cli.output import print_json
-from taskd.cli.parameters import ARRAY, OBJECT, QUEUE, TASK, Duration, Moment, json_option
-from taskd.config.versions import read_part
-from taskd.errors import NotATask, NotJson, OptionInvalid, TooLarge
-from taskd.store.connect import Connection
-from taskd.store.jobs import enqueue_jobs
-from taskd.store.rows import NewJobs
-from taskd.store.tasks import find_task
-from taskd.tasks.arguments import encode_call
-from taskd.tasks.names import check_findable
-from taskd.tasks.options import (
-    DEFAULTS,
-    MAX_PRIORITY,
-    MAX_TIMEOUT,
-    Defaults,
-    defaults_offered,
-    read_placement,
+from taskd.cli.parameters import (
+    ARRAY,
+    JOB_ID,
+    OBJECT,
+    QUEUE,
+    TASK,
+    TEXT,
+    Duration,
+    Moment,
+    json_option,
 )
+from taskd.config.versions import read_part
+from taskd.errors import ArgumentsMismatch, NotATask, NotJson, OptionInvalid, TooLarge
+from taskd.store.connect import Connection
+from taskd.store.graph import enqueue_graph
+from taskd.store.jobs import enqueue_jobs
+from taskd.store.rows import NewGraph
+from taskd.store.tasks import find_task
+from taskd.tasks.calls import Call, Target, batches_alike, encode_calls
+from taskd.tasks.names import check_findable
+from taskd.tasks.options import DEFAULTS, MAX_PRIORITY, MAX_TIMEOUT, read_placement
 from taskd.tasks.retry import MAX_RETRIES
 
 EXAMPLES = """\b
@@ -48,36 +53,58 @@ Examples:
 @click.option("--run-at", type=Moment(), help="Start it no sooner than then: 2030-01-31T08:00.")
 @click.option("--timeout", type=Duration(0.001, MAX_TIMEOUT), help="How long an attempt may run.")
 @click.option("--retry", type=click.IntRange(0, MAX_RETRIES), metavar="N", help="Retries at most.")
+@click.option("--expires", type=Duration(0.001), help="Cancel it if it has not begun in so long.")
+@click.option("--unique", type=TEXT, metavar="KEY|true", help="One at a time; true: by arguments.")
+@click.option("--after", type=JOB_ID, multiple=True, metavar="ID", help="Start it when that ended.")
 @json_option
 def enqueue(
     path: str, args: list[Any], kwargs: dict[str, Any], as_json: bool, **options: Any
 ) -> None:
     """Store one job, to be run by a daemon. Prints the job's id.
 
+    That is the id of another job if that one holds the unique key already.
+
     PATH is the dotted path of a function, JSON_ARGS a JSON array, JSON_KWARGS a JSON object; `-`
     reads one of them from standard input. The function is not imported: options that are not given
     are those of the task as a running daemon knows it, else the usual ones.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    try:
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    if given.get("unique") == "true":
+        given["unique"] = True
+    call, limit = Call(args, kwargs), current().client().max_args
+    with _wrong_usage():
         check_findable(path)
         read_placement(DEFAULTS, given)
-        encoded = encode_call(args, kwargs, current().client().max_args)
-    except (NotATask, NotJson, OptionInvalid, TooLarge) as error:
-        raise WrongUsage(str(error)) from error
+        encode_calls(Target(path), [call], limit)
     with open_jobs() as connection:
-        new = _new_job(path, encoded, given, find_defaults(connection, path))
-        [job_id] = enqueue_jobs(connection, new)
+        target = find_offered(connection, path)
+        with _wrong_usage():
+            placement = read_placement(target.defaults, given)
+            [batch] = batches_alike(target, [call], placement, limit)
+        if isinstance(batch, NewGraph):
+            [job_id] = enqueue_graph(connection, batch)
+        else:
+            [job_id] = enqueue_jobs(connection, batch)
     if as_json:
-        queue, requires = read_part(new.queue)
-        shown = {"id": job_id, "task": path, "queue": queue, "priority": new.priority}
-        print_json({**shown, "requires": requires})
-    else:
-        click.echo(job_id)
+        queue, requires = read_part(placement.queue)
+        shown = {"id": abs(job_id), "task": path, "queue": queue, "priority": placement.priority}
+        print_json({**shown, "requires": requires, "is_new": job_id > 0})
+        return
+    click.echo(abs(job_id))
+    if job_id < 0:
+        click.echo(f"Job {-job_id} holds the unique key already; no new one was made.", err=True)
 
 
-def find_defaults(connection: Connection, path: str) -> Defaults:
-    """The options of a task, as some daemon offers it; the usual ones if none does.
+@contextmanager
+def _wrong_usage() -> Iterator[None]:
+    try:
+        yield
+    except (ArgumentsMismatch, NotATask, NotJson, OptionInvalid, TooLarge) as error:
+        raise WrongUsage(str(error)) from error
+
+
+def find_offered(connection: Connection, path: str) -> Target:
+    """A task as some daemon offers it; with the usual options if none does.
 
     Raises WrongUsage for a name without a module that nobody offers: no worker would find it.
     """
@@ -88,23 +115,5 @@ def find_defaults(connection: Connection, path: str) -> Defaults:
                 f"{path} is no dotted path such as shop.tasks.fetch, "
                 "and no running daemon offers a task of this name"
             )
-        return DEFAULTS
-    return defaults_offered(offered)
-
-
-def _new_job(
-    path: str, encoded: tuple[str, str | None], options: Mapping[str, Any], defaults: Defaults
-) -> NewJobs:
-    placement = read_placement(defaults, options)
-    args, kwargs = encoded
-    return NewJobs(
-        task=path,
-        args=[args],
-        kwargs=[kwargs],
-        queue=placement.queue,
-        priority=placement.priority,
-        delay=placement.delay,
-        run_at=placement.run_at,
-        max_attempts=1 + placement.retries,
-        timeout=placement.timeout,
-    )
+        return Target(path)
+    return Target(path).with_offer(offered)
