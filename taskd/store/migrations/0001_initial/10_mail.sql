@@ -129,30 +129,35 @@ BEGIN
     END IF;
 END $$;
 
--- Move blocked jobs that wait for nothing more into the queue, or to what waits for its time.
+-- Move blocked jobs that wait for nothing more into the queue, or to what waits for its time. Those that
+-- have yet to ask for their resources go there, too, and promote_jobs_v1 lets them ask.
+-- The clock is read once: a job whose time came in between would be in both tables, or in none.
 CREATE FUNCTION taskd.start_jobs_v1(p_ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     lane record;
+    moment timestamptz := clock_timestamp();
 BEGIN
     FOR lane IN
         WITH gone AS (
-            DELETE FROM taskd.blocked b WHERE b.id = ANY (p_ids) RETURNING b.*
+            DELETE FROM taskd.blocked b WHERE b.id = ANY (p_ids)
+            RETURNING b.*, coalesce(b.run_at > moment, false)
+                           OR (b.res IS NOT NULL AND b.place IS NULL) AS is_later
         ), later AS (
             INSERT INTO taskd.scheduled (
                 run_at, id, created_at, timeout, priority, attempt, max_attempts, losses, crashes,
                 queue, task, args, kwargs, extra, res, need, place)
             SELECT g.run_at, g.id, g.created_at, g.timeout, g.priority, g.attempt, g.max_attempts,
                    g.losses, g.crashes, g.queue, g.task, g.args, g.kwargs, g.extra, g.res, g.need, g.place
-            FROM gone g WHERE g.run_at > clock_timestamp()
+            FROM gone g WHERE g.is_later
         ), entered AS (
             INSERT INTO taskd.queued AS q (
                 seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
                 losses, crashes, queue, task, args, kwargs, extra, res, need, place)
-            SELECT nextval('taskd.job_seq'), g.id, g.created_at, g.run_at, clock_timestamp(), g.timeout,
-                   taskd.lane_v1(g.priority, g.losses, g.crashes), g.priority, g.attempt, g.max_attempts, g.losses, g.crashes, g.queue,
+            SELECT nextval('taskd.job_seq'), g.id, g.created_at, g.run_at, moment, g.timeout,
+                   taskd.lane_v1(g.priority, g.losses, g.crashes), g.priority, g.attempt,
+                   g.max_attempts, g.losses, g.crashes, g.queue,
                    g.task, g.args, g.kwargs, g.extra, g.res, g.need, g.place
-            FROM (SELECT * FROM gone ORDER BY place, id) g
-            WHERE g.run_at IS NULL OR g.run_at <= clock_timestamp()
+            FROM (SELECT * FROM gone WHERE NOT is_later ORDER BY place, id) g
             RETURNING q.queue, q.lane, q.seq
         )
         SELECT e.queue, e.lane, count(*)::integer AS n, min(e.seq) AS seq
