@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 _MODULE = re.compile(r"# (\w+)\.py\n")
+_SHELL = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +22,20 @@ class Page:
 
     modules: dict[str, str]
     blocks: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
+    """The words of each line of its shell blocks."""
 
     @classmethod
     def read(cls, name: str) -> Page:
-        blocks = _BLOCK.findall((HOW_TO / name).read_text(encoding="utf-8"))
+        text = (HOW_TO / name).read_text(encoding="utf-8")
+        blocks = _BLOCK.findall(text)
         modules = {found[1]: block for block in blocks if (found := _MODULE.match(block))}
-        return cls(modules, tuple(block for block in blocks if not _MODULE.match(block)))
+        lines = "".join(_SHELL.findall(text)).splitlines()
+        return cls(
+            modules,
+            tuple(block for block in blocks if not _MODULE.match(block)),
+            tuple(tuple(shlex.split(line, comments=True)) for line in lines),
+        )
 
 
 def check_block(block: str, names: dict[str, Any]) -> int:

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
 
 import taskd
+from taskd import Job
 from taskd.config.settings import PoolSettings, Settings
-from taskd.errors import JobFailed
+from taskd.errors import JobFailed, JobWasCancelled
 from taskd.tasks.registry import registry
 from tests.conftest import TestServer
 from tests.docs.pages import HOW_TO, Page, check_block
 from tests.process.daemon import Project
 from tests.unit.configuration import Folder
+from tests.waiting import eventually
 
-PAGES = {"flows.md": 3, "unique.md": 1}
+PAGES = {"flows.md": 3, "unique.md": 1, "results.md": 2, "steer-queues.md": 3, "cancel.md": 3}
 """Pages, and how many values their lines promise."""
-MODULES = {**Page.read("flows.md").modules, **Page.read("unique.md").modules}
-MODULES |= Page.read("exactly-once.md").modules
-MODULES |= Page.read("logs-and-progress.md").modules
-MODULES |= Page.read("time-limits.md").modules
+OTHERS = (
+    "exactly-once.md",
+    "failures.md",
+    "logs-and-progress.md",
+    "time-limits.md",
+    "transactions.md",
+)
+MODULES = {
+    name: text for page in (*PAGES, *OTHERS) for name, text in Page.read(page).modules.items()
+}
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +75,7 @@ def names(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[st
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_lines_of_a_page_have_the_values_they_tell(
-    page: str, names: dict[str, object]
-) -> None:
+def test_the_lines_of_a_page_have_the_values_they_tell(page: str, names: dict[str, object]) -> None:
     checked = sum(check_block(block, names) for block in Page.read(page).blocks)
 
     assert checked == PAGES[page]
@@ -121,4 +130,180 @@ def test_the_settings_of_the_page_on_time_limits_are_the_usual_ones(
     usual, io = PoolSettings(), loaded.pools["io"]
     for name in ("kill_grace", "hub_warn", "hub_break", "hub_kill"):
         assert getattr(io, name) == getattr(usual, name)
-    assert (loaded.max_crashes, loaded.max_losses) == (Settings().max_crashes, Settings().max_losses)
+    assert (loaded.max_crashes, loaded.max_losses) == (
+        Settings().max_crashes,
+        Settings().max_losses,
+    )
+
+
+class Shell:
+    """A reader who types the commands of a page, with the ids that they print instead of 4711."""
+
+    def __init__(self, project: Project, page: str) -> None:
+        self.project = project
+        self.commands = iter(Page.read(page).commands)
+        self.job = 0
+
+    def type(self, *beginning: str) -> str:
+        """Type the next command, which begins so and must succeed; what it printed."""
+        program, *words = next(self.commands)
+        assert (program, *words[: len(beginning)]) == ("taskd", *beginning)
+        done = self.project.taskd(*(str(self.job) if word == "4711" else word for word in words))
+        assert done.returncode == 0, done.stderr
+        if words[0] == "enqueue":
+            self.job = int(done.stdout)
+        return done.stdout
+
+    def wait_for(self, state: str) -> None:
+        """Wait until the job is in this state."""
+        eventually(lambda: Job(self.job).state == state, 20)
+
+    def is_at_the_end(self) -> bool:
+        return next(self.commands, None) is None
+
+
+@pytest.fixture
+def shell(project: Project, names: dict[str, object], request: pytest.FixtureRequest) -> Shell:
+    """The page is the parameter of the test."""
+    return Shell(project, request.param)
+
+
+of_page = partial(pytest.mark.parametrize, "shell", indirect=True, ids=str)
+
+
+@of_page(["results.md"])
+def test_the_result_is_shown_as_the_page_tells(shell: Shell) -> None:
+    shell.type("enqueue")
+    shell.wait_for("succeeded")
+
+    assert '{"to": 2, "be": 1}' in shell.type("jobs", "show")
+    assert shell.is_at_the_end()
+
+
+def test_a_result_that_is_too_large_fails_and_says_so(names: dict[str, object]) -> None:
+    job = names["export"].enqueue(100_000)  # type: ignore[attr-defined]
+
+    with pytest.raises(JobFailed, match="raise max_result"):
+        job.result(timeout=20)
+
+
+def test_a_result_that_has_gone_before_its_job_is_none(
+    project: Project, names: dict[str, object]
+) -> None:
+    job = names["count"].enqueue(["to"])  # type: ignore[attr-defined]
+    assert job.result(timeout=20) == {"to": 1}
+
+    project.query("DELETE FROM taskd.result WHERE job = %s RETURNING job", job.id)
+
+    assert Job(job.id).result(timeout=0) is None
+
+
+def test_the_settings_of_the_page_on_results_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (text,) = re.findall(
+        r"```yaml\n(.*?)```", (HOW_TO / "results.md").read_text("utf-8"), re.DOTALL
+    )
+
+    loaded = Folder(tmp_path).load("imports: [words]\n" + text)
+
+    assert (loaded.max_result, loaded.retention.results) == (8 * 1024**2, 2 * 86400)
+    assert (Settings().max_result, Settings().retention.results) == (1024**2, 14 * 86400)
+
+
+@of_page(["steer-queues.md"])
+def test_queues_are_steered_as_the_page_tells(shell: Shell) -> None:
+    assert shell.type("queues", "pause", "mail") == "mail is paused now\n"
+    shell.type("enqueue")
+    (mail,) = [line for line in shell.type("queues").splitlines() if line.startswith("mail ")]
+    assert mail.split()[1:3] == ["paused", "1"]
+    assert Job(shell.job).state == "queued"
+
+    assert shell.type("jobs", "move") == "1 moved\n"
+    shell.wait_for("succeeded")
+    assert shell.type("jobs", "move") == "0 would move\n"
+    assert shell.type("queues", "resume", "mail") == "mail is open again\n"
+
+    assert shell.type("jobs", "requeue").startswith(f"{shell.job} is now ")
+    assert shell.type("jobs", "requeue") == "0 requeued\n"
+    assert shell.type("jobs", "purge") == "0 purged\n"
+    assert shell.is_at_the_end()
+
+
+@of_page(["cancel.md"])
+def test_jobs_are_cancelled_as_the_page_tells(shell: Shell, project: Project) -> None:
+    shell.type("enqueue")
+    shell.wait_for("running")
+    assert "is running; its worker has been told to stop it" in shell.type("jobs", "cancel")
+    shell.wait_for("cancelled")
+    eventually(lambda: "half of dog.mp4 is removed" in project.logs())
+
+    with pytest.raises(JobWasCancelled):
+        Job(shell.job).result(timeout=0)
+
+    waiting = project.taskd("enqueue", "videos.convert", '["cow.mp4"]', "--delay", "1h").stdout
+    assert shell.type("jobs", "cancel", "--queue") == "0 would cancel\n"
+    assert shell.type("jobs", "cancel", "--task") == "1 cancelled\n0 cancelling\n"
+    assert Job(int(waiting)).state == "cancelled"
+    assert shell.is_at_the_end()
+
+
+@of_page(["failures.md"])
+def test_failures_are_found_and_requeued_as_the_page_tells(
+    shell: Shell, names: dict[str, object]
+) -> None:
+    retried = names["push"].enqueue(17)  # type: ignore[attr-defined]
+    shell.type("enqueue")
+    shell.wait_for("failed")
+
+    assert "TimeoutError: order # took # s" in shell.type("jobs", "failures")
+    assert "partners.push" in shell.type("jobs", "list")
+    assert "TimeoutError: order 17 took 31 s" in shell.type("jobs", "show")
+    again = Job(int(shell.type("jobs", "requeue").split()[-1]))
+    eventually(lambda: again.state == "failed", 20)
+    assert shell.type("jobs", "requeue", "--state") == "2 requeued\n"
+    assert shell.is_at_the_end()
+
+    eventually(lambda: retried.state == "scheduled" and retried.attempt == 1, 20)
+    retried.cancel()
+
+
+def test_the_receipt_is_enqueued_with_the_order_as_the_page_tells(
+    project: Project, names: dict[str, object]
+) -> None:
+    check_out = names["check_out"]
+    assert callable(check_out)
+    project.execute(
+        "CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY, item text NOT NULL)"
+    )
+
+    assert check_out(project.dsn, "a book").result(timeout=20) == "receipt for order 1"
+
+    with pytest.raises(psycopg.errors.NotNullViolation):
+        check_out(project.dsn, None)
+    assert project.query("SELECT count(*) FROM taskd.job WHERE task = 'receipts.send_receipt'") == [
+        (1,)
+    ]
+
+
+def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path, embedded_server: TestServer) -> None:
+    for name, text in Page.read("testing.md").modules.items():
+        (tmp_path / f"{name}.py").write_text(text)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "TASKD_TEST_DATABASE": embedded_server.dsn,
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
