@@ -122,15 +122,16 @@ def one_that_waits(
     """Run `call`, which uses `connection`, in a thread; enter once the server says it waits."""
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(call)
-        pid = connection.info.backend_pid
-        eventually(lambda: future.done() or _waits_for_lock(watcher, pid))
+        eventually(lambda: future.done() or is_waiting(watcher, connection))
         assert not future.done(), f"did not wait: {future.result()!r}"
         yield Waiting(future)
 
 
-def _waits_for_lock(watcher: AnyConnection, pid: int) -> bool:
+def is_waiting(watcher: AnyConnection, connection: AnyConnection) -> bool:
+    """Whether the statement of this connection waits for a lock."""
     row = watcher.execute(
-        "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s", (pid,)
+        "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s",
+        (connection.info.backend_pid,),
     ).fetchone()
     return bool(row and row[0])
 

@@ -48,6 +48,7 @@ UPDATE taskd.unique_key SET expires_at = expires_at - later.by FROM later
 needs = st.dictionaries(
     st.sampled_from(RESOURCES),
     st.sampled_from([1, 1, 2, 3, EVERYTHING, EVERYTHING]),
+    min_size=1,
     max_size=3,
 )
 delays = st.sampled_from([0, 0, 0, 30, 90])
@@ -56,7 +57,7 @@ wishes = st.builds(
     Wish,
     queue=st.sampled_from(QUEUES),
     priority=st.sampled_from([5, 7]),
-    needs=st.one_of(st.just({}), needs),
+    needs=st.one_of(st.just({}), needs, needs),
     run_if_failed=st.booleans(),
     delay=delays,
     key=st.sampled_from([None, None, None, "k", "l", "m"]),
@@ -64,7 +65,7 @@ wishes = st.builds(
     on_conflict=st.sampled_from(["keep", "replace", "earlier"]),
     args=st.sampled_from(["[1]", "[2]", "[3]"]),
 )
-picks = st.lists(st.integers(0, 60), min_size=1, max_size=5)
+picks = st.lists(st.integers(0, 20), min_size=1, max_size=5)
 maybe_picks = st.lists(st.one_of(st.none(), st.integers(0, 30)), min_size=5, max_size=5)
 six_booleans = st.lists(st.booleans(), min_size=6, max_size=6)
 seldom = st.sampled_from([False, False, False, True])
@@ -129,7 +130,7 @@ class Machine(RuleBasedStateMachine):
         old=maybe_picks,
         siblings=maybe_picks,
         by_itself=seldom,
-        is_foreign=seldom,
+        is_foreign=st.booleans(),
         is_busy=seldom,
     )
     def enqueue_a_graph(
@@ -170,7 +171,7 @@ class Machine(RuleBasedStateMachine):
             asked.append(replace(wish, parents=tuple(parents)))
         return asked
 
-    @precondition(_has_room)
+    @precondition(lambda self: self._now_and_then() and self._has_room())
     @rule(count=st.integers(1, 3), wish=wishes, by_itself=seldom)
     def enqueue_jobs(self, count: int, wish: Wish, by_itself: bool) -> None:
         names = "klm"[:count]
@@ -269,7 +270,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(_anything_runs)
     @rule(picks=picks, is_busy=seldom)
     def succeed(self, picks: list[int], is_busy: bool) -> None:
-        self.complete(picks, ["s"] * 6, [], "fast", is_busy)
+        self.complete(picks, ["s"] * 6, [len(picks)], "fast", is_busy)
 
     def _send_ends(self, worker: int, rows: list[JobEnd], way: str) -> list[int]:
         if way == "fast":
@@ -337,7 +338,7 @@ class Machine(RuleBasedStateMachine):
     def _is_any_to_be_cancelled(self, chosen: list[int]) -> bool:
         return any(self.model.jobs[job].is_to_be_cancelled for job in chosen)
 
-    @precondition(lambda self: self._now_and_then() and self._running())
+    @precondition(_anything_runs)
     @rule(which=st.integers(0, 1), charge=st.booleans(), is_busy=seldom)
     def rescue(self, which: int, charge: bool, is_busy: bool) -> None:
         worker, self.workers[which] = self.workers[which], self._worker()
@@ -371,7 +372,7 @@ class Machine(RuleBasedStateMachine):
             self._see_to_mail(is_busy)
         self._compare("promote")
 
-    @precondition(lambda self: self._now_and_then() and self.model.jobs)
+    @precondition(lambda self: self.turn % 2 and self.model.jobs)
     @rule(picks=picks, unknown=st.booleans(), is_lazy=seldom)
     def cancel(self, picks: list[int], unknown: bool, is_lazy: bool) -> None:
         ids = sorted(self._pick(sorted(self.model.jobs), picks)) + [10**12] * unknown
@@ -402,7 +403,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self._now_and_then() and self.model.jobs)
     @rule(picks=picks, queue=st.sampled_from(QUEUES))
     def move(self, picks: list[int], queue: str) -> None:
-        ids = self._pick(sorted(self.model.jobs), picks)
+        ids = self._pick(self._queued() or sorted(self.model.jobs), picks)
 
         row = self.connection.execute(
             "SELECT taskd.move_jobs_v1(%s::bigint[], %s)", (integer_array(ids), queue)
@@ -450,15 +451,20 @@ class Machine(RuleBasedStateMachine):
     def _stale_claims(
         self, picks: list[int], chosen: list[int], worker: int
     ) -> list[tuple[int, int]]:
-        """Claims of other times, or of other workers, whose outcomes were never recorded."""
-        found = {}
-        for pick in picks:
-            id_, fence, claimer = self.claims[pick % len(self.claims)]
+        """Claims of other times, or of other workers, whose outcomes were never recorded.
+
+        If there are any of jobs that run again by now, then those: they could do harm.
+        """
+        stale = {}
+        for id_, fence, claimer in self.claims:
             job = self.model.jobs[id_]
             is_current = job.table == "running" and (job.fence, claimer) == (fence, worker)
-            if id_ not in chosen and not is_current and not self._is_recorded(id_, fence):
-                found[id_] = fence
-        return list(found.items())
+            if id_ not in chosen and not is_current:
+                stale[id_] = fence
+        harmful = {id_: stale[id_] for id_ in stale if self.model.jobs[id_].table == "running"}
+        found = harmful or stale
+        ids = self._pick(sorted(found), picks) if found and picks else []
+        return [(id_, found[id_]) for id_ in ids if not self._is_recorded(id_, found[id_])]
 
     def _is_recorded(self, job: int, fence: int) -> bool:
         lost = "SELECT taskd.lost_jobs_v1(ARRAY[%s::bigint], ARRAY[%s::bigint])"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import cast
 
 import psycopg
 import pytest
@@ -287,6 +289,42 @@ def test_a_callers_forgotten_replacement_does_not_hold_up_a_move(
 
     assert moved == (1,)
     caller.execute("ROLLBACK")
+
+
+def test_a_child_whose_time_comes_while_it_is_started_is_in_one_table_and_holds_its_own(
+    connection: Connection,
+) -> None:
+    worker = add_worker(connection)
+    (parent,) = add_jobs(connection)
+    row = claim_one(connection, worker)
+    moment = clock(connection) + timedelta(seconds=1)
+    children = [
+        new_job(
+            parents=(parent,),
+            run_at=moment + timedelta(microseconds=50 * number),
+            needs={"x": 1} if number % 2 else {},
+        )
+        for number in range(1000)
+    ]
+    ids = add_graph(connection, *children)
+
+    eventually(lambda: clock(connection) > moment)
+    complete(connection, worker, [row])
+
+    assert connection.execute(
+        "SELECT count(*), count(DISTINCT id) FROM taskd.live_job WHERE id = ANY (%s)", (ids,)
+    ).fetchone() == (1000, 1000)
+    assert connection.execute(
+        "SELECT count(*) FROM taskd.queued WHERE res IS NOT NULL AND place IS NULL"
+    ).fetchone() == (0,)
+    assert is_settled(connection)
+
+
+def clock(connection: Connection) -> datetime:
+    """The time of the server."""
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None
+    return cast(datetime, row[0])
 
 
 def test_a_paused_resource_lets_nobody_in_until_it_is_resumed(connection: Connection) -> None:

@@ -24,12 +24,14 @@ from tests.store.graph_makers import (
     claim_one,
     complete,
     is_settled,
+    is_waiting,
     new_job,
     one_that_waits,
     retry,
     wait_for_nobody,
 )
 from tests.store.makers import AnyConnection, add_worker, claim, places
+from tests.waiting import eventually
 
 Open = Callable[[], Connection]
 
@@ -294,6 +296,29 @@ def test_two_calls_with_the_same_keys_in_opposite_order_do_not_wait_in_a_ring(
         thread.join()
         theirs = found.pop()
         assert sorted(map(abs, mine)) == sorted(map(abs, theirs))
+
+
+def test_whoever_goes_back_for_a_key_that_has_become_free_holds_none_meanwhile(
+    connection: Connection, connect_again: Open
+) -> None:
+    third, second, watcher = connect_again(), connect_again(), connect_again()
+    wait_for_nobody(second)
+    add_unique(connection, "a", until="3600")
+    connection.execute("UPDATE taskd.unique_key SET expires_at = now()")
+
+    third.execute("BEGIN")
+    add_unique(third, "b")
+    with one_that_waits(watcher, connection, lambda: add_unique(connection, "a", "b", "c")) as call:
+        second.execute("BEGIN")
+        (first_key,) = add_unique(second, "a")  # it was free; the other has passed by it
+        third.execute("ROLLBACK")
+        eventually(lambda: holder(watcher, "b") is None and is_waiting(watcher, connection))
+        (last_key,) = add_unique(second, "c")
+        second.execute("COMMIT")
+        a, b, c = call.result()
+
+    assert (a, c) == (-first_key, -last_key)
+    assert places(connection, b) == ["queued"]
 
 
 def test_forty_threads_with_fifty_keys_make_fifty_jobs(

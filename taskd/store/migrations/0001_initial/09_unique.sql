@@ -9,49 +9,85 @@ CREATE INDEX unique_key_expires ON taskd.unique_key (expires_at) WHERE expires_a
 
 -- Take a key for each job. A key that another job holds stays with it: DO NOTHING leaves no lock on
 -- that row, so whoever enqueues and then forgets to commit keeps nobody from ending the job that
--- holds it. Two who take the same new key at once wait for each other, in the order of the keys. Of
--- jobs of one call the first has it: a later one may come after it, and never the other way round.
+-- holds it. Two who take the same new key at once wait for each other. Of jobs of one call the first
+-- has it: a later one may come after it, and never the other way round.
 -- p_first: the first id of the call, whose jobs are not there yet; p_self: the job that enqueues.
 -- The ids, in their order; -id: that job holds the key.
+--
+-- Nobody waits in a ring, because nobody waits for a key while he has a greater one, or has changed a
+-- job. So whatever would have to go back for a smaller key is undone, by raising TD003, and begun anew.
 CREATE FUNCTION taskd.take_keys_v1(p_jobs taskd.keyed_job[], p_first bigint, p_self bigint)
 RETURNS bigint[] LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids bigint[];
-    free text[];
+    is_settled boolean := false;
 BEGIN
     FOR attempt IN 1 .. 100 LOOP
-        INSERT INTO taskd.unique_key (key, job, expires_at)
-        SELECT DISTINCT ON (j.key COLLATE "C") j.key, j.id,
-               CASE WHEN j.until NOT IN ('started', 'finished')
-                    THEN clock_timestamp() + j.until::double precision * interval '1 second' END
-        FROM unnest(p_jobs) j
-        ORDER BY j.key COLLATE "C", j.id
-        ON CONFLICT (key) DO NOTHING;
-        -- What is nobody's was let go of since the insert looked.
-        SELECT array_agg(CASE WHEN k.job = j.id THEN j.id ELSE -k.job END ORDER BY j.ordinality),
-               array_agg(j.key) FILTER (WHERE k.key IS NULL OR (
-                   k.job <> j.id AND taskd.is_free_v1(k.job, k.expires_at, p_first, p_self)))
-        INTO ids, free
-        FROM unnest(p_jobs) WITH ORDINALITY j
-        LEFT JOIN taskd.unique_key k ON k.key = j.key;
-        IF free IS NULL THEN
+        BEGIN
+            IF attempt = 1 AND cardinality(p_jobs) > 1 THEN
+                PERFORM taskd.take_free_keys_v1(p_jobs);
+            ELSE
+                PERFORM taskd.take_key_v1(s.one, p_first, p_self)
+                FROM (SELECT j AS one FROM unnest(p_jobs) j ORDER BY j.key COLLATE "C", j.id) s;
+            END IF;
+            -- A key that is nobody's was let go of since we looked; a free one we have yet to take.
+            SELECT array_agg(CASE WHEN k.job = j.id THEN j.id ELSE -k.job END ORDER BY j.ordinality),
+                   bool_and(k.key IS NOT NULL AND (
+                       k.job = j.id OR NOT taskd.is_free_v1(k.job, k.expires_at, p_first, p_self)))
+            INTO ids, is_settled
+            FROM unnest(p_jobs) WITH ORDINALITY j
+            LEFT JOIN taskd.unique_key k ON k.key = j.key;
+            IF NOT is_settled THEN
+                RAISE SQLSTATE 'TD003';
+            END IF;
             PERFORM taskd.change_waiting_v1(p_jobs, ids);
             -- A claim may have been quicker than a replacement: then the key is free, and ours to take.
-            EXIT WHEN NOT EXISTS (
+            IF EXISTS (
                 SELECT FROM unnest(p_jobs) WITH ORDINALITY j
                 WHERE j.on_conflict = 'replace' AND ids[j.ordinality] < 0
                   AND NOT EXISTS (SELECT FROM taskd.unique_key k
-                                  WHERE k.key = j.key AND k.job = -ids[j.ordinality]));
-        ELSE
-            DELETE FROM taskd.unique_key k
-            WHERE k.key = ANY (free) AND taskd.is_free_v1(k.job, k.expires_at, p_first, p_self);
-        END IF;
-        IF attempt = 100 THEN
-            RAISE EXCEPTION 'no unique key was to be had in 100 attempts' USING ERRCODE = '40001';
-        END IF;
+                                  WHERE k.key = j.key AND k.job = -ids[j.ordinality])) THEN
+                RAISE SQLSTATE 'TD003';
+            END IF;
+            RETURN ids;
+        EXCEPTION WHEN SQLSTATE 'TD003' THEN
+            NULL;           -- all of this attempt is undone
+        END;
     END LOOP;
-    RETURN ids;
+    RAISE EXCEPTION 'no unique key was to be had in 100 attempts' USING ERRCODE = '40001';
+END $$;
+
+-- When a key is free again that is held for a number of seconds; NULL: it is let go of.
+CREATE FUNCTION taskd.window_end_v1(p_until text) RETURNS timestamptz LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN CASE WHEN p_until NOT IN ('started', 'finished')
+                THEN clock_timestamp() + p_until::double precision * interval '1 second' END;
+END $$;
+
+-- Those of the keys that nobody has, all at once, in their order.
+CREATE FUNCTION taskd.take_free_keys_v1(p_jobs taskd.keyed_job[]) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO taskd.unique_key (key, job, expires_at)
+    SELECT DISTINCT ON (j.key COLLATE "C") j.key, j.id, taskd.window_end_v1(j.until)
+    FROM unnest(p_jobs) j
+    ORDER BY j.key COLLATE "C", j.id
+    ON CONFLICT (key) DO NOTHING
+$$;
+
+-- One key, also from a job that has to yield it.
+CREATE FUNCTION taskd.take_key_v1(p_job taskd.keyed_job, p_first bigint, p_self bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    FOR attempt IN 1 .. 100 LOOP
+        INSERT INTO taskd.unique_key (key, job, expires_at)
+        VALUES (p_job.key, p_job.id, taskd.window_end_v1(p_job.until))
+        ON CONFLICT (key) DO NOTHING;
+        EXIT WHEN FOUND;
+        DELETE FROM taskd.unique_key k
+        WHERE k.key = p_job.key AND taskd.is_free_v1(k.job, k.expires_at, p_first, p_self);
+        EXIT WHEN NOT FOUND AND EXISTS (SELECT FROM taskd.unique_key k WHERE k.key = p_job.key);
+    END LOOP;
 END $$;
 
 -- Whether the key of this job may be taken by a job of a call whose first id is p_first: it is the job

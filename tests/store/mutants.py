@@ -1,0 +1,400 @@
+"""Do the tests notice? Breaks one line of the SQL at a time; each must fail the model or the races.
+
+`make mutants` runs it. First the model, which takes seconds; what it does not see is given to the
+tests of fixed interleavings, run in a copy of the project that has the broken line. Exits with 1 if
+a mutant lived.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from taskd.store import connect, schema
+from tests import servers
+from tests.conftest import TestServer
+from tests.store.mail_machine import run_machine
+
+ROOT = Path(__file__).parents[2]
+SQL = Path("taskd/store/migrations/0001_initial")
+RACES = ("test_mail_races.py", "test_cancel_races.py", "test_unique_races.py")
+EXAMPLES = 120
+INVALID = (
+    psycopg.errors.SyntaxError,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedTable,
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A line of a file, and what it becomes; `of`: the function after whose name it stands."""
+
+    name: str
+    file: str
+    of: str
+    line: str
+    becomes: str
+
+    def break_in(self, folder: Path) -> None:
+        """Break the copy of the project in this folder."""
+        path = folder / SQL / self.file
+        text = path.read_text(encoding="utf-8")
+        start = text.index(f"FUNCTION taskd.{self.of}(")
+        place = text.index(self.line, start)
+        end = text.find("\n$$;", start), text.find("END $$;", start)
+        if place > min(e for e in end if e >= 0):
+            raise AssertionError(f"{self.name}: not in {self.of}")
+        broken = text[:place] + self.becomes + text[place + len(self.line) :]
+        path.write_text(broken, encoding="utf-8")
+
+
+MUTANTS = [
+    Mutant(
+        "a stale fence counts",
+        "05_end.sql",
+        "complete_succeeded_v1",
+        " AND r.fence = u.fence",
+        "",
+    ),
+    Mutant(
+        "another worker's claim counts",
+        "05_end.sql",
+        "complete_jobs_v1",
+        " AND r.worker + 0 = p_worker",
+        "",
+    ),
+    Mutant("arrivals pass the line", "10_mail.sql", "join_lines_v1", "NOT s.waiting AND ", ""),
+    Mutant(
+        "exclusive holders share",
+        "10_mail.sql",
+        "join_lines_v1",
+        "s.used + s.upto <= s.units",
+        "s.used + s.upto - s.need < s.units",
+    ),
+    Mutant(
+        "a paused resource is given out", "10_mail.sql", "join_lines_v1", "s.units > 0 AND ", ""
+    ),
+    Mutant(
+        "the line is not looked at after a cancel",
+        "10_mail.sql",
+        "cancel_waiting_v1",
+        "SELECT w.res, -w.need FROM waited w",
+        "SELECT w.res, -w.need FROM waited w WHERE false",
+    ),
+    Mutant(
+        "a cancelled job keeps what it was granted",
+        "10_mail.sql",
+        "cancel_waiting_v1",
+        "unnest(b.res, b.need) AS u (name, need) WHERE b.stage = 'l'",
+        "unnest(b.res, b.need) AS u (name, need) WHERE false",
+    ),
+    Mutant(
+        "a cancelled job that was queued keeps what it held",
+        "10_mail.sql",
+        "cancel_waiting_v1",
+        "unnest(q.res, q.need) AS u (name, need)",
+        "unnest(q.res, q.need) AS u (name, need) WHERE false",
+    ),
+    Mutant(
+        "a retry that releases keeps",
+        "05_end.sql",
+        "retry_jobs_v1",
+        "OR (g.place IS NOT NULL AND g.kept_place IS NULL)",
+        "",
+    ),
+    Mutant(
+        "a grant stops after its first look",
+        "10_mail.sql",
+        "move_lines_up_v1",
+        "s.found = s.fitting AND s.found = depth",
+        "false",
+    ),
+    Mutant(
+        "a line that came to rest counts as waiting",
+        "10_mail.sql",
+        "move_lines_up_v1",
+        "array_agg(l.fitting < l.found) FILTER",
+        "array_agg(true) FILTER",
+    ),
+    Mutant(
+        "a parent that failed is as good as any",
+        "10_mail.sql",
+        "tell_children_v1",
+        "NOT t.ok AND NOT b.run_if_failed",
+        "false",
+    ),
+    Mutant(
+        "run_if_failed does nothing",
+        "10_mail.sql",
+        "tell_children_v1",
+        "NOT t.ok AND NOT b.run_if_failed",
+        "NOT t.ok",
+    ),
+    Mutant(
+        "parents that have ended already are not looked for",
+        "03_enqueue.sql",
+        "enqueue_graph_v1",
+        "VALUES ('k', late)",
+        "VALUES ('k', '{}')",
+    ),
+    Mutant(
+        "arrivals join in the wrong order",
+        "10_mail.sql",
+        "dispatch_round_v1",
+        "array_agg(i.id ORDER BY l.seq, i.place)",
+        "array_agg(i.id ORDER BY l.seq DESC, i.place)",
+    ),
+    Mutant(
+        "arrivals are taken without a bound",
+        "10_mail.sql",
+        "dispatch_round_v1",
+        "WHERE x.before < p_arrivals",
+        "",
+    ),
+    Mutant(
+        "a poisoned job keeps what it held",
+        "06_hosts.sql",
+        "rescue_workers_v1",
+        "FILTER (WHERE f.fate IN ('c', 'f') AND (",
+        "FILTER (WHERE f.fate = 'c' AND (",
+    ),
+    Mutant(
+        "a retry revives what is to be cancelled",
+        "05_end.sql",
+        "retry_jobs_v1",
+        "EXISTS (SELECT FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel')",
+        "false",
+    ),
+    Mutant(
+        "a give-back revives what is to be cancelled",
+        "05_end.sql",
+        "give_back_jobs_v1",
+        "EXISTS (SELECT FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel')",
+        "false",
+    ),
+    Mutant(
+        "a promoted holder lines up once more",
+        "06_hosts.sql",
+        "promote_jobs_v1",
+        "FROM due d WHERE d.res IS NOT NULL AND d.place IS NULL",
+        "FROM due d WHERE d.res IS NOT NULL",
+    ),
+    Mutant(
+        "a job lets go of another job's key",
+        "09_unique.sql",
+        "drop_keys_v1",
+        " AND k.job = h.job",
+        "",
+    ),
+    Mutant(
+        "of two that want one key the last has it",
+        "09_unique.sql",
+        "take_free_keys_v1",
+        'ORDER BY j.key COLLATE "C", j.id',
+        'ORDER BY j.key COLLATE "C", j.id DESC',
+    ),
+    Mutant(
+        "keys are taken in any order",
+        "09_unique.sql",
+        "take_free_keys_v1",
+        """SELECT DISTINCT ON (j.key COLLATE "C") j.key, j.id, taskd.window_end_v1(j.until)
+    FROM unnest(p_jobs) j
+    ORDER BY j.key COLLATE "C", j.id""",
+        "SELECT j.key, j.id, taskd.window_end_v1(j.until) FROM unnest(p_jobs) j",
+    ),
+    Mutant(
+        "who goes back for a key holds greater ones meanwhile",
+        "09_unique.sql",
+        "take_keys_v1",
+        "RAISE SQLSTATE 'TD003'",
+        "CONTINUE",
+    ),
+    Mutant(
+        "a job cannot enqueue its own key",
+        "09_unique.sql",
+        "is_free_v1",
+        "p_job IS NOT DISTINCT FROM p_self\n        OR ",
+        "",
+    ),
+    Mutant(
+        "a child whose time comes meanwhile runs without what it needs",
+        "10_mail.sql",
+        "start_jobs_v1",
+        "OR (b.res IS NOT NULL AND b.place IS NULL)",
+        "",
+    ),
+    Mutant(
+        "a move turns the order round",
+        "07_look.sql",
+        "move_jobs_v1",
+        "ORDER BY lane, seq",
+        "ORDER BY lane, seq DESC",
+    ),
+    Mutant(
+        "children are told in the statement that ends their parent",
+        "05_end.sql",
+        "complete_succeeded_v1",
+        "OR EXISTS (SELECT FROM taskd.dependency d WHERE d.parent BETWEEN first AND last)",
+        "",
+    ),
+    Mutant(
+        "a running parent is not locked while it is looked at",
+        "10_mail.sql",
+        "check_parents_v1",
+        " FOR KEY SHARE SKIP LOCKED",
+        "",
+    ),
+    Mutant(
+        "an old snapshot is trusted to see all children",
+        "10_mail.sql",
+        "let_go_v1",
+        "OR current_setting('transaction_isolation') <> 'read committed'",
+        "",
+    ),
+    Mutant(
+        "a dispatcher is waited for",
+        "10_mail.sql",
+        "dispatch_v1",
+        "OR NOT pg_try_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1)",
+        "OR pg_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1) IS NULL",
+    ),
+    Mutant(
+        "an old snapshot may dispatch",
+        "10_mail.sql",
+        "dispatch_v1",
+        "current_setting('transaction_isolation') <> 'read committed'",
+        "false",
+    ),
+    Mutant(
+        "what could not be settled counts as settled",
+        "10_mail.sql",
+        "dispatch_v1",
+        "RETURN total - returned",
+        "RETURN total",
+    ),
+    Mutant(
+        "a cancel of what moves is forgotten",
+        "10_mail.sql",
+        "dispatch_round_v1",
+        "recancel := recancel || taskd.cancel_running_v1(others)",
+        "PERFORM taskd.cancel_running_v1(others)",
+    ),
+    Mutant(
+        "a cancel waits for a completion",
+        "10_mail.sql",
+        "cancel_running_v1",
+        "FOR UPDATE SKIP LOCKED",
+        "FOR UPDATE",
+    ),
+    Mutant(
+        "a retry does not wait for a cancel",
+        "05_end.sql",
+        "retry_jobs_v1",
+        "PERFORM FROM taskd.running r WHERE r.id = ANY (p_ids) ORDER BY r.id FOR UPDATE;",
+        "",
+    ),
+    Mutant(
+        "a key under way is waited for",
+        "09_unique.sql",
+        "drop_keys_v1",
+        "FOR UPDATE OF k SKIP LOCKED",
+        "FOR UPDATE OF k",
+    ),
+    Mutant(
+        "a replacement that a claim beat is lost",
+        "09_unique.sql",
+        "take_keys_v1",
+        "WHERE j.on_conflict = 'replace' AND ids[j.ordinality] < 0",
+        "WHERE false",
+    ),
+    Mutant(
+        "a move takes no notice of the dispatcher",
+        "07_look.sql",
+        "move_jobs_v1",
+        "PERFORM pg_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1);",
+        "NULL;",
+    ),
+    Mutant(
+        "enqueue reads the mail",
+        "10_mail.sql",
+        "see_to_mail_v1",
+        "IF p_is_foreign THEN",
+        "IF p_is_foreign AND EXISTS (SELECT FROM taskd.mail) THEN",
+    ),
+]
+
+
+@contextmanager
+def broken_copy(mutant: Mutant) -> Iterator[Path]:
+    """A copy of what the tests need, with the broken line."""
+    with tempfile.TemporaryDirectory(prefix="taskd-mutant-") as name:
+        folder = Path(name)
+        ignore = shutil.ignore_patterns("__pycache__", ".*")
+        for part in ("taskd", "tests"):
+            shutil.copytree(ROOT / part, folder / part, ignore=ignore)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        mutant.break_in(folder)
+        yield folder
+
+
+def is_seen_by_model(server: TestServer, folder: Path) -> bool:
+    """Whether the machine finds a difference between the broken SQL and the model."""
+    name = server.create(template="template0")
+    try:
+        with closing(connect.connect(server.of(name))) as connection:
+            for script in sorted((folder / SQL).glob("*.sql")):
+                connection.execute(script.read_bytes())
+        run_machine(server.of(name), EXAMPLES, number=1, shrink=False)
+    except INVALID:
+        raise
+    except (AssertionError, psycopg.Error, ExceptionGroup):
+        return True
+    finally:
+        server.drop(name)
+    return False
+
+
+def failed_races(folder: Path) -> list[str]:
+    """The tests of fixed interleavings that fail on the broken SQL."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "pg15"]
+    command += [f"tests/store/{name}" for name in RACES]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    lines = [line for line in ran.stdout.splitlines() if line.startswith("FAILED ")]
+    return [line.split("::")[1].split("[")[0].split(" - ")[0] for line in lines]
+
+
+def main(wanted: str = "") -> int:
+    """Try all mutants, or those whose name holds `wanted`; how many lived."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or the server would stay
+    running = servers.start_debian_postgres()
+    lived = 0
+    try:
+        server = TestServer(running.dsn)
+        for mutant in MUTANTS:
+            if wanted not in mutant.name:
+                continue
+            with broken_copy(mutant) as folder:
+                seen = "the model" if is_seen_by_model(server, folder) else ""
+                races = [] if seen else failed_races(folder)
+            lived += not (seen or races)
+            by = seen or ", ".join(races) or "NOBODY"
+            print(f"{mutant.name}: seen by {by}", flush=True)
+        server.close()
+    finally:
+        running.stop()
+    assert schema.KNOWN == 1, "later migrations have lines to break, too"
+    return lived
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main(*sys.argv[1:2]) else 0)
