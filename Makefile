@@ -1,7 +1,7 @@
 # What developers type. `make` alone shows this list.
 PYTHON ?= .venv/bin/python
 
-.PHONY: help venv test lint types bench
+.PHONY: help venv test lint types stress mutants bench
 help:
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' Makefile
 
@@ -19,6 +19,12 @@ lint: ## ruff and the import contracts
 
 types: ## mypy, strict
 	$(PYTHON) -m mypy
+
+stress: ## the dispatcher under killed processes, a minute long
+	TASKD_STRESS_SECONDS=60 $(PYTHON) -m pytest tests/store/test_stress.py -s
+
+mutants: ## break the SQL line by line: the tests must notice (takes long)
+	$(PYTHON) -m tests.store.mutants
 
 bench: ## the benchmarks, as ratios (run nothing else meanwhile)
 	$(PYTHON) -m benchmarks

@@ -17,7 +17,7 @@ import pytest
 import taskd
 from taskd import Job
 from taskd.config.settings import PoolSettings, Settings
-from taskd.errors import JobFailed, JobWasCancelled
+from taskd.errors import JobFailed, JobWasCancelled, ResultExpired
 from taskd.tasks.registry import registry
 from tests.conftest import TestServer
 from tests.docs.pages import HOW_TO, Page, check_block
@@ -187,7 +187,7 @@ def test_a_result_that_is_too_large_fails_and_says_so(names: dict[str, object]) 
         job.result(timeout=20)
 
 
-def test_a_result_that_has_gone_before_its_job_is_none(
+def test_a_result_that_has_gone_before_its_job_is_told_as_expired(
     project: Project, names: dict[str, object]
 ) -> None:
     job = names["count"].enqueue(["to"])  # type: ignore[attr-defined]
@@ -195,7 +195,8 @@ def test_a_result_that_has_gone_before_its_job_is_none(
 
     project.query("DELETE FROM taskd.result WHERE job = %s RETURNING job", job.id)
 
-    assert Job(job.id).result(timeout=0) is None
+    with pytest.raises(ResultExpired):
+        Job(job.id).result(timeout=0)
 
 
 def test_the_settings_of_the_page_on_results_load(
