@@ -1,7 +1,7 @@
 # What developers type. `make` alone shows this list.
 PYTHON ?= .venv/bin/python
 
-.PHONY: help venv test lint types stress mutants bench
+.PHONY: help venv test model stress mutants lint types bench
 help:
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' Makefile
 
@@ -12,6 +12,16 @@ venv: ## a virtual environment with everything tests need
 test: ## the whole suite
 	$(PYTHON) -m pytest
 
+model: ## the model of jobs and resources, half a million steps, others each time
+	TASKD_MODEL_STEPS=500000 TASKD_MODEL_SEED=$${TASKD_MODEL_SEED:-$$(date +%s)} \
+	$(PYTHON) -m pytest -s tests/store/test_mail_model.py
+
+stress: ## many processes, some killed, for two minutes
+	TASKD_STRESS_SECONDS=120 $(PYTHON) -m pytest -s tests/store/test_stress.py
+
+mutants: ## breaks the SQL line by line: each must fail a test
+	$(PYTHON) -m tests.store.mutants
+
 lint: ## ruff and the import contracts
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -19,12 +29,6 @@ lint: ## ruff and the import contracts
 
 types: ## mypy, strict
 	$(PYTHON) -m mypy
-
-stress: ## the dispatcher under killed processes, a minute long
-	TASKD_STRESS_SECONDS=60 $(PYTHON) -m pytest tests/store/test_stress.py -s
-
-mutants: ## break the SQL line by line: the tests must notice (takes long)
-	$(PYTHON) -m tests.store.mutants
 
 bench: ## the benchmarks, as ratios (run nothing else meanwhile)
 	$(PYTHON) -m benchmarks
