@@ -49,7 +49,7 @@ class Breaker:
         if self._words[TELL]:
             self._seating.write(stacks.format_stacks(self.describe))
         seat = next((one for one in self._slots.seats if one.attempt is attempt), None)
-        if seat is not None and attempt is not None:
+        if seat is not None and attempt is not None and attempt.takes_interrupts:
             self._judge(seat, attempt)
 
     def _judge(self, seat: Seat, attempt: JobAttempt) -> None:

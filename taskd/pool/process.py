@@ -261,7 +261,12 @@ class Worker:
         self._terms += 1
         self._place.wakeups.wake(self._place.slot)
         attempt = self._running
-        if self._terms < 2 or attempt is None or not attempt.is_open or attempt is self._told:
+        if (
+            self._terms < 2
+            or attempt is None
+            or not attempt.takes_interrupts
+            or attempt is self._told
+        ):
             return
         self._told = attempt
         raise JobInterrupted
@@ -273,7 +278,7 @@ class Worker:
         attempt is told once, for a second time would strike it while it cleans up.
         """
         attempt, w = self._running, self._words
-        if attempt is None or not attempt.is_open or attempt is self._told:
+        if attempt is None or not attempt.takes_interrupts or attempt is self._told:
             return
         if w[LOOK] == attempt.id:
             self._told = attempt

@@ -54,7 +54,7 @@ class Seat:
 
     def throw(self, attempt: JobAttempt, interrupt: BaseException) -> None:
         """Raise in the task's code, if this attempt is still in it; called by the hub."""
-        if self.attempt is attempt and attempt.is_open and self.greenlet is not None:
+        if self.attempt is attempt and attempt.takes_interrupts and self.greenlet is not None:
             self.greenlet.throw(interrupt)
 
 

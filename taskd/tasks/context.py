@@ -32,15 +32,15 @@ class Journal(Protocol):
 class JobAttempt:
     """One attempt of a job, as a worker runs it; `number` counts from 1.
 
-    `is_open` is true while the task's own code runs: only then may the worker raise an Interrupt
-    in it, from a signal handler or another greenlet. `is_stored` is true once the job has ended
-    itself, in its own transaction. `extra` is the column of that name. What it says goes into
-    `journal`, if there is one.
+    `is_open` is true while the task's own code runs: only then, and not while it commits its end,
+    may the worker raise an Interrupt in it, from a signal handler or another greenlet.
+    `is_stored` is true once the job has ended itself, in its own transaction. `extra` is the column
+    of that name. What it says goes into `journal`, if there is one.
     """
 
     __slots__ = (
-        "extra", "fence", "id", "is_open", "is_stored", "journal", "max_attempts", "max_result",
-        "number", "queue", "started", "task", "worker",
+        "extra", "fence", "id", "is_committing", "is_open", "is_stored", "journal", "max_attempts",
+        "max_result", "number", "queue", "started", "task", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -65,9 +65,15 @@ class JobAttempt:
         self.extra = extra or _NOTHING
         self.journal = journal
         self.is_open = False
+        self.is_committing = False
         self.is_stored = False
         self.max_result = MAX_RESULT
         self.started = perf_counter()
+
+    @property
+    def takes_interrupts(self) -> bool:
+        """Whether an Interrupt may be raised in it now."""
+        return self.is_open and not self.is_committing
 
     def __repr__(self) -> str:
         return f"<attempt {self.number} of job {self.id} ({self.task})>"
@@ -156,7 +162,6 @@ class CurrentJob:
         attempt = self._attempt
         if attempt.is_stored:
             raise TransactionUsed(attempt.id)
-        was_open = attempt.is_open
         try:
             with default_client().transaction() as connection:
                 transaction = JobTransaction(connection)
@@ -165,13 +170,13 @@ class CurrentJob:
                 text = None if result is None else encode_result(result, attempt.max_result)
                 # From here on no interrupt may strike: it could come between the commit and our
                 # knowing of it.
-                attempt.is_open = False
+                attempt.is_committing = True
                 end = JobEnd(attempt.id, attempt.fence, perf_counter() - attempt.started, "s", text)
                 if complete_jobs(connection, attempt.worker, [end], is_own=False):
                     raise JobLost(attempt.id)
             attempt.is_stored = True
         finally:
-            attempt.is_open = was_open
+            attempt.is_committing = False
 
     def __repr__(self) -> str:
         return f"<current job {self.id} ({self.task}), attempt {self.attempt}>"

@@ -150,11 +150,11 @@ def test_no_interrupt_comes_between_the_commit_and_our_knowing_of_it(
         execute = transaction.connection.execute
 
         def spy(*args: object, **kwargs: object) -> object:
-            seen.append(attempt.is_open)
+            seen.append((attempt.is_open, attempt.takes_interrupts))
             return execute(*args, **kwargs)  # type: ignore[arg-type]
 
         transaction.connection.execute = spy  # type: ignore[assignment]
 
-    assert seen == [False]
+    assert seen == [(True, False)]
     assert attempt.is_stored
-    assert attempt.is_open
+    assert attempt.takes_interrupts
