@@ -10,7 +10,7 @@ import psycopg
 
 from taskd.cli.failure import Failure
 from taskd.cli.invocation import current
-from taskd.errors import EmbeddedServerFailed, SchemaMissing
+from taskd.errors import SchemaMissing
 from taskd.maintenance.database import LEAST_CONNECTIONS
 from taskd.store import connect, schema
 from taskd.store.connect import Connection
@@ -58,11 +58,7 @@ def embedded_server(state_dir: str, max_connections: int = LEAST_CONNECTIONS) ->
     """
     from taskd.store.embedded import ensure_server, hold
 
-    try:
-        users_hold = hold(state_dir)
-    except OSError as error:
-        reason = f"{error.filename or state_dir}: {error.strerror}; choose another --state-dir"
-        raise EmbeddedServerFailed(state_dir, reason) from error
+    users_hold = hold(state_dir)
     try:
         yield ensure_server(state_dir, max_connections).dsn
     finally:
