@@ -85,6 +85,11 @@ def is_settled(connection: AnyConnection) -> bool:
     return connection.execute("SELECT count(*) FROM taskd.mail").fetchone() == (0,)
 
 
+def set_capacity(connection: AnyConnection, name: str, units: int | None) -> None:
+    """Say how much there is of a resource."""
+    connection.execute("SELECT taskd.set_capacity_v1(%s, %s)", (name, units))
+
+
 def used(connection: AnyConnection, name: str) -> int:
     """The units of a resource that are held."""
     row = connection.execute("SELECT used FROM taskd.resource WHERE name = %s", (name,)).fetchone()

@@ -135,8 +135,9 @@ BEGIN
     WITH j AS MATERIALIZED (
         SELECT ids[j.ordinality] AS id, j.*,
                coalesce(j.run_at, clock_timestamp() + j.delay * interval '1 second') AS due,
-               (SELECT array_agg(DISTINCT CASE WHEN p < 0 THEN abs(ids[-p]) ELSE p END)
-                FROM unnest(j.parents) p) AS after
+               CASE WHEN j.parents IS NOT NULL
+                    THEN (SELECT array_agg(DISTINCT CASE WHEN p < 0 THEN abs(ids[-p]) ELSE p END)
+                          FROM unnest(j.parents) p) END AS after
         FROM unnest(jobs) WITH ORDINALITY j
         WHERE ids[j.ordinality] > 0
     ), n AS MATERIALIZED (
@@ -160,7 +161,8 @@ BEGIN
         FROM j
     ), edges AS (
         INSERT INTO taskd.dependency (parent, child)
-        SELECT p.parent, n.id FROM n, unnest(n.after) p (parent)
+        SELECT p.parent, n.id
+        FROM (SELECT * FROM n WHERE n.after IS NOT NULL) n, unnest(n.after) AS p (parent)
     ), b AS (
         INSERT INTO taskd.blocked (
             id, created_at, run_at, stage, pending, run_if_failed, timeout, priority, attempt,
@@ -189,7 +191,7 @@ BEGIN
     )
     SELECT (SELECT json_agg(l) FROM lanes l), min(n.due) FILTER (WHERE n.stage = 's'),
            array_agg(n.id ORDER BY n.id) FILTER (WHERE n.stage = 'i'),
-           array_agg(n.id ORDER BY n.id) FILTER (WHERE EXISTS (
+           array_agg(n.id ORDER BY n.id) FILTER (WHERE n.after IS NOT NULL AND EXISTS (
                SELECT FROM unnest(n.parents) p WHERE p > 0 OR ids[-p] < 0))
     INTO news, next_due, arrivals, late
     FROM n;
@@ -214,18 +216,25 @@ CREATE FUNCTION taskd.check_graph_v1(p_jobs taskd.new_job[]) RETURNS void LANGUA
 DECLARE
     unknown bigint[];
 BEGIN
-    IF EXISTS (SELECT FROM unnest(p_jobs) WITH ORDINALITY j, unnest(j.parents) p (parent)
-               WHERE -p.parent >= j.ordinality) THEN
+    IF EXISTS (
+        SELECT FROM unnest(p_jobs) WITH ORDINALITY j
+        WHERE j.parents IS NOT NULL
+          AND EXISTS (SELECT FROM unnest(j.parents) p WHERE -p >= j.ordinality)) THEN
         RAISE EXCEPTION 'a parent in the same call must come before its child';
-    ELSIF EXISTS (SELECT FROM unnest(p_jobs) j, unnest(j.res, j.need) AS u (name, need)
-                  WHERE (u.name IS NOT NULL AND u.need > 0) IS NOT TRUE) THEN
+    ELSIF EXISTS (
+        SELECT FROM unnest(p_jobs) j
+        WHERE coalesce(j.res, j.need::text[]) IS NOT NULL
+          AND EXISTS (SELECT FROM unnest(j.res, j.need) AS u (name, need)
+                      WHERE (u.name IS NOT NULL AND u.need > 0) IS NOT TRUE)) THEN
         RAISE EXCEPTION 'each resource needs a name and a number of units from 1 on';
     END IF;
     unknown := ARRAY(
-        SELECT DISTINCT p.parent FROM unnest(p_jobs) j, unnest(j.parents) p (parent)
+        SELECT DISTINCT p.parent
+        FROM (SELECT j.parents FROM unnest(p_jobs) j WHERE j.parents IS NOT NULL) j,
+             unnest(j.parents) AS p (parent)
         WHERE p.parent > 0
-          AND NOT EXISTS (SELECT FROM taskd.live_job k WHERE k.id = p.parent)
-          AND NOT EXISTS (SELECT FROM taskd.history h WHERE h.id = p.parent)
+          AND (SELECT k.id FROM taskd.live_job k WHERE k.id = p.parent LIMIT 1) IS NULL
+          AND (SELECT h.id FROM taskd.history h WHERE h.id = p.parent LIMIT 1) IS NULL
         ORDER BY 1);
     IF unknown <> '{}' THEN
         RAISE EXCEPTION 'no such job: %', array_to_string(unknown[1:10], ', ') USING ERRCODE = 'TD001';

@@ -1,10 +1,12 @@
 -- The end of an attempt. Every function here takes the worker and, for each job, the fence of its
 -- claim, and touches only jobs whose fence and worker still match. Called by the reporter.
 --
--- The plan must go from the ids to the primary key of running, whatever statistics say: analyzed at
--- a quiet moment the table looks empty, and "all of this worker's rows against all ids" looks
--- cheap, although it is quadratic. Hence enable_seqscan = off, and worker + 0, which no index has. It
--- is generic, because making one for each array costs as much as the end of a job.
+-- The plan must go from the ids to the primary key of running, whatever was there when it was made: at
+-- a quiet moment the table looks empty, and to read all of it for each batch looks cheap. Hence
+--   enable_seqscan = off   and worker + 0, which no index has;
+--   id BETWEEN x AND x     because with id = x, all of the index is read in its order, as if to merge;
+--   (SELECT … LIMIT 1)     because EXISTS may become a hash of all of a table.
+-- The plan is generic, because making one for each array costs as much as the end of a job.
 --
 -- What ends must be told (let_go_v1), but most jobs have nobody to tell and nothing to let go of. So
 -- the completions ask first, in one statement after the delete: whether anything lies in the range of
@@ -15,9 +17,9 @@
 CREATE FUNCTION taskd.lost_jobs_v1(p_ids bigint[], p_fences bigint[]) RETURNS bigint[] LANGUAGE sql STABLE AS $$
     SELECT array_agg(u.id)
     FROM unnest(p_ids, p_fences) AS u (id, fence)
-    WHERE NOT EXISTS (SELECT FROM taskd.history h WHERE h.id = u.id AND h.fence = u.fence)
-      AND NOT EXISTS (SELECT FROM taskd.attempt a WHERE a.job = u.id AND a.fence = u.fence
-                      AND a.outcome NOT IN ('l', 'g', 'h', 'k')) -- those a rescue has written
+    WHERE (SELECT 1 FROM taskd.history h WHERE h.id = u.id AND h.fence = u.fence LIMIT 1) IS NULL
+      AND (SELECT 1 FROM taskd.attempt a WHERE a.job = u.id AND a.fence = u.fence
+           AND a.outcome NOT IN ('l', 'g', 'h', 'k') LIMIT 1) IS NULL -- those a rescue has written
 $$;
 
 -- The common case, with the smallest statement: succeeded, no result. p_durations in seconds.
@@ -25,7 +27,8 @@ $$;
 CREATE FUNCTION taskd.complete_succeeded_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[]
 ) RETURNS bigint[] LANGUAGE plpgsql
-SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     done bigint[];
     first bigint;
@@ -35,7 +38,7 @@ BEGIN
     WITH gone AS (
         DELETE FROM taskd.running r
         USING unnest(p_ids, p_fences, p_durations) AS u (id, fence, duration)
-        WHERE r.id = u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
+        WHERE r.id BETWEEN u.id AND u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
         RETURNING r.*, u.duration
     ), ended AS (
         INSERT INTO taskd.history (
@@ -72,7 +75,8 @@ CREATE FUNCTION taskd.complete_jobs_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_states "char"[],
     p_results text[], p_errors text[], p_tracebacks text[], p_is_own boolean
 ) RETURNS bigint[] LANGUAGE plpgsql
-SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     done bigint[];
     good boolean[];
@@ -84,7 +88,7 @@ BEGIN
         DELETE FROM taskd.running r
         USING unnest(p_ids, p_fences, p_durations, p_states, p_results, p_errors, p_tracebacks)
               AS u (id, fence, duration, state, result, error, traceback)
-        WHERE r.id = u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
+        WHERE r.id BETWEEN u.id AND u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
         RETURNING r.*, u.duration, u.state, u.result, u.error, u.traceback
     ), ended AS (
         INSERT INTO taskd.history (
@@ -129,7 +133,8 @@ CREATE FUNCTION taskd.retry_jobs_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_outcomes "char"[],
     p_delays double precision[], p_errors text[], p_tracebacks text[], p_release boolean[]
 ) RETURNS bigint[] LANGUAGE plpgsql
-SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ended integer;
     cancelled bigint[];
@@ -142,13 +147,14 @@ BEGIN
         DELETE FROM taskd.running r
         USING unnest(p_ids, p_fences, p_durations, p_outcomes, p_delays, p_errors, p_tracebacks, p_release)
               AS u (id, fence, duration, outcome, delay, error, traceback, release)
-        WHERE r.id = u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
+        WHERE r.id BETWEEN u.id AND u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
         RETURNING r.*, now() - coalesce(u.duration, 0) * interval '1 second' AS started_at,
                   u.outcome, u.delay, u.error, u.traceback,
                   CASE WHEN u.release THEN NULL ELSE r.place END AS kept_place,
                   (r.attempt - CASE WHEN u.outcome IN ('z', 'i') THEN 1 ELSE 0 END)::smallint AS charged,
                   (CASE WHEN r.losses >= 2 AND u.outcome <> 'i' THEN 0 ELSE r.losses END)::smallint AS left_losses,
-                  EXISTS (SELECT FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel') AS is_cancelled
+                  (SELECT o.kind FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel' LIMIT 1)
+                  IS NOT NULL AS is_cancelled
     ), kept AS (
         INSERT INTO taskd.attempt (job, fence, worker, started_at, number, outcome, error, traceback)
         SELECT g.id, g.fence, g.worker, g.started_at, g.attempt, g.outcome, g.error, g.traceback
@@ -221,7 +227,8 @@ END $$;
 -- many went back.
 CREATE FUNCTION taskd.give_back_jobs_v1(p_worker bigint, p_ids bigint[], p_fences bigint[])
 RETURNS integer LANGUAGE plpgsql
-SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     given integer;
     over bigint[];
@@ -232,9 +239,10 @@ BEGIN
     WITH gone AS MATERIALIZED (
         DELETE FROM taskd.running r
         USING unnest(p_ids, p_fences) AS u (id, fence)
-        WHERE r.id = u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
+        WHERE r.id BETWEEN u.id AND u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
         RETURNING r.*,
-                  EXISTS (SELECT FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel') AS is_cancelled
+                  (SELECT o.kind FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel' LIMIT 1)
+                  IS NOT NULL AS is_cancelled
     ), ended AS (
         INSERT INTO taskd.history (
             id, fence, worker, created_at, run_at, ready_at, timeout, priority, attempt, max_attempts,

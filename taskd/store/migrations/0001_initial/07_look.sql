@@ -94,7 +94,8 @@ BEGIN
     RETURN QUERY
     SELECT u.id, CASE WHEN h.state = 'c' AND h.finished_at >= now() THEN 'cancelled'
                       WHEN h.id IS NOT NULL THEN 'ended'
-                      WHEN EXISTS (SELECT FROM taskd.live_job j WHERE j.id = u.id) THEN 'cancelling'
+                      WHEN (SELECT j.id FROM taskd.live_job j WHERE j.id = u.id LIMIT 1) IS NOT NULL
+                      THEN 'cancelling'
                       ELSE 'unknown' END
     FROM unnest(p_ids) AS u (id)
     LEFT JOIN LATERAL (SELECT h.id, h.state, h.finished_at FROM taskd.history h

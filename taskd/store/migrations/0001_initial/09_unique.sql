@@ -18,7 +18,7 @@ CREATE INDEX unique_key_expires ON taskd.unique_key (expires_at) WHERE expires_a
 -- job. So whatever would have to go back for a smaller key is undone, by raising TD003, and begun anew.
 CREATE FUNCTION taskd.take_keys_v1(p_jobs taskd.keyed_job[], p_first bigint, p_self bigint)
 RETURNS bigint[] LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids bigint[];
@@ -38,7 +38,7 @@ BEGIN
                        k.job = j.id OR NOT taskd.is_free_v1(k.job, k.expires_at, p_first, p_self)))
             INTO ids, is_settled
             FROM unnest(p_jobs) WITH ORDINALITY j
-            LEFT JOIN taskd.unique_key k ON k.key = j.key;
+            LEFT JOIN taskd.unique_key k ON k.key BETWEEN j.key AND j.key;
             IF NOT is_settled THEN
                 RAISE SQLSTATE 'TD003';
             END IF;
@@ -47,8 +47,8 @@ BEGIN
             IF EXISTS (
                 SELECT FROM unnest(p_jobs) WITH ORDINALITY j
                 WHERE j.on_conflict = 'replace' AND ids[j.ordinality] < 0
-                  AND NOT EXISTS (SELECT FROM taskd.unique_key k
-                                  WHERE k.key = j.key AND k.job = -ids[j.ordinality])) THEN
+                  AND (SELECT k.job FROM taskd.unique_key k
+                       WHERE k.key = j.key AND k.job = -ids[j.ordinality] LIMIT 1) IS NULL) THEN
                 RAISE SQLSTATE 'TD003';
             END IF;
             RETURN ids;
@@ -108,7 +108,8 @@ END $$;
 CREATE FUNCTION taskd.drop_keys_v1(p_keys taskd.held_key[]) RETURNS void LANGUAGE sql AS $$
     DELETE FROM taskd.unique_key WHERE ctid = ANY (ARRAY(
         SELECT k.ctid
-        FROM unnest(p_keys) h JOIN taskd.unique_key k ON k.key = h.key AND k.job = h.job
+        FROM unnest(p_keys) h
+        JOIN taskd.unique_key k ON k.key BETWEEN h.key AND h.key AND k.job = h.job
         FOR UPDATE OF k SKIP LOCKED))
 $$;
 
@@ -118,7 +119,7 @@ $$;
 -- In the order of the ids, so that two who change the same jobs lock them in one order.
 CREATE FUNCTION taskd.change_waiting_v1(p_jobs taskd.keyed_job[], p_ids bigint[])
 RETURNS void LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     lane record;
     due double precision;
@@ -126,10 +127,10 @@ BEGIN
     IF EXISTS (SELECT FROM unnest(p_jobs) WITH ORDINALITY j
                WHERE j.on_conflict = 'replace' AND p_ids[j.ordinality] < 0) THEN
         UPDATE taskd.scheduled s SET args = c.args, kwargs = c.kwargs
-        FROM taskd.last_calls_v1(p_jobs, p_ids) c WHERE s.id = c.id;
+        FROM taskd.last_calls_v1(p_jobs, p_ids) c WHERE s.id BETWEEN c.id AND c.id;
         FOR lane IN
             UPDATE taskd.queued q SET args = c.args, kwargs = c.kwargs
-            FROM taskd.last_calls_v1(p_jobs, p_ids) c WHERE q.id = c.id
+            FROM taskd.last_calls_v1(p_jobs, p_ids) c WHERE q.id BETWEEN c.id AND c.id
             RETURNING q.queue, q.lane, q.seq
         LOOP
             PERFORM taskd.notify_hosts_v1(lane.queue, lane.lane, 1, lane.seq); -- a claim may have skipped it
@@ -145,7 +146,7 @@ BEGIN
             ORDER BY 1
         ), moved AS (
             DELETE FROM taskd.scheduled s USING wanted w
-            WHERE s.id = w.id AND s.run_at > w.due
+            WHERE s.id BETWEEN w.id AND w.id AND s.run_at > w.due
             RETURNING s.*, w.due
         ), entered AS (
             INSERT INTO taskd.scheduled (

@@ -87,7 +87,7 @@ BEGIN
     INSERT INTO taskd.mail (kind, ids, ok)
     SELECT 'f', array_agg(u.id), array_agg(coalesce(u.good, true))
     FROM unnest(p_ids, p_good) AS u (id, good)
-    WHERE EXISTS (SELECT FROM taskd.dependency d WHERE d.parent = u.id)
+    WHERE (SELECT d.child FROM taskd.dependency d WHERE d.parent = u.id LIMIT 1) IS NOT NULL
        OR current_setting('transaction_isolation') <> 'read committed' -- an old snapshot may miss one
     HAVING count(*) > 0;
     has_letters := has_letters OR FOUND;
@@ -124,7 +124,7 @@ CREATE FUNCTION taskd.see_to_mail_v1(p_is_foreign boolean) RETURNS void LANGUAGE
 BEGIN
     IF p_is_foreign THEN
         PERFORM pg_notify('taskd', '"mail"');
-    ELSIF EXISTS (SELECT FROM taskd.mail) AND taskd.dispatch_v1(100, 10, 500) < 0 THEN
+    ELSIF taskd.dispatch_v1(100, 10, 500) < 0 THEN
         PERFORM pg_notify('taskd', '"mail"') WHERE EXISTS (SELECT FROM taskd.host WHERE idle);
     END IF;
 END $$;
@@ -173,7 +173,9 @@ END $$;
 -- The letters settled, so 0 means that there is nothing to do now; -1: somebody else is at it, or
 -- this is no READ COMMITTED transaction.
 CREATE FUNCTION taskd.dispatch_v1(p_letters integer, p_rounds integer, p_arrivals integer)
-RETURNS integer LANGUAGE plpgsql AS $$
+RETURNS integer LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     recancel bigint[] := '{}';
     recheck bigint[] := '{}';
@@ -206,14 +208,12 @@ BEGIN
 END $$;
 
 -- One round, under the dispatch lock. The order within it: checks and ends of parents, cancels,
--- releases, arrivals. Lists that are longer than the planner thinks make merge and hash joins turn
--- quadratic, hence the settings.
+-- releases, arrivals. What it calls plans with the settings of dispatch_v1; for BETWEEN and LIMIT 1
+-- see 05_end.sql.
 CREATE FUNCTION taskd.dispatch_round_v1(
     p_letters integer, p_arrivals integer, INOUT recancel bigint[], INOUT recheck bigint[],
     OUT taken integer, OUT admitted integer
-) LANGUAGE plpgsql
-SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
-SET plan_cache_mode = force_generic_plan AS $$
+) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
     letters taskd.mail[];
@@ -295,8 +295,7 @@ END $$;
 -- locked, so that its completion comes after us and sees it.
 CREATE FUNCTION taskd.check_parents_v1(
     p_children bigint[], OUT ended bigint[], OUT ended_well boolean[], OUT recheck bigint[]
-) LANGUAGE plpgsql
-SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+) LANGUAGE plpgsql AS $$
 DECLARE
     parents bigint[] := ARRAY(
         SELECT DISTINCT d.parent FROM taskd.dependency d WHERE d.child = ANY (p_children));
@@ -307,18 +306,19 @@ BEGIN
     -- its history; nobody knows how it ended, so it did not end well.
     WITH found AS MATERIALIZED (
         SELECT p.id,
-               EXISTS (SELECT FROM taskd.running r WHERE r.id = p.id) AS runs,
+               (SELECT r.id FROM taskd.running r WHERE r.id = p.id LIMIT 1) IS NOT NULL AS runs,
                (SELECT h.state FROM taskd.history h WHERE h.id = p.id LIMIT 1) AS state,
-               EXISTS (SELECT FROM taskd.blocked b WHERE b.id = p.id)
-               OR EXISTS (SELECT FROM taskd.scheduled s WHERE s.id = p.id)
-               OR EXISTS (SELECT FROM taskd.queued q WHERE q.id = p.id) AS waits
+               (SELECT b.id FROM taskd.blocked b WHERE b.id = p.id LIMIT 1) IS NOT NULL
+               OR (SELECT s.id FROM taskd.scheduled s WHERE s.id = p.id LIMIT 1) IS NOT NULL
+               OR (SELECT q.id FROM taskd.queued q WHERE q.id = p.id LIMIT 1) IS NOT NULL AS waits
         FROM unnest(parents) p (id)
     ), busy AS (
         SELECT f.id FROM found f WHERE f.runs AND NOT f.id = ANY (locked)
     )
     SELECT coalesce(array_agg(f.id) FILTER (WHERE NOT f.runs AND NOT f.waits), '{}'),
            coalesce(array_agg(f.state IS NOT DISTINCT FROM 's') FILTER (WHERE NOT f.runs AND NOT f.waits), '{}'),
-           ARRAY(SELECT DISTINCT d.child FROM taskd.dependency d JOIN busy b ON b.id = d.parent
+           ARRAY(SELECT DISTINCT d.child FROM busy b
+                 JOIN taskd.dependency d ON d.parent BETWEEN b.id AND b.id
                  WHERE d.child = ANY (p_children))
     INTO ended, ended_well, recheck
     FROM found f;
@@ -328,25 +328,24 @@ END $$;
 -- lines (arrivals), or are doomed with a parent that did not end well.
 CREATE FUNCTION taskd.tell_children_v1(
     p_ended bigint[], p_well boolean[], OUT doomed bigint[], OUT arrivals bigint[]
-) LANGUAGE plpgsql
-SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+) LANGUAGE plpgsql AS $$
 DECLARE
     ready bigint[];
 BEGIN
     WITH consumed AS (
         DELETE FROM taskd.dependency d
         USING (SELECT u.id, bool_and(u.ok) AS ok FROM unnest(p_ended, p_well) AS u (id, ok) GROUP BY u.id) e
-        WHERE d.parent = e.id
+        WHERE d.parent BETWEEN e.id AND e.id
         RETURNING d.child, e.ok
     ), told AS (
         SELECT c.child, count(*)::integer AS n, bool_and(c.ok) AS ok FROM consumed c GROUP BY c.child
     ), children AS (
         SELECT b.id, b.res IS NOT NULL AND (b.run_at IS NULL OR b.run_at <= clock_timestamp()) AS asks,
                b.pending - t.n AS left_, NOT t.ok AND NOT b.run_if_failed AS is_doomed
-        FROM told t JOIN taskd.blocked b ON b.id = t.child
+        FROM told t JOIN taskd.blocked b ON b.id BETWEEN t.child AND t.child
     ), counted AS (
         UPDATE taskd.blocked b SET pending = c.left_
-        FROM children c WHERE b.id = c.id AND c.left_ > 0 AND NOT c.is_doomed
+        FROM children c WHERE b.id BETWEEN c.id AND c.id AND c.left_ > 0 AND NOT c.is_doomed
     )
     SELECT coalesce(array_agg(c.id) FILTER (WHERE c.is_doomed), '{}'),
            array_agg(c.id ORDER BY c.id) FILTER (WHERE c.left_ = 0 AND NOT c.is_doomed AND NOT c.asks),
@@ -364,8 +363,7 @@ END $$;
 -- somebody moves at this moment.
 CREATE FUNCTION taskd.cancel_waiting_v1(
     p_cancels bigint[], p_doomed bigint[], OUT names text[], OUT units bigint[], OUT others bigint[]
-) LANGUAGE plpgsql
-SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+) LANGUAGE plpgsql AS $$
 DECLARE
     wanted bigint[] := p_cancels || p_doomed;
     gone bigint[];
@@ -382,10 +380,10 @@ BEGIN
             SELECT ctid FROM taskd.scheduled WHERE id = ANY (wanted) FOR UPDATE SKIP LOCKED))
         RETURNING *
     ), waited AS (
-        DELETE FROM taskd.line l
-        USING (SELECT b.place, u.name FROM b, unnest(b.res) u (name) WHERE b.stage = 'l') x
-        WHERE l.res = x.name AND l.place = x.place
-        RETURNING l.res, l.need
+        DELETE FROM taskd.line WHERE ctid = ANY (ARRAY(
+            SELECT (SELECT l.ctid FROM taskd.line l WHERE l.res = u.name AND l.place = b.place LIMIT 1)
+            FROM b, unnest(b.res) AS u (name) WHERE b.stage = 'l'))
+        RETURNING res, need
     ), jobs AS (
         SELECT id, created_at, run_at, NULL::timestamptz AS ready_at, timeout, priority, attempt,
                max_attempts, losses, crashes, queue, task, args, kwargs, extra, res, need FROM b
@@ -403,7 +401,8 @@ BEGIN
                               ELSE 'cancelled' END
         FROM jobs j
     ), freed AS (
-        DELETE FROM taskd.dependency d USING b WHERE d.child = b.id AND b.stage = 'p'
+        DELETE FROM taskd.dependency d USING b
+        WHERE d.child BETWEEN b.id AND b.id AND b.stage = 'p'
     ), held AS (
         -- Granted entries are released; waiting ones only make the line be looked at again.
         SELECT u.name, u.need FROM b, unnest(b.res, b.need) AS u (name, need) WHERE b.stage = 'l'
@@ -423,7 +422,7 @@ BEGIN
         INSERT INTO taskd.mail (kind, ids, ok)
         SELECT 'f', array_agg(g.id), array_agg(false)
         FROM unnest(gone) g (id)
-        WHERE EXISTS (SELECT FROM taskd.dependency d WHERE d.parent = g.id)
+        WHERE (SELECT d.child FROM taskd.dependency d WHERE d.parent = g.id LIMIT 1) IS NOT NULL
         HAVING count(*) > 0;
         PERFORM pg_notify('taskd_ended', w.token) FROM taskd.waiter w WHERE w.job = ANY (gone);
     END IF;
@@ -432,8 +431,7 @@ END $$;
 
 -- Letter c: the workers of those that run are asked to cancel them; the lock on the row makes a retry
 -- or a rescue wait until the request is there to be seen. The ids that somebody moves at this moment.
-CREATE FUNCTION taskd.cancel_running_v1(p_ids bigint[]) RETURNS bigint[] LANGUAGE plpgsql
-SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+CREATE FUNCTION taskd.cancel_running_v1(p_ids bigint[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     asked bigint[];
 BEGIN
@@ -443,7 +441,7 @@ BEGIN
     ), ordered AS (
         INSERT INTO taskd.request (kind, job, worker)
         SELECT 'cancel', h.id, h.worker FROM held h
-        WHERE NOT EXISTS (SELECT FROM taskd.request o WHERE o.job = h.id AND o.kind = 'cancel')
+        WHERE (SELECT o.job FROM taskd.request o WHERE o.job = h.id AND o.kind = 'cancel' LIMIT 1) IS NULL
     )
     SELECT array_agg(h.id) INTO asked FROM held h;
     IF asked IS NOT NULL THEN
@@ -452,18 +450,17 @@ BEGIN
     -- One statement, one snapshot: what is in none of these tables has ended, or never was.
     RETURN ARRAY(
         SELECT u.id FROM (SELECT unnest(p_ids) AS id EXCEPT SELECT unnest(asked)) u
-        WHERE EXISTS (SELECT FROM taskd.running r WHERE r.id = u.id)
-           OR EXISTS (SELECT FROM taskd.queued q WHERE q.id = u.id)
-           OR EXISTS (SELECT FROM taskd.scheduled s WHERE s.id = u.id)
-           OR EXISTS (SELECT FROM taskd.blocked b WHERE b.id = u.id));
+        WHERE (SELECT r.id FROM taskd.running r WHERE r.id = u.id LIMIT 1) IS NOT NULL
+           OR (SELECT q.id FROM taskd.queued q WHERE q.id = u.id LIMIT 1) IS NOT NULL
+           OR (SELECT s.id FROM taskd.scheduled s WHERE s.id = u.id LIMIT 1) IS NOT NULL
+           OR (SELECT b.id FROM taskd.blocked b WHERE b.id = u.id LIMIT 1) IS NOT NULL);
 END $$;
 
 -- Letter r: give units back; then the heads of the lines move up while they fit.
 -- p_places: lines are read from behind the place that gave way, so a hand-off costs the same with
 -- any number of waiting jobs.
 CREATE FUNCTION taskd.move_lines_up_v1(p_names text[], p_units bigint[], p_places bigint[])
-RETURNS void LANGUAGE plpgsql
-SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     everything CONSTANT bigint := 2147483647;
     lines text[];           -- the lines that still move, with what is used, the capacity,
@@ -490,14 +487,14 @@ BEGIN
         FROM unnest(p_names, p_units, p_places) AS u (name, units, place) GROUP BY u.name
     ), quiet AS (
         UPDATE taskd.resource r SET used = r.used - g.units
-        FROM given g WHERE r.name = g.name AND NOT r.waiting AND g.units > 0
+        FROM given g WHERE r.name BETWEEN g.name AND g.name AND NOT r.waiting AND g.units > 0
     )
     SELECT array_agg(r.name), array_agg(r.used - g.units), array_agg(coalesce(c.units, everything)),
            array_agg(g.from_place)
     INTO lines, line_used, line_units, line_from
     FROM given g
-    JOIN taskd.resource r ON r.name = g.name
-    LEFT JOIN taskd.capacity c ON c.name = g.name
+    JOIN taskd.resource r ON r.name BETWEEN g.name AND g.name
+    LEFT JOIN taskd.capacity c ON c.name BETWEEN g.name AND g.name
     WHERE r.waiting;
     WHILE lines IS NOT NULL LOOP
         WITH head AS (
@@ -545,18 +542,21 @@ BEGIN
     END LOOP;
     UPDATE taskd.resource r SET used = u.used, waiting = u.waiting
     FROM unnest(settled, settled_used, settled_waiting) AS u (name, used, waiting)
-    WHERE r.name = u.name AND (r.used, r.waiting) IS DISTINCT FROM (u.used, u.waiting);
+    WHERE r.name BETWEEN u.name AND u.name AND (r.used, r.waiting) IS DISTINCT FROM (u.used, u.waiting);
     IF granted = '{}' THEN
         RETURN;
     END IF;
-    DELETE FROM taskd.line l USING unnest(granted_res, granted_place) AS g (res, place)
-    WHERE l.res = g.res AND l.place = g.place;
+    DELETE FROM taskd.line WHERE ctid = ANY (ARRAY(
+        SELECT (SELECT l.ctid FROM taskd.line l WHERE l.res = g.res AND l.place = g.place LIMIT 1)
+        FROM unnest(granted_res, granted_place) AS g (res, place)));
     WITH grants AS (
         SELECT u.id, count(*)::integer AS n FROM unnest(granted) u (id) GROUP BY u.id
     ), jobs AS (
-        SELECT b.id, b.pending - g.n AS left_ FROM grants g JOIN taskd.blocked b ON b.id = g.id
+        SELECT b.id, b.pending - g.n AS left_
+        FROM grants g JOIN taskd.blocked b ON b.id BETWEEN g.id AND g.id
     ), counted AS (
-        UPDATE taskd.blocked b SET pending = j.left_ FROM jobs j WHERE b.id = j.id AND j.left_ > 0
+        UPDATE taskd.blocked b SET pending = j.left_
+        FROM jobs j WHERE b.id BETWEEN j.id AND j.id AND j.left_ > 0
     )
     SELECT array_agg(j.id) INTO ready FROM jobs j WHERE j.left_ = 0;
     IF ready IS NOT NULL THEN
@@ -565,15 +565,14 @@ BEGIN
 END $$;
 
 -- Letter a: jobs join the ends of their lines, in the order of p_ids; what fits is granted at once.
-CREATE FUNCTION taskd.join_lines_v1(p_ids bigint[]) RETURNS void LANGUAGE plpgsql
-SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+CREATE FUNCTION taskd.join_lines_v1(p_ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     ready bigint[];
 BEGIN
     WITH arrived AS (
         SELECT b.id, b.res, b.need, u.place AS turn
         FROM unnest(p_ids) WITH ORDINALITY AS u (id, place)
-        JOIN taskd.blocked b ON b.id = u.id
+        JOIN taskd.blocked b ON b.id BETWEEN u.id AND u.id
         WHERE b.stage <> 'l'
     ), placed AS MATERIALIZED (
         SELECT a.*, nextval('taskd.place_seq') AS place FROM (SELECT * FROM arrived ORDER BY turn) a
@@ -584,8 +583,8 @@ BEGIN
                coalesce(c.units, 2147483647) AS units,
                sum(a.need) OVER (PARTITION BY a.name ORDER BY a.place) AS upto
         FROM asked a
-        LEFT JOIN taskd.resource r ON r.name = a.name
-        LEFT JOIN taskd.capacity c ON c.name = a.name
+        LEFT JOIN taskd.resource r ON r.name BETWEEN a.name AND a.name
+        LEFT JOIN taskd.capacity c ON c.name BETWEEN a.name AND a.name
     ), judged AS MATERIALIZED (
         SELECT s.*, NOT s.waiting AND bool_and(
                    s.units > 0 AND (s.used + s.upto - s.need = 0 OR s.used + s.upto <= s.units))
@@ -606,7 +605,7 @@ BEGIN
         FROM judged j GROUP BY j.id, j.place
     ), stood AS (
         UPDATE taskd.blocked b SET stage = 'l', pending = s.left_, place = s.place
-        FROM standing s WHERE b.id = s.id
+        FROM standing s WHERE b.id BETWEEN s.id AND s.id
         RETURNING b.id, b.pending
     )
     SELECT array_agg(s.id) INTO ready FROM stood s WHERE s.pending = 0;
