@@ -83,6 +83,7 @@ class Machine(RuleBasedStateMachine):
         empty_tables(self.connection)
         self.model = Model()
         self.turn = 1
+        self.is_congested = False
         self.claims: list[tuple[int, int, int]] = []
         self.host = hosts.register_host(self.connection, uuid4(), "here", 1, "0")
         self.workers = [self._worker(), self._worker()]
@@ -379,7 +380,7 @@ class Machine(RuleBasedStateMachine):
         were_over = {job.id for job in self.model.inside("history")}
 
         self.model.cancel(ids)
-        if is_lazy:  # as if the dispatcher had been busy all along
+        if is_lazy or self.is_congested:  # as if it had waited for the dispatcher in vain
             letter = "INSERT INTO taskd.mail (kind, ids) VALUES ('c', %s::bigint[])"
             self.connection.execute(letter, (integer_array(ids),))
         else:
@@ -393,11 +394,12 @@ class Machine(RuleBasedStateMachine):
     def requeue(self, picks: list[int]) -> None:
         olds = self._pick([job.id for job in self.model.inside("history")], picks[:2])
 
-        renewed = jobs.requeue_jobs(self.connection, olds)
+        with self._dispatcher(is_busy=False):
+            renewed = jobs.requeue_jobs(self.connection, olds)
         assert list(renewed) == olds
         self.model.requeue(list(renewed.values()), olds)
         if any(self.model.jobs[old].wish.needs for old in olds):
-            self._see_to_mail(is_busy=False)
+            self._see_to_mail()
         self._compare("requeue")
 
     @precondition(lambda self: self._now_and_then() and self.model.jobs)
@@ -418,11 +420,18 @@ class Machine(RuleBasedStateMachine):
         self._compare("set a capacity")
 
     def _set_capacity(self, name: str, units: int | None) -> None:
-        self.connection.execute("SELECT taskd.set_capacity_v1(%s, %s)", (name, units))
+        with self._dispatcher(is_busy=False):
+            self.connection.execute("SELECT taskd.set_capacity_v1(%s, %s)", (name, units))
         self.model.set_capacity(name, units)
-        self.model.dispatch()
+        self._see_to_mail()
 
-    @precondition(lambda self: self.model.mail)
+    @precondition(lambda self: self._now_and_then() and not self.is_congested)
+    @rule()
+    def congest(self) -> None:
+        """From now on somebody else is always dispatching when we would: letters gather."""
+        self.is_congested = True
+
+    @precondition(lambda self: self.model.mail and (len(self.model.mail) > 5 or self.turn % 4 == 0))
     @rule(
         letters=st.sampled_from([1, 2, 3, 100]),
         rounds=st.sampled_from([1, 10]),
@@ -433,6 +442,7 @@ class Machine(RuleBasedStateMachine):
             "SELECT taskd.dispatch_v1(%s, %s, %s)", (letters, rounds, arrivals)
         ).fetchone()
         assert row == (self.model.dispatch(letters, rounds, arrivals),)
+        self.is_congested = self.is_congested and bool(self.model.mail)
         self._compare("dispatch")
 
     # Picking, and the busy dispatcher.
@@ -473,15 +483,15 @@ class Machine(RuleBasedStateMachine):
     @contextmanager
     def _dispatcher(self, is_busy: bool) -> Iterator[None]:
         """While inside, somebody else is dispatching, if is_busy."""
-        if not is_busy:
+        if not (is_busy or self.is_congested):
             yield
             return
         with self.other.transaction():
             assert self.other.execute(_DISPATCH_LOCK).fetchone() == (True,)
             yield
 
-    def _see_to_mail(self, is_busy: bool) -> None:
-        if not is_busy:
+    def _see_to_mail(self, is_busy: bool = False) -> None:
+        if not (is_busy or self.is_congested):
             self.model.dispatch()
 
     # The comparison, and the end.

@@ -1,8 +1,8 @@
-"""Do the tests notice? Breaks one line of the SQL at a time; each must fail the model or the races.
+"""Do the tests notice? Breaks one line of the SQL at a time; each must fail the model or a test.
 
 `make mutants` runs it. First the model, which takes seconds; what it does not see is given to the
-tests of fixed interleavings, run in a copy of the project that has the broken line. Exits with 1 if
-a mutant lived.
+tests of fixed interleavings and of plans, run in a copy of the project that has the broken line.
+Exits with 1 if a mutant lived.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ from tests.store.mail_machine import run_machine
 
 ROOT = Path(__file__).parents[2]
 SQL = Path("taskd/store/migrations/0001_initial")
-RACES = ("test_mail_races.py", "test_cancel_races.py", "test_unique_races.py")
+SHARP = (
+    "test_mail_races.py",
+    "test_cancel_races.py",
+    "test_unique_races.py",
+    "test_mail_plans.py",
+)
 SEEDS = range(1, 5)
 EXAMPLES_A_SEED = 50
 INVALID = (
@@ -173,14 +178,16 @@ MUTANTS = [
         "a retry revives what is to be cancelled",
         "05_end.sql",
         "retry_jobs_v1",
-        "EXISTS (SELECT FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel')",
+        """(SELECT o.kind FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel' LIMIT 1)
+                  IS NOT NULL""",
         "false",
     ),
     Mutant(
         "a give-back revives what is to be cancelled",
         "05_end.sql",
         "give_back_jobs_v1",
-        "EXISTS (SELECT FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel')",
+        """(SELECT o.kind FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel' LIMIT 1)
+                  IS NOT NULL""",
         "false",
     ),
     Mutant(
@@ -247,6 +254,20 @@ MUTANTS = [
         "complete_succeeded_v1",
         "OR EXISTS (SELECT FROM taskd.dependency d WHERE d.parent BETWEEN first AND last)",
         "",
+    ),
+    Mutant(
+        "a plan made while nothing ran reads all that runs",
+        "05_end.sql",
+        "complete_succeeded_v1",
+        "r.id BETWEEN u.id AND u.id",
+        "r.id = u.id",
+    ),
+    Mutant(
+        "a plan made while nobody waited reads all who wait",
+        "10_mail.sql",
+        "join_lines_v1",
+        "r.name BETWEEN a.name AND a.name",
+        "r.name = a.name",
     ),
     Mutant(
         "a running parent is not locked while it is looked at",
@@ -366,10 +387,10 @@ def is_seen_by_model(server: TestServer, folder: Path) -> bool:
     return False
 
 
-def failed_races(folder: Path) -> list[str]:
-    """The tests of fixed interleavings that fail on the broken SQL."""
+def failed_tests(folder: Path) -> list[str]:
+    """The tests of interleavings and plans that fail on the broken SQL."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "pg15"]
-    command += [f"tests/store/{name}" for name in RACES]
+    command += [f"tests/store/{name}" for name in SHARP]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     lines = [line for line in ran.stdout.splitlines() if line.startswith("FAILED ")]
     return [line.split("::")[1].split("[")[0].split(" - ")[0] for line in lines]
@@ -387,9 +408,9 @@ def main(wanted: str = "") -> int:
                 continue
             with broken_copy(mutant) as folder:
                 seen = "the model" if is_seen_by_model(server, folder) else ""
-                races = [] if seen else failed_races(folder)
-            lived += not (seen or races)
-            by = seen or ", ".join(races) or "NOBODY"
+                others = [] if seen else failed_tests(folder)
+            lived += not (seen or others)
+            by = seen or ", ".join(others) or "NOBODY"
             print(f"{mutant.name}: seen by {by}", flush=True)
         server.close()
     finally:
