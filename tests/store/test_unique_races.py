@@ -17,7 +17,7 @@ from psycopg.errors import SerializationFailure
 
 from taskd.store import hosts, jobs
 from taskd.store.connect import Connection
-from taskd.store.rows import NewJobs
+from taskd.store.rows import Judgement, NewJobs
 from tests.store.graph_makers import (
     add_graph,
     add_one,
@@ -203,6 +203,24 @@ def test_a_cancel_does_not_wait_for_a_successor_that_is_not_committed(
     hosts.rescue_workers(connection, [worker], "killed", charge=False)
 
     assert jobs.cancel_jobs(connection, [job]) == {job: "cancelled"}
+
+
+@both_ways
+def test_a_job_whose_worker_is_killed_keeps_its_key_until_it_has_ended(
+    connection: Connection, add: Callable[..., list[int]]
+) -> None:
+    (job,) = add(connection, "k")
+    held = []
+    for _ in range(2):
+        worker = add_worker(connection)
+        claim_one(connection, worker)
+        hosts.rescue_workers(connection, [worker], "killed", True, Judgement(max_losses=2))
+        held.append(holder(connection, "k"))
+
+    assert held == [job, None]
+    assert places(connection, job) == ["history"]
+    (again,) = add(connection, "k")
+    assert again > 0
 
 
 def test_a_key_until_started_is_let_go_of_by_the_claim(connection: Connection) -> None:
