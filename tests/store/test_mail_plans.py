@@ -82,6 +82,27 @@ SELECT parent, 't', now() + interval '1 hour' FROM new
 """
 
 
+Ending = Callable[[Connection, int, list[list[object]]], object]
+
+
+def _succeed(connection: Connection, worker: int, rows: list[list[object]]) -> object:
+    fences = [fence_of(row) for row in rows]
+    return jobs.complete_succeeded(connection, worker, ids_of(rows), fences, [0.1] * len(rows))
+
+
+def live_a_little(connection: Connection) -> None:
+    """Make each call once while nothing is there: plans are made, and kept for the session."""
+    worker = add_worker(connection)
+    parent = add_one(connection, key="l", until="finished")
+    add_one(connection, parents=(parent,))
+    complete(connection, worker, [claim_one(connection, worker)])
+    _succeed(connection, worker, [claim_one(connection, worker)])
+    job, behind = add_exclusive(connection, "y"), add_exclusive(connection, "y")
+    retry(connection, worker, claim_one(connection, worker), release=True)
+    jobs.cancel_jobs(connection, [job, behind])
+    set_capacity(connection, "y", 1)
+
+
 @pytest.fixture(params=["looked empty", "analyzed"])
 def waiting(request: pytest.FixtureRequest, connection: Connection) -> Connection:
     """A holder of x runs, thousands wait for it, and as many others wait, run, and have keys.
@@ -89,9 +110,7 @@ def waiting(request: pytest.FixtureRequest, connection: Connection) -> Connectio
     Statistics are of a quiet moment before, or of now.
     """
     connection.execute("ANALYZE")
-    worker = add_worker(connection)
-    add_exclusive(connection, "y")  # plans are made, and kept, while nothing is there
-    complete(connection, worker, [claim_one(connection, worker)])
+    live_a_little(connection)
     add_exclusive(connection, "x")
     connection.execute(_LINE_UP, {"many": MANY})
     connection.execute(_OTHERS, {"many": MANY})
@@ -170,14 +189,6 @@ def test_a_cancel_in_the_line_reads_its_own_place_and_the_head(
 
     with reads(waiting, 20):
         assert jobs.cancel_jobs(waiting, [row[0]]) == {row[0]: "cancelled"}
-
-
-Ending = Callable[[Connection, int, list[list[object]]], object]
-
-
-def _succeed(connection: Connection, worker: int, rows: list[list[object]]) -> object:
-    fences = [fence_of(row) for row in rows]
-    return jobs.complete_succeeded(connection, worker, ids_of(rows), fences, [0.1] * len(rows))
 
 
 @pytest.mark.parametrize("end", [_succeed, complete])

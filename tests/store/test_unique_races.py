@@ -296,6 +296,24 @@ def test_a_child_of_a_job_that_was_there_already_waits_for_that_one(connection: 
 
 
 @both_ways
+def test_the_keys_of_one_call_are_taken_in_their_order_not_in_that_of_the_call(
+    connection: Connection, connect_again: Open, add: Callable[..., list[int]]
+) -> None:
+    first, last, watcher = connect_again(), connect_again(), connect_again()
+    wait_for_nobody(last)
+
+    first.execute("BEGIN")
+    add(first, "m")
+    with one_that_waits(watcher, connection, lambda: add(connection, "z", "m", "a")) as call:
+        (job,) = add(last, "z")
+        first.execute("ROLLBACK")
+        z, m, a = call.result()
+
+    assert z == -job
+    assert min(m, a) > 0
+
+
+@both_ways
 def test_two_calls_with_the_same_keys_in_opposite_order_do_not_wait_in_a_ring(
     connection: Connection, connect_again: Open, add: Callable[..., list[int]]
 ) -> None:
