@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from taskd.errors import ParentUnknown
+from taskd.store import mail
 from taskd.store.rows import NewGraph
 
 _ENQUEUE = "SELECT taskd.enqueue_graph_v1(%s::json, %s, %s)"
@@ -17,6 +20,8 @@ _NO_SUCH_PARENT = "TD001"
 
 def enqueue_graph(connection: psycopg.Connection[Any], new: NewGraph) -> list[int]:
     """Store new jobs with their dependencies in one round trip; their ids, in order.
+
+    One more, outside of a transaction, when they come after jobs of earlier calls.
 
     -id instead: the job of that id held the unique key already, and no new one was made. Raises
     ParentUnknown for a parent that the database does not know.
@@ -29,4 +34,17 @@ def enqueue_graph(connection: psycopg.Connection[Any], new: NewGraph) -> list[in
         if error.sqlstate == _NO_SUCH_PARENT:
             raise ParentUnknown(str(error.diag.message_primary)) from error
         raise
-    return list(row[0]) if row else []
+    ids: list[int] = list(row[0]) if row else []
+    is_committed = connection.info.transaction_status is TransactionStatus.IDLE
+    if is_committed and not new.always_notify and _has_outer_parents(new, ids):
+        # They may have ended already, and the check of that needs our commit: see enqueue_graph_v1.
+        with suppress(psycopg.Error):  # the jobs are stored, and maintenance has been told
+            mail.dispatch(connection)
+    return ids
+
+
+def _has_outer_parents(new: NewGraph, ids: list[int]) -> bool:
+    """Whether a new one of them comes after a job that was there before."""
+    stored = (job for job, job_id in zip(new.jobs, ids, strict=True) if job_id > 0)
+    parents = {parent for job in stored for parent in job.parents}
+    return any(parent > 0 or ids[-parent - 1] < 0 for parent in parents)

@@ -104,6 +104,23 @@ def test_a_completion_waits_for_the_dispatcher_that_looks_at_its_job_and_sees_th
     assert places(connection, child) == ["queued"]
 
 
+def test_a_child_hears_of_a_parent_that_ends_before_its_enqueue_has_committed(
+    connection: Connection, connect_again: Open
+) -> None:
+    caller = connect_again()
+    worker = add_worker(connection)
+    (parent,) = add_jobs(connection)
+
+    with caller.transaction():
+        child = add_one(caller, parents=(parent,))
+        wait_for_nobody(connection)
+        complete(connection, worker, [claim_one(connection, worker)])
+
+    dispatch(connection)
+    assert places(connection, child) == ["queued"]
+    assert is_settled(connection)
+
+
 def test_a_child_of_a_retry_under_way_waits_for_the_parents_end(
     connection: Connection, connect_again: Open
 ) -> None:

@@ -206,7 +206,9 @@ BEGIN
         INSERT INTO taskd.mail (kind, ids) VALUES ('k', late);
     END IF;
     IF arrivals IS NOT NULL OR late IS NOT NULL THEN
-        PERFORM taskd.see_to_mail_v1(p_always);
+        -- Letter k is for a later transaction: until this one commits, a parent that waits now may be
+        -- claimed and end without having seen the dependency.
+        PERFORM taskd.see_to_mail_v1(p_always OR late IS NOT NULL);
     END IF;
     RETURN ids;
 END $$;
