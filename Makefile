@@ -9,8 +9,8 @@ venv: ## a virtual environment with everything tests need
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --editable '.[dev]'
 
-test: ## the whole suite
-	$(PYTHON) -m pytest
+test: ## the whole suite, four tests at a time: most of them wait
+	$(PYTHON) -m pytest -n 4 --dist worksteal
 
 model: ## the model of jobs and resources, half a million steps, others each time
 	TASKD_MODEL_STEPS=500000 TASKD_MODEL_SEED=$${TASKD_MODEL_SEED:-$$(date +%s)} \

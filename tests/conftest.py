@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -17,6 +18,10 @@ from psycopg import sql
 from taskd.store import connect, schema
 from taskd.store.connect import Connection
 from tests import servers
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 _TEMPLATE = "taskd_template"
 _numbers = itertools.count(1)
@@ -68,7 +73,7 @@ def embedded_server() -> Iterator[TestServer]:
     """The embedded PostgreSQL, in a state directory of this test run."""
     from taskd.store.embedded import ensure_server, hold, wait_until_stopped
 
-    state_dir = tempfile.mkdtemp(prefix="taskd-tests-")
+    state_dir = tempfile.mkdtemp(prefix="taskd-tests-", dir=servers.fast_disk())
     Path(state_dir).chmod(0o755)
     os.environ["TASKD_KEEPER_GRACE"] = "0.2"
     held = hold(state_dir)

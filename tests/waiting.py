@@ -9,7 +9,7 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 
-def eventually(probe: Callable[[], Value], seconds: float = 10.0) -> Value:
+def eventually(probe: Callable[[], Value], seconds: float = 30.0) -> Value:
     """The first true value of `probe()`; fails when `seconds` have passed without one."""
     deadline = time.monotonic() + seconds
     while True:

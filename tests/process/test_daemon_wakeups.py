@@ -74,6 +74,8 @@ def test_a_reader_that_does_not_read_stops_nobody(project: Project) -> None:
             stderr=writing,
         )
         try:
+            counted = "SELECT count(*), count(ended_at) FROM taskd.worker"
+            eventually(lambda: project.query(counted) == [(2, 0)], 60)
             project.enqueue_many("shop.fail", [("boom",)] * 50)
             project.wait_for_states(failed=50)
 
@@ -81,7 +83,7 @@ def test_a_reader_that_does_not_read_stops_nobody(project: Project) -> None:
             project.enqueue_many("shop.fail", [("boom",)] * 50)
             project.wait_for_states(failed=100)
 
-            workers = project.query("SELECT count(*), count(ended_at) FROM taskd.worker")
+            workers = project.query(counted)
             daemon.terminate()
             assert daemon.wait(30) == 0
             assert workers == [(2, 0)]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import psycopg
 import pytest
 
 from tests.conftest import TestServer
+from tests.store.homes import made_home
 
 _EMPTY = """
 DO $$ DECLARE name regclass; BEGIN
@@ -27,6 +31,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(
             "server", ["embedded_server", "debian_server"], indirect=True, ids=["pg18", "pg15"]
         )
+
+
+@pytest.fixture(scope="session")
+def first_data() -> Iterator[Path]:
+    """A data directory as the first start of an embedded server makes it."""
+    with made_home() as home:
+        home.start()
+        home.stop()
+        yield Path(home.folder.data)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import signal
@@ -11,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from taskd.store.embedded import Hold, Server, ensure_server, hold, wait_until_s
 from taskd.store.embedded.folder import Folder
 from taskd.store.embedded.postmaster import birth_of, pid_of
 from taskd.store.embedded.status import Status, read_status
+from tests.servers import fast_disk
 from tests.waiting import eventually
 
 GRACE = "0.2"
@@ -97,29 +96,18 @@ class Home:
 
 
 @contextmanager
-def seeded_home() -> Iterator[Home]:
+def seeded_home(data: Path) -> Iterator[Home]:
     """A home that has data already: its first start takes a tenth of the time."""
     with made_home() as home:
         home.folder.create()
-        subprocess.run(["cp", "-a", _template(), home.folder.data], check=True)
+        subprocess.run(["cp", "-a", data, home.folder.data], check=True)
         yield home
-
-
-@cache
-def _template() -> Path:
-    """A data directory as a first start makes it, for this test run."""
-    folder = Path(tempfile.mkdtemp(prefix="taskd-embedded-template-", dir=_fast_disk()))
-    atexit.register(shutil.rmtree, folder)
-    with made_home() as home:
-        home.start()
-        home.stop()
-        return Path(shutil.move(home.folder.data, folder / "data"))
 
 
 @contextmanager
 def made_home(name: str = "state", mode: int = 0o755, parent: Path | None = None) -> Iterator[Home]:
     """A home that leaves neither a server nor a file behind."""
-    base = Path(tempfile.mkdtemp(prefix="taskd-embedded-", dir=parent or _fast_disk()))
+    base = Path(tempfile.mkdtemp(prefix="taskd-embedded-", dir=parent or fast_disk()))
     base.chmod(mode)
     home = Home(base / name)
     before = os.environ.get("TASKD_KEEPER_GRACE")
@@ -134,14 +122,6 @@ def made_home(name: str = "state", mode: int = 0o755, parent: Path | None = None
             os.environ["TASKD_KEEPER_GRACE"] = before
         _clear_away(home)
         shutil.rmtree(base)
-
-
-@cache
-def _fast_disk() -> str | None:
-    """Where fsync costs nothing, if there is room: these tests are not about power cuts."""
-    memory = "/dev/shm"
-    is_fit = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30
-    return memory if is_fit else None
 
 
 def _clear_away(home: Home) -> None:

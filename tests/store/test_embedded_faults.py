@@ -41,8 +41,8 @@ BEGIN WHILE clock_timestamp() < until LOOP END LOOP; END $$
 
 
 @pytest.fixture
-def home() -> Iterator[Home]:
-    with seeded_home() as home:
+def home(first_data: Path) -> Iterator[Home]:
+    with seeded_home(first_data) as home:
         yield home
 
 

@@ -21,8 +21,8 @@ from tests.waiting import eventually
 
 
 @pytest.fixture
-def home() -> Iterator[Home]:
-    with seeded_home() as home:
+def home(first_data: Path) -> Iterator[Home]:
+    with seeded_home(first_data) as home:
         yield home
 
 
@@ -67,10 +67,16 @@ def test_server_outlives_one_of_two_users(home: Home) -> None:
 
 
 def test_hold_ends_with_the_process_that_has_it(home: Home) -> None:
-    code = f"from taskd.store.embedded import *; hold({str(home.path)!r}); input()"
+    code = f"from taskd.store.embedded import *; hold({str(home.path)!r}); print('held'); input()"
     user = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, cwd=REPOSITORY, env=os.environ
+        [sys.executable, "-uc", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=REPOSITORY,
+        env=os.environ,
     )
+    assert user.stdout is not None
+    assert user.stdout.readline() == b"held\n"
     home.start()
     home.release()
     assert not wait_until_stopped(home.path, 1)

@@ -112,7 +112,7 @@ def test_what_is_json_by_its_value_is_taken(value: Any, text: str) -> None:
         (Plain.ONE, "Plain is not JSON; pass its .value"),
         (Order(1), "Order is not JSON; pass dataclasses.asdict(…)"),
         (ValueError("x"), "ValueError is not JSON; pass its text"),
-        (object(), "object is not JSON; pass text, numbers"),
+        (Ellipsis, "ellipsis is not JSON; pass text, numbers"),
         (float("nan"), "nan is not JSON; pass None, or a text"),
         (float("-inf"), "-inf is not JSON"),
         ("a\0b", "the text holds a NUL character at position 1; remove it"),

@@ -55,5 +55,6 @@ class Stage:
         if not self._journal.exists():
             return []
         wanted = {"role": role, "did": did, **fields}
-        lines = [json.loads(line) for line in self._journal.read_text().splitlines()]
+        whole, _, _ = self._journal.read_bytes().rpartition(b"\n")  # a long line may be on its way
+        lines = [json.loads(line) for line in whole.splitlines()]
         return [line for line in lines if wanted.items() <= line.items()]
