@@ -53,7 +53,8 @@ def test_a_job_that_crashes_workers_is_found_and_its_neighbours_are_spared(
     ]
     counted = "SELECT losses, count(*) FROM taskd.history WHERE state = 's' GROUP BY 1"
     assert dict(project.query(counted)) == {2: 2, 0: 20}  # the two that had begun before it
-    assert project.query("SELECT count(*) FROM taskd.worker") == [(4,)]
+    (workers,) = project.query("SELECT count(*) FROM taskd.worker")[0]
+    assert 3 <= workers <= 4  # three died of it; a fourth was needed if anything was left to do
 
 
 def test_after_a_kill_of_the_master_its_tree_ends_and_the_next_start_goes_on(
