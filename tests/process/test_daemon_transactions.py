@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.process.daemon import Project
+from tests.waiting import eventually
 
 SHOP = """
 import os
@@ -61,7 +62,11 @@ def test_what_a_job_writes_is_written_once_whenever_it_is_killed(
     project.start()
 
     before = project.enqueue("shop.book", 1, "before", str(project.folder / "before"))
+    project.wait_for_states(succeeded=1)
+    assert (project.folder / "before").exists()
     after = project.enqueue("shop.book", 2, "after", str(project.folder / "after"))
+    eventually((project.folder / "after").exists)  # it has committed, and dies
+
     raised = project.enqueue("shop.book_and_fail", 3)
     rolled_back = project.enqueue("shop.fail_inside", 4)
     project.wait_for_states(succeeded=3, failed=1)
@@ -70,8 +75,6 @@ def test_what_a_job_writes_is_written_once_whenever_it_is_killed(
     assert project.query("SELECT id FROM taskd.job WHERE state = 'failed'") == [(rolled_back,)]
     results = dict(project.query("SELECT id, result FROM taskd.job WHERE state = 'succeeded'"))
     assert results == {before: "1", after: "2", raised: None}
-    assert (project.folder / "before").exists()
-    assert (project.folder / "after").exists()
 
 
 def test_a_job_that_begins_too_late_is_cancelled(project: Project) -> None:
