@@ -25,6 +25,7 @@ UniqueKey = bool | str | Callable[..., str]
 OnConflict = Literal["keep", "replace", "earlier"]
 
 _UNTIL = ("started", "finished")
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _OUT_OF_REACH = (
     "has a key that a function makes, and only its module knows that function: import the task "
     "and enqueue or schedule it there, or give the key of this job with unique="
@@ -173,11 +174,12 @@ def _checked(key: str) -> str:
 def _key_by_arguments(
     task: str, shape: CallShape | None, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> str:
-    named = {str(i): value for i, value in enumerate(args)} | dict(kwargs)
-    if shape is not None:
+    if shape is None:
+        named = {str(i): value for i, value in enumerate(args)} | dict(kwargs)
+    else:
         shape.check(args, kwargs)
         named = shape.by_name(args, kwargs)
-    text = json.dumps(named, sort_keys=True, separators=(",", ":"))
+    text = _encode(named)
     key = f"{task}({text})"
     if len(key) <= MAX_KEY:
         return key

@@ -27,7 +27,9 @@ BEGIN
     FOR attempt IN 1 .. 100 LOOP
         BEGIN
             IF attempt = 1 AND cardinality(p_jobs) > 1 THEN
-                PERFORM taskd.take_free_keys_v1(p_jobs);
+                IF taskd.take_free_keys_v1(p_jobs) = cardinality(p_jobs) THEN
+                    RETURN ARRAY(SELECT j.id FROM unnest(p_jobs) WITH ORDINALITY j ORDER BY j.ordinality);
+                END IF;
             ELSE
                 PERFORM taskd.take_key_v1(s.one, p_first, p_self)
                 FROM (SELECT j AS one FROM unnest(p_jobs) j ORDER BY j.key COLLATE "C", j.id) s;
@@ -60,20 +62,24 @@ BEGIN
 END $$;
 
 -- When a key is free again that is held for a number of seconds; NULL: it is let go of.
-CREATE FUNCTION taskd.window_end_v1(p_until text) RETURNS timestamptz LANGUAGE plpgsql AS $$
-BEGIN
-    RETURN CASE WHEN p_until NOT IN ('started', 'finished')
-                THEN clock_timestamp() + p_until::double precision * interval '1 second' END;
-END $$;
+CREATE FUNCTION taskd.window_end_v1(p_until text) RETURNS timestamptz LANGUAGE sql AS $$
+    SELECT CASE WHEN p_until NOT IN ('started', 'finished')
+                THEN clock_timestamp() + p_until::double precision * interval '1 second' END
+$$;
 
--- Those of the keys that nobody has, all at once, in their order.
-CREATE FUNCTION taskd.take_free_keys_v1(p_jobs taskd.keyed_job[]) RETURNS void LANGUAGE sql AS $$
+-- Those of the keys that nobody has, all at once, in their order; how many.
+CREATE FUNCTION taskd.take_free_keys_v1(p_jobs taskd.keyed_job[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    taken bigint;
+BEGIN
     INSERT INTO taskd.unique_key (key, job, expires_at)
     SELECT DISTINCT ON (j.key COLLATE "C") j.key, j.id, taskd.window_end_v1(j.until)
     FROM unnest(p_jobs) j
     ORDER BY j.key COLLATE "C", j.id
-    ON CONFLICT (key) DO NOTHING
-$$;
+    ON CONFLICT (key) DO NOTHING;
+    GET DIAGNOSTICS taken = ROW_COUNT;
+    RETURN taken;
+END $$;
 
 -- One key, also from a job that has to yield it.
 CREATE FUNCTION taskd.take_key_v1(p_job taskd.keyed_job, p_first bigint, p_self bigint)
