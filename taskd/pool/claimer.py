@@ -152,7 +152,7 @@ class Claimer:
         waits_for_news = self._claims.shows_idle and not is_news
         if not wanted or waits_for_news:
             self._claims.show_idle(self._slots.free if self._claims.shows_idle else 0)
-            return SHARE_SECONDS if self._is_dry and self._slots.waiting else REST_SECONDS
+            return SHARE_SECONDS if self._slots.waiting else REST_SECONDS
         if not self._claims.is_registered and not self._claims.register():
             return NO_HOST_SECONDS
         return self._claim(wanted)
@@ -176,6 +176,7 @@ class Claimer:
             self._claims.show_idle(0)
             return 0.0
         self._claims.show_idle(self._slots.free)
+        self._ask_for_jobs()
         return REST_SECONDS
 
     def _keeps_others_away(self) -> bool:
@@ -184,15 +185,24 @@ class Claimer:
         return self._quarantine.is_on(now) or self._quarantine.stands_back(now)
 
     def _share(self) -> None:
-        """Hold no jobs ready while the queue has none and a neighbour is idle that takes them."""
-        if not self._is_dry or not self._slots.waiting or self._slots.open:
+        """Hold no jobs ready that an idle neighbour would begin: to him the queue is empty."""
+        if not self._slots.waiting or self._slots.open:
             return
         neighbours = self._place.idle_neighbours(self._slots.waiting_queues)
         if neighbours:
-            self._returning += self._slots.take_back()
+            self._is_dry = True
+            keep = max(0, self._slots.waiting - sum(neighbours.values()))
+            self._returning += self._slots.take_back(keep)
             self._give_back()
             for slot in neighbours:
                 self._place.wakeups.wake(slot)
+
+    def _ask_for_jobs(self) -> None:
+        """Call the neighbour who holds the most jobs ready, so that he shares them at once."""
+        if self._slots.free:
+            fullest = self._place.fullest_neighbour()
+            if fullest is not None:
+                self._place.wakeups.wake(fullest)
 
     def _give_back(self) -> None:
         while self._returning:

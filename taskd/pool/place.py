@@ -69,13 +69,22 @@ class Place:
         except OSError:
             return False
 
-    def idle_neighbours(self, queues: Set[str]) -> list[int]:
-        """The slots of other workers of this host that wait for jobs, and take any of ours.
+    def idle_neighbours(self, queues: Set[str]) -> dict[int, int]:
+        """The slots of other workers of this host that wait for jobs; how many each could begin.
 
         `queues` are those that such jobs come from. They are taken if the pool serves all of them
         and the code offers no less than ours.
         """
-        return [other.index for other in self._peers(queues) if other.words[IDLE]]
+        peers = self._peers(queues)
+        return {other.index: free for other in peers if (free := other.words[IDLE])}
+
+    def fullest_neighbour(self) -> int | None:
+        """The slot of the pool's worker that has the most jobs in hand that have not begun."""
+        own = self.own.words[POOL]
+        slots = (self.board.slot(index) for index in range(self.board.slots))
+        of_pool = [slot for slot in slots if slot.words[POOL] == own and slot.words[PREFETCHED]]
+        fullest = max(of_pool, key=lambda slot: slot.words[PREFETCHED], default=None)
+        return None if fullest is None or fullest.index == self.slot else fullest.index
 
     def has_fewest_jobs(self, queues: Set[str]) -> bool:
         """Whether no other worker of this host that takes jobs of these queues has fewer in hand.

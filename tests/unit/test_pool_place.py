@@ -51,14 +51,14 @@ def test_neighbours_are_those_who_serve_all_of_the_queues(stand: Stand) -> None:
     for pool in ("io", "mail", "cpu", "any"):
         stand(pool)
 
-    assert busy.idle_neighbours({"mail", "sync"}) == [1, 4]
-    assert busy.idle_neighbours({"mail"}) == [1, 2, 4]
+    assert busy.idle_neighbours({"mail", "sync"}) == {1: 1, 4: 1}
+    assert busy.idle_neighbours({"mail"}) == {1: 1, 2: 1, 4: 1}
 
 
 def test_one_that_is_busy_is_no_idle_neighbour(stand: Stand) -> None:
     stand("io")
 
-    assert stand("io").idle_neighbours({"mail"}) == []
+    assert stand("io").idle_neighbours({"mail"}) == {}
 
 
 def test_one_that_offers_less_of_the_code_is_no_neighbour(stand: Stand) -> None:
@@ -66,7 +66,7 @@ def test_one_that_offers_less_of_the_code_is_no_neighbour(stand: Stand) -> None:
     for place, versions in ((busy, {"v1", "v2"}), (older, {"v1"}), (same, {"v1", "v2"})):
         write_offers(place.own, versions)
 
-    assert busy.idle_neighbours({"mail"}) == [same.slot]
+    assert busy.idle_neighbours({"mail"}) == {same.slot: 1}
 
 
 def test_the_one_with_the_fewest_jobs_is_told_and_the_first_of_equals(stand: Stand) -> None:
@@ -75,6 +75,17 @@ def test_the_one_with_the_fewest_jobs_is_told_and_the_first_of_equals(stand: Sta
         place.own.words[IN_FLIGHT], place.own.words[PREFETCHED] = running, waiting
 
     assert [place.has_fewest_jobs({"mail"}) for place in places] == [True, False, False]
+
+
+def test_the_fullest_neighbour_is_of_the_pool_and_holds_jobs_ready(stand: Stand) -> None:
+    asker, other, fuller, stranger = stand("io"), stand("io"), stand("io"), stand("cpu")
+    assert asker.fullest_neighbour() is None
+
+    for place, ready in ((other, 2), (fuller, 3), (stranger, 9)):
+        place.own.words[PREFETCHED] = ready
+
+    assert asker.fullest_neighbour() == fuller.slot
+    assert fuller.fullest_neighbour() is None  # it is the fullest itself
 
 
 def test_one_that_drains_or_serves_other_queues_does_not_count(stand: Stand) -> None:
