@@ -79,12 +79,16 @@ class Place:
         return {other.index: free for other in peers if (free := other.words[IDLE])}
 
     def fullest_neighbour(self) -> int | None:
-        """The slot of the pool's worker that has the most jobs in hand that have not begun."""
+        """The slot of another busy worker of the pool, of which most jobs have not begun."""
         own = self.own.words[POOL]
-        slots = (self.board.slot(index) for index in range(self.board.slots))
-        of_pool = [slot for slot in slots if slot.words[POOL] == own and slot.words[PREFETCHED]]
-        fullest = max(of_pool, key=lambda slot: slot.words[PREFETCHED], default=None)
-        return None if fullest is None or fullest.index == self.slot else fullest.index
+        slots = (self.board.slot(index) for index in range(self.board.slots) if index != self.slot)
+        full = [
+            slot
+            for slot in slots
+            if slot.words[POOL] == own and slot.words[PREFETCHED] and not slot.words[IDLE]
+        ]
+        fullest = max(full, key=lambda slot: slot.words[PREFETCHED], default=None)
+        return None if fullest is None else fullest.index
 
     def has_fewest_jobs(self, queues: Set[str]) -> bool:
         """Whether no other worker of this host that takes jobs of these queues has fewer in hand.

@@ -192,6 +192,7 @@ class Slots:
             until = perf_counter() + SLICE_SECONDS
             while ready:
                 row = ready.popleft()
+                words[PREFETCHED] = len(ready)
                 if len(ready) <= self.refill_at:
                     self.refill_at = -1  # once is enough, until the claimer sets it anew
                     self.on_room()
@@ -212,7 +213,7 @@ class Slots:
                     later(me.switch)
                     hub.switch()
                     until = perf_counter() + SLICE_SECONDS
-            words[PREFETCHED] = jobs[number] = 0
+            jobs[number] = 0
             if self._is_draining and not self.busy:
                 self._quiet.set()
             idle.append(me)

@@ -488,7 +488,6 @@ def test_jobs_that_wait_behind_slow_ones_are_given_to_idle_neighbours(stand: Sta
     stand.enqueue_many("nap", [(10.0,)] * 60)
     eventually(lambda: stand.read().in_flight == 25)
 
-    stand.start("io", 1)
-    stand.wake()
+    stand.order_worker(stand.forkserver("io"), 1)
 
     eventually(lambda: stand.read(0).in_flight + stand.read(1).in_flight == 50, seconds=8.0)

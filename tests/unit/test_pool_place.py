@@ -77,15 +77,18 @@ def test_the_one_with_the_fewest_jobs_is_told_and_the_first_of_equals(stand: Sta
     assert [place.has_fewest_jobs({"mail"}) for place in places] == [True, False, False]
 
 
-def test_the_fullest_neighbour_is_of_the_pool_and_holds_jobs_ready(stand: Stand) -> None:
-    asker, other, fuller, stranger = stand("io"), stand("io"), stand("io"), stand("cpu")
+def test_the_fullest_neighbour_is_of_the_pool_and_busy_and_holds_jobs_ready(stand: Stand) -> None:
+    asker, other, fuller, idle = (stand("io") for _ in range(4))
+    stranger = stand("cpu")
+    for place in (other, fuller, stranger):
+        place.own.words[IDLE] = 0
     assert asker.fullest_neighbour() is None
 
-    for place, ready in ((other, 2), (fuller, 3), (stranger, 9)):
+    for place, ready in ((other, 2), (fuller, 3), (idle, 8), (stranger, 9)):
         place.own.words[PREFETCHED] = ready
 
     assert asker.fullest_neighbour() == fuller.slot
-    assert fuller.fullest_neighbour() is None  # it is the fullest itself
+    assert fuller.fullest_neighbour() == other.slot
 
 
 def test_one_that_drains_or_serves_other_queues_does_not_count(stand: Stand) -> None:
