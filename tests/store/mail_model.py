@@ -158,6 +158,9 @@ class Model:
                 arrivals.append(number)
             else:
                 self._queue(job)
+        for holder, wish in zip(given, wishes, strict=True):
+            if -holder >= ids[0]:  # of the same call
+                self._change_waiting(self.jobs[-holder], wish, self._number())
         self._send_arrivals(arrivals)
         if late:
             self.mail.append(Letter("k", tuple(late)))

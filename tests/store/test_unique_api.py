@@ -103,6 +103,20 @@ def test_until_started_ends_with_the_claim_and_replaces_before_it(
     assert shop.index.enqueue(7) != first
 
 
+@pytest.mark.parametrize("delay", [None, 60])
+def test_of_calls_that_share_a_new_key_the_last_gives_the_arguments(
+    shop: ModuleType, connection: Connection, delay: float | None
+) -> None:
+    shops = [(1,), (2,), (3,)]
+    handles = enqueue_many(shop.index, shops, unique="all", on_conflict="replace", delay=delay)
+
+    row = fetch_job(connection, handles[0].id)
+    assert [handle.is_new for handle in handles] == [True, False, False]
+    assert len({handle.id for handle in handles}) == 1
+    assert row is not None
+    assert row.args == [3]
+
+
 def test_a_window_outlasts_the_job(shop: ModuleType, connection: Connection) -> None:
     first = shop.mail.enqueue()
     run_one(connection)

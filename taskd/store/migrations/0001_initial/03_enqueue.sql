@@ -31,6 +31,14 @@ BEGIN
     RETURN p_extra;
 END $$;
 
+-- A job that wants a key: what take_keys_v1 has to know of it.
+--   until: "started", "finished", or seconds: then the key is free when they have passed
+--   on_conflict, if another job holds the key: "keep" that as it is (or NULL), "replace" its arguments
+--   by args and kwargs, or let it be due at due, if that is "earlier"
+CREATE TYPE taskd.keyed_job AS (
+    id bigint, key text, until text, on_conflict text, args text, kwargs text, due timestamptz
+);
+
 -- Calls of one task with the same options; p_args[i], p_kwargs[i] are the arguments of job i, JSON.
 -- Due when p_delay seconds have passed, or at p_run_at, or now. p_always: notify even if no host
 -- says that it is idle; a caller's own transaction must, because its snapshot may be older than the
@@ -47,6 +55,7 @@ DECLARE
     n integer := cardinality(p_args);
     ids bigint[];
     keys text[];
+    keyed taskd.keyed_job[];
     until text := p_unique->>'until';
     due timestamptz := coalesce(p_run_at, clock_timestamp() + p_delay * interval '1 second');
     first bigint;
@@ -60,10 +69,10 @@ BEGIN
     p_extra := taskd.date_extra_v1(p_extra);
     IF p_unique IS NOT NULL THEN
         keys := ARRAY(SELECT jsonb_array_elements_text(p_unique->'keys'));
-        ids := taskd.take_keys_v1(
-            ARRAY(SELECT ROW(u.id, u.key, until, p_unique->>'on_conflict', u.args, u.kwargs, due)::taskd.keyed_job
-                  FROM unnest(ids, keys, p_args, p_kwargs) AS u (id, key, args, kwargs)),
-            first, (p_unique->>'self')::bigint);
+        keyed := ARRAY(
+            SELECT ROW(u.id, u.key, until, p_unique->>'on_conflict', u.args, u.kwargs, due)::taskd.keyed_job
+            FROM unnest(ids, keys, p_args, p_kwargs) AS u (id, key, args, kwargs));
+        ids := taskd.take_keys_v1(keyed, first, (p_unique->>'self')::bigint);
         IF until NOT IN ('started', 'finished') THEN
             keys := NULL;           -- a window: nobody lets go of the key
         END IF;
@@ -91,16 +100,9 @@ BEGIN
         PERFORM taskd.notify_hosts_v1(p_queue, p_priority, n, first)
         WHERE p_always OR EXISTS (SELECT FROM taskd.host WHERE idle);
     END IF;
+    PERFORM taskd.change_new_v1(keyed, ids, first);
     RETURN ids;
 END $$;
-
--- A job that wants a key: what take_keys_v1 has to know of it.
---   until: "started", "finished", or seconds: then the key is free when they have passed
---   on_conflict, if another job holds the key: "keep" that as it is (or NULL), "replace" its arguments
---   by args and kwargs, or let it be due at due, if that is "earlier"
-CREATE TYPE taskd.keyed_job AS (
-    id bigint, key text, until text, on_conflict text, args text, kwargs text, due timestamptz
-);
 
 -- A job as enqueue_graph_v1 takes it. parents: ids of jobs, or -n for the n-th job of the same call,
 -- which must come before this one. key, until, on_conflict: see keyed_job. res, need: the
@@ -124,6 +126,7 @@ SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan 
 DECLARE
     jobs taskd.new_job[] := ARRAY(SELECT j FROM json_populate_recordset(NULL::taskd.new_job, p_jobs) j);
     ids bigint[] := ARRAY(SELECT nextval('taskd.job_seq') FROM generate_series(1, cardinality(jobs)));
+    first bigint := ids[1];
     news json;
     next_due timestamptz;
     arrivals bigint[];
@@ -201,6 +204,11 @@ BEGIN
         PERFORM pg_notify('taskd', json_build_array(extract(epoch FROM next_due - clock_timestamp()))::text)
         WHERE next_due IS NOT NULL;
     END IF;
+    PERFORM taskd.change_new_v1(
+        array_agg(taskd.keyed_job_v1(NULL, j.key, j.until, j.on_conflict, j.args, j.kwargs, j.run_at, j.delay)),
+        array_agg(ids[j.ordinality]), first)
+    FROM unnest(jobs) WITH ORDINALITY j
+    WHERE -ids[j.ordinality] >= first;
     PERFORM taskd.send_arrivals_v1(arrivals);
     IF late IS NOT NULL THEN
         INSERT INTO taskd.mail (kind, ids) VALUES ('k', late);
@@ -243,6 +251,15 @@ BEGIN
     END IF;
 END $$;
 
+-- What take_keys_v1 has to know of a job of a graph.
+CREATE FUNCTION taskd.keyed_job_v1(
+    p_id bigint, p_key text, p_until text, p_on_conflict text, p_args text, p_kwargs text,
+    p_run_at timestamptz, p_delay double precision
+) RETURNS taskd.keyed_job LANGUAGE sql AS $$
+    SELECT ROW(p_id, p_key, p_until, p_on_conflict, p_args, p_kwargs,
+               coalesce(p_run_at, clock_timestamp() + p_delay * interval '1 second'))::taskd.keyed_job
+$$;
+
 -- The ids of the jobs once those that want a key have asked for it; -id: that job holds the key.
 CREATE FUNCTION taskd.take_graph_keys_v1(p_jobs taskd.new_job[], p_ids bigint[], p_self bigint)
 RETURNS bigint[] LANGUAGE plpgsql AS $$
@@ -253,8 +270,8 @@ DECLARE
     taken bigint[];
 BEGIN
     SELECT array_agg(j.ordinality),
-           array_agg(ROW(p_ids[j.ordinality], j.key, j.until, j.on_conflict, j.args, j.kwargs, coalesce(
-               j.run_at, clock_timestamp() + j.delay * interval '1 second'))::taskd.keyed_job)
+           array_agg(taskd.keyed_job_v1(p_ids[j.ordinality], j.key, j.until, j.on_conflict, j.args,
+                                        j.kwargs, j.run_at, j.delay))
     INTO places, keyed
     FROM unnest(p_jobs) WITH ORDINALITY j
     WHERE j.key IS NOT NULL;

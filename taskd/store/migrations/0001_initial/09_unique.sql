@@ -167,6 +167,25 @@ BEGIN
     END IF;
 END $$;
 
+-- What jobs change whose key one of the same call holds (p_first: its first id), once that is stored.
+CREATE FUNCTION taskd.change_new_v1(p_jobs taskd.keyed_job[], p_ids bigint[], p_first bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    jobs taskd.keyed_job[];
+    ids bigint[];
+BEGIN
+    IF p_jobs IS NULL OR NOT EXISTS (SELECT FROM unnest(p_ids) i WHERE -i >= p_first) THEN
+        RETURN;
+    END IF;
+    SELECT array_agg(ROW(j.id, j.key, j.until, j.on_conflict, j.args, j.kwargs, j.due)::taskd.keyed_job
+                     ORDER BY j.ordinality),
+           array_agg(p_ids[j.ordinality] ORDER BY j.ordinality)
+    INTO jobs, ids
+    FROM unnest(p_jobs) WITH ORDINALITY j
+    WHERE -p_ids[j.ordinality] >= p_first;
+    PERFORM taskd.change_waiting_v1(jobs, ids);
+END $$;
+
 -- The jobs (-id in p_ids) whose arguments are to be replaced, and by which.
 CREATE FUNCTION taskd.last_calls_v1(p_jobs taskd.keyed_job[], p_ids bigint[])
 RETURNS TABLE (id bigint, args text, kwargs text) LANGUAGE sql STABLE AS $$
