@@ -155,6 +155,14 @@ class Slots:
             if seat.attempt is not None and seat.attempt.is_open
         ]
 
+    def seated(self, job: int) -> list[tuple[Seat, JobAttempt]]:
+        """The seats where an attempt of a job is, or was last; it may not have begun yet."""
+        return [
+            (seat, seat.attempt)
+            for seat in self.seats
+            if seat.attempt is not None and seat.attempt.id == job
+        ]
+
     def interrupt(self, seat: Seat, attempt: JobAttempt, interrupt: BaseException) -> None:
         """Raise in a task's code as soon as the hub turns, if the attempt still runs then."""
         self._hub.loop.run_callback(seat.throw, attempt, interrupt)

@@ -184,8 +184,10 @@ class Worker:
         if row is not None:
             put_cancelled(self._outbox, self._words, row)
             self.reporter.wake()
-        for seat, attempt in self.slots.running():
-            if attempt.id == job and self._told.note(attempt, Why.CANCEL):
+        for seat, attempt in self.slots.seated(job):
+            if not attempt.is_open:  # its module is still being imported, or it has ended
+                attempt.cancel()
+            elif self._told.note(attempt, Why.CANCEL):
                 self.slots.interrupt(seat, attempt, JobCancelled())
 
     def _tend(self) -> None:

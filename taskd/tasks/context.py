@@ -34,13 +34,14 @@ class JobAttempt:
 
     `is_open` is true while the task's own code runs: only then, and not while it commits its end,
     may the worker raise an Interrupt in it, from a signal handler or another greenlet.
+    `is_cancelled` is true once it was cancelled before that: it is not to begin.
     `is_stored` is true once the job has ended itself, in its own transaction. `extra` is the column
     of that name. What it says goes into `journal`, if there is one.
     """
 
     __slots__ = (
-        "extra", "fence", "id", "is_committing", "is_open", "is_stored", "journal", "max_attempts",
-        "max_result", "number", "queue", "started", "task", "worker",
+        "_is_cancelled", "extra", "fence", "id", "is_committing", "is_open", "is_stored", "journal",
+        "max_attempts", "max_result", "number", "queue", "started", "task", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -64,11 +65,21 @@ class JobAttempt:
         self.worker = worker
         self.extra = extra or _NOTHING
         self.journal = journal
+        self._is_cancelled = False
         self.is_open = False
         self.is_committing = False
         self.is_stored = False
         self.max_result = MAX_RESULT
         self.started = perf_counter()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was cancelled before it began."""
+        return self._is_cancelled
+
+    def cancel(self) -> None:
+        """Let it not begin; for one that has begun an Interrupt is raised."""
+        self._is_cancelled = True
 
     @property
     def takes_interrupts(self) -> bool:

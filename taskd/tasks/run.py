@@ -12,7 +12,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
-from taskd.errors import Interrupt, JobInterrupted, NotJson, TaskdError, TooLarge
+from taskd.errors import Interrupt, JobCancelled, JobInterrupted, NotJson, TaskdError, TooLarge
 from taskd.tasks.arguments import MAX_RESULT, encode_result
 from taskd.tasks.context import JobAttempt, running_attempt
 from taskd.tasks.failure import MAX_ERROR, error_text, storable, traceback_text
@@ -81,7 +81,8 @@ class Runner:
         """Find the function, check the arguments, call it, encode what it returned.
 
         Blocks as long as the task does. Raises nothing but `let_through`. An Interrupt may be
-        raised in it from outside while `attempt.is_open`.
+        raised in it from outside while `attempt.is_open`. One that was cancelled meanwhile, such as
+        during the import of its module, does not begin.
         """
         callee = self._callees.get(attempt.task)
         try:
@@ -149,6 +150,8 @@ def _call(
     kwargs: Mapping[str, Any] | None,
 ) -> object:
     running_attempt.set(attempt)
+    if attempt.is_cancelled:  # while it was not open no Interrupt could be raised in it
+        raise JobCancelled("cancelled")
     return function(*args, **kwargs) if kwargs else function(*args)
 
 

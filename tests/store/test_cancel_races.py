@@ -309,3 +309,20 @@ def test_a_cancel_of_a_chain_reaches_its_end(connection: Connection) -> None:
 
     assert {state_of(connection, job) for job in chain} == {"c"}
     assert is_settled(connection)
+
+
+def test_a_second_cancel_of_a_running_job_is_told_again(connection: Connection) -> None:
+    worker = add_worker(connection)
+    (job,) = add_jobs(connection)
+    claim(connection, worker)
+
+    told = []
+    for _ in range(2):
+        assert jobs.cancel_jobs(connection, [job]) == {job: "cancelling"}
+        assert jobs.cancel_jobs(connection, [job]) == {
+            job: "cancelling"
+        }  # not taken: no second row
+        told.append(hosts.take_requests(connection, [worker]))
+
+    assert told == [[("cancel", worker, job)]] * 2
+    assert is_asked_to_stop(connection, job)

@@ -430,7 +430,8 @@ BEGIN
 END $$;
 
 -- Letter c: the workers of those that run are asked to cancel them; the lock on the row makes a retry
--- or a rescue wait until the request is there to be seen. The ids that somebody moves at this moment.
+-- or a rescue wait until the request is there to be seen. A request that was taken is written anew, so
+-- that a second cancel is told as the first was. The ids that somebody moves at this moment.
 CREATE FUNCTION taskd.cancel_running_v1(p_ids bigint[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     asked bigint[];
@@ -438,10 +439,14 @@ BEGIN
     WITH held AS MATERIALIZED (
         SELECT r.id, r.worker FROM taskd.running r
         WHERE r.id = ANY (p_ids) ORDER BY r.id FOR UPDATE SKIP LOCKED
+    ), taken AS (
+        DELETE FROM taskd.request o USING held h
+        WHERE o.job = h.id AND o.kind = 'cancel' AND o.taken_at IS NOT NULL
     ), ordered AS (
         INSERT INTO taskd.request (kind, job, worker)
         SELECT 'cancel', h.id, h.worker FROM held h
-        WHERE (SELECT o.job FROM taskd.request o WHERE o.job = h.id AND o.kind = 'cancel' LIMIT 1) IS NULL
+        WHERE (SELECT o.job FROM taskd.request o
+               WHERE o.job = h.id AND o.kind = 'cancel' AND o.taken_at IS NULL LIMIT 1) IS NULL
     )
     SELECT array_agg(h.id) INTO asked FROM held h;
     IF asked IS NOT NULL THEN
