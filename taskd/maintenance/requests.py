@@ -106,7 +106,11 @@ class Requests:
                 key = order.worker, order.job
                 cancels[key] = self._cancels.get(key, new)
         for gone in self._cancels.keys() - cancels.keys():
-            self._cancels[gone].slot.words[LOOK] = 0
+            words = self._cancels[gone].slot.words
+            if (
+                words[LOOK] == self._cancels[gone].job
+            ):  # and not another's, who reads it as he begins
+                words[LOOK] = 0
         self._cancels = cancels
 
     def _tell(self) -> None:

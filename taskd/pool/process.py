@@ -78,6 +78,19 @@ def run_worker(place: Place) -> int:
         return spawn.UNEXPECTED_EXIT
 
 
+class _Attempt(JobAttempt):
+    """An attempt whose cancel is read from the board: until it has begun no signal strikes it."""
+
+    __slots__ = ("words",)
+
+    words: memoryview
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the board says so."""
+        return bool(self.words[LOOK] == self.id)
+
+
 class Worker:
     """One worker; `turn` is one round of its life."""
 
@@ -165,9 +178,11 @@ class Worker:
     def _run_job(self, row: Row) -> None:
         job, _, queue, fence, number, max_attempts, timeout, task, args, kwargs, extra = row
         limit = self._limits.of(task, queue) if timeout is None else timeout
-        attempt = self._running = JobAttempt(
+        attempt = _Attempt(
             job, fence, number, max_attempts, task, queue, self._claims.worker, extra, self._journal
         )
+        attempt.words = self._words
+        self._running = attempt
         self._log_handler.stay()
         self._show_job(job, fence, limit)
         started = perf_counter()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from taskd.board.layout import LOOK
 from taskd.config.settings import PoolSettings
+from taskd.store import jobs
+from taskd.store.rows import NewJobs
 from tests.pool_stand import Stand
 from tests.waiting import eventually
 
@@ -27,6 +32,7 @@ def nap(seconds):
 """
 POOLS = {
     "io": PoolSettings(greenlets=2, shutdown_timeout=5.0, kill_grace=1.0),
+    "cpu": PoolSettings(shutdown_timeout=5.0, kill_grace=1.0),
 }
 
 
@@ -60,6 +66,36 @@ def test_a_greenlet_job_that_is_cancelled_during_its_import_does_not_begin(
     stand.order_cancel(0, job)
     eventually(lambda: was_taken(stand))
     (app / "go").touch()
+
+    assert stand.wait_for(job, "cancelled")[1] == "cancelled"
+    assert not (app / "begun").exists()
+
+
+def test_a_process_job_that_is_cancelled_during_its_import_does_not_begin(
+    stand: Stand, app: Path
+) -> None:
+    pid = stand.start("cpu")
+    job = stand.enqueue("late.nap", 60)
+    eventually((app / "importing").exists)
+
+    jobs.cancel_jobs(stand.connection, [job])
+    stand.board.slot(0).words[LOOK] = job
+    os.kill(pid, signal.SIGUSR1)  # as the master does once; the next time would be 5 s later
+    (app / "go").touch()
+
+    assert stand.wait_for(job, "cancelled")[1] == "cancelled"
+    assert not (app / "begun").exists()
+
+
+def test_a_process_job_that_was_cancelled_before_the_worker_knew_of_it_does_not_begin(
+    stand: Stand, app: Path
+) -> None:
+    (app / "go").touch()
+    stand.start("cpu")
+    (job,) = jobs.enqueue_jobs(stand.connection, NewJobs("app.late.nap", ["[60]"], [None]))
+
+    stand.board.slot(0).words[LOOK] = job  # its cancel is seen while the claim is on its way
+    stand.wake()
 
     assert stand.wait_for(job, "cancelled")[1] == "cancelled"
     assert not (app / "begun").exists()

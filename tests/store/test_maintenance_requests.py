@@ -65,6 +65,17 @@ def test_once_the_worker_has_taken_it_nothing_is_shown_any_more(bench: Bench) ->
     assert bench.interrupts == []
 
 
+def test_a_cancel_that_was_taken_leaves_the_next_one_of_the_worker_shown(bench: Bench) -> None:
+    jobs.cancel_jobs(bench.connection, [bench.job])
+    bench.run()
+    bench.slot.words[LOOK] = another = bench.job + 1
+
+    hosts.take_requests(bench.connection, [bench.worker])
+    bench.run()
+
+    assert bench.slot.words[LOOK] == another
+
+
 def test_a_worker_that_cannot_hear_is_interrupted_by_the_master(bench: Bench) -> None:
     jobs.cancel_jobs(bench.connection, [bench.job])
     times = []
