@@ -69,6 +69,18 @@ def resolve_settings(
     return Settings.from_json(json.dumps(values))
 
 
+def read_places(file: str, environ: Mapping[str, str]) -> Layer:
+    """Read a file that has been resolved once more, for where its settings stand.
+
+    Without positions if it cannot be read again, as a pipe cannot.
+    """
+    try:
+        (said, *_), _ = _read_file(file, environ)
+    except ConfigurationInvalid:
+        return Layer(source=shown_name(file), values={}, directory=working_directory())
+    return said
+
+
 def _read_file(file: str | None, environ: Mapping[str, str]) -> tuple[list[Layer], list[Fault]]:
     """Read what the file says, and after it what its keys given twice say the second time."""
     if file is None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from math import inf
 from typing import Any
@@ -23,6 +23,7 @@ from taskd.events import Event
 from taskd.maintenance.host import ThisHost
 from taskd.maintenance.schedule_events import (
     ScheduleChanged,
+    ScheduleMisfit,
     ScheduleOverridden,
     ScheduleTaskUnknown,
     ScheduleUnusable,
@@ -30,7 +31,7 @@ from taskd.maintenance.schedule_events import (
 from taskd.store import schedules
 from taskd.store.connect import Connection
 from taskd.store.schedule_rows import Definition, Unsettled
-from taskd.tasks.definition import definitions_of_code, definitions_of_file
+from taskd.tasks.definition import definitions_of_code, definitions_of_file, misfit
 
 ROUNDS = 3
 """Other hosts may be settling, too; after so many rounds they are left to it."""
@@ -140,12 +141,22 @@ class Declare:
         file = {one.name: one for one in definitions_of_file(self._settings.schedules)}
         for name in code.keys() & file.keys():
             self._tell_once(ScheduleOverridden(name))
-        offered = {task["name"] for task in tasks}
-        for definition in file.values():
-            if definition.task not in offered and not self._awaited:
-                self._tell_once(ScheduleTaskUnknown(definition.name, definition.task))
+        if not self._awaited:
+            self._tell_of_misfits(file.values(), {task["name"]: task for task in tasks})
         merged = code | file
         return [merged[name] for name in sorted(merged)]
+
+    def _tell_of_misfits(
+        self, file: Iterable[Definition], offered: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """Say which jobs are going to fail; they are enqueued all the same, for other daemons."""
+        for one in file:
+            task = offered.get(one.task)
+            problem = None if task is None else misfit(task, one.args, one.kwargs)
+            if task is None:
+                self._tell_once(ScheduleTaskUnknown(one.name, one.task))
+            elif problem is not None:
+                self._tell_once(ScheduleMisfit(one.name, problem))
 
     # --- settling --------------------------------------------------------------------------------
 

@@ -80,6 +80,21 @@ class ScheduleTaskUnknown(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleMisfit(Event):
+    """The file schedules a task with arguments that it does not take, so its jobs will fail."""
+
+    level: ClassVar[int] = logging.ERROR
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"schedule {self.name}: its jobs will fail, for {self.reason}: "
+            "correct its args and kwargs"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleOverridden(Event):
     """The file and the code have a schedule of one name."""
 

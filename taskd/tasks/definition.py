@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from taskd.config.schedules import PLACEMENT, ScheduleSettings
+from taskd.errors import ArgumentsMismatch
 from taskd.store.rows import NewJobs
 from taskd.store.schedule_rows import Definition, StoredSchedule
 from taskd.tasks.calls import Call, Target
 from taskd.tasks.options import Placement, read_placement
+from taskd.tasks.signature import CallShape
 
 
 def definitions_of_file(schedules: Mapping[str, ScheduleSettings]) -> Iterator[Definition]:
@@ -75,6 +77,23 @@ def job_of(stored: StoredSchedule, offer: Mapping[str, Any] | None) -> NewJobs:
         extra=json.dumps({**placement.extra, "schedule": stored.name}),
         unique=_unique(stored, options, target, placement),
     )
+
+
+def misfit(
+    task: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None
+) -> str | None:
+    """Why a task, as `describe_tasks` describes it, cannot be called so.
+
+    None if it can, or if its parameters are too many to be told.
+    """
+    parameters = task.get("parameters")
+    if parameters is None:
+        return None
+    try:
+        CallShape.described(task["name"], parameters).check(args, kwargs)
+    except ArgumentsMismatch as error:
+        return str(error)
+    return None
 
 
 def _unique(

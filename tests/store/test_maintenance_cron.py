@@ -145,6 +145,22 @@ def test_a_task_that_no_code_offers_is_told_once(household: Household) -> None:
     assert told == ["schedule nightly: no module of `imports` offers the task shop.report"]
 
 
+def test_arguments_that_the_task_does_not_take_are_told_once_and_the_schedule_is_kept(
+    household: Household,
+) -> None:
+    parameters = [{"name": "region", "kind": "positional_or_keyword"}]
+    for _ in range(2):
+        household.declare.take_tasks("io", [{**REPORT, "parameters": parameters}])
+        household.turn()
+
+    told = [story for story in household.crew.stories() if "will fail" in story]
+    assert told == [
+        "schedule nightly: its jobs will fail, for shop.report() missing a required argument: "
+        "'region': it takes (region): correct its args and kwargs"
+    ]
+    assert household.names() == ["nightly"]
+
+
 def test_after_a_reload_a_task_is_missed_only_when_the_new_code_is_known(
     household: Household,
 ) -> None:

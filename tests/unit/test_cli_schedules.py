@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from taskd.cli.checks.imports import check_imports
 from taskd.cli.checks.schedules import check_schedules
+from taskd.config.layer import Path as ConfigPath
+from taskd.config.layer import dotted
+from taskd.config.load import load_settings
 from taskd.config.settings import ScheduleSettings
+from taskd.errors import Fault
 from tests.commands import run_taskd, taskd_json
 
 
@@ -15,6 +20,10 @@ from tests.commands import run_taskd, taskd_json
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def blame(path: ConfigPath, message: str) -> Fault:
+    return Fault("taskd.yaml", 7, dotted(path), message)
 
 
 def preview(*words: str) -> list[str]:
@@ -117,11 +126,11 @@ def test_a_check_finds_scheduled_tasks_that_no_code_offers() -> None:
         "typo": ScheduleSettings(task="shop.reprot", every=60.0),
     }
 
-    (found,) = check_schedules(wanted, [{"name": "shop.report"}])
+    (found,) = check_schedules(wanted, [{"name": "shop.report"}], blame)
 
     assert (found.level, found.text) == (
         "warning",
-        "typo: no module of `imports` offers shop.reprot",
+        "taskd.yaml:7: schedules.typo.task: no module of `imports` offers shop.reprot",
     )
     assert found.remedy == "did you mean shop.report?"
 
@@ -129,10 +138,63 @@ def test_a_check_finds_scheduled_tasks_that_no_code_offers() -> None:
 def test_a_check_counts_schedules_that_are_sound() -> None:
     wanted = {"good": ScheduleSettings(task="shop.report", every=60.0)}
 
-    (found,) = check_schedules(wanted, [{"name": "shop.report", "schedules": [{}, {}]}])
+    (found,) = check_schedules(wanted, [{"name": "shop.report", "schedules": [{}, {}]}], blame)
 
     assert (found.level, found.text) == ("ok", "1 schedule in the file, 2 in the code")
 
 
 def test_a_check_is_silent_where_nothing_is_scheduled() -> None:
-    assert list(check_schedules({}, [{"name": "shop.report"}])) == []
+    assert list(check_schedules({}, [{"name": "shop.report"}], blame)) == []
+
+
+SHOP = "def report(region, *, days=1): ...\n"
+FILE = """\
+imports: [check_shop]
+schedules:
+  good: {task: check_shop.report, every: 60, args: [eu], kwargs: {days: 7}}
+  wrong:
+    task: check_shop.report
+    every: 60
+    args: [eu]
+    kwargs: {dayz: 7}
+  many:
+    task: check_shop.report
+    every: 60
+    args: [eu, 7]
+  none: {task: check_shop.report, every: 60}
+  typo:
+    every: 60
+    task: check_shop.reprot
+"""
+
+
+def test_a_check_names_the_line_of_each_schedule_that_its_task_does_not_fit(
+    empty_folder: Path,
+) -> None:
+    (empty_folder / "check_shop.py").write_text(SHOP)
+    (empty_folder / "taskd.yaml").write_text(FILE)
+
+    settings = load_settings(environ={})
+    found = [one for one in check_imports(settings) if one.subject == "schedules"]
+
+    assert [(one.level.value, one.text) for one in found] == [
+        (
+            "fault",
+            "taskd.yaml:8: schedules.wrong.kwargs: check_shop.report() got an unexpected keyword "
+            "argument 'dayz' (did you mean 'days'?)",
+        ),
+        (
+            "fault",
+            "taskd.yaml:12: schedules.many.args: check_shop.report() got 2 positional arguments, "
+            "too many: it takes (region, *, days)",
+        ),
+        (
+            "fault",
+            "taskd.yaml:13: schedules.none: check_shop.report() missing a required argument: "
+            "'region': it takes (region, *, days)",
+        ),
+        (
+            "warning",
+            "taskd.yaml:16: schedules.typo.task: no module of `imports` offers check_shop.reprot",
+        ),
+    ]

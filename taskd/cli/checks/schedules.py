@@ -2,29 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from taskd.cli.checks.finding import Finding, fine, warning
+from taskd.cli.checks.finding import Finding, fault, fine, warning
+from taskd.config.layer import Path
 from taskd.config.schedules import ScheduleSettings
+from taskd.errors import Fault
 from taskd.events import counted
+from taskd.tasks.definition import misfit
 from taskd.tasks.names import nearest_name
+
+Blame = Callable[[Path, str], Fault]
+"""A fault of the setting at a path, at its place in the file."""
 
 
 def check_schedules(
-    schedules: Mapping[str, ScheduleSettings], tasks: Sequence[Mapping[str, Any]]
+    schedules: Mapping[str, ScheduleSettings], tasks: Sequence[Mapping[str, Any]], blame: Blame
 ) -> Iterator[Finding]:
-    """Look whether the tasks that are scheduled are among those that importing has found."""
-    offered = {task["name"] for task in tasks}
+    """Look whether the tasks that are scheduled are there, and whether they take the arguments."""
+    offered = {task["name"]: task for task in tasks}
     in_code = sum(len(task.get("schedules", ())) for task in tasks)
-    unknown = {name: one.task for name, one in schedules.items() if one.task not in offered}
-    for name, task in unknown.items():
-        near = nearest_name(task, offered)
-        yield warning(
-            "schedules",
-            f"{name}: no module of `imports` offers {task}",
-            f"did you mean {near}?" if near else "correct its task, or add its module to `imports`",
-        )
-    if (schedules or in_code) and not unknown:
+    are_sound = True
+    for name, one in schedules.items():
+        found = _check_schedule(name, one, offered, blame)
+        if found is not None:
+            are_sound = False
+            yield found
+    if (schedules or in_code) and are_sound:
         in_file = counted(len(schedules), "schedule")
         yield fine("schedules", f"{in_file} in the file, {in_code} in the code")
+
+
+def _check_schedule(
+    name: str, one: ScheduleSettings, offered: Mapping[str, Mapping[str, Any]], blame: Blame
+) -> Finding | None:
+    """What is wrong with one schedule; an unknown task may be offered by another daemon."""
+    path: Path = ("schedules", name)
+    if one.task not in offered:
+        near = nearest_name(one.task, offered)
+        return warning(
+            "schedules",
+            str(blame((*path, "task"), f"no module of `imports` offers {one.task}")),
+            f"did you mean {near}?" if near else "correct its task, or add its module to `imports`",
+        )
+    problem = misfit(offered[one.task], one.args, one.kwargs)
+    if problem is None:
+        return None
+    given = "kwargs" if one.kwargs else "args"
+    is_given = bool(one.args or one.kwargs)
+    where = (*path, given) if is_given else path
+    return fault("schedules", str(blame(where, problem)), "correct its args and kwargs")
