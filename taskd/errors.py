@@ -28,6 +28,18 @@ class DatabaseRefused(DatabaseError):
     """The server answered no: wrong password, missing database, no such role; mend the DSN."""
 
 
+class EncodingUnusable(DatabaseRefused):
+    """The database has another encoding than UTF8, which cannot hold every text; make a new one."""
+
+    def __init__(self, database: str, encoding: str) -> None:
+        self.database, self.encoding = database, encoding
+        super().__init__(
+            f"the encoding of database {database} is {encoding}, which cannot hold every text, and "
+            "taskd needs UTF8: make another with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE "
+            "template0, and name it as database"
+        )
+
+
 class StatementTimedOut(DatabaseUnavailable):
     """A statement got no answer within its deadline; its connection has been closed."""
 

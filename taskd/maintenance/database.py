@@ -11,7 +11,7 @@ from taskd.events import Events
 from taskd.maintenance.events import EmbeddedServerDown
 from taskd.maintenance.parts import Backoff, Link, Part
 from taskd.store import schema
-from taskd.store.connect import Connection, check_isolation
+from taskd.store.connect import Connection, check_encoding, check_isolation
 from taskd.tasks.client import MAX_CONNECTIONS
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ class Database:
             self._ensure_server()
         try:
             with self._link.connection() as connection:
+                check_encoding(connection)  # before anything is read: SQL_ASCII gives bytes
                 check_isolation(connection)
                 schema.install_or_upgrade(connection)
                 return None if self._is_over else self._opening.enter(connection)

@@ -17,7 +17,12 @@ from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 
 from taskd.config.dsn import mask_dsn
-from taskd.errors import DatabaseRefused, DatabaseUnavailable, StatementTimedOut
+from taskd.errors import (
+    DatabaseRefused,
+    DatabaseUnavailable,
+    EncodingUnusable,
+    StatementTimedOut,
+)
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -149,6 +154,13 @@ def check_isolation(connection: psycopg.Connection[Any]) -> None:
             f"default_transaction_isolation is {row[0]!r} for this user: ALTER ROLE "
             f"{connection.info.user} SET default_transaction_isolation = 'read committed'"
         )
+
+
+def check_encoding(connection: psycopg.Connection[Any]) -> None:
+    """Raise EncodingUnusable unless the database's encoding is UTF8; costs no round trip."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding is not None and encoding != "UTF8":
+        raise EncodingUnusable(connection.info.dbname, encoding)
 
 
 @contextmanager

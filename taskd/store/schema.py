@@ -17,6 +17,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from taskd.errors import SchemaForeign, SchemaMissing, SchemaTooNew, SchemaTooOld
+from taskd.store.connect import check_encoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,10 @@ def install_or_upgrade(connection: psycopg.Connection[Any]) -> tuple[Migration, 
     """Bring the schema to the version this program knows; the migrations that it took.
 
     One transaction under a lock: of several that start at once one installs, the others wait and
-    find it done. Raises SchemaTooNew if the schema is ahead of what this program can use, and
-    SchemaForeign if it was never released.
+    find it done. Raises SchemaTooNew if the schema is ahead of what this program can use,
+    SchemaForeign if it was never released, and EncodingUnusable.
     """
+    check_encoding(connection)  # else the scripts would not even reach the server
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('taskd.schema'))")
         found = status(connection)

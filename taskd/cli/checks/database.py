@@ -20,6 +20,7 @@ from taskd.config.settings import Settings
 from taskd.errors import (
     DatabaseError,
     DatabaseRefused,
+    EncodingUnusable,
     SchemaForeign,
     SchemaMissing,
     SchemaTooNew,
@@ -58,7 +59,14 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         except TaskdError as error:
             yield fault("database", str(error), "start the server, or correct `database`")
             return
-        yield from _check_server(connection, dsn, monotonic() - started)
+        took = monotonic() - started
+        try:
+            connect.check_encoding(connection)
+        except EncodingUnusable as error:
+            reason, _, remedy = str(error).partition(": ")
+            yield fault("database", reason, remedy)
+            return
+        yield from _check_server(connection, dsn, took)
         try:
             yield _check_schema(connection)
             yield check_room(connections_needed(settings), *_room(connection))
@@ -86,13 +94,6 @@ def _check_server(connection: Connection, dsn: str, round_trip: float) -> Iterat
     except DatabaseRefused as error:
         reason, _, remedy = str(error).partition(": ")
         yield fault("database", reason, remedy)
-    encoding = connection.info.parameter_status("server_encoding")
-    if encoding != "UTF8":
-        yield warning(
-            "database",
-            f"its encoding is {encoding}, which cannot hold every text",
-            "make the database with ENCODING 'UTF8'",
-        )
 
 
 def _check_schema(connection: Connection) -> Finding:
