@@ -2,7 +2,7 @@
 
 Each is told once: it gets `kill_grace` to clean up, and a second interrupt would strike the
 cleaning up. The master reads from the board who was told first, and kills the worker when the
-grace is over.
+grace is over. Of an interrupt at shutdown it knows by itself: it has ordered it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from taskd.tasks.context import JobAttempt
 @dataclass(slots=True)
 class _Entry:
     attempt: JobAttempt
-    why: Why
+    why: Why | None
     at: int
 
 
@@ -29,10 +29,11 @@ class Told:
         self._words = words
         self._entries: list[_Entry] = []
 
-    def note(self, attempt: JobAttempt, why: Why) -> bool:
+    def note(self, attempt: JobAttempt, why: Why | None) -> bool:
         """Note that an attempt is told to end; whether it is the first time, so that it must be.
 
-        A cancel counts more than what it was told before: it is to end as cancelled then.
+        `why` is None if the worker itself is to end, which the board does not show. A cancel counts
+        more than what it was told before: it is to end as cancelled then.
         """
         entry = next((one for one in self._entries if one.attempt is attempt), None)
         if entry is None:
@@ -42,20 +43,17 @@ class Told:
         self.show()
         return entry is None
 
-    def __contains__(self, attempt: JobAttempt) -> bool:
-        return any(entry.attempt is attempt for entry in self._entries)
-
     def show(self) -> None:
         """Forget those that have ended, and write on the board who was told first."""
         if not self._entries:
             return
         self._entries = [entry for entry in self._entries if entry.attempt.is_open]
         words = self._words
-        if not self._entries:
-            words[TOLD] = 0
-            return
-        first = self._entries[0]
-        if words[TOLD] != first.attempt.id:
-            words[TOLD] = 0  # nobody may read the time of one with the job of the other
-        words[TOLD_AT], words[TOLD_WHY] = first.at, first.why
-        words[TOLD] = first.attempt.id
+        for entry in self._entries:
+            if entry.why is not None:
+                if words[TOLD] != entry.attempt.id:
+                    words[TOLD] = 0  # nobody may read the time of one with the job of the other
+                words[TOLD_AT], words[TOLD_WHY] = entry.at, entry.why
+                words[TOLD] = entry.attempt.id
+                return
+        words[TOLD] = 0

@@ -151,9 +151,10 @@ class Worker:
     def interrupt(self) -> None:
         """Raise JobInterrupted in every job that runs; they go back to their queues.
 
-        Those that were told to end before are ending, or the master will see to them.
+        Those that were told to end before are ending, or the master will see to them. May be called
+        again: nobody is interrupted twice.
         """
-        running = [one for one in self.slots.running() if one[1] not in self._told]
+        running = [one for one in self.slots.running() if self._told.note(one[1], None)]
         for seat, attempt in running:
             self.slots.interrupt(seat, attempt, JobInterrupted())
         if running:

@@ -50,6 +50,16 @@ def tidy_up(path):
         open(path, "w").close()
 
 
+def clean_up(folder):
+    try:
+        time.sleep(60)
+    finally:
+        open(folder + "/cleaning", "w").close()
+        while not os.path.exists(folder + "/go"):
+            time.sleep(0.01)
+        open(folder + "/clean", "w").close()
+
+
 def stubborn():
     try:
         time.sleep(60)
@@ -313,6 +323,27 @@ def test_a_second_term_interrupts_what_runs_and_gives_it_back_uncharged(stand: S
         (10, 0, 0)
     ]
     assert stand.query("SELECT outcome FROM taskd.attempt WHERE job = %s", job) == [("i",)]
+
+
+def test_an_interrupted_job_is_not_struck_again_while_it_cleans_up(
+    stand: Stand, tmp_path: Path
+) -> None:
+    pid = stand.start("io")
+    job = stand.enqueue("clean_up", str(tmp_path))
+    eventually(lambda: stand.read().in_flight == 1)
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: stand.read().state is WorkerState.DRAINING)
+    os.kill(pid, signal.SIGTERM)
+    eventually((tmp_path / "cleaning").exists)
+
+    os.kill(pid, signal.SIGTERM)
+    stand.order_cancel(0, job)
+    eventually(lambda: stand.read().told == job)
+    (tmp_path / "go").touch()
+
+    assert stand.wait_for_end(pid) == 0
+    assert (tmp_path / "clean").exists()
+    assert stand.state(job) == "cancelled"
 
 
 def test_int_and_hup_are_ignored(stand: Stand) -> None:

@@ -73,3 +73,27 @@ def test_a_timed_out_job_that_is_cancelled_is_to_end_as_cancelled(bench: Bench) 
     assert not bench.told.note(attempt, Why.CANCEL)
     assert bench.shown == (7, Why.CANCEL)
     assert bench.slot.read().told_at == at
+
+
+def test_an_interrupted_job_is_not_told_again_and_not_shown(bench: Bench) -> None:
+    attempt = bench.attempt(7)
+
+    assert bench.told.note(attempt, None)
+    assert not bench.told.note(attempt, None)
+    assert not bench.told.note(attempt, Why.TIMEOUT)
+    assert bench.shown == (0, 0)
+
+
+def test_behind_an_interrupted_job_the_next_that_was_told_is_shown(bench: Bench) -> None:
+    bench.told.note(bench.attempt(7), None)
+    bench.told.note(bench.attempt(8), Why.TIMEOUT)
+
+    assert bench.shown == (8, Why.TIMEOUT)
+
+
+def test_an_interrupted_job_that_is_cancelled_is_shown_to_be(bench: Bench) -> None:
+    attempt = bench.attempt(7)
+    bench.told.note(attempt, None)
+
+    assert not bench.told.note(attempt, Why.CANCEL)
+    assert bench.shown == (7, Why.CANCEL)
