@@ -10,6 +10,7 @@ fixtures    pytest_plugins = ["taskd.testing.fixtures"]: taskd_jobs, taskd_inlin
 from __future__ import annotations
 
 from taskd.testing.drain import Drained, drain
-from taskd.testing.memory import MemoryJob, MemoryJobs, collect, inline
+from taskd.testing.memory import MemoryJobs, collect, inline
+from taskd.testing.memory_job import MemoryJob
 
 __all__ = ["Drained", "MemoryJob", "MemoryJobs", "collect", "drain", "inline"]
