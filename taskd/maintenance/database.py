@@ -12,7 +12,7 @@ from taskd.maintenance.events import EmbeddedServerDown
 from taskd.maintenance.parts import Backoff, Link, Part
 from taskd.store import schema
 from taskd.store.connect import Connection, check_encoding, check_isolation
-from taskd.tasks.client import MAX_CONNECTIONS
+from taskd.tasks.database_client import MAX_CONNECTIONS
 
 if TYPE_CHECKING:
     from taskd.store.embedded import Hold

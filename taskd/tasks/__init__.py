@@ -9,7 +9,8 @@
       arguments     values -> JSON text
         json_faults   what in a value is not JSON, and where
     enqueue       enqueue, enqueue_many
-    client        which database
+    client        which database this process enqueues into
+      database_client   the connections to it
     job           the handle on an enqueued job
       log_reader    its log lines, also while they come
 

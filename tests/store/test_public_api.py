@@ -18,8 +18,9 @@ from taskd.errors import JobFailed, JobWasCancelled, ResultNotReady
 from taskd.store import jobs
 from taskd.store.connect import Connection
 from taskd.store.rows import JobEnd, State
-from taskd.tasks.client import MAX_CONNECTIONS, default_client
+from taskd.tasks.client import default_client
 from taskd.tasks.context import CurrentJob, JobAttempt
+from taskd.tasks.database_client import MAX_CONNECTIONS
 from tests.store.makers import add_worker, claim, fence_of, places
 
 

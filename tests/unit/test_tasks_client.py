@@ -11,14 +11,8 @@ import pytest
 
 import taskd
 from taskd.errors import ConnectionUnfit, DatabaseUnavailable, OptionInvalid
-from taskd.tasks.client import (
-    DatabaseClient,
-    ProcessClient,
-    check_connection,
-    configure,
-    default_client,
-    use_client,
-)
+from taskd.tasks.client import ProcessClient, configure, default_client, use_client
+from taskd.tasks.database_client import DatabaseClient, check_connection
 from tests.unit.tasks_project import MemoryClient, memory_client
 
 
