@@ -1,4 +1,12 @@
-"""Every error that taskd raises, in one tree; each docstring says when, and what to do about it."""
+"""What taskd raises; each docstring says when, and what to do about it. There are three roots.
+
+    TaskdError    something is wrong: with the database, the configuration, a task, a call, a job
+    JobSignal     a task raises it to say how its own attempt ends
+    Interrupt     a worker raises it inside a running job to end it; no Exception
+
+However long, this is one list in one module: `taskd.errors.JobTimeout` is the name that tracebacks,
+stored failures and users' `except` clauses have for it.
+"""
 
 from __future__ import annotations
 
@@ -297,10 +305,6 @@ class ResultNotReady(NoResult, TimeoutError):
         super().__init__(f"job {job_id} is still {state} after {seconds:g} s")
 
 
-class WorkerLost(TaskdError):
-    """A job failed because its workers died under it; what a failure handler is given then."""
-
-
 class ResultExpired(NoResult):
     """A job succeeded and returned something that is no longer kept; see `retention.results`."""
 
@@ -310,6 +314,10 @@ class ResultExpired(NoResult):
             f"job {job_id} ({task}) succeeded, but its result is no longer kept: raise "
             "retention.results to have results longer"
         )
+
+
+class WorkerLost(TaskdError):
+    """A job failed because its workers died under it; what a failure handler is given then."""
 
 
 class NoCurrentJob(TaskdError, LookupError):
