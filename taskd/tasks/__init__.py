@@ -25,6 +25,7 @@
     offers        the versions of the code that jobs may require here
 
     schedule      Cron, Every, At: which slot is next
+      own_schedules those that a task brings along
       wall_clock    cron expressions on a clock that is changed
     definition    what file and code say of schedules -> what is stored -> a job
     catch_up      what a schedule that is due enqueues, after however long a time

@@ -252,7 +252,7 @@ def _retry(value: object) -> Retry | None:
 
 
 def _schedules(value: object) -> tuple[Schedule, ...]:
-    from taskd.tasks.schedule import read_schedules  # only who has some pays for it
+    from taskd.tasks.own_schedules import read_schedules  # only who has some pays for it
 
     return read_schedules(value)
 

@@ -74,7 +74,7 @@ def describe(
 def _for_schedules(task: Task[..., Any]) -> dict[str, Any]:
     if not task.defaults.schedules:
         return {}
-    from taskd.tasks.schedule import describe_schedules  # only who has some pays for it
+    from taskd.tasks.own_schedules import describe_schedules  # only who has some pays for it
 
     return {"schedules": describe_schedules(task)}
 

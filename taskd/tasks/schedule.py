@@ -5,13 +5,12 @@ Each schedule answers which of its slots comes next, from the time it is told an
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from taskd.config.cron import check_cron, check_timezone
 from taskd.config.names import check_schedule_name
@@ -24,16 +23,9 @@ from taskd.config.schedules import (
 )
 from taskd.config.sections import YEAR
 from taskd.config.units import parse_duration
-from taskd.errors import OptionInvalid, TooLarge
-from taskd.tasks.arguments import encode_call
+from taskd.errors import OptionInvalid
 from taskd.tasks.options import DEFAULTS, read_placement
 from taskd.tasks.wall_clock import next_time
-
-if TYPE_CHECKING:
-    from taskd.tasks.task import Task
-
-LARGEST = 32_000
-"""Bytes that the schedules of one task may take as JSON, for they go from process to process."""
 
 NEWER = "is of a kind that only a newer taskd knows"
 
@@ -273,59 +265,3 @@ def schedule_of(spec: Mapping[str, Any]) -> Schedule:
             return At(datetime.fromisoformat(moment))
         case _:
             raise OptionInvalid("schedule", dict(spec), NEWER)
-
-
-def read_schedules(value: object) -> tuple[Schedule, ...]:
-    """Check what `@task(schedule=…)` was given; raises OptionInvalid."""
-    given = tuple(value) if isinstance(value, list | tuple) else (value,)
-    for one in given:
-        if not isinstance(one, Schedule):
-            raise OptionInvalid("schedule", one, "is not a Cron, Every or At, or a list of them")
-    return given
-
-
-def describe_schedules(task: Task[..., Any]) -> list[dict[str, Any]]:
-    """The schedules of a task as plain data: name, spec, args, kwargs, options.
-
-    Of several without a name the first has the task's, the others that and their place in the list.
-    """
-    return [
-        {
-            "name": one.name or (task.name if place == 1 else f"{task.name}:{place}"),
-            "spec": one.spec,
-            "args": list(one.args),
-            "kwargs": dict(one.kwargs),
-            "options": one.options | _unique(task, one),
-        }
-        for place, one in enumerate(task.defaults.schedules, start=1)
-    ]
-
-
-def _unique(task: Task[..., Any], one: Schedule) -> dict[str, Any]:
-    """The unique key of its jobs, if the task says that they have one. Raises OptionInvalid."""
-    unique = task.defaults.unique
-    if unique is None:
-        return {}
-    (key,) = unique.keys(task.name, task.shape, [(one.args, one.kwargs)])
-    return {"unique": {"keys": [key], "until": unique.until, "on_conflict": unique.on_conflict}}
-
-
-def check_schedules(task: Task[..., Any], names: Mapping[str, str]) -> None:
-    """Raise unless the arguments of a task's schedules are JSON and fit it, and no name is taken.
-
-    `names` are the names of other tasks' schedules, each with its task. Raises ArgumentsMismatch,
-    NotJson, TooLarge and OptionInvalid.
-    """
-    for one in task.defaults.schedules:
-        encode_call(one.args, one.kwargs, LARGEST)
-        task.shape.check(one.args, one.kwargs)
-    described = describe_schedules(task)
-    taken = dict(names)
-    for schedule in described:
-        name = schedule["name"]
-        if name in taken:
-            raise OptionInvalid("schedule", name, f"is the name of another one, of {taken[name]}")
-        taken[name] = task.name
-    size = len(json.dumps(described))
-    if size > LARGEST:
-        raise TooLarge("the schedules", size, LARGEST, "pass a reference instead of the data")

@@ -172,7 +172,7 @@ def _make(function: object, name: str | None, defaults: Defaults) -> Task[..., A
 
 
 def _check_schedules(made: Task[..., Any]) -> None:
-    from taskd.tasks.schedule import check_schedules, describe_schedules
+    from taskd.tasks.own_schedules import check_schedules, describe_schedules
 
     check_findable(made.name)
     others = [one for one in registry if one.defaults.schedules and one.name != made.name]
