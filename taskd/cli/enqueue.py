@@ -32,7 +32,8 @@ from taskd.store.rows import NewGraph
 from taskd.store.tasks import find_task
 from taskd.tasks.calls import Call, Target, batches_alike, encode_calls
 from taskd.tasks.names import check_findable
-from taskd.tasks.options import DEFAULTS, MAX_PRIORITY, MAX_TIMEOUT, read_placement
+from taskd.tasks.option_values import MAX_PRIORITY, MAX_TIMEOUT
+from taskd.tasks.options import DEFAULTS, read_placement
 from taskd.tasks.retry import MAX_RETRIES
 
 EXAMPLES = """\b

@@ -1,7 +1,8 @@
 """What users import: tasks, enqueueing, job handles; and how a worker runs one attempt of a job.
 
     task          @task, Task: a function that can be enqueued
-      options       queue, priority, timeout, retry: their checks and defaults
+      options       queue, priority, timeout, retry, and their defaults
+        option_values   the value that each may have
       names         under which name a worker finds a function
       registry      name -> Task
     calls         checked and encoded calls on their way into the store

@@ -1,20 +1,32 @@
-"""What can be said about a task and about one enqueue: the names, the checks, the defaults."""
+"""What can be said about a task and about one enqueue, and what it comes to with the defaults."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from taskd.config.names import check_queue_name
-from taskd.config.versions import check_version, written_part
-from taskd.errors import MAX_PAUSE, OptionInvalid
+from taskd.config.versions import written_part
+from taskd.errors import OptionInvalid
 from taskd.store.rows import DEFAULT_PRIORITY, DEFAULT_QUEUE
 from taskd.tasks.hooks.failures import Handle, check_failure_handler
 from taskd.tasks.names import nearest_name
-from taskd.tasks.retry import Retry, check_retries, check_seconds
+from taskd.tasks.option_values import (
+    Fate,
+    read_fate,
+    read_moment,
+    read_parents,
+    read_priority,
+    read_queue,
+    read_requires,
+    read_retries,
+    read_retry,
+    read_runs_if_failed,
+    read_seconds,
+    read_timeout,
+)
+from taskd.tasks.retry import Retry, check_seconds
 from taskd.tasks.unique import (
     OnConflict,
     UniqueKey,
@@ -27,12 +39,6 @@ if TYPE_CHECKING:
     from taskd.store.jobs import AnyConnection
     from taskd.tasks.job import Job
     from taskd.tasks.schedule import Schedule
-
-MAX_PRIORITY = 9
-MAX_TIMEOUT = 365 * 86400.0
-
-Fate = Literal["requeue", "fail"]
-"""What becomes of a job that did not get to its end, through no fault of its own."""
 
 
 class TaskOptions(TypedDict, total=False):
@@ -146,17 +152,17 @@ def read_defaults(options: Mapping[str, Any]) -> Defaults:
     """Check what `@task` was given, beside the name; raises OptionInvalid."""
     _check_known(options, TaskOptions)
     return Defaults(
-        queue=_queue(options.get("queue", DEFAULT_QUEUE)),
-        priority=_priority(options.get("priority", DEFAULT_PRIORITY)),
-        timeout=_timeout(options.get("timeout")),
-        retry=_retry(options.get("retry")),
-        expires=_positive_seconds("expires", options.get("expires")),
+        queue=read_queue(options.get("queue", DEFAULT_QUEUE)),
+        priority=read_priority(options.get("priority", DEFAULT_PRIORITY)),
+        timeout=read_timeout(options.get("timeout")),
+        retry=read_retry(options.get("retry")),
+        expires=read_seconds("expires", options.get("expires")),
         unique=read_uniqueness(options),
-        requires=_requires(options.get("requires")),
+        requires=read_requires(options.get("requires")),
         on_failure=_failure_handler(options.get("on_failure")),
         schedules=_schedules(options["schedule"]) if "schedule" in options else (),
-        on_interrupt=_fate("on_interrupt", options.get("on_interrupt", "requeue")),
-        on_lost=_fate("on_lost", options.get("on_lost", "requeue")),
+        on_interrupt=read_fate("on_interrupt", options.get("on_interrupt", "requeue")),
+        on_lost=read_fate("on_lost", options.get("on_lost", "requeue")),
     )
 
 
@@ -182,17 +188,17 @@ def read_placement(defaults: Defaults, options: Mapping[str, Any]) -> Placement:
     delay, run_at = options.get("delay"), options.get("run_at")
     if delay is not None and run_at is not None:
         raise OptionInvalid("delay", delay, "and run_at exclude each other: give one of them")
-    queue = _queue(options["queue"]) if "queue" in options else defaults.queue
+    queue = read_queue(options["queue"]) if "queue" in options else defaults.queue
     return Placement(
         queue=written_part(queue, defaults.requires),
-        priority=_priority(options["priority"]) if "priority" in options else defaults.priority,
-        timeout=_timeout(options["timeout"]) if "timeout" in options else defaults.timeout,
-        retries=_retries(options["retry"]) if "retry" in options else defaults.retries,
+        priority=read_priority(options["priority"]) if "priority" in options else defaults.priority,
+        timeout=read_timeout(options["timeout"]) if "timeout" in options else defaults.timeout,
+        retries=read_retries(options["retry"]) if "retry" in options else defaults.retries,
         delay=None if delay is None else check_seconds("delay", delay),
-        run_at=None if run_at is None else _moment("run_at", run_at),
+        run_at=None if run_at is None else read_moment("run_at", run_at),
         unique=read_uniqueness(options, defaults.unique),
-        after=_parents(options.get("after", ())),
-        run_if_failed=_runs_if_failed(options.get("on_parent_failure", "cancel")),
+        after=read_parents(options.get("after", ())),
+        run_if_failed=read_runs_if_failed(options.get("on_parent_failure", "cancel")),
         extra={**_expiry(options.get("expires", defaults.expires)), **_fates(defaults)},
     )
 
@@ -208,47 +214,8 @@ def _check_known(options: Mapping[str, Any], known: type) -> None:
         raise OptionInvalid(option, options[option], f"is no option: {hint}")
 
 
-def _queue(value: object) -> str:
-    if not isinstance(value, str):
-        raise OptionInvalid("queue", value, "is no name for a queue: give a text")
-    try:
-        return check_queue_name(value)
-    except ValueError as error:
-        raise OptionInvalid("queue", value, str(error)) from None
-
-
-def _requires(value: object) -> str | None:
-    try:
-        return None if value is None else check_version(value)
-    except ValueError as error:
-        raise OptionInvalid("requires", value, str(error)) from None
-
-
-def _priority(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise OptionInvalid("priority", value, f"is not a whole number from 0 to {MAX_PRIORITY}")
-    if not 0 <= value <= MAX_PRIORITY:
-        raise OptionInvalid(
-            "priority", value, f"is not between 0 and {MAX_PRIORITY} (9 starts first)"
-        )
-    return int(value)
-
-
-def _timeout(value: object) -> float | None:
-    if value is None:
-        return None
-    seconds = check_seconds("timeout", value)
-    if not 0 < seconds <= MAX_TIMEOUT:
-        raise OptionInvalid(
-            "timeout", value, f"is not above 0 and up to {MAX_TIMEOUT:.0f}: give seconds, or None"
-        )
-    return seconds
-
-
-def _retry(value: object) -> Retry | None:
-    if value is None or isinstance(value, Retry):
-        return value
-    return Retry(max=check_retries("retry", value))
+def _failure_handler(value: object) -> Handle | None:
+    return None if value is None else check_failure_handler(value)
 
 
 def _schedules(value: object) -> tuple[Schedule, ...]:
@@ -257,72 +224,15 @@ def _schedules(value: object) -> tuple[Schedule, ...]:
     return read_schedules(value)
 
 
-def _fate(option: str, value: object) -> Fate:
-    if value not in ("requeue", "fail"):
-        raise OptionInvalid(option, value, 'is neither "requeue" nor "fail"')
-    return value
+def _expiry(value: object) -> dict[str, float]:
+    """For column extra: when it is too late to begin; seconds from now are the store's to add."""
+    if isinstance(value, datetime):
+        return {"expires": read_moment("expires", value).timestamp()}
+    seconds = read_seconds("expires", value)
+    return {} if seconds is None else {"expires_in": seconds}
 
 
 def _fates(defaults: Defaults) -> dict[str, Any]:
     """What column extra says of them: only what is unusual."""
     fates = {"on_interrupt": defaults.on_interrupt, "on_lost": defaults.on_lost}
     return {name: fate for name, fate in fates.items() if fate == "fail"}
-
-
-def _retries(value: object) -> int:
-    if isinstance(value, Retry):
-        raise OptionInvalid(
-            "retry", value, "is for @task: one job can only have another number of retries"
-        )
-    return check_retries("retry", value)
-
-
-def _failure_handler(value: object) -> Handle | None:
-    return None if value is None else check_failure_handler(value)
-
-
-def _moment(option: str, value: object) -> datetime:
-    if not isinstance(value, datetime):
-        raise OptionInvalid(option, value, "is not a datetime")
-    if value.utcoffset() is None:
-        raise OptionInvalid(option, value, "has no time zone: say datetime.now(UTC) + …")
-    if value.timestamp() > time.time() + MAX_PAUSE:
-        raise OptionInvalid(option, value, "is more than a hundred years away")
-    return value
-
-
-def _positive_seconds(option: str, value: object) -> float | None:
-    if value is None:
-        return None
-    seconds = check_seconds(option, value)
-    if seconds == 0:
-        raise OptionInvalid(option, value, "leaves no time to begin: give seconds above 0, or None")
-    return seconds
-
-
-def _expiry(value: object) -> dict[str, float]:
-    """For column extra: when it is too late to begin; seconds from now are the store's to add."""
-    if isinstance(value, datetime):
-        return {"expires": _moment("expires", value).timestamp()}
-    seconds = _positive_seconds("expires", value)
-    return {} if seconds is None else {"expires_in": seconds}
-
-
-def _parents(value: object) -> tuple[int, ...]:
-    """The ids of jobs, each once."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise OptionInvalid("after", value, "is not a list of jobs: say after=[job]")
-    return tuple(dict.fromkeys(_parent(one) for one in value))
-
-
-def _parent(value: object) -> int:
-    job_id = getattr(value, "id", value)
-    if isinstance(job_id, bool) or not isinstance(job_id, int) or job_id < 1:
-        raise OptionInvalid("after", value, "is no job: give what an enqueue returned, or its id")
-    return job_id
-
-
-def _runs_if_failed(value: object) -> bool:
-    if value not in ("cancel", "run"):
-        raise OptionInvalid("on_parent_failure", value, 'is not "cancel" or "run"')
-    return value == "run"
