@@ -17,21 +17,14 @@ from taskd.logs import LogWriter
 from taskd.supervisor.channel import Message
 from taskd.supervisor.child import Forkserver, Seed, collect_ended
 from taskd.supervisor.crew import Crew
-from taskd.supervisor.events import (
-    Fatal,
-    NeedsRestart,
-    Reloaded,
-    ReloadFailed,
-    Said,
-    Stopped,
-    Stops,
-)
+from taskd.supervisor.events import NeedsRestart, Reloaded, ReloadFailed, Said
 from taskd.supervisor.herald import Herald
 from taskd.supervisor.incarnation import Incarnation
 from taskd.supervisor.nursery import Nursery
 from taskd.supervisor.plan import Urgency, decide
 from taskd.supervisor.reload import Reload
 from taskd.supervisor.seeds import Inheritance
+from taskd.supervisor.shutdown import Shutdown
 from taskd.supervisor.signals import SignalInbox
 from taskd.supervisor.state import describe_state, list_processes
 from taskd.supervisor.steward import Steward
@@ -44,8 +37,6 @@ TICK_SECONDS = 0.2
 BUSY_TICK_SECONDS = 0.05
 SURVIVORS_SECONDS = 10.0
 STOOD_STILL_SECONDS = 3.0
-GOODBYE_SECONDS = 15.0
-LEAVE_SECONDS = 2.0
 
 
 class Master:
@@ -73,12 +64,8 @@ class Master:
         self._reload = Reload()
         self._herald = Herald(settings, events)
         self._to_end = self._incarnation.dead()
-        self._urgency = Urgency.NONE
-        self._status = 0
+        self._shutdown = Shutdown(events)
         self._born_at = self._turned_at = monotonic()
-        self._stopped_at: float | None = None
-        self._goodbye_until: float | None = None
-        self._is_over = False
         self._connect_parts()
 
     def _connect_parts(self) -> None:
@@ -94,16 +81,15 @@ class Master:
         self._signals.open()
         try:
             self._herald.greet()
-            while not self._is_over:
+            while not self._shutdown.is_complete:
                 self.turn()
         finally:
             self._signals.close()
             self._reload.abandon()
         if self._steward.has_ended_well:
             self._incarnation.end()
-        if self._stopped_at is not None:
-            self._events.emit(Stopped(monotonic() - self._stopped_at))
-        return self._status
+        self._shutdown.tell_stopped()
+        return self._shutdown.exit_status
 
     def turn(self) -> None:
         """One round: wait for news or the next tick, hear, decide, act.
@@ -143,7 +129,7 @@ class Master:
 
     @property
     def _usual_tick(self) -> float:
-        is_busy = self._urgency is not Urgency.NONE or self._crew.is_starting or self._to_end
+        is_busy = self._shutdown.is_under_way or self._crew.is_starting or self._to_end
         return BUSY_TICK_SECONDS if is_busy or self._crew.is_troubled else TICK_SECONDS
 
     # -- signals ----------------------------------------------------------------------------------
@@ -164,25 +150,20 @@ class Master:
                 handlers[number]()
 
     def _handle_term(self) -> None:
-        self._stop("told to stop: no new jobs are claimed, what runs may finish", Urgency.DRAIN)
+        self._shutdown.stop(
+            "told to stop: no new jobs are claimed, what runs may finish", Urgency.DRAIN
+        )
 
     def _handle_int(self) -> None:
-        sentences = {
-            Urgency.DRAIN: "interrupted: no new jobs are claimed, what runs may finish "
-            "(once more: it is given back; a third time: killed)",
-            Urgency.INTERRUPT: "interrupted again: what runs is given back",
-            Urgency.KILL: "interrupted a third time: what runs is killed",
-        }
-        urgency = Urgency(min(self._urgency + 1, Urgency.KILL))
-        self._stop(sentences[urgency], urgency)
+        self._shutdown.interrupt()
 
     def _handle_quit(self) -> None:
-        self._stop("told to quit: what runs is given back", Urgency.INTERRUPT)
+        self._shutdown.stop("told to quit: what runs is given back", Urgency.INTERRUPT)
 
     def _handle_hup(self) -> None:
         if self._terminal.is_gone:
-            self._stop("the terminal was closed: what runs may finish", Urgency.DRAIN)
-        elif self._urgency is Urgency.NONE:
+            self._shutdown.stop("the terminal was closed: what runs may finish", Urgency.DRAIN)
+        elif not self._shutdown.is_under_way:
             trouble = self._reload.ask(self.settings)
             if trouble is not None:
                 self._events.emit(ReloadFailed(trouble))
@@ -198,18 +179,6 @@ class Master:
         for line in describe_state(self._crew, self._nursery, self._steward):
             self._events.emit(Said(line))
         self._crew.signal_all(signal.SIGUSR2)
-
-    def _stop(self, why: str, urgency: Urgency) -> None:
-        if urgency > self._urgency:
-            self._stopped_at = self._stopped_at or monotonic()
-            self._urgency = urgency
-            self._events.emit(Stops(why))
-
-    def _fail(self, error: str) -> None:
-        if self._status == 0:
-            self._events.emit(Fatal(error))
-        self._status = 1
-        self._urgency = max(self._urgency, Urgency.DRAIN)
 
     # -- news from children -----------------------------------------------------------------------
 
@@ -234,22 +203,14 @@ class Master:
         if findings.opened is not None:
             self._crew.dsn = findings.opened.dsn
         if findings.drained is not None:
-            self._end_burst(findings.drained)
+            drained, findings.drained = findings.drained, None
+            self._shutdown.end_burst(drained["failed"], drained["left"])
         orders, findings.orders = findings.orders, []
         for order in orders:
             self._crew.cancel(order["slot"], order["pid"], order["job"])
         fatal = findings.fatal or self._nursery.fatal
         if fatal is not None:
-            self._fail(fatal)
-
-    def _end_burst(self, drained: Message) -> None:
-        self._steward.findings.drained = None
-        for line in drained["left"]:
-            self._events.emit(Said(f"left: {line}"))
-        failed = drained["failed"]
-        outcome = f"{failed} failed" if failed else "nothing failed"
-        self._status = max(self._status, 1 if failed else 0)
-        self._stop(f"the queues are drained, {outcome}", Urgency.DRAIN)
+            self._shutdown.fail(fatal)
 
     def _bury(self, ended: list[tuple[int, int]]) -> None:
         for pid, status in ended:
@@ -284,13 +245,13 @@ class Master:
 
     def _decide(self) -> None:
         pools, workers = self._crew.pool_views(), self._crew.worker_views()
-        if self._urgency is Urgency.NONE:
+        if not self._shutdown.is_under_way:
             self._herald.look(self._nursery.generation, pools, workers)
-        for action in decide(pools, workers, self._urgency, monotonic()):
+        for action in decide(pools, workers, self._shutdown.urgency, monotonic()):
             self._crew.act(action)
 
     def _take_settings(self, resolved: Settings | str) -> None:
-        if self._urgency is not Urgency.NONE:
+        if self._shutdown.is_under_way:
             return
         if isinstance(resolved, str):
             self._events.emit(ReloadFailed(resolved))
@@ -310,17 +271,8 @@ class Master:
         self._events.emit(Reloaded(self._nursery.generation))
 
     def _wind_down(self) -> None:
-        """Once told to stop: after the workers maintenance ends, and after it all others."""
-        if self._urgency is Urgency.NONE or self._crew.workers:
-            return
-        now = monotonic()
-        if self._goodbye_until is None:
-            self._goodbye_until = now + GOODBYE_SECONDS
-        self._steward.stop()
-        if self._steward.process is None or now > self._goodbye_until:
-            self._nursery.stop()
-            self._goodbye_until = min(self._goodbye_until, now + LEAVE_SECONDS)
-            self._is_over = self._nursery.is_empty or now > self._goodbye_until
+        if self._shutdown.is_under_way and not self._crew.workers:
+            self._shutdown.wind_down(self._steward, self._nursery)
 
 
 def _inheritable_eventfd() -> int:
