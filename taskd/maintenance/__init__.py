@@ -4,6 +4,7 @@
     database    opens the database at the start: embedded server, back-off, schema, host row
     lease       beats, notices dead hosts and its own death            a thread and connection
     listen      hears notifications, and notices when it cannot        a thread and connection
+    agenda      what makes each of the chores due
     chores      short statements, whenever one is due:                 a thread and connection
                 look (jobs that nobody was told of), promote (what is due),
                 dispatch (dependencies and resources),

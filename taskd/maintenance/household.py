@@ -1,11 +1,10 @@
 """The parts of maintenance and how they are tied together.
 
-    lease ──── every beat: who is dead, what is due, new orders, paused queues ───┐
-    listen ─── every notification: jobs in a lane, something due, new orders ─────┤
+    lease ──── every beat: who is dead, and for the agenda what is due ───────────┐
     kick ───── a worker went idle ────────────────────────────────────────────────┤
     master ─── a worker died, the tree, the tasks, new settings ──────────────────┤
                                                                                   ▼
-                            rescue · chores · waker · prune
+                            rescue · agenda · waker · prune
 
 Whoever brings the news only notes it; the part that it concerns acts in its own thread.
 """
@@ -14,7 +13,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -22,36 +20,26 @@ from uuid import UUID
 from taskd.config.settings import Settings
 from taskd.errors import DatabaseError, DatabaseUnavailable
 from taskd.maintenance import procfs
+from taskd.maintenance.agenda import Agenda
 from taskd.maintenance.burst import Burst
-from taskd.maintenance.chores import Chore, Chores
 from taskd.maintenance.control import Control
-from taskd.maintenance.cron import Schedules
 from taskd.maintenance.database import Database
-from taskd.maintenance.declare import Declare
-from taskd.maintenance.dispatch import Dispatch
 from taskd.maintenance.events import HostNotEnded
 from taskd.maintenance.host import ThisHost
 from taskd.maintenance.lease import Heard, Incarnation, Lease
-from taskd.maintenance.listen import Check, Listener
-from taskd.maintenance.look import Look
 from taskd.maintenance.parts import Link
-from taskd.maintenance.promote import Promote
 from taskd.maintenance.prune import Prune
-from taskd.maintenance.publish import Publish
-from taskd.maintenance.report import processes_json
-from taskd.maintenance.requests import Interrupt, Requests
 from taskd.maintenance.rescue import DeadIncarnation, DeadWorker, Rescue
 from taskd.maintenance.setup import Setup
 from taskd.maintenance.slots import Slots
 from taskd.maintenance.tree import TreeProcess, pools_by_slot
-from taskd.maintenance.wakeup import Waker, read_news
+from taskd.maintenance.wakeup import Waker
 from taskd.store import hosts
 from taskd.store.connect import Connection
 from taskd.store.rows import Judgement
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOOK_AFTER_KICK = 0.005
-POLL_SECONDS = 1.0
 GOODBYE_SECONDS = 4.0
 SHORTEST_DEADLINE, LONGEST_DEADLINE = 1.0, 10.0
 
@@ -62,7 +50,6 @@ class Household:
     def __init__(self, setup: Setup, control: Control) -> None:
         settings = setup.settings
         self._control = control
-        self._processes: tuple[TreeProcess, ...] = ()
         self._began_at = EPOCH
         self._is_open = False
         self.exit_status: int | None = None
@@ -85,14 +72,14 @@ class Household:
             settings.lease,
             self,
         )
-        self._chores = Chores(Link(self._database.dsn, "chores"), setup.events)
-        self._add_chores(settings)
-        self._listener = self._make_listener(settings)
+        self._agenda = Agenda(setup, self._host, self._database.dsn, self._lease, control)
+        if settings.burst:
+            self._agenda.add(Burst(slots, lambda: self._began_at, self._told_drained))
         self._rescue = Rescue(
             self._host,
             Link(self._database.dsn, "rescue"),
             self._told_rescued,
-            self._look.soon,
+            self._agenda.look.soon,
             _bearable(settings),
         )
         self._prune = Prune(
@@ -103,39 +90,6 @@ class Household:
         )
         for incarnation in setup.dead_incarnations:
             self._rescue.add(DeadIncarnation(UUID(incarnation)))
-
-    def _add_chores(self, settings: Settings) -> None:
-        hurry = self._chores.hurry
-        self._look = Look(self._host, self._is_hearing, hurry)
-        self._promote = Promote(self._host.waker, hurry, self._lease.hasten)
-        self._dispatch = Dispatch(hurry)
-        self._requests = Requests(self._host, self._report, self._ask_interrupt, hurry)
-        self._publish = Publish(self._host, hurry)
-        self._schedules = Schedules(self._host, hurry, lambda: self._declare.soon())
-        self._declare = Declare(self._host, settings, hurry, self._schedules.soon)
-        self._check = Check(str(self._incarnation.id), hurry)
-        chores: list[Chore] = [
-            self._look,
-            self._promote,
-            self._dispatch,
-            self._requests,
-            self._publish,
-            self._declare,
-            self._schedules,
-            self._check,
-        ]
-        if settings.burst:
-            chores.append(Burst(self._host.slots, lambda: self._began_at, self._told_drained))
-        for chore in chores:
-            self._chores.add(chore)
-
-    def _make_listener(self, settings: Settings) -> Listener | None:
-        if settings.listen is False:
-            return None
-        direct = settings.listen
-        dsn = self._database.dsn if direct is True else lambda: str(direct)
-        link = Link(dsn, "listen")
-        return Listener(link, self._check, self._hear, self._joined, self._host.events)
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -164,9 +118,9 @@ class Household:
 
     def stop_all_but_lease(self) -> None:
         """The master is gone: only keep the lease, for workers that still finish their jobs."""
-        for part in (self._chores, self._listener, self._prune, self._rescue):
-            if part is not None:
-                part.stop()
+        self._agenda.stop()
+        self._prune.stop()
+        self._rescue.stop()
 
     def _say_goodbye(self) -> None:
         link = Link(self._database.dsn, "goodbye", GOODBYE_SECONDS)
@@ -203,19 +157,17 @@ class Household:
         """The database is open: tell the master, before any part does, and start all others."""
         self._host.board.host = host
         self._control.send("ready", host=host, dsn=self._database.dsn(), notes=notes)
-        for part in (self._lease, self._rescue, self._chores, self._listener, self._prune):
-            if part is not None:
-                part.start()
+        for part in (self._lease, self._rescue, self._agenda, self._prune):
+            part.start()
         self._is_open = True
 
     # --- news from the master --------------------------------------------------------------------
 
     def take_tree(self, processes: Sequence[TreeProcess]) -> None:
         """These are the daemon's processes now."""
-        self._processes = tuple(processes)
         pool_of = pools_by_slot(processes)
         self._host.waker.steer(lambda slots: slots.set_workers(pool_of))
-        self._look.soon()
+        self._agenda.take_tree(processes)
 
     def take_death(self, told: Mapping[str, Any]) -> None:
         """A worker has died: its jobs go back."""
@@ -223,17 +175,14 @@ class Household:
 
     def take_tasks(self, told: Mapping[str, Any]) -> None:
         """A pool's code offers these tasks."""
-        tasks = self._publish.take(told)
-        if tasks is not None:
-            self._declare.take_tasks(told["pool"], tasks)
+        self._agenda.take_tasks(told)
 
     def take_settings(self, settings: Settings) -> None:
         """The configuration has changed: pools, queues, retention, schedules are taken over."""
         self._host.waker.steer(lambda slots: slots.set_pools(settings.pools))
         self._prune.set(settings.retention, settings.queues)
-        self._declare.take_settings(settings)
         self._rescue.set(_bearable(settings))
-        self._look.soon()
+        self._agenda.take_settings(settings)
 
     # --- news from the workers -------------------------------------------------------------------
 
@@ -241,72 +190,22 @@ class Household:
         """A worker has gone idle. What was committed while it did so must still be found."""
         self._host.waker.steer(Slots.choose_warm)
         if self._lease.idle_again():
-            self._look.soon(LOOK_AFTER_KICK)
+            self._agenda.look.soon(LOOK_AFTER_KICK)
 
     # --- news from the database ------------------------------------------------------------------
 
     def heard(self, heard: Heard) -> None:
         """A beat went through."""
-        beat = heard.beat
         self._host.waker.steer(Slots.choose_warm)
         for dead in heard.dead:
             self._rescue.add(dead)
-        if beat.due is not None:
-            self._promote.due_in(beat.due)
-        if beat.mail:
-            self._dispatch.soon()
-        if beat.slot is not None:
-            self._schedules.due_in(beat.slot)
-        self._declare.see_hosts(beat.others.keys())
-        self._requests.heard(beat.requests)
-        if heard.is_first or (self._host.slots.has_jobs() and not self._is_hearing()):
-            self._requests.soon()
-        if heard.is_new_host:
-            self._publish.again()
-            self._declare.again()
-        if heard.went_idle:
-            self._look.after_idle()
-        if self._host.waker.set_paused(beat.paused) or heard.is_first or heard.is_idle:
-            self._look.soon()
-        if not self._is_hearing():
-            self._lease.hasten(POLL_SECONDS)  # nobody tells what becomes due, or of orders
-        self._chores.hurry()
+        self._agenda.heard(heard)
 
     def missed(self) -> None:
         """A beat did not go through."""
         self._database.revive()
 
-    def _hear(self, payloads: list[str]) -> None:
-        news = read_news(payloads)
-        for lane in news.lanes:
-            self._host.waker.jobs_wait(lane)
-        if news.due is not None:
-            self._promote.due_in(news.due)
-        if news.mail:
-            self._dispatch.soon()
-        if news.schedules:
-            self._schedules.soon()
-        if news.requests:
-            self._requests.soon()
-            self._lease.hasten()  # the beat reads which queues are paused
-
-    def _joined(self) -> None:
-        """What was notified before we listened is lost: look at everything."""
-        self._look.soon()
-        self._requests.soon()
-        self._schedules.soon()
-        self._lease.hasten()
-
-    def _is_hearing(self) -> bool:
-        return self._listener is not None and self._listener.is_hearing
-
     # --- what the parts ask for ------------------------------------------------------------------
-
-    def _report(self) -> str:
-        return processes_json(self._processes, self._host.slots)
-
-    def _ask_interrupt(self, wanted: Interrupt) -> None:
-        self._control.send("signal", order="interrupt", **asdict(wanted))
 
     def _told_rescued(self, incarnation: UUID) -> None:
         self._control.send("rescued", incarnation=str(incarnation))
