@@ -36,7 +36,7 @@ from taskd.maintenance.tree import TreeProcess, pools_by_slot
 from taskd.maintenance.wakeup import Waker
 from taskd.store import hosts
 from taskd.store.connect import Connection
-from taskd.store.rows import Judgement
+from taskd.store.host_rows import Judgement
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOOK_AFTER_KICK = 0.005

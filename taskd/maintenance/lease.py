@@ -28,7 +28,7 @@ from taskd.maintenance.parts import Link, Part
 from taskd.maintenance.rescue import DeadHost
 from taskd.store import hosts
 from taskd.store.connect import CONNECT_TIMEOUT, Connection
-from taskd.store.rows import Beat
+from taskd.store.host_rows import Beat
 
 BUSY_SECONDS = 1.0
 IDLE_SECONDS = 5.0

@@ -18,7 +18,7 @@ from taskd.clock import monotonic
 from taskd.maintenance.host import ThisHost
 from taskd.store import hosts
 from taskd.store.connect import Connection
-from taskd.store.rows import Request
+from taskd.store.host_rows import Request
 
 DEAF_SECONDS = 0.3
 SIGNAL_AGAIN_SECONDS = 5.0

@@ -25,7 +25,7 @@ from taskd.maintenance.host import ThisHost
 from taskd.maintenance.parts import Link, Part
 from taskd.store import hosts
 from taskd.store.connect import Connection
-from taskd.store.rows import USUAL_JUDGEMENT, Judgement
+from taskd.store.host_rows import USUAL_JUDGEMENT, Judgement
 
 FIRST_SWEEP_SECONDS = 5.0
 SWEEP_SECONDS = 60.0

@@ -12,8 +12,8 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
+from taskd.store.host_rows import USUAL_JUDGEMENT, Beat, Judgement, Request, Rescued
 from taskd.store.literals import integer_array, text_array
-from taskd.store.rows import USUAL_JUDGEMENT, Beat, Judgement, Request, Rescued
 
 AnyConnection = psycopg.Connection[Any]
 

@@ -1,4 +1,4 @@
-"""What goes into the store and what comes out of it, as values."""
+"""Jobs as they go into the store and as they come out of it, as values."""
 
 from __future__ import annotations
 
@@ -57,6 +57,59 @@ class NewJobs:
     always_notify: bool = False
     extra: str | None = None
     unique: str | None = None
+
+    def in_a_callers_transaction(self) -> Self:
+        """The same, for a transaction that its owner ends."""
+        return replace(self, always_notify=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """One job of a NewGraph.
+
+    `args` and `kwargs` are JSON texts, `delay` seconds from now. `parents` are ids of jobs, or -n
+    for the n-th job of the same graph, which must come before this one. The rest is as
+    enqueue_graph_v1 describes it.
+    """
+
+    task: str
+    args: str
+    kwargs: str | None = None
+    queue: str = DEFAULT_QUEUE
+    priority: int = DEFAULT_PRIORITY
+    delay: float | None = None
+    run_at: datetime | None = None
+    max_attempts: int = 1
+    timeout: float | None = None
+    extra: dict[str, Any] | None = None
+    key: str | None = None
+    until: str | None = None
+    on_conflict: str | None = None
+    run_if_failed: bool = False
+    parents: tuple[int, ...] = ()
+    res: tuple[str, ...] = ()
+    need: tuple[int, ...] = ()
+    is_grouped: bool = False
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """What it says, as the store takes it: a key each that is not left out."""
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name in self.__slots__
+            if (value := getattr(self, name)) not in (None, (), False)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NewGraph:
+    """Jobs that are enqueued together because they depend on each other or on resources.
+
+    `always_notify` is for a caller's own transaction; `self_id` is the job that enqueues, if any.
+    """
+
+    jobs: tuple[NewJob, ...]
+    always_notify: bool = False
+    self_id: int | None = None
 
     def in_a_callers_transaction(self) -> Self:
         """The same, for a transaction that its owner ends."""
@@ -207,111 +260,3 @@ class Unfinished:
     def is_drained(self) -> bool:
         """Whether nothing is left that a burst waits for."""
         return not (self.queued or self.running or self.blocked or self.soon)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """Beside who has died: how much a job may bear, and whether one of them was to blame.
-
-    The workers were killed because of the job `culprit` (0: of none), `why` is "timeout", "hog" or
-    "cancel", and `stack` is where it stood; "crash": it ran alone when its worker died. `begun` are
-    the jobs that had begun and not ended, as far as is known. `interrupted`: the workers had been
-    told to stop.
-    """
-
-    max_losses: int = 5
-    max_crashes: int = 3
-    culprit: int = 0
-    why: str = ""
-    stack: str = ""
-    interrupted: bool = False
-    begun: tuple[int, ...] | None = None
-
-
-USUAL_JUDGEMENT = Judgement()
-
-
-class Rescued(NamedTuple):
-    """What became of the jobs of dead workers."""
-
-    given_back: int
-    failed: int
-
-
-class Request(NamedTuple):
-    """An order: "cancel" a job of a worker, or "report" (then worker and job are None)."""
-
-    kind: str
-    worker: int | None
-    job: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """What a host learns from its own beat.
-
-    others: the beats of the other living hosts by id; due: seconds until the first scheduled job
-    is due, negative when overdue; slot: likewise, until the first slot of a schedule; requests: the
-    newest request's id, 0 for none; mail: whether letters wait for a dispatcher.
-    """
-
-    alive: bool
-    others: dict[int, int]
-    due: float | None
-    slot: float | None
-    requests: int
-    paused: frozenset[str]
-    mail: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
-    """One job of a NewGraph.
-
-    `args` and `kwargs` are JSON texts, `delay` seconds from now. `parents` are ids of jobs, or -n
-    for the n-th job of the same graph, which must come before this one. The rest is as
-    enqueue_graph_v1 describes it.
-    """
-
-    task: str
-    args: str
-    kwargs: str | None = None
-    queue: str = DEFAULT_QUEUE
-    priority: int = DEFAULT_PRIORITY
-    delay: float | None = None
-    run_at: datetime | None = None
-    max_attempts: int = 1
-    timeout: float | None = None
-    extra: dict[str, Any] | None = None
-    key: str | None = None
-    until: str | None = None
-    on_conflict: str | None = None
-    run_if_failed: bool = False
-    parents: tuple[int, ...] = ()
-    res: tuple[str, ...] = ()
-    need: tuple[int, ...] = ()
-    is_grouped: bool = False
-
-    def to_json_dict(self) -> dict[str, Any]:
-        """What it says, as the store takes it: a key each that is not left out."""
-        return {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name in self.__slots__
-            if (value := getattr(self, name)) not in (None, (), False)
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class NewGraph:
-    """Jobs that are enqueued together because they depend on each other or on resources.
-
-    `always_notify` is for a caller's own transaction; `self_id` is the job that enqueues, if any.
-    """
-
-    jobs: tuple[NewJob, ...]
-    always_notify: bool = False
-    self_id: int | None = None
-
-    def in_a_callers_transaction(self) -> Self:
-        """The same, for a transaction that its owner ends."""
-        return replace(self, always_notify=True)

@@ -15,7 +15,7 @@ from taskd.board import WorkerState
 from taskd.clock import monotonic_ns
 from taskd.config.settings import PoolSettings
 from taskd.store import hosts
-from taskd.store.rows import Judgement
+from taskd.store.host_rows import Judgement
 from tests.pool_stand import Stand
 from tests.waiting import eventually
 

@@ -23,8 +23,9 @@ from hypothesis.stateful import (
 
 from taskd.store import hosts, jobs, mail
 from taskd.store.graph import enqueue_graph
+from taskd.store.host_rows import Judgement
 from taskd.store.literals import integer_array, text_array
-from taskd.store.rows import JobEnd, JobRetry, Judgement, NewGraph, NewJob, NewJobs
+from taskd.store.rows import JobEnd, JobRetry, NewGraph, NewJob, NewJobs
 from tests.store.conftest import empty_tables
 from tests.store.mail_model import EVERYTHING, Model, Wish
 from tests.store.mail_snapshot import expected_snapshot, take_snapshot

@@ -8,7 +8,8 @@ import pytest
 
 from taskd.store import hosts, jobs, look
 from taskd.store.connect import Connection
-from taskd.store.rows import JobRow, Judgement, Rescued, State
+from taskd.store.host_rows import Judgement, Rescued
+from taskd.store.rows import JobRow, State
 from tests.store.makers import add_jobs, add_worker, claim, lanes, places
 
 STACK = 'File "shop/render.py", line 88 in layout'

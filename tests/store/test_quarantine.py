@@ -6,7 +6,8 @@ import pytest
 
 from taskd.store import hosts, jobs
 from taskd.store.connect import Connection
-from taskd.store.rows import JobRetry, Judgement
+from taskd.store.host_rows import Judgement
+from taskd.store.rows import JobRetry
 from tests.store.makers import add_jobs, add_worker, claim, fence_of, ids_of
 
 SUSPECTS = ("default", 11, 0)

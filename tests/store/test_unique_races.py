@@ -17,7 +17,8 @@ from psycopg.errors import SerializationFailure
 
 from taskd.store import hosts, jobs
 from taskd.store.connect import Connection
-from taskd.store.rows import Judgement, NewJobs
+from taskd.store.host_rows import Judgement
+from taskd.store.rows import NewJobs
 from tests.store.graph_makers import (
     add_graph,
     add_one,

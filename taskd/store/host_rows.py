@@ -1,0 +1,61 @@
+"""What a host learns from its beat and is ordered to do, and how it judges the dead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a host learns from its own beat.
+
+    others: the beats of the other living hosts by id; due: seconds until the first scheduled job
+    is due, negative when overdue; slot: likewise, until the first slot of a schedule; requests: the
+    newest request's id, 0 for none; mail: whether letters wait for a dispatcher.
+    """
+
+    alive: bool
+    others: dict[int, int]
+    due: float | None
+    slot: float | None
+    requests: int
+    paused: frozenset[str]
+    mail: bool = False
+
+
+class Request(NamedTuple):
+    """An order: "cancel" a job of a worker, or "report" (then worker and job are None)."""
+
+    kind: str
+    worker: int | None
+    job: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Beside who has died: how much a job may bear, and whether one of them was to blame.
+
+    The workers were killed because of the job `culprit` (0: of none), `why` is "timeout", "hog" or
+    "cancel", and `stack` is where it stood; "crash": it ran alone when its worker died. `begun` are
+    the jobs that had begun and not ended, as far as is known. `interrupted`: the workers had been
+    told to stop.
+    """
+
+    max_losses: int = 5
+    max_crashes: int = 3
+    culprit: int = 0
+    why: str = ""
+    stack: str = ""
+    interrupted: bool = False
+    begun: tuple[int, ...] | None = None
+
+
+USUAL_JUDGEMENT = Judgement()
+
+
+class Rescued(NamedTuple):
+    """What became of the jobs of dead workers."""
+
+    given_back: int
+    failed: int
