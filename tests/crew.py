@@ -11,8 +11,8 @@ from taskd.board.layout import IDLE, PID, STATE, WORKER
 from taskd.config.settings import PoolSettings
 from taskd.events import Event, Events
 from taskd.maintenance.host import ThisHost
-from taskd.maintenance.slots import Slots
 from taskd.maintenance.wakeup import Waker
+from taskd.maintenance.worker_slots import WorkerSlots
 
 IO = PoolSettings(processes=4, greenlets=25)
 CPU = PoolSettings(processes=2)
@@ -29,7 +29,7 @@ class Crew:
         self.told: list[Event] = []
         events = Events()
         events.subscribe(self.told.append)
-        self.slots = Slots(self.board, self.wakeups, self.pools)
+        self.slots = WorkerSlots(self.board, self.wakeups, self.pools)
         self.waker = Waker(self.board, self.slots, events)
         self.host = ThisHost(self.board, self.slots, self.waker, events)
         self._pool_of: dict[int, str] = {}

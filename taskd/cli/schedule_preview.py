@@ -48,7 +48,7 @@ class Checked(Text):
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class ShownSlot:
     """One slot, as the clock of a zone shows it, and what is odd about it."""
 
     local: datetime
@@ -127,14 +127,16 @@ def _schedule_of_database(name: str) -> Schedule:
     return schedule_of(json.loads(row.spec))
 
 
-def next_slots(schedule: Schedule, zone: tzinfo, after: datetime, count: int) -> Iterator[Slot]:
+def next_slots(
+    schedule: Schedule, zone: tzinfo, after: datetime, count: int
+) -> Iterator[ShownSlot]:
     """The next slots after a moment, as the clock of a zone shows them; at most `count`."""
     expression = schedule.expression if isinstance(schedule, Cron) else None
     before, slot = after, schedule.next_after(after)
     for _ in range(count):
         if slot is None:
             return
-        yield Slot(slot.astimezone(zone), note_on(slot, before, zone, expression))
+        yield ShownSlot(slot.astimezone(zone), note_on(slot, before, zone, expression))
         before, slot = slot, schedule.next_after(slot)
 
 

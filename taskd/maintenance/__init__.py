@@ -13,7 +13,7 @@
     rescue      gives back what the dead held                          a thread and connection
     prune       partitions made ahead and dropped, old rows deleted    a thread and connection
     wakeup      news of jobs becomes lanes, floors and wakeups on the board
-    slots       what the workers say on the board
+    worker_slots  what the workers say on the board
 
 Each may wait for the database, and for a lock in it, without the others noticing; above all
 the lease. Everything is plain threads, so it runs as it is in a patched process, too.

@@ -25,11 +25,11 @@ from taskd.maintenance.host import ThisHost
 from taskd.maintenance.lease import Heard, Lease
 from taskd.maintenance.listen import Check, Listener
 from taskd.maintenance.look import Look
-from taskd.maintenance.parts import Link
+from taskd.maintenance.loop import Link
 from taskd.maintenance.promote import Promote
 from taskd.maintenance.publish import Publish
 from taskd.maintenance.report import processes_json
-from taskd.maintenance.requests import Interrupt, Requests
+from taskd.maintenance.requests import InterruptOrder, Requests
 from taskd.maintenance.setup import Setup
 from taskd.maintenance.tree import TreeProcess
 from taskd.maintenance.wakeup import read_news
@@ -171,5 +171,5 @@ class Agenda:
     def _report(self) -> str:
         return processes_json(self._processes, self._host.slots)
 
-    def _ask_interrupt(self, wanted: Interrupt) -> None:
+    def _ask_interrupt(self, wanted: InterruptOrder) -> None:
         self._control.send("signal", order="interrupt", **asdict(wanted))

@@ -7,7 +7,7 @@ from datetime import datetime
 from math import inf
 
 from taskd.clock import monotonic
-from taskd.maintenance.slots import Slots
+from taskd.maintenance.worker_slots import WorkerSlots
 from taskd.store import look
 from taskd.store.connect import Connection
 from taskd.store.rows import Unfinished
@@ -21,7 +21,7 @@ Drained = Callable[[int, tuple[str, ...]], None]
 class Burst:
     """The chore that checks, while no worker has a job in its hands, whether any is left."""
 
-    def __init__(self, slots: Slots, since: Callable[[], datetime], drained: Drained) -> None:
+    def __init__(self, slots: WorkerSlots, since: Callable[[], datetime], drained: Drained) -> None:
         self._slots = slots
         self._since = since
         self._drained = drained

@@ -8,7 +8,7 @@ from typing import Protocol
 from taskd.clock import monotonic
 from taskd.errors import DatabaseError
 from taskd.events import Events
-from taskd.maintenance.parts import Link, Part
+from taskd.maintenance.loop import Link, Loop
 from taskd.store.connect import Connection
 
 
@@ -28,7 +28,7 @@ class Chores:
     def __init__(self, link: Link, events: Events) -> None:
         self._link = link
         self._chores: list[Chore] = []
-        self._part = Part(self._link, self.step, events)
+        self._loop = Loop(self._link, self.step, events)
 
     def add(self, chore: Chore) -> None:
         """Take one more chore, before `start`; the first added goes first when several are due."""
@@ -36,15 +36,15 @@ class Chores:
 
     def start(self) -> None:
         """Begin."""
-        self._part.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Run no further chore."""
-        self._part.stop(1.0)
+        self._loop.stop(1.0)
 
     def hurry(self) -> None:
         """Look at the due times again: some chore's has changed. Any thread may call."""
-        self._part.hurry()
+        self._loop.hurry()
 
     def step(self) -> float:
         """Run what is due; the seconds until the next chore is."""

@@ -19,7 +19,7 @@ from taskd.clock import monotonic
 from taskd.errors import ArgumentsMismatch, OptionInvalid
 from taskd.events import Event
 from taskd.maintenance.host import ThisHost
-from taskd.maintenance.parts import Backoff
+from taskd.maintenance.loop import Backoff
 from taskd.maintenance.schedule_events import (
     ScheduleUnusable,
     SlotFired,

@@ -9,7 +9,7 @@ from taskd.config.settings import Settings
 from taskd.errors import DatabaseError, DatabaseUnavailable
 from taskd.events import Events
 from taskd.maintenance.events import EmbeddedServerDown
-from taskd.maintenance.parts import Backoff, Link, Part
+from taskd.maintenance.loop import Backoff, Link, Loop
 from taskd.store import schema
 from taskd.store.connect import Connection, check_encoding, check_isolation
 from taskd.tasks.database_client import MAX_CONNECTIONS
@@ -60,7 +60,7 @@ class Database:
         self._is_open = self._is_over = False
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._link = Link(self.dsn, "start")
-        self._part = Part(self._link, self.step, events)
+        self._loop = Loop(self._link, self.step, events)
 
     def dsn(self) -> str | None:
         """Where the database is; None while that is not known."""
@@ -68,12 +68,12 @@ class Database:
 
     def start(self) -> None:
         """Begin to open it."""
-        self._part.start()
+        self._loop.start()
 
     def give_up(self) -> None:
         """Try no more; waits a second for a try under way, so that it has entered a host or not."""
         self._is_over = True
-        self._part.stop(1.0)
+        self._loop.stop(1.0)
 
     def stop(self) -> None:
         """Try no more, and let go. An embedded server stays up while others use it."""
@@ -84,7 +84,7 @@ class Database:
     def revive(self) -> None:
         """The database does not answer: if it is the embedded one, see to it that it runs."""
         if self._is_open and self._settings.database is None:
-            self._part.hurry()
+            self._loop.hurry()
 
     def step(self) -> float:
         """Try once to open the database, or see to an embedded server that does not answer."""

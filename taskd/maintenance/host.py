@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from taskd.board import Board
 from taskd.events import Events
-from taskd.maintenance.slots import Slots
 from taskd.maintenance.wakeup import Waker
+from taskd.maintenance.worker_slots import WorkerSlots
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class ThisHost:
     """The board, its workers' slots, who wakes them, and where it tells what happens."""
 
     board: Board
-    slots: Slots
+    slots: WorkerSlots
     waker: Waker
     events: Events
 

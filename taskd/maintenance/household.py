@@ -27,13 +27,13 @@ from taskd.maintenance.database import Database
 from taskd.maintenance.events import HostNotEnded
 from taskd.maintenance.host import ThisHost
 from taskd.maintenance.lease import Heard, Incarnation, Lease
-from taskd.maintenance.parts import Link
+from taskd.maintenance.loop import Link
 from taskd.maintenance.prune import Prune
 from taskd.maintenance.rescue import DeadIncarnation, DeadWorker, Rescue
 from taskd.maintenance.setup import Setup
-from taskd.maintenance.slots import Slots
 from taskd.maintenance.tree import TreeProcess, pools_by_slot
 from taskd.maintenance.wakeup import Waker
+from taskd.maintenance.worker_slots import WorkerSlots
 from taskd.store import hosts
 from taskd.store.connect import Connection
 from taskd.store.host_rows import Judgement
@@ -55,7 +55,7 @@ class Household:
         self.exit_status: int | None = None
         """Set when there is no point in going on."""
 
-        slots = Slots(setup.board, setup.wakeups, settings.pools)
+        slots = WorkerSlots(setup.board, setup.wakeups, settings.pools)
         waker = Waker(setup.board, slots, setup.events)
         self._host = ThisHost(setup.board, slots, waker, setup.events)
         self._database = Database(settings, self, setup.events, is_known_good=bool(self._host.id))
@@ -188,7 +188,7 @@ class Household:
 
     def take_kick(self) -> None:
         """A worker has gone idle. What was committed while it did so must still be found."""
-        self._host.waker.steer(Slots.choose_warm)
+        self._host.waker.steer(WorkerSlots.choose_warm)
         if self._lease.idle_again():
             self._agenda.look.soon(LOOK_AFTER_KICK)
 
@@ -196,7 +196,7 @@ class Household:
 
     def heard(self, heard: Heard) -> None:
         """A beat went through."""
-        self._host.waker.steer(Slots.choose_warm)
+        self._host.waker.steer(WorkerSlots.choose_warm)
         for dead in heard.dead:
             self._rescue.add(dead)
         self._agenda.heard(heard)

@@ -24,7 +24,7 @@ from taskd.clock import boottime, monotonic
 from taskd.errors import DatabaseError
 from taskd.maintenance.events import DatabaseBack, DatabaseLost, LeaseLost
 from taskd.maintenance.host import ThisHost
-from taskd.maintenance.parts import Link, Part
+from taskd.maintenance.loop import Link, Loop
 from taskd.maintenance.rescue import DeadHost
 from taskd.store import hosts
 from taskd.store.connect import CONNECT_TIMEOUT, Connection
@@ -133,21 +133,21 @@ class Lease:
         self._busy_at = monotonic()
         self._lost_at: float | None = None
         self._is_first = True
-        self._part = Part(self._link, self.step, host.events, patience=BUSY_SECONDS)
+        self._loop = Loop(self._link, self.step, host.events, patience=BUSY_SECONDS)
 
     def start(self) -> None:
         """Begin to beat."""
-        self._part.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Beat no more."""
         self._is_stopping = True
-        self._part.stop(1.0)
+        self._loop.stop(1.0)
 
     @property
     def is_healthy(self) -> bool:
         """Whether its thread lives and is not stuck; an outage of the database is no illness."""
-        return self._part.is_alive(within=HEALTHY_SECONDS)
+        return self._loop.is_alive(within=HEALTHY_SECONDS)
 
     @property
     def is_cut_off(self) -> bool:
@@ -160,14 +160,14 @@ class Lease:
             self._busy_at = monotonic()
             marked = self._marked is True
             self._next_at = min(self._next_at, self._busy_at + BUSY_SECONDS if marked else 0.0)
-        self._part.hurry()
+        self._loop.hurry()
         return marked
 
     def hasten(self, seconds: float = 0.0) -> None:
         """Beat in so many seconds at the latest. Any thread may call."""
         with self._lock:
             self._next_at = min(self._next_at, monotonic() + seconds)
-        self._part.hurry()
+        self._loop.hurry()
 
     def step(self) -> float:
         """Beat if it is time to; the seconds until the next beat."""

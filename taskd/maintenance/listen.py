@@ -17,7 +17,7 @@ from taskd.clock import monotonic
 from taskd.errors import DatabaseError
 from taskd.events import Events
 from taskd.maintenance.events import ListeningAgain, ListeningFailed
-from taskd.maintenance.parts import Link, Part
+from taskd.maintenance.loop import Link, Loop
 from taskd.store import notify
 from taskd.store.connect import Connection
 
@@ -104,7 +104,7 @@ class Listener:
         self._has_complained = False
         self._is_subscribed = False
         self._bell = os.eventfd(0, os.EFD_NONBLOCK)
-        self._part = Part(self._link, self.step, events)
+        self._loop = Loop(self._link, self.step, events)
 
     @property
     def is_hearing(self) -> bool:
@@ -113,13 +113,13 @@ class Listener:
 
     def start(self) -> None:
         """Begin to listen."""
-        self._part.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Listen no more."""
-        self._part.stop(0.0)
+        self._loop.stop(0.0)
         os.eventfd_write(self._bell, 1)
-        self._part.stop(1.0)
+        self._loop.stop(1.0)
 
     def step(self) -> float:
         """Wait for a batch of notifications, at most a few seconds, and hand it on."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from taskd.config.settings import QueueSettings, RetentionSettings
 from taskd.events import Events
 from taskd.maintenance.events import PartitionsMissing
-from taskd.maintenance.parts import Link, Part
+from taskd.maintenance.loop import Link, Loop
 from taskd.store import hosts, retention
 from taskd.store.connect import Connection
 
@@ -38,20 +38,20 @@ class Prune:
         self._settings = settings
         self._queues = queues
         self._events = events
-        self._part = Part(self._link, self.step, events, patience=RETRY_SECONDS)
+        self._loop = Loop(self._link, self.step, events, patience=RETRY_SECONDS)
 
     def start(self) -> None:
         """Begin, with a first round at once."""
-        self._part.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Start no further round."""
-        self._part.stop(1.0)
+        self._loop.stop(1.0)
 
     def set(self, settings: RetentionSettings, queues: dict[str, QueueSettings]) -> None:
         """Take a new configuration, and go round with it now."""
         self._settings, self._queues = settings, queues
-        self._part.hurry()
+        self._loop.hurry()
 
     def step(self) -> float:
         """One round; the seconds until the next."""

@@ -8,17 +8,17 @@ from typing import Any
 
 from taskd.board import WorkerState, read_offers
 from taskd.maintenance import procfs
-from taskd.maintenance.slots import Slots
 from taskd.maintenance.tree import TreeProcess
+from taskd.maintenance.worker_slots import WorkerSlots
 
 
-def processes_json(processes: Sequence[TreeProcess], slots: Slots) -> str:
+def processes_json(processes: Sequence[TreeProcess], slots: WorkerSlots) -> str:
     """The living processes as a JSON list; memory_bytes is resident without shared memory."""
     entries = [_entry(process, slots) for process in processes]
     return json.dumps([entry for entry in entries if entry is not None])
 
 
-def _entry(process: TreeProcess, slots: Slots) -> dict[str, Any] | None:
+def _entry(process: TreeProcess, slots: WorkerSlots) -> dict[str, Any] | None:
     started = procfs.started_at(process.pid)
     if started is None:
         return None
@@ -37,14 +37,14 @@ def _entry(process: TreeProcess, slots: Slots) -> dict[str, Any] | None:
     }
 
 
-def _offers(process: TreeProcess, slots: Slots) -> list[str]:
+def _offers(process: TreeProcess, slots: WorkerSlots) -> list[str]:
     """The versions of the code that jobs may require of a worker."""
     if process.role != "worker" or process.slot is None:
         return []
     return sorted(read_offers(slots[process.slot]))
 
 
-def _work(process: TreeProcess, slots: Slots) -> tuple[str, int]:
+def _work(process: TreeProcess, slots: WorkerSlots) -> tuple[str, int]:
     """The state of a process and the jobs it runs; those who take none are simply running.
 
     A worker is starting, idle, busy, draining or exiting.

@@ -25,7 +25,7 @@ SIGNAL_AGAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interrupt:
+class InterruptOrder:
     """What the master is asked for: interrupt this job, asked for `waited` seconds ago."""
 
     slot: int
@@ -51,7 +51,7 @@ class Requests:
         self,
         host: ThisHost,
         processes: Callable[[], str],
-        interrupt: Callable[[Interrupt], None],
+        interrupt: Callable[[InterruptOrder], None],
         hurry: Callable[[], None],
     ) -> None:
         self._host = host
@@ -121,7 +121,7 @@ class Requests:
                 cancel.signal_at = now + SIGNAL_AGAIN_SECONDS
                 pid = cancel.slot.words[PID]
                 self._interrupt(
-                    Interrupt(
+                    InterruptOrder(
                         slot=cancel.slot.index, pid=pid, job=cancel.job, waited=now - cancel.since
                     )
                 )

@@ -22,7 +22,7 @@ from taskd.clock import monotonic
 from taskd.maintenance import procfs
 from taskd.maintenance.events import HostRescued, WorkerRescued
 from taskd.maintenance.host import ThisHost
-from taskd.maintenance.parts import Link, Part
+from taskd.maintenance.loop import Link, Loop
 from taskd.store import hosts
 from taskd.store.connect import Connection
 from taskd.store.host_rows import USUAL_JUDGEMENT, Judgement
@@ -121,15 +121,15 @@ class Rescue:
         self._dead: list[Dead] = []
         self._sweep_at = monotonic() + FIRST_SWEEP_SECONDS
         self._suspects: frozenset[int] = frozenset()
-        self._part = Part(self._link, self.step, host.events)
+        self._loop = Loop(self._link, self.step, host.events)
 
     def start(self) -> None:
         """Begin."""
-        self._part.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Rescue no more; what is under way gets a second."""
-        self._part.stop(1.0)
+        self._loop.stop(1.0)
 
     def set(self, limits: Judgement) -> None:
         """Take the limits of a new configuration."""
@@ -140,7 +140,7 @@ class Rescue:
         with self._lock:
             if dead not in self._dead:
                 self._dead.append(dead)
-        self._part.hurry()
+        self._loop.hurry()
 
     @property
     def is_done(self) -> bool:

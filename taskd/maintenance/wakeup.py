@@ -21,7 +21,7 @@ from taskd.clock import monotonic
 from taskd.config.versions import read_part
 from taskd.events import Events
 from taskd.maintenance.events import LaneLeftOut
-from taskd.maintenance.slots import Slots
+from taskd.maintenance.worker_slots import WorkerSlots
 
 FIRST_RETURN = 1.0
 LAST_RETURN = 60.0
@@ -94,7 +94,7 @@ def _decoded(payload: str) -> object:
 class Waker:
     """Keeps the lanes on the board and wakes workers; any thread may call it."""
 
-    def __init__(self, board: Board, slots: Slots, events: Events) -> None:
+    def __init__(self, board: Board, slots: WorkerSlots, events: Events) -> None:
         self._lock = threading.Lock()  # guards the lane table, which has one writer, and wakes
         self._slots = slots
         self._events = events
@@ -157,7 +157,7 @@ class Waker:
                 if not self.is_paused(queue) and self._slots.serve(queue)
             }
 
-    def steer(self, change: Callable[[Slots], None]) -> None:
+    def steer(self, change: Callable[[WorkerSlots], None]) -> None:
         """Change what is known of the slots while nobody is being woken."""
         with self._lock:
             change(self._slots)

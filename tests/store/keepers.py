@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from taskd.maintenance.parts import Link
+from taskd.maintenance.loop import Link
 from taskd.store.connect import Connection
 from tests.crew import Crew
 

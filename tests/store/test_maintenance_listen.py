@@ -9,7 +9,7 @@ import pytest
 from taskd.errors import DatabaseUnavailable
 from taskd.maintenance import listen as listen_module
 from taskd.maintenance.listen import Check, Listener
-from taskd.maintenance.parts import Link
+from taskd.maintenance.loop import Link
 from taskd.store import notify, schema
 from taskd.store.connect import Connection, connect
 from tests.crew import Crew

@@ -7,7 +7,7 @@ import pytest
 
 from taskd.board.layout import LOOK
 from taskd.maintenance import requests as requests_module
-from taskd.maintenance.requests import Interrupt, Requests
+from taskd.maintenance.requests import InterruptOrder, Requests
 from taskd.store import hosts, jobs
 from taskd.store.connect import Connection
 from tests.crew import Crew
@@ -22,7 +22,7 @@ class Bench:
 
     def __init__(self, crew: Crew, connection: Connection, clock: Clock) -> None:
         self.crew, self.connection, self.clock = crew, connection, clock
-        self.interrupts: list[Interrupt] = []
+        self.interrupts: list[InterruptOrder] = []
         crew.board.host = add_host(connection)
         self.worker = add_worker(connection, crew.board.host)
         self.slot = crew.hire(2, worker=self.worker, pid=4711)

@@ -14,7 +14,7 @@ PROMISE_SECONDS = 0.02
 """For so long a woken worker is taken to be on its way to the jobs it was woken for."""
 
 
-class Slots:
+class WorkerSlots:
     """The workers' slots, and which queues their pools serve.
 
     Reading is safe in any thread. `wake` and the setters are called under the Waker's lock.

@@ -6,7 +6,7 @@ from math import inf
 from taskd.errors import DatabaseUnavailable
 from taskd.events import Event, Events
 from taskd.maintenance.events import PartFailed
-from taskd.maintenance.parts import Backoff, Link, Part
+from taskd.maintenance.loop import Backoff, Link, Loop
 from tests.waiting import eventually
 
 NOWHERE = Link(lambda: None, "clock")
@@ -18,36 +18,36 @@ def told(events: Events) -> list[Event]:
     return heard
 
 
-def test_a_part_steps_when_it_starts_and_when_it_is_hurried() -> None:
+def test_a_loop_steps_when_it_starts_and_when_it_is_hurried() -> None:
     steps = threading.Semaphore(0)
 
     def step() -> float:
         steps.release()
         return inf
 
-    part = Part(NOWHERE, step, Events())
-    part.start()
+    loop = Loop(NOWHERE, step, Events())
+    loop.start()
     assert steps.acquire(timeout=10)
-    part.hurry()
+    loop.hurry()
     assert steps.acquire(timeout=10)
-    part.stop(10)
+    loop.stop(10)
 
 
-def test_a_part_that_is_stopped_before_or_after_it_ran_stays_stopped() -> None:
+def test_a_loop_that_is_stopped_before_or_after_it_ran_stays_stopped() -> None:
     steps: list[int] = []
 
     def step() -> float:
         steps.append(1)
         return 0.0
 
-    part = Part(NOWHERE, step, Events())
-    part.stop()
-    part.start()
-    part.stop()
-    part.stop()
+    loop = Loop(NOWHERE, step, Events())
+    loop.stop()
+    loop.start()
+    loop.stop()
+    loop.stop()
 
     assert steps == []
-    assert not part.is_alive(within=60.0)
+    assert not loop.is_alive(within=60.0)
 
 
 def test_a_step_that_raises_is_told_and_repeated() -> None:
@@ -61,17 +61,17 @@ def test_a_step_that_raises_is_told_and_repeated() -> None:
         done.set()
         return inf
 
-    part = Part(NOWHERE, step, events)
-    part.start()
+    loop = Loop(NOWHERE, step, events)
+    loop.start()
 
     assert done.wait(10)
-    part.stop(10)
+    loop.stop(10)
     (failed,) = heard
     assert isinstance(failed, PartFailed)
     assert "no such luck" in str(failed)
 
 
-def test_a_database_that_is_away_is_not_told_by_every_part() -> None:
+def test_a_database_that_is_away_is_not_told_by_every_loop() -> None:
     events = Events()
     heard = told(events)
     tries: list[int] = []
@@ -82,10 +82,10 @@ def test_a_database_that_is_away_is_not_told_by_every_part() -> None:
             raise DatabaseUnavailable("gone")
         return inf
 
-    part = Part(NOWHERE, step, events)
-    part.start()
+    loop = Loop(NOWHERE, step, events)
+    loop.start()
     eventually(lambda: len(tries) == 3)
-    part.stop(10)
+    loop.stop(10)
 
     assert heard == []
 

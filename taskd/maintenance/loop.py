@@ -72,12 +72,12 @@ class Link:
             connection.close()
 
 
-class Part:
+class Loop:
     """A thread that calls `step` again and again.
 
     `step` returns after how many seconds it wants to be called again (`inf`: when hurried).
     When the database fails it, it is called again after a pause of at most `patience` seconds;
-    so it is after any other error, which is told as PartFailed. The part closes its link, and is
+    so it is after any other error, which is told as PartFailed. The loop closes its link, and is
     named after it.
     """
 
