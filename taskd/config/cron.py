@@ -45,8 +45,8 @@ def check_cron(text: str) -> str:
         raise ValueError(f"has {len(words)} fields, not 5: {', '.join(FIELDS)}{seconds}")
     wrong = [
         f"{word!r} as its {name}, which takes {values}"
-        for place, (word, (name, values)) in enumerate(zip(words, FIELDS.items(), strict=True))
-        if not _is_field(word, place)
+        for index, (word, (name, values)) in enumerate(zip(words, FIELDS.items(), strict=True))
+        if not _is_field(word, index)
     ]
     if wrong:
         raise ValueError(f"has {' and '.join(wrong)}")
@@ -55,9 +55,9 @@ def check_cron(text: str) -> str:
     return " ".join(words)
 
 
-def _is_field(word: str, place: int) -> bool:
+def _is_field(word: str, index: int) -> bool:
     words = ["*"] * len(FIELDS)
-    words[place] = word
+    words[index] = word
     return next_wall_time(" ".join(words), _ANY_DAY) is not None
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from taskd.errors import Fault
 
 Path = tuple[str | int, ...]
-"""The way to a setting: keys, and places in lists from 0."""
+"""The way to a setting: keys, and indices of lists from 0."""
 
 
 class Position(NamedTuple):

@@ -25,13 +25,13 @@ def _repeats_in_list(layer: Layer, path: Path) -> Iterator[Fault]:
         return
     first: dict[str, str] = {}
     weighted = isinstance(names, dict)  # to its weight each
-    for place, name in enumerate(names if isinstance(names, list | dict) else ()):
+    for index, name in enumerate(names if isinstance(names, list | dict) else ()):
         if not isinstance(name, str):
             continue
         spelling = _spelling(name)
         if spelling in first:
             yield layer.fault(
-                (*path, name if weighted else place), _repeated(name, first[spelling])
+                (*path, name if weighted else index), _repeated(name, first[spelling])
             )
         first.setdefault(spelling, name)
 

@@ -18,15 +18,15 @@ _NOTHING = re.compile(r"-?0+(?:\.0+)? ?[A-Za-z]*|none|no|off|never|false|unlimit
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where in the settings a path leads: what is told of it, and what may stand inside."""
+class Setting:
+    """What a path leads to: what is told of the setting, and what may stand inside."""
 
     about: About | None
     section: type[Sectioned] | None
 
 
-def find_place(path: Path) -> Place:
-    """Follow a path through the settings; past anything unknown the place is empty."""
+def find_setting(path: Path) -> Setting:
+    """Follow a path through the settings; past anything unknown it is empty."""
     about: About | None = None
     section: type[Sectioned] | None = Settings
     name_follows = False
@@ -37,20 +37,20 @@ def find_place(path: Path) -> Place:
             _, about = fields_with_about(section).get(step, (None, None))
             section = about.section if about else None
             name_follows = about is not None and about.kind is Kind.SECTIONS
-        # Else a place in a list: what is told of the list holds for its items.
-    return Place(about, None if name_follows else section)
+        # Else an index of a list: what is told of the list holds for its items.
+    return Setting(about, None if name_follows else section)
 
 
 def is_section(path: Path) -> bool:
     """Whether settings stand inside the one at the path; a mapping of weights is a value."""
-    place = find_place(path)
-    return place.section is not None or (place.about is not None and bool(place.about.section))
+    setting = find_setting(path)
+    return setting.section is not None or bool(setting.about and setting.about.section)
 
 
 def unknown(path: Path) -> str:
     """Say that no setting is called like the last step of the path, and which may be meant."""
     key = str(path[-1])
-    section = find_place(path[:-1]).section
+    section = find_setting(path[:-1]).section
     known = list(fields_with_about(section)) if section else []
     near = difflib.get_close_matches(key[:100].lower(), known, n=1)
     if near:
@@ -62,7 +62,7 @@ def unknown(path: Path) -> str:
 
 def out_of_range(path: Path, value: object) -> str:
     """Say that an amount is too small or too large."""
-    about = find_place(path).about
+    about = find_setting(path).about
     if about is None:
         return unfit(path, value)
     amount = about.shown(value) if isinstance(value, int | float) else shown(value)
@@ -71,7 +71,7 @@ def out_of_range(path: Path, value: object) -> str:
 
 def refused(path: Path, value: object, reason: str) -> str:
     """Say why one of our own checks refused a value; `reason` begins with a verb."""
-    about = find_place(path).about
+    about = find_setting(path).about
     if value is None:
         return unfit(path, value)
     if about is not None and about.kind in (Kind.DSN, Kind.LISTEN) and isinstance(value, str):
@@ -82,7 +82,7 @@ def refused(path: Path, value: object, reason: str) -> str:
 
 def unfit(path: Path, value: object) -> str:
     """Say that a value is nothing of the kind that the setting takes."""
-    about = find_place(path).about
+    about = find_setting(path).about
     if value is None:
         return "has no value: write one, or leave the setting out"
     if about is None or about.section is not None:

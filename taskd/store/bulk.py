@@ -95,9 +95,9 @@ def purge_jobs(
     partitions = connection.execute(_PARTITIONS).fetchall()
     total = sum(blocks for _, blocks in partitions) or 1
     read = 0
-    for part, blocks in partitions:
+    for partition, blocks in partitions:
         for first in range(0, blocks, PURGE_BLOCKS):
-            step = (part, first, PURGE_BLOCKS, before, letters, queue, task)
+            step = (partition, first, PURGE_BLOCKS, before, letters, queue, task)
             try:
                 row = connection.execute(_PURGE, step).fetchone()
             except pg.UndefinedTable:  # retention has dropped that day meanwhile, and all its jobs

@@ -13,8 +13,8 @@ from taskd.store.literals import integer_array, number_array, text_array
 from taskd.store.log_rows import LogFilter, LogLine, News, Progress
 
 AnyConnection = psycopg.Connection[Any]
-Place = tuple[int, int]
-"""Where in a job's log: fence and seq of a line."""
+LogPosition = tuple[int, int]
+"""Of a line in a job's log: its fence and seq."""
 
 _WRITE = """
 SELECT taskd.write_journal_v1(
@@ -23,7 +23,7 @@ SELECT taskd.write_journal_v1(
 """
 _PROGRESS = "SELECT job, fraction, message, updated_at FROM taskd.progress_v1(%s::bigint[])"
 
-START: Place = (0, 0)
+START: LogPosition = (0, 0)
 
 
 def write_journal(
@@ -58,9 +58,9 @@ def write_journal(
 
 
 def read_log(
-    connection: AnyConnection, wanted: LogFilter, after: Place = START, limit: int = 1000
+    connection: AnyConnection, wanted: LogFilter, after: LogPosition = START, limit: int = 1000
 ) -> list[LogLine]:
-    """The lines of a job's log behind a place, at most `limit`, first to last."""
+    """The lines of a job's log behind a position, at most `limit`, first to last."""
     parameters = {
         "job": wanted.job,
         "attempt": wanted.attempt,

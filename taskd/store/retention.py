@@ -15,7 +15,7 @@ class ExpiredPartition(NamedTuple):
     """A partition whose day is over for longer than it is kept."""
 
     parent: str
-    part: str
+    partition: str
     attached: bool
 
 
@@ -49,26 +49,26 @@ def drop_partition(connection: psycopg.Connection[Any], expired: ExpiredPartitio
     would queue for an exclusive lock with every completion behind it. It must run outside of a
     transaction. One that was interrupted is finished with FINALIZE.
     """
-    part = sql.Identifier("taskd", expired.part)
+    partition = sql.Identifier("taskd", expired.partition)
     try:
         if expired.attached:
-            _detach(connection, sql.Identifier("taskd", expired.parent), part)
+            _detach(connection, sql.Identifier("taskd", expired.parent), partition)
         with connection.transaction():
             connection.execute("SET LOCAL lock_timeout = '100ms'")
-            connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(part))
+            connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(partition))
     except (pg.LockNotAvailable, pg.QueryCanceled):
         return False
     return True
 
 
 def _detach(
-    connection: psycopg.Connection[Any], parent: sql.Identifier, part: sql.Identifier
+    connection: psycopg.Connection[Any], parent: sql.Identifier, partition: sql.Identifier
 ) -> None:
     detach = sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}")
     try:
-        connection.execute(detach.format(parent, part, sql.SQL("CONCURRENTLY")))
+        connection.execute(detach.format(parent, partition, sql.SQL("CONCURRENTLY")))
     except pg.ObjectNotInPrerequisiteState:  # an earlier detach was interrupted
-        connection.execute(detach.format(parent, part, sql.SQL("FINALIZE")))
+        connection.execute(detach.format(parent, partition, sql.SQL("FINALIZE")))
 
 
 def prune_records(connection: psycopg.Connection[Any], keep_seconds: float) -> int:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _NOTHING: Mapping[str, Any] = {}
 
 
-class Journal(Protocol):
-    """Takes down what attempts say while they run. Never blocks for long, never raises."""
+class AttemptJournal(Protocol):
+    """What an attempt asks of its worker's journal. Never blocks for long, never raises."""
 
     def progress(self, attempt: JobAttempt, fraction: float, message: str) -> None:
         """Take down how far an attempt is."""
@@ -54,7 +54,7 @@ class JobAttempt:
         queue: str = "",
         worker: int = 0,
         extra: Mapping[str, Any] | None = None,
-        journal: Journal | None = None,
+        journal: AttemptJournal | None = None,
     ) -> None:
         self.id = id
         self.fence = fence

@@ -160,15 +160,15 @@ def enqueue_flow(flow: Chain | Group, connection: AnyConnection | None) -> FlowJ
     from taskd.tasks.hooks.enqueueing import store_through_middleware
 
     calls = _in_order(_parents_of_each(flow))
-    places = {call: number for number, call in enumerate(calls, start=1)}
-    parents = [[-places[parent] for parent in before] for before in calls.values()]
+    numbers = {call: number for number, call in enumerate(calls, start=1)}
+    parents = [[-numbers[parent] for parent in before] for before in calls.values()]
 
     def store(new: Sequence[NewCall], connection: AnyConnection | None) -> list[Job[Any]]:
         jobs = tuple(map(_as_job, new, parents))
         return store_batches([NewGraph(jobs, self_id=running_id())], connection)
 
     handles = store_through_middleware([call.as_new for call in calls], connection, store)
-    ends = [handles[places[end] - 1] for end in dict.fromkeys(flow.ends)]
+    ends = [handles[numbers[end] - 1] for end in dict.fromkeys(flow.ends)]
     return FlowJobs(jobs=tuple(handles), ends=tuple(ends))
 
 

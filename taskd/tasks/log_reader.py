@@ -19,13 +19,13 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 _PAUSE_GROWTH = 1.5
 
 ReadPage = Callable[[LogFilter, tuple[int, int]], list[LogLine]]
-"""Gives the next lines behind a place, at most PAGE."""
+"""Gives the next lines behind a position, at most PAGE."""
 
 
 def read_page(
     connection: AnyConnection, wanted: LogFilter, after: tuple[int, int]
 ) -> list[LogLine]:
-    """The next lines behind a place, as the store has them."""
+    """The next lines behind a position, as the store has them."""
     from taskd.store.logs import read_log
 
     return read_log(connection, wanted, after, PAGE)
@@ -48,12 +48,12 @@ class LogReader:
     def __init__(self, read: ReadPage, wanted: LogFilter) -> None:
         self._read = read
         self._wanted = wanted
-        self._place = (0, 0)
+        self._position = (0, 0)
 
     def lines(self) -> Iterator[LogLine]:
         """The lines that have come since the last call."""
-        while page := self._read(self._wanted, self._place):
-            self._place = page[-1].fence, page[-1].seq
+        while page := self._read(self._wanted, self._position):
+            self._position = page[-1].fence, page[-1].seq
             yield from page
             if len(page) < PAGE:
                 return

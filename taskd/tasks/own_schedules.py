@@ -29,17 +29,17 @@ def read_schedules(value: object) -> tuple[Schedule, ...]:
 def describe_schedules(task: Task[..., Any]) -> list[dict[str, Any]]:
     """The schedules of a task as plain data: name, spec, args, kwargs, options.
 
-    Of several without a name the first has the task's, the others that and their place in the list.
+    Of several without a name the first has the task's, the others that and their number.
     """
     return [
         {
-            "name": one.name or (task.name if place == 1 else f"{task.name}:{place}"),
+            "name": one.name or (task.name if number == 1 else f"{task.name}:{number}"),
             "spec": one.spec,
             "args": list(one.args),
             "kwargs": dict(one.kwargs),
             "options": one.options | _unique(task, one),
         }
-        for place, one in enumerate(task.defaults.schedules, start=1)
+        for number, one in enumerate(task.defaults.schedules, start=1)
     ]
 
 

@@ -140,7 +140,7 @@ def test_programs_are_copied_to_where_all_may_go_if_everything_else_is_private(
     with made_home(mode=0o700) as home, made_home() as elsewhere:
         monkeypatch.setattr(binaries, "ROOT_STATE_DIR", str(elsewhere.path))
         home.folder.create()
-        wheel = Path(binaries.places({})[0]).parents[1]
+        wheel = Path(binaries.candidate_folders({})[0]).parents[1]
         for name in (wheel.name, f"{wheel.name}.libs"):
             (home.path / name).symlink_to(wheel.parent / name)
         place = str(home.path / wheel.name / "pginstall/bin")

