@@ -103,6 +103,7 @@ class Worker:
         self._pulse = Pulse(place, self._tend, self._be_orphaned)
         self._drain_ordered = Event()
         self._why_drain = ""
+        self._was_told = False  # to drain, by the master
         self._busy_at = monotonic()
 
     def run(self) -> int:
@@ -175,10 +176,10 @@ class Worker:
         spawn.accept_orders()
 
     def _on_term(self) -> None:
-        if self._drain_ordered.is_set():
+        if self._was_told:
             self.interrupt()
-        else:
-            self.order_drain("ordered")
+        self._was_told = True  # it may drain already, of itself
+        self.order_drain("ordered")
 
     def _cancel(self, job: int) -> None:
         row = self.slots.take_out(job)

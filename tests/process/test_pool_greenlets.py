@@ -33,6 +33,10 @@ def add(a, b):
     return a + b
 
 
+def close(fd):
+    os.close(fd)
+
+
 def nap(seconds):
     time.sleep(seconds)
 
@@ -323,6 +327,18 @@ def test_a_second_term_interrupts_what_runs_and_gives_it_back_uncharged(stand: S
         (10, 0, 0)
     ]
     assert stand.query("SELECT outcome FROM taskd.attempt WHERE job = %s", job) == [("i",)]
+
+
+def test_the_first_term_lets_jobs_finish_also_if_the_worker_drains_already(stand: Stand) -> None:
+    pid = stand.start("io")
+    job = stand.enqueue("nap", 3.0)
+    stand.enqueue("close", stand.wakeups.fds[0])
+    eventually(lambda: stand.read().state is WorkerState.DRAINING)
+
+    os.kill(pid, signal.SIGTERM)
+
+    assert stand.wait_for_end(pid) == 0
+    assert stand.state(job) == "succeeded"
 
 
 def test_an_interrupted_job_is_not_struck_again_while_it_cleans_up(
