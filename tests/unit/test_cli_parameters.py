@@ -3,7 +3,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from taskd.cli.parameters import ARRAY, OBJECT, QUEUE, TASK, TEXT, Duration, Moment
+from taskd.cli.parameters import ARRAY, JOB_ID, OBJECT, QUEUE, TASK, TEXT, Duration, Moment
 
 
 def refusal(kind: click.ParamType[object], text: str) -> str:
@@ -14,6 +14,10 @@ def refusal(kind: click.ParamType[object], text: str) -> str:
 
 def test_an_array_of_arguments_is_decoded() -> None:
     assert ARRAY.convert('["a", 1, {"b": null}]', None, None) == ["a", 1, {"b": None}]
+
+
+def test_what_is_no_id_of_a_job_is_called_so() -> None:
+    assert refusal(JOB_ID, "abc") == "'abc' is not a valid job id."
 
 
 def test_text_that_is_no_json_is_pointed_at() -> None:

@@ -20,7 +20,7 @@ from taskd.supervisor.child import Talker, how_it_ended
 from taskd.supervisor.events import MaintenanceHangs
 from taskd.supervisor.herald import describe_pools, next_steps
 from taskd.supervisor.incarnation import Incarnation
-from taskd.supervisor.pidfile import PidFile, PidFileTaken
+from taskd.supervisor.pidfile import PidFile, PidFileTaken, PidFileUnusable
 from taskd.supervisor.steward import Steward
 from tests.waiting import eventually
 
@@ -163,6 +163,13 @@ def test_what_is_left_of_a_killed_incarnation_is_ended(tmp_path: Path) -> None:
 
 
 # -- pid file -------------------------------------------------------------------------------------
+
+
+def test_a_pid_file_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) -> None:
+    path = str(tmp_path / "missing" / "taskd.pid")
+
+    with pytest.raises(PidFileUnusable, match=f"{path} cannot be written: No such file.*--pid-f"):
+        PidFile(path).take()
 
 
 def test_a_pid_file_is_held_until_it_is_released(tmp_path: Path) -> None:

@@ -173,6 +173,14 @@ def test_an_unknown_name_gets_the_nearest_one(code: UserCode, name: str, sentenc
     assert sentence in str(refused.value)
 
 
+def test_a_name_is_not_near_to_another_for_the_sake_of_its_module(code: UserCode) -> None:
+    with pytest.raises(TaskUnknown) as refused:
+        resolve("rshop.tasks.zzz", IMPORTS)
+
+    assert "module rshop.tasks has no zzz" in str(refused.value)
+    assert "did you mean" not in str(refused.value)
+
+
 def test_a_value_that_is_no_function_is_refused(code: UserCode) -> None:
     with pytest.raises(TaskdError):
         resolve("rshop.tasks.number", IMPORTS)

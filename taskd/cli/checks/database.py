@@ -56,6 +56,9 @@ def check_database(settings: Settings) -> Iterator[Finding]:
             connection = held.enter_context(closing(connect.connect(dsn)))
             started = monotonic()
             connection.execute("SELECT 1")
+        except DatabaseRefused as error:
+            yield fault("database", str(error), "correct `database`, or let the server allow it")
+            return
         except TaskdError as error:
             yield fault("database", str(error), "start the server, or correct `database`")
             return

