@@ -157,8 +157,8 @@ class Household:
         """The database is open: tell the master, before any part does, and start all others."""
         self._host.board.host = host
         self._control.send("ready", host=host, dsn=self._database.dsn(), notes=notes)
-        for part in (self._lease, self._rescue, self._agenda, self._prune):
-            part.start()
+        for loop in (self._lease, self._rescue, self._agenda, self._prune):
+            loop.start()
         self._is_open = True
 
     # --- news from the master --------------------------------------------------------------------

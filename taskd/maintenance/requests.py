@@ -106,11 +106,9 @@ class Requests:
                 key = order.worker, order.job
                 cancels[key] = self._cancels.get(key, new)
         for gone in self._cancels.keys() - cancels.keys():
-            words = self._cancels[gone].slot.words
-            if (
-                words[LOOK] == self._cancels[gone].job
-            ):  # and not another's, who reads it as he begins
-                words[LOOK] = 0
+            cancel = self._cancels[gone]
+            if cancel.slot.words[LOOK] == cancel.job:  # and not another's, who is about to begin
+                cancel.slot.words[LOOK] = 0
         self._cancels = cancels
 
     def _tell(self) -> None:

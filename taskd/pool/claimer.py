@@ -5,8 +5,8 @@
                                                    sleep until somebody has news
 
 Whoever has news (maintenance of jobs and orders, a slot of room) sets the alarm. Jobs that were
-claimed are given back if they would wait too long here, if a neighbour is idle and the queue is
-empty, or if a drain finds them not begun.
+claimed are given back if they would wait too long here, if a neighbour is idle, or if a drain finds
+them not begun.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from taskd.board import Board, Slot, Wakeups, WorkerState, read_offers
-from taskd.board.layout import BEAT, GENERATION, IDLE, IN_FLIGHT, PID, POOL, PREFETCHED, STATE
+from taskd.board.layout import BEAT, DUE, GENERATION, IDLE, IN_FLIGHT, PID, POOL, PREFETCHED, STATE
 from taskd.clock import monotonic_ns
 from taskd.config.settings import LogLevel, PoolSettings, Settings
 
 MAINTENANCE_LOST_NS = 5_000_000_000
+HELD_UP_NS = 50_000_000
 
 _EVENTFD = "anon_inode:[eventfd]"
 _ONE = (1).to_bytes(8, "little")
@@ -73,13 +74,17 @@ class Place:
         """The slots of other workers of this host that wait for jobs; how many each could begin.
 
         `queues` are those that such jobs come from. They are taken if the pool serves all of them
-        and the code offers no less than ours.
+        and the code offers no less than ours. One whose hub is held up could begin none.
         """
-        peers = self._peers(queues)
-        return {other.index: free for other in peers if (free := other.words[IDLE])}
+        now = monotonic_ns()
+        return {
+            other.index: free
+            for other in self._peers(queues)
+            if (free := other.words[IDLE]) and now < (other.words[DUE] or now) + HELD_UP_NS
+        }
 
     def fullest_neighbour(self) -> int | None:
-        """The slot of another busy worker of the pool, of which most jobs have not begun."""
+        """The slot of the busy worker of the pool, beside us, that holds the most jobs ready."""
         own = self.own.words[POOL]
         slots = (self.board.slot(index) for index in range(self.board.slots) if index != self.slot)
         full = [

@@ -276,12 +276,10 @@ class Worker:
         self._terms += 1
         self._place.wakeups.wake(self._place.slot)
         attempt = self._running
-        if (
-            self._terms < 2
-            or attempt is None
-            or not attempt.takes_interrupts
-            or attempt is self._told
-        ):
+        if self._terms < 2 or attempt is None or attempt is self._told:
+            return
+        if not attempt.takes_interrupts:
+            attempt.is_interrupted = True  # if it has yet to begin
             return
         self._told = attempt
         raise JobInterrupted

@@ -144,6 +144,7 @@ class Slots:
         for row in self._ready:
             if row[0] == job:
                 self._ready.remove(row)
+                self._words[PREFETCHED] = len(self._ready)
                 return row
         return None
 
@@ -154,6 +155,11 @@ class Slots:
             for seat in self.seats
             if seat.attempt is not None and seat.attempt.is_open
         ]
+
+    def unbegun(self) -> list[JobAttempt]:
+        """The attempts in seats whose code does not run: not yet, or not any more."""
+        attempts = (seat.attempt for seat in self.seats)
+        return [one for one in attempts if one is not None and not one.is_open]
 
     def seated(self, job: int) -> list[tuple[Seat, JobAttempt]]:
         """The seats where an attempt of a job is, or was last; it may not have begun yet."""

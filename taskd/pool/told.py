@@ -27,7 +27,7 @@ class Told:
 
     def __init__(self, words: memoryview) -> None:
         self._words = words
-        self._entries: list[_Entry] = []
+        self._entries: dict[int, _Entry] = {}
 
     def note(self, attempt: JobAttempt, why: Why | None) -> bool:
         """Note that an attempt is told to end; whether it is the first time, so that it must be.
@@ -35,21 +35,24 @@ class Told:
         `why` is None if the worker itself is to end, which the board does not show. A cancel counts
         more than what it was told before: it is to end as cancelled then.
         """
-        entry = next((one for one in self._entries if one.attempt is attempt), None)
+        entry = self._entries.get(id(attempt))
         if entry is None:
-            self._entries.append(_Entry(attempt, why, monotonic_ns()))
+            self._entries[id(attempt)] = _Entry(attempt, why, monotonic_ns())
         elif why is Why.CANCEL:
             entry.why = why
-        self.show()
+        if why is not None:
+            self.show()
         return entry is None
 
     def show(self) -> None:
         """Forget those that have ended, and write on the board who was told first."""
         if not self._entries:
             return
-        self._entries = [entry for entry in self._entries if entry.attempt.is_open]
+        self._entries = {
+            key: entry for key, entry in self._entries.items() if entry.attempt.is_open
+        }
         words = self._words
-        for entry in self._entries:
+        for entry in self._entries.values():
             if entry.why is not None:
                 if words[TOLD] != entry.attempt.id:
                     words[TOLD] = 0  # nobody may read the time of one with the job of the other

@@ -150,11 +150,13 @@ class Worker:
         self._report_link.close()
 
     def interrupt(self) -> None:
-        """Raise JobInterrupted in every job that runs; they go back to their queues.
+        """Raise JobInterrupted in every job that runs or would begin; they go back to their queues.
 
         Those that were told to end before are ending, or the master will see to them. May be called
         again: nobody is interrupted twice.
         """
+        for attempt in self.slots.unbegun():
+            attempt.is_interrupted = True
         running = [one for one in self.slots.running() if self._told.note(one[1], None)]
         for seat, attempt in running:
             self.slots.interrupt(seat, attempt, JobInterrupted())

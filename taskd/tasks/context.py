@@ -40,8 +40,22 @@ class JobAttempt:
     """
 
     __slots__ = (
-        "_is_cancelled", "extra", "fence", "id", "is_committing", "is_open", "is_stored", "journal",
-        "max_attempts", "max_result", "number", "queue", "started", "task", "worker",
+        "_is_cancelled",
+        "extra",
+        "fence",
+        "id",
+        "is_committing",
+        "is_interrupted",
+        "is_open",
+        "is_stored",
+        "journal",
+        "max_attempts",
+        "max_result",
+        "number",
+        "queue",
+        "started",
+        "task",
+        "worker",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +80,7 @@ class JobAttempt:
         self.extra = extra or _NOTHING
         self.journal = journal
         self._is_cancelled = False
+        self.is_interrupted = False  # before it began
         self.is_open = False
         self.is_committing = False
         self.is_stored = False

@@ -152,6 +152,8 @@ def _call(
     running_attempt.set(attempt)
     if attempt.is_cancelled:  # while it was not open no Interrupt could be raised in it
         raise JobCancelled("cancelled")
+    if attempt.is_interrupted:
+        raise JobInterrupted
     return function(*args, **kwargs) if kwargs else function(*args)
 
 

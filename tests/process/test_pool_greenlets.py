@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from taskd.board import WorkerState
+from taskd.board.layout import LOOK, PREFETCHED
 from taskd.config.settings import PoolSettings
+from taskd.store import jobs
 from tests.pool_stand import Stand
 from tests.waiting import eventually
 
@@ -327,6 +329,23 @@ def test_a_second_term_interrupts_what_runs_and_gives_it_back_uncharged(stand: S
         (10, 0, 0)
     ]
     assert stand.query("SELECT outcome FROM taskd.attempt WHERE job = %s", job) == [("i",)]
+
+
+def test_jobs_that_are_cancelled_before_they_begin_are_not_ready_any_more(stand: Stand) -> None:
+    words = stand.board.slot(0).words
+    stand.start("io")
+    stand.enqueue_many("nap", [(0.1,)] * 100)
+    stand.wait_for_count("succeeded", 25)  # by now more are claimed than run
+    ids = stand.enqueue_many("nap", [(1.0,)] * 60)
+    eventually(lambda: stand.read().in_flight == 25 and words[PREFETCHED] > 0)
+
+    jobs.cancel_jobs(stand.connection, ids)
+    words[LOOK] = ids[-1]
+    stand.wake()
+
+    stand.wait_for_count("cancelled", 60)
+    eventually(lambda: stand.read().in_flight == 0)
+    assert words[PREFETCHED] == 0
 
 
 def test_the_first_term_lets_jobs_finish_also_if_the_worker_drains_already(stand: Stand) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from taskd.board import WorkerState
 from taskd.board.layout import LOOK
 from taskd.config.settings import PoolSettings
 from taskd.store import jobs
@@ -41,7 +43,7 @@ def app(tmp_path: Path) -> Path:
     """A package whose module `late` is imported with its first job, until there is a file `go`."""
     folder = tmp_path / "app"
     folder.mkdir()
-    (folder / "__init__.py").touch()
+    (folder / "__init__.py").write_text("import time\n\ndef rest():\n    time.sleep(60)\n")
     (folder / "late.py").write_text(LATE)
     return folder
 
@@ -84,6 +86,41 @@ def test_a_process_job_that_is_cancelled_during_its_import_does_not_begin(
     (app / "go").touch()
 
     assert stand.wait_for(job, "cancelled")[1] == "cancelled"
+    assert not (app / "begun").exists()
+
+
+def test_a_greenlet_job_that_is_interrupted_during_its_import_goes_back_unbegun(
+    stand: Stand, app: Path
+) -> None:
+    pid = stand.start("io")
+    beside, job = stand.enqueue("rest"), stand.enqueue("late.nap", 60)
+    eventually(lambda: (app / "importing").exists() and stand.read().in_flight == 2)
+
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: stand.read().state is WorkerState.DRAINING)
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: stand.state(beside) == "queued")
+    (app / "go").touch()
+
+    assert stand.wait_for_end(pid) == 0
+    assert stand.state(job) == "queued"
+    assert not (app / "begun").exists()
+
+
+def test_a_process_job_that_is_interrupted_during_its_import_goes_back_unbegun(
+    stand: Stand, app: Path
+) -> None:
+    pid = stand.start("cpu")
+    job = stand.enqueue("late.nap", 60)
+    eventually((app / "importing").exists)
+
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: select.select([stand.wakeups.fds[0]], [], [], 0)[0])  # it has been handled
+    os.kill(pid, signal.SIGTERM)
+    (app / "go").touch()
+
+    assert stand.wait_for_end(pid) == 0
+    assert stand.state(job) == "queued"
     assert not (app / "begun").exists()
 
 

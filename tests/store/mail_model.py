@@ -158,9 +158,7 @@ class Model:
                 arrivals.append(number)
             else:
                 self._queue(job)
-        for holder, wish in zip(given, wishes, strict=True):
-            if -holder >= ids[0]:  # of the same call
-                self._change_waiting(self.jobs[-holder], wish, self._number())
+        self._change_new(given, wishes, ids[0])
         self._send_arrivals(arrivals)
         if late:
             self.mail.append(Letter("k", tuple(late)))
@@ -210,6 +208,14 @@ class Model:
             job.args = wish.args
         if wish.on_conflict == "earlier" and job.table == "scheduled":
             job.due = min(job.due, (self.now + wish.delay, number))
+
+    def _change_new(self, given: Sequence[int], wishes: Sequence[Wish], first: int) -> None:
+        for holder, wish in zip(given, wishes, strict=True):
+            if -holder >= first:  # of the same call
+                job = self.jobs[-holder]
+                self._change_waiting(job, wish, self._number())
+                if wish.on_conflict == "replace":
+                    job.args = wish.args
 
     def _drop_key(self, job: Job) -> None:
         if job.key is not None and self.keys.get(job.key, (None,))[0] == job.id:

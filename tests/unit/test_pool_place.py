@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from taskd.board import Board, Wakeups, WorkerState, write_offers
-from taskd.board.layout import IDLE, IN_FLIGHT, PREFETCHED, STATE
+from taskd.board.layout import DUE, IDLE, IN_FLIGHT, PREFETCHED, STATE
+from taskd.clock import monotonic_ns
 from taskd.config.settings import PoolSettings, Settings
-from taskd.pool.place import Place
+from taskd.pool.place import HELD_UP_NS, Place
 
 POOLS = {
     "io": PoolSettings(queues=("mail", "sync"), greenlets=5),
@@ -59,6 +60,14 @@ def test_one_that_is_busy_is_no_idle_neighbour(stand: Stand) -> None:
     stand("io")
 
     assert stand("io").idle_neighbours({"mail"}) == {}
+
+
+def test_one_whose_hub_is_held_up_is_no_idle_neighbour(stand: Stand) -> None:
+    busy, held_up, other = stand("io"), stand("io"), stand("io")
+    held_up.own.words[DUE] = monotonic_ns() - 10 * HELD_UP_NS
+    other.own.words[DUE] = monotonic_ns() + 10**9
+
+    assert busy.idle_neighbours({"mail"}) == {other.slot: 1}
 
 
 def test_one_that_offers_less_of_the_code_is_no_neighbour(stand: Stand) -> None:

@@ -205,8 +205,9 @@ BEGIN
         WHERE next_due IS NOT NULL;
     END IF;
     PERFORM taskd.change_new_v1(
-        array_agg(taskd.keyed_job_v1(NULL, j.key, j.until, j.on_conflict, j.args, j.kwargs, j.run_at, j.delay)),
-        array_agg(ids[j.ordinality]), first)
+        array_agg(taskd.keyed_job_v1(NULL, j.key, j.until, j.on_conflict, j.args, j.kwargs, j.run_at, j.delay)
+                  ORDER BY j.ordinality),
+        array_agg(ids[j.ordinality] ORDER BY j.ordinality), first)
     FROM unnest(jobs) WITH ORDINALITY j
     WHERE -ids[j.ordinality] >= first;
     PERFORM taskd.send_arrivals_v1(arrivals);

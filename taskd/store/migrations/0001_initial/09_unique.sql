@@ -184,6 +184,8 @@ BEGIN
     FROM unnest(p_jobs) WITH ORDINALITY j
     WHERE -p_ids[j.ordinality] >= p_first;
     PERFORM taskd.change_waiting_v1(jobs, ids);
+    UPDATE taskd.blocked b SET args = c.args, kwargs = c.kwargs -- the dispatcher cannot see it yet
+    FROM taskd.last_calls_v1(jobs, ids) c WHERE b.id BETWEEN c.id AND c.id;
 END $$;
 
 -- The jobs (-id in p_ids) whose arguments are to be replaced, and by which.
