@@ -57,6 +57,7 @@ DECLARE
     keys text[];
     keyed taskd.keyed_job[];
     until text := p_unique->>'until';
+    keyed_extra jsonb;
     due timestamptz := coalesce(p_run_at, clock_timestamp() + p_delay * interval '1 second');
     first bigint;
 BEGIN
@@ -68,6 +69,7 @@ BEGIN
     PERFORM taskd.check_arguments_v1(p_args, p_kwargs);
     p_extra := taskd.date_extra_v1(p_extra);
     IF p_unique IS NOT NULL THEN
+        keyed_extra := coalesce(p_extra, '{}') || jsonb_build_object('until', until);
         keys := ARRAY(SELECT jsonb_array_elements_text(p_unique->'keys'));
         keyed := ARRAY(
             SELECT ROW(u.id, u.key, until, p_unique->>'on_conflict', u.args, u.kwargs, due)::taskd.keyed_job
@@ -83,7 +85,7 @@ BEGIN
         SELECT due, u.id, clock_timestamp(), p_timeout, p_priority, 0,
                p_max_attempts, p_queue, p_task, u.args, u.kwargs,
                CASE WHEN u.key IS NULL THEN p_extra
-                    ELSE coalesce(p_extra, '{}') || jsonb_build_object('unique', u.key, 'until', until) END
+                    ELSE keyed_extra || jsonb_build_object('unique', u.key) END
         FROM unnest(ids, p_args, p_kwargs, keys) AS u (id, args, kwargs, key)
         WHERE u.id > 0;
         PERFORM pg_notify('taskd', json_build_array(extract(epoch FROM due - clock_timestamp()))::text)
@@ -94,7 +96,7 @@ BEGIN
         SELECT u.id, u.id, clock_timestamp(), p_run_at, p_timeout, p_priority, p_priority, 0,
                p_max_attempts, p_queue, p_task, u.args, u.kwargs,
                CASE WHEN u.key IS NULL THEN p_extra
-                    ELSE coalesce(p_extra, '{}') || jsonb_build_object('unique', u.key, 'until', until) END
+                    ELSE keyed_extra || jsonb_build_object('unique', u.key) END
         FROM unnest(ids, p_args, p_kwargs, keys) AS u (id, args, kwargs, key)
         WHERE u.id > 0;
         PERFORM taskd.notify_hosts_v1(p_queue, p_priority, n, first)

@@ -28,7 +28,7 @@ BEGIN
         BEGIN
             IF attempt = 1 AND cardinality(p_jobs) > 1 THEN
                 IF taskd.take_free_keys_v1(p_jobs) = cardinality(p_jobs) THEN
-                    RETURN ARRAY(SELECT j.id FROM unnest(p_jobs) WITH ORDINALITY j ORDER BY j.ordinality);
+                    RETURN ARRAY(SELECT j.id FROM unnest(p_jobs) j);
                 END IF;
             ELSE
                 PERFORM taskd.take_key_v1(s.one, p_first, p_self)
