@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -265,9 +266,15 @@ def small_disk() -> Iterator[Path]:
 
 def _fill(disk: Path, leave: int) -> Path:
     filler = disk / "filler"
-    free = shutil.disk_usage(disk).free
-    with filler.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, free - leave)
+
+    def is_filled() -> bool:  # not if the server has written meanwhile
+        free = shutil.disk_usage(disk).free
+        with filler.open("wb") as file, suppress(OSError):
+            os.posix_fallocate(file.fileno(), 0, free - leave)
+            return True
+        return False
+
+    eventually(is_filled)
     return filler
 
 
