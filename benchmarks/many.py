@@ -33,10 +33,7 @@ def unique(server: Server, tools: Path, jobs: int = MANY) -> Figure:
         calls = [(turn * jobs + number,) for number in range(jobs)]
         plains.append(seconds(partial(enqueue_many, noop, calls, queue="plain")))
         keyeds.append(seconds(partial(enqueue_many, noop, calls, queue="unique", unique=True)))
-    plain, keyed = (
-        statistics.median(plains[1:]),
-        statistics.median(keyeds[1:]),
-    )
+    plain, keyed = statistics.median(plains[1:]), statistics.median(keyeds[1:])
     detail = f"{jobs / keyed:,.0f} jobs/s, without {jobs / plain:,.0f}"
     return Figure("enqueue of 10,000 unique jobs ÷ plain", plain / keyed, detail, 0.5, "min")
 

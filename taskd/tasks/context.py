@@ -56,7 +56,7 @@ class JobAttempt:
         "started",
         "task",
         "worker",
-    )  # fmt: skip
+    )
 
     def __init__(
         self,

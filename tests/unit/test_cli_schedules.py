@@ -161,6 +161,7 @@ schedules:
     task: check_shop.report
     every: 60
     args: [eu, 7]
+  both: {task: check_shop.report, every: 60, args: [eu, 7], kwargs: {days: 7}}
   none: {task: check_shop.report, every: 60}
   typo:
     every: 60
@@ -190,11 +191,16 @@ def test_a_check_names_the_line_of_each_schedule_that_its_task_does_not_fit(
         ),
         (
             "fault",
-            "taskd.yaml:13: schedules.none: check_shop.report() missing a required argument: "
+            "taskd.yaml:13: schedules.both.args: check_shop.report() got 2 positional arguments, "
+            "too many: it takes (region, *, days)",
+        ),
+        (
+            "fault",
+            "taskd.yaml:14: schedules.none: check_shop.report() missing a required argument: "
             "'region': it takes (region, *, days)",
         ),
         (
             "warning",
-            "taskd.yaml:16: schedules.typo.task: no module of `imports` offers check_shop.reprot",
+            "taskd.yaml:17: schedules.typo.task: no module of `imports` offers check_shop.reprot",
         ),
     ]

@@ -49,7 +49,10 @@ def _check_schedule(
     problem = misfit(offered[one.task], one.args, one.kwargs)
     if problem is None:
         return None
-    given = "kwargs" if one.kwargs else "args"
-    is_given = bool(one.args or one.kwargs)
-    where = (*path, given) if is_given else path
+    if not one.args and not one.kwargs:
+        where = path
+    elif misfit(offered[one.task], one.args, {}) == problem:  # also without kwargs
+        where = (*path, "args")
+    else:
+        where = (*path, "kwargs")
     return fault("schedules", str(blame(where, problem)), "correct its args and kwargs")

@@ -102,7 +102,9 @@ BEGIN
         PERFORM taskd.notify_hosts_v1(p_queue, p_priority, n, first)
         WHERE p_always OR EXISTS (SELECT FROM taskd.host WHERE idle);
     END IF;
-    PERFORM taskd.change_new_v1(keyed, ids, first);
+    IF keyed IS NOT NULL THEN
+        PERFORM taskd.change_new_v1(keyed, ids, first);
+    END IF;
     RETURN ids;
 END $$;
 

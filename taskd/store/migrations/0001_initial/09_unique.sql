@@ -169,7 +169,8 @@ END $$;
 
 -- What jobs change whose key one of the same call holds (p_first: its first id), once that is stored.
 CREATE FUNCTION taskd.change_new_v1(p_jobs taskd.keyed_job[], p_ids bigint[], p_first bigint)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     jobs taskd.keyed_job[];
     ids bigint[];
