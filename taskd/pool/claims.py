@@ -91,6 +91,7 @@ class Claims:
                 place.slot,
                 place.generation,
                 sorted(self._offers),
+                place.pool_settings.greenlets or 1,
             )
         if worker is None:
             self._dead_host = host

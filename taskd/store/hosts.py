@@ -88,14 +88,16 @@ def register_worker(
     slot: int,
     generation: int,
     offers: Sequence[str] = (),
+    greenlets: int = 1,
 ) -> int | None:
     """Enter a new worker; its id, or None when its host is not among the living.
 
-    `offers` are the versions of the code that jobs may require of it.
+    `offers` are the versions of the code that jobs may require of it, `greenlets` how many jobs it
+    runs at once.
     """
     row = connection.execute(
-        "SELECT taskd.register_worker_v1(%s, %s, %s, %s::smallint, %s, %s::text[])",
-        (host, pid, pool, slot, generation, text_array(offers)),
+        "SELECT taskd.register_worker_v1(%s, %s, %s, %s::smallint, %s, %s::text[], %s)",
+        (host, pid, pool, slot, generation, text_array(offers), greenlets),
     ).fetchone()
     return None if row is None or row[0] is None else int(row[0])
 

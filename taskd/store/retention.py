@@ -8,6 +8,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg import sql
 
+from taskd.store.limits import prune_resources
 from taskd.store.schedules import prune_schedules
 
 
@@ -100,4 +101,5 @@ def prune_records(connection: psycopg.Connection[Any], keep_seconds: float) -> i
         "(SELECT FROM taskd.host h WHERE h.id = t.host AND h.ended_at IS NULL)"
     ).rowcount
     pruned += prune_schedules(connection, keep_seconds)
+    pruned += prune_resources(connection)
     return pruned

@@ -266,9 +266,12 @@ def test_the_deadline_of_a_job_stands_in_its_seat_while_it_runs(
     stand: Stand, seating: Seating
 ) -> None:
     job = stand.enqueue("nap", 1, timeout=30.0)
-    eventually(lambda: stand.read().in_flight == 1)
+    seats = stand.board.slot(0).seats
+    eventually(lambda: job in seats.tolist())  # which is told a moment before its deadline
+    seat = seats.tolist().index(job)
+    eventually(lambda: seating.deadlines[seat])
 
-    deadline = seating.deadlines[stand.board.slot(0).seats.tolist().index(job)]
+    deadline = seating.deadlines[seat]
 
     assert 0 < deadline - monotonic_ns() < 30e9
     stand.wait_for(job, "succeeded")

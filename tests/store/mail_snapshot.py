@@ -33,7 +33,7 @@ SELECT json_build_object(
         SELECT json_agg(json_build_array(parent, child) ORDER BY parent, child)
         FROM taskd.dependency),
     'used', (SELECT json_object_agg(name, used) FROM taskd.resource WHERE used <> 0),
-    'lines', (SELECT json_agg(json_build_array(res, id) ORDER BY res, place) FROM taskd.line),
+    'lines', (SELECT json_agg(json_build_array(res, id) ORDER BY res, turn, place) FROM taskd.line),
     'keys', (SELECT json_object_agg(key, job) FROM taskd.unique_key),
     'mail', (
         SELECT json_agg(json_build_array(

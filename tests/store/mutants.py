@@ -79,16 +79,16 @@ MUTANTS = [
         " AND r.worker + 0 = p_worker",
         "",
     ),
-    Mutant("arrivals pass the line", "10_mail.sql", "join_lines_v1", "NOT s.waiting AND ", ""),
+    Mutant("arrivals pass the line", "11_lines.sql", "join_lines_v1", "NOT s.waiting AND ", ""),
     Mutant(
         "exclusive holders share",
-        "10_mail.sql",
+        "11_lines.sql",
         "join_lines_v1",
         "s.used + s.upto <= s.units",
         "s.used + s.upto - s.need < s.units",
     ),
     Mutant(
-        "a paused resource is given out", "10_mail.sql", "join_lines_v1", "s.units > 0 AND ", ""
+        "a paused resource is given out", "11_lines.sql", "join_lines_v1", "s.units > 0 AND ", ""
     ),
     Mutant(
         "the line is not looked at after a cancel",
@@ -101,8 +101,8 @@ MUTANTS = [
         "a cancelled job keeps what it was granted",
         "10_mail.sql",
         "cancel_waiting_v1",
-        "unnest(b.res, b.need) AS u (name, need) WHERE b.stage = 'l'",
-        "unnest(b.res, b.need) AS u (name, need) WHERE false",
+        "WHERE b.stage = 'l' AND taskd.level_v1(u.name) <= b.level",
+        "WHERE false",
     ),
     Mutant(
         "a cancelled job that was queued keeps what it held",
@@ -120,14 +120,14 @@ MUTANTS = [
     ),
     Mutant(
         "a grant stops after its first look",
-        "10_mail.sql",
+        "11_lines.sql",
         "move_lines_up_v1",
         "s.found = s.fitting AND s.found = depth",
         "false",
     ),
     Mutant(
         "a line that came to rest counts as waiting",
-        "10_mail.sql",
+        "11_lines.sql",
         "move_lines_up_v1",
         "array_agg(l.fitting < l.found) FILTER",
         "array_agg(true) FILTER",
@@ -264,7 +264,7 @@ MUTANTS = [
     ),
     Mutant(
         "a plan made while nobody waited reads all who wait",
-        "10_mail.sql",
+        "11_lines.sql",
         "join_lines_v1",
         "r.name BETWEEN a.name AND a.name",
         "r.name = a.name",

@@ -50,7 +50,8 @@ WITH new AS (
     SELECT id, now(), 'l', 1, 5, 0, 1, 'default', 'shop.sync', '[]', '{x}', '{2147483647}', place
     FROM new
 ), lined AS (
-    INSERT INTO taskd.line (res, place, need, id) SELECT 'x', place, 2147483647, id FROM new
+    INSERT INTO taskd.line (res, turn, place, need, id)
+    SELECT 'x', 0, place, 2147483647, id FROM new
 )
 UPDATE taskd.resource SET waiting = true WHERE name = 'x'
 """

@@ -100,6 +100,7 @@ CREATE INDEX scheduled_id ON taskd.scheduled (id);
 --   stage: p waits for parents, i is about to join its lines, l stands in them.
 --   pending: how many parents (p), or how many of its resources (l) it still waits for.
 --   run_if_failed: run also if a parent did not succeed; otherwise it is cancelled then.
+--   level, turn: in which lines it stands, and where if that is not 0; see 11_lines.sql.
 CREATE TABLE taskd.blocked (
     id           bigint      PRIMARY KEY,
     created_at   timestamptz NOT NULL,
@@ -120,7 +121,9 @@ CREATE TABLE taskd.blocked (
     extra        jsonb,
     res          text[] COLLATE "C",
     need         integer[],
-    place        bigint
+    place        bigint,
+    level        smallint    NOT NULL DEFAULT 0,
+    turn         bigint      NOT NULL DEFAULT 0
 ) WITH (fillfactor = 80);
 
 -- What a worker has claimed. fence is new with each claim.
@@ -245,7 +248,8 @@ CREATE TABLE taskd.worker (
     offers       text[] COLLATE "C" NOT NULL DEFAULT '{}',  -- versions of the code that jobs may require of it
     started_at   timestamptz NOT NULL DEFAULT now(),
     ended_at     timestamptz,
-    recoveries   integer     NOT NULL DEFAULT 0
+    recoveries   integer     NOT NULL DEFAULT 0,
+    greenlets    integer     NOT NULL DEFAULT 1             -- how many jobs it runs at once
 ) WITH (fillfactor = 50);
 CREATE INDEX worker_live ON taskd.worker (host) WHERE ended_at IS NULL;
 
@@ -293,6 +297,9 @@ CREATE TABLE taskd.waiter (
 --   on_interrupt   "fail": fail it when its worker was stopped and had to be killed
 --   schedule  the name of the schedule that it comes from
 --   headers   what middleware lets travel with it
+--   limits    what its code says of the limits it names: {name: [units, rate, burst], …}
+--   fair      the share by which its turn is reckoned where jobs of a task or a queue wait
+--   on_retry  "release": it holds nothing in the pause before a retry
 
 -- What a job holds that it lets go of at its end: resources, if it has a place in their lines, and a
 -- unique key.

@@ -50,7 +50,7 @@ CREATE FUNCTION taskd.enqueue_jobs_v1(
     p_task text, p_args text[], p_kwargs text[], p_queue text, p_priority smallint,
     p_delay double precision, p_run_at timestamptz, p_max_attempts smallint, p_timeout real,
     p_always boolean, p_extra jsonb, p_unique jsonb
-) RETURNS bigint[] LANGUAGE plpgsql AS $$
+) RETURNS bigint[] LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     n integer := cardinality(p_args);
     ids bigint[];
@@ -90,6 +90,17 @@ BEGIN
         WHERE u.id > 0;
         PERFORM pg_notify('taskd', json_build_array(extract(epoch FROM due - clock_timestamp()))::text)
         WHERE p_always OR EXISTS (SELECT FROM taskd.host WHERE idle);
+    ELSIF taskd.gate_v1(p_queue, p_extra) IS NOT NULL THEN
+        INSERT INTO taskd.blocked (id, created_at, run_at, stage, pending, timeout, priority, attempt,
+                                   max_attempts, queue, task, args, kwargs, extra)
+        SELECT u.id, clock_timestamp(), p_run_at, 'i', 0, p_timeout, p_priority, 0, p_max_attempts,
+               p_queue, p_task, u.args, u.kwargs,
+               CASE WHEN u.key IS NULL THEN p_extra
+                    ELSE keyed_extra || jsonb_build_object('unique', u.key) END
+        FROM unnest(ids, p_args, p_kwargs, keys) AS u (id, args, kwargs, key)
+        WHERE u.id > 0;
+        PERFORM taskd.send_arrivals_v1(ARRAY(SELECT i FROM unnest(ids) i WHERE i > 0));
+        PERFORM taskd.see_to_mail_v1(p_always);
     ELSE
         INSERT INTO taskd.queued (seq, id, created_at, run_at, timeout, lane, priority, attempt,
                                   max_attempts, queue, task, args, kwargs, extra)
@@ -110,12 +121,12 @@ END $$;
 
 -- A job as enqueue_graph_v1 takes it. parents: ids of jobs, or -n for the n-th job of the same call,
 -- which must come before this one. key, until, on_conflict: see keyed_job. res, need: the
--- resources that it asks for, in one order.
+-- resources that it asks for, in any order. limits: what it says of those that are limits.
 CREATE TYPE taskd.new_job AS (
     task text, args text, kwargs text, queue text, priority smallint, delay double precision,
     run_at timestamptz, max_attempts smallint, timeout real, extra jsonb, key text, until text,
     on_conflict text, run_if_failed boolean, parents bigint[], res text[], need integer[],
-    is_grouped boolean
+    is_grouped boolean, limits jsonb
 );
 
 -- Jobs that depend on each other or on resources, each with its own task and options: p_jobs is a
@@ -150,19 +161,23 @@ BEGIN
     ), n AS MATERIALIZED (
         SELECT j.*, CASE WHEN j.after IS NOT NULL THEN 'p'
                          WHEN j.due > clock_timestamp() THEN 's'
-                         WHEN j.res <> '{}' THEN 'i'
+                         WHEN j.res <> '{}' OR taskd.gate_v1(j.queue, j.extra) IS NOT NULL THEN 'i'
                          ELSE 'q' END AS stage,
                CASE WHEN j.res <> '{}'
-                    THEN ARRAY(SELECT DISTINCT r COLLATE "C" FROM unnest(j.res) r ORDER BY 1) END AS names,
+                    THEN ARRAY(SELECT r COLLATE "C" FROM unnest(j.res) r GROUP BY 1
+                               ORDER BY taskd.level_v1(r COLLATE "C"), 1) END AS names,
                CASE WHEN j.res <> '{}'
                     THEN ARRAY(SELECT max(u.need) FROM unnest(j.res, j.need) AS u (name, need)
-                               GROUP BY u.name COLLATE "C" ORDER BY u.name COLLATE "C") END AS units,
+                               GROUP BY u.name COLLATE "C"
+                               ORDER BY taskd.level_v1(u.name COLLATE "C"), u.name COLLATE "C") END AS units,
                nullif(coalesce(CASE WHEN j.extra ? 'expires_in' THEN taskd.date_extra_v1(j.extra)
                                     ELSE j.extra END, '{}')
                       || CASE WHEN j.key IS NULL OR j.until NOT IN ('started', 'finished') THEN '{}'
                               ELSE jsonb_build_object('unique', j.key, 'until', j.until) END
                       || CASE WHEN j.after IS NULL THEN '{}'
                               ELSE jsonb_build_object('parents', j.after) END
+                      || CASE WHEN j.limits IS NULL THEN '{}'
+                              ELSE jsonb_build_object('limits', j.limits) END
                       || CASE WHEN j.is_grouped THEN jsonb_build_object('group', abs(ids[1]))
                               ELSE '{}' END, '{}') AS whole
         FROM j
@@ -303,7 +318,7 @@ BEGIN
                'task', h.task, 'args', h.args, 'kwargs', h.kwargs, 'queue', h.queue,
                'priority', h.priority, 'timeout', h.timeout, 'max_attempts', h.max_attempts,
                'extra', nullif(h.extra - '{unique,until,expires,schedule}'::text[], '{}'),
-               'res', h.res, 'need', h.need) ORDER BY u.place)
+               'res', taskd.own_v1(h.res, h.res), 'need', taskd.own_v1(h.res, h.need)) ORDER BY u.place)
     INTO olds, jobs
     FROM unnest(p_ids) WITH ORDINALITY AS u (wanted, place)
     CROSS JOIN LATERAL (SELECT * FROM taskd.history h WHERE h.id = u.wanted LIMIT 1) h;

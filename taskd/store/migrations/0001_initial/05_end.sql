@@ -56,7 +56,7 @@ BEGIN
     INTO done, first, last, holdings
     FROM gone g;
     IF holdings IS NOT NULL OR last - first > 10000
-       OR EXISTS (SELECT FROM taskd.mail)
+       OR taskd.has_mail_v1()
        OR EXISTS (SELECT FROM taskd.dependency d WHERE d.parent BETWEEN first AND last)
        OR EXISTS (SELECT FROM taskd.waiter w WHERE w.job BETWEEN first AND last)
        OR current_setting('transaction_isolation') <> 'read committed'
@@ -110,7 +110,7 @@ BEGIN
     INTO done, good, first, last, holdings
     FROM gone g;
     IF holdings IS NOT NULL OR last - first > 10000 OR NOT p_is_own
-       OR EXISTS (SELECT FROM taskd.mail)
+       OR taskd.has_mail_v1()
        OR EXISTS (SELECT FROM taskd.dependency d WHERE d.parent BETWEEN first AND last)
        OR EXISTS (SELECT FROM taskd.waiter w WHERE w.job BETWEEN first AND last)
        OR current_setting('transaction_isolation') <> 'read committed'
@@ -127,8 +127,8 @@ END $$;
 -- counted), z snooze, i interrupted (both give it back). p_delays in seconds; 0 goes to the front
 -- lane of its queue at once if interrupted, to its own lane otherwise. One that is to be cancelled
 -- ends as cancelled instead. One that has come to such an end in quarantine is cleared of its losses.
--- p_release: it lets go of its resources until the next attempt, and then
--- stands in line for them anew; NULL: none does.
+-- p_release: it lets go of its resources until the next attempt, and then stands in line for them anew;
+-- NULL: none does.
 CREATE FUNCTION taskd.retry_jobs_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_outcomes "char"[],
     p_delays double precision[], p_errors text[], p_tracebacks text[], p_release boolean[]
@@ -150,7 +150,9 @@ BEGIN
         WHERE r.id BETWEEN u.id AND u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
         RETURNING r.*, now() - coalesce(u.duration, 0) * interval '1 second' AS started_at,
                   u.outcome, u.delay, u.error, u.traceback,
-                  CASE WHEN u.release THEN NULL ELSE r.place END AS kept_place,
+                  CASE WHEN NOT taskd.lets_go_v1(u.release, u.outcome, r.res) THEN r.place END AS kept_place,
+                  (r.place IS NULL OR taskd.lets_go_v1(u.release, u.outcome, r.res))
+                  AND taskd.asks_v1(r.res, r.queue, r.extra) AS asks,
                   (r.attempt - CASE WHEN u.outcome IN ('z', 'i') THEN 1 ELSE 0 END)::smallint AS charged,
                   (CASE WHEN r.losses >= 2 AND u.outcome <> 'i' THEN 0 ELSE r.losses END)::smallint AS left_losses,
                   (SELECT o.kind FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel' LIMIT 1)
@@ -183,7 +185,7 @@ BEGIN
         SELECT g.id, g.created_at, g.run_at, 'i', 0, g.timeout, g.priority, g.charged, g.max_attempts,
                g.left_losses, g.crashes, g.queue, g.task, g.args, g.kwargs, g.extra, g.res, g.need
         FROM gone g
-        WHERE g.delay <= 0 AND NOT g.is_cancelled AND g.res IS NOT NULL AND g.kept_place IS NULL
+        WHERE g.delay <= 0 AND NOT g.is_cancelled AND g.asks
         RETURNING id
     ), again AS (
         INSERT INTO taskd.queued AS q (
@@ -194,7 +196,7 @@ BEGIN
                g.priority, g.charged, g.max_attempts, g.left_losses, g.crashes, g.queue, g.task, g.args,
                g.kwargs, g.extra, g.res, g.need, g.kept_place
         FROM (SELECT * FROM gone
-              WHERE delay <= 0 AND NOT is_cancelled AND (res IS NULL OR kept_place IS NOT NULL)
+              WHERE delay <= 0 AND NOT is_cancelled AND NOT asks
               ORDER BY id) g
         RETURNING q.queue, q.lane, q.seq
     ), told AS (

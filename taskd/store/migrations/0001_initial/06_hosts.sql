@@ -13,15 +13,17 @@ $$;
 
 -- NULL: the host is not (or no more) among the living.
 CREATE FUNCTION taskd.register_worker_v1(
-    p_host bigint, p_pid integer, p_pool text, p_slot smallint, p_generation integer, p_offers text[]
+    p_host bigint, p_pid integer, p_pool text, p_slot smallint, p_generation integer, p_offers text[],
+    p_greenlets integer
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     new_id bigint;
 BEGIN
     PERFORM FROM taskd.host h WHERE h.id = p_host AND h.ended_at IS NULL FOR KEY SHARE;
     IF FOUND THEN
-        INSERT INTO taskd.worker (host, pid, pool, slot, generation, offers)
-        VALUES (p_host, p_pid, p_pool, p_slot, p_generation, p_offers) RETURNING id INTO new_id;
+        INSERT INTO taskd.worker (host, pid, pool, slot, generation, offers, greenlets)
+        VALUES (p_host, p_pid, p_pool, p_slot, p_generation, p_offers, p_greenlets)
+        RETURNING id INTO new_id;
     END IF;
     RETURN new_id;
 END $$;
@@ -29,7 +31,8 @@ END $$;
 -- One beat: count up, say whether somebody here waits for work (NULL: as before), and look around.
 --   alive: false when another host has declared this one dead.
 --   others: the living hosts but this one, JSON {"id": beat, …}.
---   due: seconds until the first scheduled job is due (negative: overdue), NULL for none.
+--   due: seconds until the first scheduled job is due (negative: overdue) or the first line gets a
+--   token that it waits for; NULL for none.
 --   slot: seconds until the first slot of a schedule is due, likewise.
 --   requests: the newest request's id; unread orders exist when it grows.
 --   paused: JSON [queue, …].
@@ -46,23 +49,26 @@ BEGIN
     alive := FOUND;
     others := (SELECT json_object_agg(h.id, h.beat) FROM taskd.host h
                WHERE h.ended_at IS NULL AND h.id <> p_host);
-    due := (SELECT extract(epoch FROM s.run_at - clock_timestamp()) FROM taskd.scheduled s
-            ORDER BY s.run_at LIMIT 1);
+    due := extract(epoch FROM least(
+        (SELECT s.run_at FROM taskd.scheduled s ORDER BY s.run_at LIMIT 1),
+        (SELECT r.retry_at FROM taskd.resource r WHERE r.retry_at IS NOT NULL ORDER BY r.retry_at LIMIT 1)
+    ) - clock_timestamp());
     slot := (SELECT extract(epoch FROM s.next_at - clock_timestamp()) FROM taskd.schedule s
              WHERE s.next_at IS NOT NULL AND NOT s.paused AND s.removed_at IS NULL
              ORDER BY s.next_at LIMIT 1);
     requests := (SELECT r.id FROM taskd.request r ORDER BY r.id DESC LIMIT 1);
     paused := (SELECT json_agg(q.name) FROM taskd.queue q WHERE q.paused);
-    mail := EXISTS (SELECT FROM taskd.mail);
+    mail := taskd.has_mail_v1();
 END $$;
 
--- What is due enters the queue; at most p_count jobs, the earliest first. A job that needs resources
--- and holds none joins its lines instead. The number promoted, and the lanes they entered as JSON
+-- What is due enters the queue; at most p_count jobs, the earliest first. A job that asks for resources
+-- and holds none joins its lines instead. And lines that waited for a token are looked at. The number promoted, and the lanes they entered as JSON
 -- [[queue, lane, count, lowest seq], …]. Index scheduled_pkey.
 CREATE FUNCTION taskd.promote_jobs_v1(p_count integer, OUT promoted integer, OUT lanes text)
-LANGUAGE plpgsql SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     arrivals bigint[];
+    names text[];
     moment timestamptz := clock_timestamp();  -- the function itself is no index condition
 BEGIN
     WITH due AS (
@@ -72,14 +78,14 @@ BEGIN
             ORDER BY s.run_at, s.id
             LIMIT p_count
             FOR UPDATE SKIP LOCKED))
-        RETURNING *
+        RETURNING *, place IS NULL AND taskd.asks_v1(res, queue, extra) AS asks
     ), lined AS (
         INSERT INTO taskd.blocked (
             id, created_at, run_at, stage, pending, timeout, priority, attempt, max_attempts, losses,
             crashes, queue, task, args, kwargs, extra, res, need)
         SELECT d.id, d.created_at, d.run_at, 'i', 0, d.timeout, d.priority, d.attempt, d.max_attempts,
                d.losses, d.crashes, d.queue, d.task, d.args, d.kwargs, d.extra, d.res, d.need
-        FROM due d WHERE d.res IS NOT NULL AND d.place IS NULL
+        FROM due d WHERE d.asks
     ), entered AS (
         INSERT INTO taskd.queued AS q (
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
@@ -88,7 +94,7 @@ BEGIN
                taskd.lane_v1(d.priority, d.losses, d.crashes), d.priority, d.attempt, d.max_attempts, d.losses, d.crashes, d.queue,
                d.task, d.args, d.kwargs, d.extra, d.res, d.need, d.place
         FROM (SELECT * FROM due ORDER BY run_at, id) d
-        WHERE d.res IS NULL OR d.place IS NOT NULL
+        WHERE NOT d.asks
         RETURNING q.queue, q.lane, q.seq
     ), by_lane AS (
         SELECT e.queue, e.lane, count(*)::integer AS n, min(e.seq) AS seq
@@ -100,9 +106,13 @@ BEGIN
     )
     SELECT count(*) + 0 * (SELECT count(*) FROM told),
            (SELECT json_agg(json_build_array(l.queue, l.lane, l.n, l.seq)) FROM by_lane l),
-           array_agg(d.id ORDER BY d.run_at, d.id) FILTER (WHERE d.res IS NOT NULL AND d.place IS NULL)
+           array_agg(d.id ORDER BY d.run_at, d.id) FILTER (WHERE d.asks)
     INTO promoted, lanes, arrivals
     FROM due d;
+    names := ARRAY(SELECT r.name FROM taskd.resource r WHERE r.retry_at <= moment);
+    IF names <> '{}' THEN
+        PERFORM taskd.look_again_v1(names);
+    END IF;
     IF arrivals IS NOT NULL THEN
         PERFORM taskd.send_arrivals_v1(arrivals);
         PERFORM taskd.see_to_mail_v1(false);
@@ -113,7 +123,8 @@ END $$;
 --
 --   c  it was to be cancelled: it ends as cancelled
 --   f  it fails: lost, killed or timed out too often, or its task says that it must not run again
---   l  the culprit: it comes back later, after 5 s, 10 s, 20 s, … up to an hour
+--   l  the culprit: it comes back later, after 5 s, 10 s, 20 s, … up to an hour; it keeps the
+--      resources it holds unless it says on_retry="release"
 --   b  any other goes back, resumes before all that wait, and keeps the resources it holds; in
 --      quarantine if it was lost twice by now, see lane_v1
 --
@@ -173,6 +184,7 @@ BEGIN
     ), fated AS MATERIALIZED (
         SELECT j.*, CASE WHEN j.cancelled THEN 'c' WHEN j.final IS NOT NULL THEN 'f'
                          WHEN j.guilty THEN 'l' ELSE 'b' END AS fate,
+               coalesce(j.guilty AND j.extra->>'on_retry' = 'release', false) AS releases,
                CASE WHEN j.guilty THEN p_stack END AS stack,
                (j.attempt - CASE WHEN j.timed_out THEN 0 ELSE 1 END)::smallint AS charged,
                least(5 * 2.0 ^ least(CASE WHEN j.timed_out THEN j.attempt ELSE j.all_crashes END - 1, 20),
@@ -200,7 +212,7 @@ BEGIN
             queue, task, args, kwargs, extra, res, need, place)
         SELECT now() + f.pause * interval '1 second', f.id, f.created_at, f.timeout, f.priority,
                f.charged, f.max_attempts, f.all_losses, f.all_crashes, f.queue, f.task, f.args,
-               f.kwargs, f.extra, f.res, f.need, f.place
+               f.kwargs, f.extra, f.res, f.need, CASE WHEN NOT f.releases THEN f.place END
         FROM fated f WHERE f.fate = 'l'
     ), again AS (
         INSERT INTO taskd.queued AS q (
@@ -219,13 +231,15 @@ BEGIN
            count(*) FILTER (WHERE f.fate = 'f'),
            min(f.pause) FILTER (WHERE f.fate = 'l'),
            array_agg(f.id) FILTER (WHERE f.fate IN ('c', 'f')),
-           array_agg(ROW(f.id, f.res, f.need, f.place, f.extra->>'unique')::taskd.holding)
-               FILTER (WHERE f.fate IN ('c', 'f') AND (f.extra IS NOT NULL OR f.res IS NOT NULL))
+           array_agg(ROW(f.id, f.res, f.need, f.place,
+                         CASE WHEN f.fate <> 'l' THEN f.extra->>'unique' END)::taskd.holding)
+               FILTER (WHERE (f.fate IN ('c', 'f') AND (f.extra IS NOT NULL OR f.res IS NOT NULL))
+                          OR (f.fate = 'l' AND f.releases AND f.place IS NOT NULL))
     INTO given_back, failed, pause, over, holdings
     FROM fated f;
     DELETE FROM taskd.request o WHERE o.worker = ANY (p_workers);
-    IF over IS NOT NULL THEN
-        PERFORM taskd.let_go_v1(over, array_fill(false, ARRAY[cardinality(over)]), holdings, true);
+    IF over IS NOT NULL OR holdings IS NOT NULL THEN
+        PERFORM taskd.let_go_v1(over, (SELECT array_agg(false) FROM unnest(over)), holdings, true);
         PERFORM taskd.tell_failures_v1(over);
     END IF;
     PERFORM pg_notify('taskd', json_build_array(pause)::text) WHERE pause IS NOT NULL;

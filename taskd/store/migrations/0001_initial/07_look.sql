@@ -90,7 +90,7 @@ BEGIN
         EXIT WHEN taskd.dispatch_v1(100, 10, 500) >= 0;
         PERFORM pg_sleep(0.005);
     END LOOP;
-    PERFORM pg_notify('taskd', '"mail"') WHERE EXISTS (SELECT FROM taskd.mail);
+    PERFORM pg_notify('taskd', '"mail"') WHERE taskd.has_mail_v1();
     RETURN QUERY
     SELECT u.id, CASE WHEN h.state = 'c' AND h.finished_at >= now() THEN 'cancelled'
                       WHEN h.id IS NOT NULL THEN 'ended'

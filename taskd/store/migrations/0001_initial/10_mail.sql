@@ -10,15 +10,7 @@
 -- tried, never waited for) works the letters off in a short READ COMMITTED transaction.
 --   anyone       inserts into queued, scheduled, blocked, dependency, mail; moves its own running jobs
 --   dispatcher   alone changes resource and line, and updates or deletes blocked, dependency, mail
---
--- A resource has used units and perhaps a capacity. One rule for all: an entry fits when capacity > 0
--- and (used = 0 or used + need <= capacity).
---   shared: need 1, no capacity   counted: need 1, capacity N   exclusive: need 2147483647
---   capacity 0: paused
--- The head of a line moves up while it fits. A job stands in all of its lines at one place, and holds
--- what it was granted while it waits for the rest: all lines are in one order, so nobody can deadlock.
 
-CREATE SEQUENCE taskd.place_seq;
 CREATE SEQUENCE taskd.mail_seq;
 
 -- child may not begin before parent has ended. Consumed when it has.
@@ -29,45 +21,80 @@ CREATE TABLE taskd.dependency (
 );
 CREATE INDEX dependency_child ON taskd.dependency (child);
 
--- What is held of each resource; waiting: somebody stands in its line.
-CREATE TABLE taskd.resource (
-    name         text COLLATE "C" PRIMARY KEY,
-    used         bigint      NOT NULL,
-    waiting      boolean     NOT NULL
-) WITH (fillfactor = 40);
-
--- How much there is of a counted resource. None: any number of shared holders.
-CREATE TABLE taskd.capacity (
-    name         text COLLATE "C" PRIMARY KEY,
-    units        integer     NOT NULL CHECK (units >= 0)
-);
-
-CREATE TABLE taskd.line (
-    res          text COLLATE "C" NOT NULL,
-    place        bigint      NOT NULL,
-    need         integer     NOT NULL,
-    id           bigint      NOT NULL,
-    PRIMARY KEY (res, place)
-);
-
 -- One letter a call, not a job.
---   f: parents have ended (ids, ok)        r: units are given back (res, need, place)
+--   f: parents have ended (ids, ok)        r: units are given back (res, need)
 --   c: cancel these jobs (ids)             k: look whether parents of these jobs have ended already
 --   a: these jobs join their lines (ids)
 -- Arrivals (is_late) are read after all others and a bounded number at a time, so that a flood of
--- enqueues delays no release.
+-- enqueues delays no release. sender: the transaction that wrote it; it stands before seq, so that a
+-- transaction has its number before its letter has one (see mail_mark_v1).
 CREATE TABLE taskd.mail (
     is_late      boolean     NOT NULL GENERATED ALWAYS AS (kind = 'a') STORED,
+    sender       xid8        NOT NULL DEFAULT pg_current_xact_id(),
     seq          bigint      NOT NULL DEFAULT nextval('taskd.mail_seq'),
     kind         "char"      NOT NULL,
     ids          bigint[],
     ok           boolean[],
     res          text[] COLLATE "C",
     need         integer[],
-    place        bigint[],
     PRIMARY KEY (is_late, seq)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX mail_sender ON taskd.mail (sender);
+
+-- While somebody keeps a transaction open, the letters that are gone stay in the index, and whoever
+-- looks for new ones would read over all of them. So each session remembers, in a setting of its own,
+-- up to which seq it has seen everything, and in which snapshot. What can be new to it since then is
+--   above that seq, or
+--   from a sender who was under way in that snapshot: a handful, looked up one by one.
+-- Whoever began later has a seq above it, for seqs are given out after senders. An old mark, or one
+-- of another session behind the same pooler, is as true as a new one, only less far.
+CREATE FUNCTION taskd.mail_mark_v1(p_is_late boolean, OUT upto bigint, OUT busy xid8[])
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    mark text := current_setting(CASE WHEN p_is_late THEN 'taskd.late_mail' ELSE 'taskd.mail' END, true);
+BEGIN
+    upto := 0;
+    busy := '{}';
+    IF mark <> '' THEN
+        upto := split_part(mark, '|', 1);
+        busy := ARRAY(SELECT pg_snapshot_xip(split_part(mark, '|', 2)::pg_snapshot));
+    END IF;
+END $$;
+
+CREATE FUNCTION taskd.mark_mail_v1(p_is_late boolean, p_upto bigint, p_seen pg_snapshot)
+RETURNS void LANGUAGE sql AS $$
+    SELECT set_config(CASE WHEN p_is_late THEN 'taskd.late_mail' ELSE 'taskd.mail' END,
+                      p_upto || '|' || p_seen, false)
+$$;
+
+-- Whether letters wait for a dispatcher; four looks at an index, or five.
+CREATE FUNCTION taskd.has_mail_v1() RETURNS boolean LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    last bigint;
+    mark record;
+    is_there boolean;
+    seen pg_snapshot;
+BEGIN
+    SELECT last_value INTO last FROM taskd.mail_seq;    -- before the snapshots of what follows
+    FOR mark IN
+        SELECT k.is_late, m.upto, m.busy
+        FROM (VALUES (false), (true)) AS k (is_late), taskd.mail_mark_v1(k.is_late) m
+    LOOP
+        SELECT EXISTS (SELECT FROM taskd.mail m WHERE m.is_late = mark.is_late AND m.seq > mark.upto)
+               OR EXISTS (SELECT FROM taskd.mail m WHERE m.sender = ANY (mark.busy)
+                          AND m.is_late = mark.is_late AND m.seq <= mark.upto),
+               pg_current_snapshot()
+        INTO is_there, seen;
+        IF is_there THEN
+            RETURN true;
+        ELSIF last > mark.upto + 50 THEN
+            PERFORM taskd.mark_mail_v1(mark.is_late, last, seen);
+        END IF;
+    END LOOP;
+    RETURN false;
+END $$;
 
 -- Jobs have ended: release what they held, tell their children and whoever waits for them.
 -- p_good: who succeeded; NULL: all did. Called by every function that ends jobs, after it has moved
@@ -101,8 +128,8 @@ END $$;
 -- Give back the units that these jobs hold; whether they hold any. A job without a place holds none.
 CREATE FUNCTION taskd.send_releases_v1(p_holdings taskd.holding[]) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO taskd.mail (kind, res, need, place)
-    SELECT 'r', array_agg(u.name), array_agg(u.need), array_agg(h.place)
+    INSERT INTO taskd.mail (kind, res, need)
+    SELECT 'r', array_agg(u.name), array_agg(u.need)
     FROM unnest(p_holdings) h CROSS JOIN LATERAL unnest(h.res, h.need) AS u (name, need)
     WHERE h.place IS NOT NULL
     HAVING count(*) > 0;
@@ -141,13 +168,14 @@ BEGIN
         WITH gone AS (
             DELETE FROM taskd.blocked b WHERE b.id = ANY (p_ids)
             RETURNING b.*, coalesce(b.run_at > moment, false)
-                           OR (b.res IS NOT NULL AND b.place IS NULL) AS is_later
+                           OR (b.place IS NULL AND taskd.asks_v1(b.res, b.queue, b.extra)) AS is_later
         ), later AS (
             INSERT INTO taskd.scheduled (
                 run_at, id, created_at, timeout, priority, attempt, max_attempts, losses, crashes,
                 queue, task, args, kwargs, extra, res, need, place)
-            SELECT g.run_at, g.id, g.created_at, g.timeout, g.priority, g.attempt, g.max_attempts,
-                   g.losses, g.crashes, g.queue, g.task, g.args, g.kwargs, g.extra, g.res, g.need, g.place
+            SELECT coalesce(g.run_at, moment), g.id, g.created_at, g.timeout, g.priority, g.attempt,
+                   g.max_attempts, g.losses, g.crashes, g.queue, g.task, g.args, g.kwargs, g.extra, g.res,
+                   g.need, g.place
             FROM gone g WHERE g.is_later
         ), entered AS (
             INSERT INTO taskd.queued AS q (
@@ -185,7 +213,7 @@ DECLARE
     returned integer;
     room integer := p_arrivals;
 BEGIN
-    IF NOT EXISTS (SELECT FROM taskd.mail) THEN
+    IF NOT taskd.has_mail_v1() THEN
         RETURN 0;
     ELSIF current_setting('transaction_isolation') <> 'read committed'
        OR NOT pg_try_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1) THEN
@@ -196,7 +224,7 @@ BEGIN
         FROM taskd.dispatch_round_v1(p_letters, room, recancel, recheck) r;
         total := total + taken;
         room := room - admitted;
-        EXIT WHEN taken = 0 OR NOT EXISTS (SELECT FROM taskd.mail);
+        EXIT WHEN taken = 0 OR NOT taskd.has_mail_v1();
     END LOOP;
     -- What could not be settled, because somebody moves that job at this moment, comes again.
     INSERT INTO taskd.mail (kind, ids)
@@ -227,27 +255,58 @@ DECLARE
     checks bigint[] := '{}';
     names text[] := '{}';           -- what is given back: of this resource
     units bigint[] := '{}';         --   so many units
-    places bigint[] := '{}';        --   by the job at this place
+    mark record;
+    late_mark record;
+    last bigint;                    -- the last seq that was given out before we look
+    seen pg_snapshot;
+    taken_late integer;
+    found_late integer;
+    upto bigint;                    -- the last seq of those we took
+    late_upto bigint;
 BEGIN
+    mark := taskd.mail_mark_v1(false);
+    late_mark := taskd.mail_mark_v1(true);
+    SELECT s.last_value INTO last FROM taskd.mail_seq s;
     WITH prompt AS (
-        SELECT m.ctid FROM taskd.mail m WHERE NOT m.is_late ORDER BY m.seq LIMIT p_letters
+        (SELECT m.ctid, m.seq FROM taskd.mail m
+         WHERE NOT m.is_late AND m.seq > mark.upto ORDER BY m.seq LIMIT p_letters)
+        UNION ALL
+        SELECT m.ctid, m.seq FROM taskd.mail m
+        WHERE m.sender = ANY (mark.busy) AND NOT m.is_late AND m.seq <= mark.upto
+        ORDER BY seq LIMIT p_letters
     ), late AS (
-        SELECT x.ctid
-        FROM (SELECT m.ctid, sum(cardinality(m.ids)) OVER (ORDER BY m.seq) - cardinality(m.ids) AS before
-              FROM (SELECT ctid, seq, ids FROM taskd.mail WHERE is_late ORDER BY seq LIMIT p_letters) m) x
+        (SELECT m.ctid, m.seq, m.ids FROM taskd.mail m
+         WHERE m.is_late AND m.seq > late_mark.upto ORDER BY m.seq LIMIT p_letters)
+        UNION ALL
+        SELECT m.ctid, m.seq, m.ids FROM taskd.mail m
+        WHERE m.sender = ANY (late_mark.busy) AND m.is_late AND m.seq <= late_mark.upto
+        ORDER BY seq LIMIT p_letters
+    ), admitted_ AS (
+        SELECT x.ctid, x.seq
+        FROM (SELECT l.ctid, l.seq,
+                     sum(cardinality(l.ids)) OVER (ORDER BY l.seq) - cardinality(l.ids) AS before
+              FROM late l) x
         WHERE x.before < p_arrivals
     ), gone AS (
         DELETE FROM taskd.mail
-        WHERE ctid = ANY (ARRAY(SELECT ctid FROM prompt UNION ALL SELECT ctid FROM late))
+        WHERE ctid = ANY (ARRAY(SELECT ctid FROM prompt UNION ALL SELECT ctid FROM admitted_))
         RETURNING *
     )
     SELECT array_agg(ROW(g.*)::taskd.mail ORDER BY g.seq), string_agg(DISTINCT g.kind::text, ''),
-           coalesce(sum(cardinality(g.ids)) FILTER (WHERE g.is_late), 0)
-    INTO letters, kinds, admitted
+           coalesce(sum(cardinality(g.ids)) FILTER (WHERE g.is_late), 0),
+           count(*) FILTER (WHERE g.is_late), max(g.seq) FILTER (WHERE NOT g.is_late),
+           max(g.seq) FILTER (WHERE g.is_late), (SELECT count(*) FROM late), pg_current_snapshot()
+    INTO letters, kinds, admitted, taken_late, upto, late_upto, found_late, seen
     FROM gone g;
     taken := coalesce(cardinality(letters), 0);
     IF taken = 0 THEN
         RETURN;
+    END IF;
+    PERFORM taskd.mark_mail_v1(false, CASE WHEN taken - taken_late < p_letters THEN last ELSE upto END, seen);
+    IF taken_late = found_late AND found_late < p_letters THEN
+        PERFORM taskd.mark_mail_v1(true, last, seen);
+    ELSIF taken_late > 0 THEN
+        PERFORM taskd.mark_mail_v1(true, late_upto, seen);
     END IF;
     IF kinds ~ '[fack]' THEN
         SELECT coalesce(array_agg(i.id) FILTER (WHERE l.kind = 'f'), '{}'),
@@ -260,9 +319,9 @@ BEGIN
         CROSS JOIN LATERAL unnest(l.ids, l.ok) WITH ORDINALITY AS i (id, ok, place);
     END IF;
     IF kinds ~ 'r' THEN
-        SELECT array_agg(u.name), array_agg(u.need), array_agg(u.place) INTO names, units, places
+        SELECT array_agg(u.name), array_agg(u.need) INTO names, units
         FROM unnest(letters) l
-        CROSS JOIN LATERAL unnest(l.res, l.need, l.place) AS u (name, need, place)
+        CROSS JOIN LATERAL unnest(l.res, l.need) AS u (name, need)
         WHERE l.kind = 'r';
     END IF;
     IF checks <> '{}' THEN
@@ -275,16 +334,14 @@ BEGIN
         FROM taskd.tell_children_v1(ended, ended_well) t;
     END IF;
     IF cancels <> '{}' OR doomed <> '{}' THEN
-        SELECT names || c.names, units || c.units,
-               places || array_fill(0::bigint, ARRAY[cardinality(c.names)]), c.others
-        INTO names, units, places, others
+        SELECT names || c.names, units || c.units, c.others INTO names, units, others
         FROM taskd.cancel_waiting_v1(cancels, doomed) c;
         IF others <> '{}' THEN
             recancel := recancel || taskd.cancel_running_v1(others);
         END IF;
     END IF;
     IF names <> '{}' THEN
-        PERFORM taskd.move_lines_up_v1(names, units, places);
+        PERFORM taskd.move_lines_up_v1(names, units);
     END IF;
     IF arrivals <> '{}' THEN
         PERFORM taskd.join_lines_v1(arrivals);
@@ -340,7 +397,8 @@ BEGIN
     ), told AS (
         SELECT c.child, count(*)::integer AS n, bool_and(c.ok) AS ok FROM consumed c GROUP BY c.child
     ), children AS (
-        SELECT b.id, b.res IS NOT NULL AND (b.run_at IS NULL OR b.run_at <= clock_timestamp()) AS asks,
+        SELECT b.id, (b.run_at IS NULL OR b.run_at <= clock_timestamp())
+                     AND taskd.asks_v1(b.res, b.queue, b.extra) AS asks,
                b.pending - t.n AS left_, NOT t.ok AND NOT b.run_if_failed AS is_doomed
         FROM told t JOIN taskd.blocked b ON b.id BETWEEN t.child AND t.child
     ), counted AS (
@@ -381,8 +439,10 @@ BEGIN
         RETURNING *
     ), waited AS (
         DELETE FROM taskd.line WHERE ctid = ANY (ARRAY(
-            SELECT (SELECT l.ctid FROM taskd.line l WHERE l.res = u.name AND l.place = b.place LIMIT 1)
-            FROM b, unnest(b.res) AS u (name) WHERE b.stage = 'l'))
+            SELECT (SELECT l.ctid FROM taskd.line l
+                    WHERE l.res = u.name AND l.turn = b.turn AND l.place = b.place LIMIT 1)
+            FROM b, unnest(b.res) AS u (name)
+            WHERE b.stage = 'l' AND taskd.level_v1(u.name) = b.level))
         RETURNING res, need
     ), jobs AS (
         SELECT id, created_at, run_at, NULL::timestamptz AS ready_at, timeout, priority, attempt,
@@ -405,7 +465,8 @@ BEGIN
         WHERE d.child BETWEEN b.id AND b.id AND b.stage = 'p'
     ), held AS (
         -- Granted entries are released; waiting ones only make the line be looked at again.
-        SELECT u.name, u.need FROM b, unnest(b.res, b.need) AS u (name, need) WHERE b.stage = 'l'
+        SELECT u.name, u.need FROM b, unnest(b.res, b.need) AS u (name, need)
+        WHERE b.stage = 'l' AND taskd.level_v1(u.name) <= b.level
         UNION ALL SELECT w.res, -w.need FROM waited w
         UNION ALL SELECT u.name, u.need FROM q, unnest(q.res, q.need) AS u (name, need)
         UNION ALL SELECT u.name, u.need FROM s, unnest(s.res, s.need) AS u (name, need)
@@ -460,212 +521,3 @@ BEGIN
            OR (SELECT s.id FROM taskd.scheduled s WHERE s.id = u.id LIMIT 1) IS NOT NULL
            OR (SELECT b.id FROM taskd.blocked b WHERE b.id = u.id LIMIT 1) IS NOT NULL);
 END $$;
-
--- Letter r: give units back; then the heads of the lines move up while they fit.
--- p_places: lines are read from behind the place that gave way, so a hand-off costs the same with
--- any number of waiting jobs.
-CREATE FUNCTION taskd.move_lines_up_v1(p_names text[], p_units bigint[], p_places bigint[])
-RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    everything CONSTANT bigint := 2147483647;
-    lines text[];           -- the lines that still move, with what is used, the capacity,
-    line_used bigint[];     --   and the place from behind which they are read
-    line_units bigint[];
-    line_from bigint[];
-    settled text[] := '{}'; -- the lines that came to rest, with what is used then
-    settled_used bigint[] := '{}';
-    settled_waiting boolean[] := '{}';
-    granted bigint[] := '{}';
-    granted_res text[] := '{}';
-    granted_place bigint[] := '{}';
-    some_ids bigint[];
-    some_res text[];
-    some_places bigint[];
-    rest_names text[];
-    rest_used bigint[];
-    rest_waiting boolean[];
-    depth integer := 2;     -- how many of each line to read: few first, then eight times as many
-    ready bigint[];
-BEGIN
-    WITH given AS MATERIALIZED (
-        SELECT u.name, sum(u.units)::bigint AS units, max(u.place) AS from_place
-        FROM unnest(p_names, p_units, p_places) AS u (name, units, place) GROUP BY u.name
-    ), quiet AS (
-        UPDATE taskd.resource r SET used = r.used - g.units
-        FROM given g WHERE r.name BETWEEN g.name AND g.name AND NOT r.waiting AND g.units > 0
-    )
-    SELECT array_agg(r.name), array_agg(r.used - g.units), array_agg(coalesce(c.units, everything)),
-           array_agg(g.from_place)
-    INTO lines, line_used, line_units, line_from
-    FROM given g
-    JOIN taskd.resource r ON r.name BETWEEN g.name AND g.name
-    LEFT JOIN taskd.capacity c ON c.name BETWEEN g.name AND g.name
-    WHERE r.waiting;
-    WHILE lines IS NOT NULL LOOP
-        WITH head AS (
-            SELECT s.name, s.used, s.units, s.from_place, l.place, l.id, l.need,
-                   sum(l.need) OVER (PARTITION BY s.name ORDER BY l.place) AS upto
-            FROM unnest(lines, line_used, line_units, line_from) AS s (name, used, units, from_place)
-            LEFT JOIN LATERAL (
-                SELECT l.place, l.id, l.need FROM taskd.line l
-                WHERE l.res = s.name AND l.place > s.from_place
-                ORDER BY l.place LIMIT depth) l ON true
-        ), judged AS MATERIALIZED (
-            SELECT h.*, h.place IS NOT NULL AND bool_and(
-                       h.units > 0 AND (h.used + h.upto - h.need = 0 OR h.used + h.upto <= h.units))
-                   OVER (PARTITION BY h.name ORDER BY h.place) AS fits
-            FROM head h
-        ), summed AS (
-            SELECT j.name, max(j.used) AS used, max(j.units) AS units, count(j.place) AS found,
-                   count(*) FILTER (WHERE j.fits) AS fitting,
-                   coalesce(sum(j.need) FILTER (WHERE j.fits), 0)::bigint AS taken,
-                   coalesce(max(j.place), max(j.from_place)) AS reached
-            FROM judged j GROUP BY j.name
-        ), lines_ AS (
-            SELECT s.*, s.found = s.fitting AND s.found = depth AS goes_on FROM summed s
-        )
-        SELECT (SELECT array_agg(j.id) FROM judged j WHERE j.fits),
-               (SELECT array_agg(j.name) FROM judged j WHERE j.fits),
-               (SELECT array_agg(j.place) FROM judged j WHERE j.fits),
-               array_agg(l.name) FILTER (WHERE NOT l.goes_on),
-               array_agg(l.used + l.taken) FILTER (WHERE NOT l.goes_on),
-               array_agg(l.fitting < l.found) FILTER (WHERE NOT l.goes_on),
-               array_agg(l.name) FILTER (WHERE l.goes_on),
-               array_agg(l.used + l.taken) FILTER (WHERE l.goes_on),
-               array_agg(l.units) FILTER (WHERE l.goes_on),
-               array_agg(l.reached) FILTER (WHERE l.goes_on)
-        INTO some_ids, some_res, some_places, rest_names, rest_used, rest_waiting,
-             lines, line_used, line_units, line_from
-        FROM lines_ l;
-        granted := granted || some_ids;
-        granted_res := granted_res || some_res;
-        granted_place := granted_place || some_places;
-        settled := settled || rest_names;
-        settled_used := settled_used || rest_used;
-        settled_waiting := settled_waiting || rest_waiting;
-        depth := depth * 8;
-    END LOOP;
-    UPDATE taskd.resource r SET used = u.used, waiting = u.waiting
-    FROM unnest(settled, settled_used, settled_waiting) AS u (name, used, waiting)
-    WHERE r.name BETWEEN u.name AND u.name AND (r.used, r.waiting) IS DISTINCT FROM (u.used, u.waiting);
-    IF granted = '{}' THEN
-        RETURN;
-    END IF;
-    DELETE FROM taskd.line WHERE ctid = ANY (ARRAY(
-        SELECT (SELECT l.ctid FROM taskd.line l WHERE l.res = g.res AND l.place = g.place LIMIT 1)
-        FROM unnest(granted_res, granted_place) AS g (res, place)));
-    WITH grants AS (
-        SELECT u.id, count(*)::integer AS n FROM unnest(granted) u (id) GROUP BY u.id
-    ), jobs AS (
-        SELECT b.id, b.pending - g.n AS left_
-        FROM grants g JOIN taskd.blocked b ON b.id BETWEEN g.id AND g.id
-    ), counted AS (
-        UPDATE taskd.blocked b SET pending = j.left_
-        FROM jobs j WHERE b.id BETWEEN j.id AND j.id AND j.left_ > 0
-    )
-    SELECT array_agg(j.id) INTO ready FROM jobs j WHERE j.left_ = 0;
-    IF ready IS NOT NULL THEN
-        PERFORM taskd.start_jobs_v1(ready);
-    END IF;
-END $$;
-
--- Letter a: jobs join the ends of their lines, in the order of p_ids; what fits is granted at once.
-CREATE FUNCTION taskd.join_lines_v1(p_ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    ready bigint[];
-BEGIN
-    WITH arrived AS (
-        SELECT b.id, b.res, b.need, u.place AS turn
-        FROM unnest(p_ids) WITH ORDINALITY AS u (id, place)
-        JOIN taskd.blocked b ON b.id BETWEEN u.id AND u.id
-        WHERE b.stage <> 'l'
-    ), placed AS MATERIALIZED (
-        SELECT a.*, nextval('taskd.place_seq') AS place FROM (SELECT * FROM arrived ORDER BY turn) a
-    ), asked AS MATERIALIZED (
-        SELECT p.id, p.place, u.name, u.need FROM placed p, unnest(p.res, p.need) AS u (name, need)
-    ), seen AS (
-        SELECT a.*, coalesce(r.used, 0) AS used, coalesce(r.waiting, false) AS waiting,
-               coalesce(c.units, 2147483647) AS units,
-               sum(a.need) OVER (PARTITION BY a.name ORDER BY a.place) AS upto
-        FROM asked a
-        LEFT JOIN taskd.resource r ON r.name BETWEEN a.name AND a.name
-        LEFT JOIN taskd.capacity c ON c.name BETWEEN a.name AND a.name
-    ), judged AS MATERIALIZED (
-        SELECT s.*, NOT s.waiting AND bool_and(
-                   s.units > 0 AND (s.used + s.upto - s.need = 0 OR s.used + s.upto <= s.units))
-               OVER (PARTITION BY s.name ORDER BY s.place) AS fits
-        FROM seen s
-    ), lined AS (
-        INSERT INTO taskd.line (res, place, need, id)
-        SELECT j.name, j.place, j.need, j.id FROM judged j WHERE NOT j.fits
-    ), noted AS (
-        INSERT INTO taskd.resource AS r (name, used, waiting)
-        SELECT j.name, coalesce(sum(j.need) FILTER (WHERE j.fits), 0), bool_or(NOT j.fits)
-        FROM judged j GROUP BY j.name
-        ON CONFLICT (name) DO UPDATE
-        SET used = r.used + excluded.used, waiting = r.waiting OR excluded.waiting
-        WHERE excluded.used > 0 OR (excluded.waiting AND NOT r.waiting)
-    ), standing AS MATERIALIZED (
-        SELECT j.id, j.place, count(*) FILTER (WHERE NOT j.fits)::integer AS left_
-        FROM judged j GROUP BY j.id, j.place
-    ), stood AS (
-        UPDATE taskd.blocked b SET stage = 'l', pending = s.left_, place = s.place
-        FROM standing s WHERE b.id BETWEEN s.id AND s.id
-        RETURNING b.id, b.pending
-    )
-    SELECT array_agg(s.id) INTO ready FROM stood s WHERE s.pending = 0;
-    IF ready IS NOT NULL THEN
-        PERFORM taskd.start_jobs_v1(ready);
-    END IF;
-END $$;
-
--- How much there is of a resource; p_units NULL: any number of shared holders, 0: paused.
-CREATE FUNCTION taskd.set_capacity_v1(p_name text, p_units integer) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    IF p_units IS NULL THEN
-        DELETE FROM taskd.capacity WHERE name = p_name;
-    ELSE
-        INSERT INTO taskd.capacity VALUES (p_name, p_units)
-        ON CONFLICT (name) DO UPDATE SET units = excluded.units;
-    END IF;
-    INSERT INTO taskd.mail (kind, res, need, place) VALUES ('r', ARRAY[p_name], '{0}', '{0}'); -- look again
-    PERFORM taskd.see_to_mail_v1(false);
-END $$;
-
--- Must be empty at any snapshot: what the counters say against what the jobs hold.
-CREATE VIEW taskd.audit AS
-WITH holds AS (
-    SELECT u.name, u.need::bigint FROM taskd.queued q, unnest(q.res, q.need) AS u (name, need)
-    UNION ALL SELECT u.name, u.need FROM taskd.running r, unnest(r.res, r.need) AS u (name, need)
-    UNION ALL SELECT u.name, u.need FROM taskd.scheduled s, unnest(s.res, s.need) AS u (name, need)
-              WHERE s.place IS NOT NULL
-    UNION ALL SELECT u.name, u.need FROM taskd.blocked b, unnest(b.res, b.need) AS u (name, need)
-              WHERE b.stage = 'l'
-                AND NOT EXISTS (SELECT FROM taskd.line l WHERE l.res = u.name AND l.place = b.place)
-    UNION ALL SELECT u.name, u.need FROM taskd.mail m, unnest(m.res, m.need) AS u (name, need)
-              WHERE m.kind = 'r'
-), held AS (
-    SELECT name, sum(need) AS units FROM holds GROUP BY name
-), lines AS (
-    SELECT res AS name, count(*) AS n FROM taskd.line GROUP BY res
-), owed AS (
-    SELECT id, 'l'::"char" AS stage, count(*) AS n FROM taskd.line GROUP BY id
-    UNION ALL SELECT child, 'p', count(*) FROM taskd.dependency GROUP BY child
-)
-SELECT 'used' AS what, name, r.used::text AS is_, h.units::text AS should
-FROM taskd.resource r FULL JOIN held h USING (name) WHERE coalesce(r.used, 0) <> coalesce(h.units, 0)
-UNION ALL
-SELECT 'waiting', name, r.waiting::text, (l.n > 0)::text
-FROM taskd.resource r FULL JOIN lines l USING (name)
-WHERE coalesce(r.waiting, false) <> (coalesce(l.n, 0) > 0)
-UNION ALL
-SELECT 'pending', b.id::text, b.pending::text, o.n::text
-FROM taskd.blocked b LEFT JOIN owed o ON o.id = b.id AND o.stage = b.stage
-WHERE b.pending <> coalesce(o.n, 0)
-UNION ALL
-SELECT 'orphan dependency', d.child::text, NULL, NULL
-FROM taskd.dependency d
-WHERE NOT EXISTS (SELECT FROM taskd.blocked b WHERE b.id = d.child AND b.stage = 'p')
-UNION ALL
-SELECT 'orphan line', l.id::text, NULL, NULL
-FROM taskd.line l WHERE NOT EXISTS (SELECT FROM taskd.blocked b WHERE b.id = l.id AND b.stage = 'l');

@@ -1,0 +1,247 @@
+-- Limits: resources that count. Named with @, so that no name of a user's can be one:
+--   @key stripe   limit("stripe") in the code       @task shop.sync   of a task
+--   @queue sync   of a queue; put before its jobs by the store itself, whoever enqueues them
+-- They are admissions: a job is let into its queue when the limit leaves room for it, and a claim knows
+-- nothing of limits. What is in the queue or runs counts, until its end is stored.
+
+-- What the files of hosts say of limits; host 0 is an operator, who always lives and is right.
+CREATE TABLE taskd.limit_wish (
+    host         bigint      NOT NULL,
+    name         text COLLATE "C" NOT NULL,
+    units        integer,
+    rate         double precision,
+    burst        integer,
+    declared_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (host, name)
+);
+
+-- The limit that the jobs of a queue pass, or NULL; those with a share pass one in any case.
+CREATE FUNCTION taskd.gate_v1(p_part text, p_extra jsonb) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT '@queue ' || taskd.queue_of_v1(p_part)
+    WHERE p_extra ? 'fair'
+       OR EXISTS (SELECT FROM taskd.capacity c WHERE c.name = '@queue ' || taskd.queue_of_v1(p_part))
+$$;
+
+-- Whether a job has something to ask for before it may enter its queue.
+CREATE FUNCTION taskd.asks_v1(p_res text[], p_part text, p_extra jsonb) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT p_res IS NOT NULL OR taskd.gate_v1(p_part, p_extra) IS NOT NULL
+$$;
+
+-- The resources that a job has named itself: without the limit of a queue, which stands last. p_values
+-- are those, or something that goes with each.
+CREATE FUNCTION taskd.own_v1(p_res text[], p_values anyarray) RETURNS anyarray LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_res[cardinality(p_res)] LIKE '@queue %'
+                THEN nullif(p_values[:cardinality(p_res) - 1], '{}') ELSE p_values END
+$$;
+
+-- Whether a job lets go of what it holds between two attempts: if it says so, and if that is the limit
+-- of its queue alone, unless it was interrupted and goes on at once.
+CREATE FUNCTION taskd.lets_go_v1(p_release boolean, p_outcome "char", p_res text[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(p_release, false) OR (p_outcome <> 'i' AND taskd.own_v1(p_res, p_res) IS NULL)
+$$;
+
+-- All that a job asks for, in order. p_stands: it has begun to, so there is no other limit for it now,
+-- unless it had none.
+CREATE FUNCTION taskd.asked_v1(
+    p_res text[], p_need integer[], p_part text, p_extra jsonb, p_stands boolean,
+    OUT res text[], OUT need integer[]
+) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    gate text;
+BEGIN
+    res := p_res;
+    need := p_need;
+    IF p_stands AND res[cardinality(res)] LIKE '@queue %' THEN
+        RETURN;
+    END IF;
+    gate := taskd.gate_v1(p_part, p_extra);
+    res := taskd.own_v1(p_res, p_res);
+    need := taskd.own_v1(p_res, p_need);
+    IF gate IS NOT NULL THEN
+        res := array_append(res, gate);
+        need := array_append(need, 1);
+    END IF;
+END $$;
+
+-- Jobs that join lines say what their code says of limits: the last word counts, except against an
+-- operator's. The names of those that are others than before, or NULL.
+CREATE FUNCTION taskd.take_terms_v1(p_ids bigint[]) RETURNS text[] LANGUAGE sql AS $$
+    WITH said AS (
+        SELECT DISTINCT ON (t.key) t.key AS name, (t.value->>0)::integer AS units,
+               (t.value->>1)::double precision AS rate, (t.value->>2)::integer AS burst
+        FROM unnest(p_ids) WITH ORDINALITY AS u (id, place)
+        JOIN taskd.blocked b ON b.id BETWEEN u.id AND u.id
+        CROSS JOIN LATERAL jsonb_each(b.extra->'limits') t
+        WHERE b.extra ? 'limits'
+        ORDER BY t.key, u.place DESC
+    ), changed AS (
+        INSERT INTO taskd.capacity AS c (name, units, rate, burst)
+        SELECT s.name, s.units, s.rate, s.burst FROM said s
+        ON CONFLICT (name) DO UPDATE
+        SET units = excluded.units, rate = excluded.rate, burst = excluded.burst
+        WHERE NOT c.is_declared
+          AND (c.units, c.rate, c.burst) IS DISTINCT FROM (excluded.units, excluded.rate, excluded.burst)
+        RETURNING name
+    )
+    SELECT array_agg(name) FROM changed
+$$;
+
+-- An operator says how much there is of a resource; p_units NULL: no more than code and files do, 0: it
+-- is paused.
+CREATE FUNCTION taskd.set_capacity_v1(p_name text, p_units integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM taskd.limit_wish w WHERE w.host = 0 AND w.name = p_name;
+    IF p_units IS NOT NULL THEN
+        INSERT INTO taskd.limit_wish (host, name, units) VALUES (0, p_name, p_units);
+    END IF;
+    IF NOT taskd.settle_limits_v1() THEN
+        PERFORM taskd.look_again_v1(ARRAY[p_name]);
+    END IF;
+END $$;
+
+-- Let the lines of these resources be looked at, for their capacity is another.
+CREATE FUNCTION taskd.look_again_v1(p_names text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO taskd.mail (kind, res, need)
+    VALUES ('r', p_names, array_fill(0, ARRAY[cardinality(p_names)]));
+    PERFORM taskd.see_to_mail_v1(false);
+END $$;
+
+-- All limits that a host's file says, in place of what it said before. Of several living hosts the one
+-- that declared last counts. Blocks for the dispatch lock if the limit of a queue is another than before.
+CREATE FUNCTION taskd.declare_limits_v1(
+    p_host bigint, p_names text[], p_units integer[], p_rates double precision[], p_bursts integer[]
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM taskd.limit_wish w WHERE w.host = p_host;
+    INSERT INTO taskd.limit_wish (host, name, units, rate, burst)
+    SELECT p_host, u.* FROM unnest(p_names, p_units, p_rates, p_bursts) AS u (name, units, rate, burst);
+    PERFORM taskd.settle_limits_v1();
+END $$;
+
+-- Let the limits be as the living hosts want them; whether some were not. A limit that nobody wants
+-- any more is gone: its line moves up.
+CREATE FUNCTION taskd.settle_limits_v1() RETURNS boolean LANGUAGE plpgsql
+SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    changed text[];
+    name text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM taskd.limit_changes_v1()) THEN
+        RETURN false;
+    END IF;
+    IF EXISTS (SELECT FROM taskd.limit_changes_v1() x WHERE x.name LIKE '@queue %') THEN
+        PERFORM pg_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1);    -- see adopt_jobs_v1
+    END IF;
+    WITH changes AS MATERIALIZED (
+        SELECT * FROM taskd.limit_changes_v1()
+    ), gone AS (
+        DELETE FROM taskd.capacity c USING changes x WHERE c.name = x.name AND NOT x.is_wanted
+    ), set_ AS (
+        INSERT INTO taskd.capacity (name, units, rate, burst, is_declared)
+        SELECT x.name, x.units, x.rate, x.burst, true FROM changes x WHERE x.is_wanted
+        ON CONFLICT ON CONSTRAINT capacity_pkey DO UPDATE
+        SET units = excluded.units, rate = excluded.rate, burst = excluded.burst, is_declared = true
+    )
+    SELECT array_agg(x.name) INTO changed FROM changes x;
+    FOREACH name IN ARRAY coalesce(changed, '{}') LOOP
+        IF name LIKE '@queue %' THEN
+            PERFORM taskd.adopt_jobs_v1(name, substring(name FROM 8));
+        END IF;
+    END LOOP;
+    IF changed IS NOT NULL THEN
+        PERFORM taskd.look_again_v1(changed);
+    END IF;
+    RETURN true;
+END $$;
+
+-- The declared limits that are not what the living hosts want.
+CREATE FUNCTION taskd.limit_changes_v1()
+RETURNS TABLE (name text, is_wanted boolean, units integer, rate double precision, burst integer)
+LANGUAGE sql AS $$
+    WITH wanted AS (
+        SELECT DISTINCT ON (w.name) w.name, w.units, w.rate, w.burst
+        FROM taskd.limit_wish w LEFT JOIN taskd.host h ON h.id = w.host
+        WHERE w.host = 0 OR (h.id IS NOT NULL AND h.ended_at IS NULL)
+        ORDER BY w.name, w.host = 0 DESC, w.declared_at DESC, w.host DESC
+    ), declared AS (
+        -- While no host lives, what the last ones wanted stays.
+        SELECT * FROM taskd.capacity c
+        WHERE c.is_declared
+          AND (EXISTS (SELECT FROM taskd.host h WHERE h.ended_at IS NULL)
+               OR NOT EXISTS (SELECT FROM taskd.limit_wish w WHERE w.name = c.name))
+    )
+    SELECT coalesce(w.name, c.name), w.name IS NOT NULL, w.units, w.rate, w.burst
+    FROM wanted w FULL JOIN declared c ON c.name = w.name
+    WHERE (w.name IS NOT NULL AND c.name IS NOT NULL
+           AND (w.units, w.rate, w.burst) IS NOT DISTINCT FROM (c.units, c.rate, c.burst)) IS NOT TRUE
+$$;
+
+-- A queue has a limit now: its jobs that wait to be claimed join the line, in their order, and those
+-- that run count. Under the dispatch lock. Who enqueued before the limit was there and commits after
+-- this gets by.
+CREATE FUNCTION taskd.adopt_jobs_v1(p_gate text, p_queue text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    arrivals bigint[];
+    counted bigint;
+BEGIN
+    IF NOT EXISTS (SELECT FROM taskd.capacity c WHERE c.name = p_gate) THEN
+        RETURN;
+    END IF;
+    WITH gone AS (
+        DELETE FROM taskd.queued WHERE ctid = ANY (ARRAY(
+            SELECT q.ctid FROM taskd.queued q
+            WHERE (q.queue = p_queue OR (q.queue > p_queue || '@' AND q.queue < p_queue || 'A'))
+              AND (q.res IS NULL OR q.res[cardinality(q.res)] <> p_gate)
+            FOR UPDATE SKIP LOCKED))
+        RETURNING *
+    ), lined AS (
+        INSERT INTO taskd.blocked (
+            id, created_at, run_at, stage, pending, timeout, priority, attempt, max_attempts, losses,
+            crashes, queue, task, args, kwargs, extra, res, need, place, level)
+        SELECT g.id, g.created_at, g.run_at, CASE WHEN g.place IS NULL THEN 'i' ELSE 'l' END, 0, g.timeout,
+               g.priority, g.attempt, g.max_attempts, g.losses, g.crashes, g.queue, g.task, g.args,
+               g.kwargs, g.extra, g.res, g.need, g.place,
+               coalesce(taskd.level_v1(g.res[cardinality(g.res)]), 0)
+        FROM gone g
+    )
+    SELECT array_agg(g.id ORDER BY g.lane DESC, g.seq) INTO arrivals FROM gone g;
+    WITH taken AS (
+        UPDATE taskd.running r
+        SET res = array_append(r.res, p_gate), need = array_append(r.need, 1),
+            place = coalesce(r.place, nextval('taskd.place_seq'))
+        WHERE taskd.queue_of_v1(r.queue) = p_queue
+          AND (r.res IS NULL OR r.res[cardinality(r.res)] <> p_gate)
+        RETURNING r.id
+    )
+    SELECT count(*) INTO counted FROM taken;
+    IF counted > 0 THEN
+        INSERT INTO taskd.resource AS r (name, used, waiting) VALUES (p_gate, counted, false)
+        ON CONFLICT (name) DO UPDATE SET used = r.used + excluded.used;
+    END IF;
+    PERFORM taskd.send_arrivals_v1(arrivals);
+END $$;
+
+-- Forget resources that nobody holds or wants, limits that only jobs have named, and what hosts wanted
+-- that are gone; the number forgotten. It waits for nobody.
+CREATE FUNCTION taskd.prune_resources_v1() RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    pruned integer;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1) THEN
+        RETURN 0;
+    END IF;
+    DELETE FROM taskd.limit_wish w
+    WHERE w.host <> 0
+      AND NOT EXISTS (SELECT FROM taskd.host h WHERE h.id = w.host AND h.ended_at IS NULL)
+      AND NOT EXISTS (SELECT FROM taskd.capacity c WHERE c.name = w.name AND c.is_declared);
+    DELETE FROM taskd.resource r
+    WHERE r.used = 0 AND NOT r.waiting
+      AND (r.empty_at IS NULL OR r.empty_at < clock_timestamp() - interval '1 day');
+    GET DIAGNOSTICS pruned = ROW_COUNT;
+    DELETE FROM taskd.capacity c
+    WHERE NOT c.is_declared AND NOT EXISTS (SELECT FROM taskd.resource r WHERE r.name = c.name);
+    RETURN pruned;
+END $$;

@@ -1,0 +1,300 @@
+"""Limits: admissions that count jobs, or let so many a second in, and shares of both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from taskd.store import jobs
+from taskd.store.limits import declare_limits, prune_resources
+from taskd.store.rows import NewJob
+from tests.store.graph_makers import EXCLUSIVE, add_graph, complete, dispatch, retry
+from tests.store.makers import AnyConnection, add_host, add_jobs, add_worker, claim, ids_of, places
+
+
+def limited(
+    name: str, *numbers: Any, needs: dict[str, int] | None = None, **options: Any
+) -> NewJob:
+    """A job that passes a limit, which its code gives these numbers: [concurrency, rate, burst]."""
+    names = {**(needs or {}), name: 1}
+    return NewJob(
+        task="shop.sync",
+        args="[]",
+        res=tuple(names),
+        need=tuple(names.values()),
+        limits={name: list(numbers)} if numbers else None,
+        **options,
+    )
+
+
+def fair(share: str, **options: Any) -> NewJob:
+    return NewJob(task="shop.sync", args="[]", extra={"fair": share}, **options)
+
+
+def add(connection: AnyConnection, *new: NewJob) -> list[int]:
+    ids = add_graph(connection, *new)
+    dispatch(connection)
+    return ids
+
+
+def queued(connection: AnyConnection) -> list[int]:
+    rows = connection.execute("SELECT id FROM taskd.queued ORDER BY queue, seq").fetchall()
+    return [row[0] for row in rows]
+
+
+def is_sound(connection: AnyConnection) -> bool:
+    return connection.execute("SELECT * FROM taskd.audit").fetchall() == []
+
+
+def test_a_limit_admits_so_many_and_the_next_when_one_has_ended(connection: AnyConnection) -> None:
+    worker = add_worker(connection)
+    ids = add(connection, *[limited("@key shop", 2, None, None) for _ in range(5)])
+
+    assert queued(connection) == ids[:2]
+    first, _ = claim(connection, worker)
+    assert queued(connection) == []  # what runs counts
+    complete(connection, worker, [first])
+
+    assert queued(connection) == [ids[2]]
+    assert is_sound(connection)
+
+
+def test_the_last_word_of_the_code_counts_for_a_limit(connection: AnyConnection) -> None:
+    ids = add(connection, *[limited("@key shop", 1, None, None) for _ in range(3)])
+    assert queued(connection) == ids[:1]
+
+    ids += add(connection, limited("@key shop", 3, None, None))
+
+    assert queued(connection) == ids[:3]
+    assert is_sound(connection)
+
+
+def test_a_job_that_waits_for_a_resource_uses_up_no_limit(connection: AnyConnection) -> None:
+    worker = add_worker(connection)
+    holder, blocked = add(
+        connection,
+        *[limited("@key shop", 2, None, None, needs={"repo": EXCLUSIVE}) for _ in range(2)],
+    )
+    free = add(connection, limited("@key shop", 2, None, None))[0]
+
+    assert queued(connection) == [holder, free]
+    rows = claim(connection, worker)
+    complete(connection, worker, rows[:1])
+
+    assert queued(connection) == [blocked]
+    assert is_sound(connection)
+
+
+def test_narrow_limits_come_before_wide_ones(connection: AnyConnection) -> None:
+    declare_limits(connection, add_host(connection), {"@queue default": (2, None, None)})
+    worker = add_worker(connection)
+    ids = add(connection, *[limited("@key a", 1, None, None) for _ in range(3)])
+    other = add(connection, limited("@key b", 1, None, None))[0]
+
+    assert queued(connection) == [ids[0], other]
+    complete(connection, worker, claim(connection, worker)[:1])
+
+    assert queued(connection) == [ids[1]]
+    assert is_sound(connection)
+
+
+def test_a_retry_that_lets_go_passes_its_limits_anew(connection: AnyConnection) -> None:
+    declare_limits(connection, add_host(connection), {"@queue default": (1, None, None)})
+    worker = add_worker(connection)
+    first, second = add_jobs(connection, 2)
+    (row,) = claim(connection, worker)
+
+    retry(connection, worker, row)  # the limit of its queue alone is nothing to keep
+
+    assert queued(connection) == [second]
+    (row,) = claim(connection, worker)
+    complete(connection, worker, [row])
+    assert queued(connection) == [first]
+    assert is_sound(connection)
+
+
+def test_a_cancelled_job_in_each_place_makes_room(connection: AnyConnection) -> None:
+    ids = add(connection, *[limited("@key shop", 1, None, None) for _ in range(4)])
+
+    jobs.cancel_jobs(connection, [ids[1]])  # in the line
+    jobs.cancel_jobs(connection, [ids[0]])  # the one that was let in
+
+    assert queued(connection) == [ids[2]]
+    assert is_sound(connection)
+
+
+def test_a_new_limit_of_a_queue_counts_what_runs_and_lines_up_what_waits(
+    connection: AnyConnection,
+) -> None:
+    host = add_host(connection)
+    worker = add_worker(connection, host)
+    ids = add_jobs(connection, 4)
+    other = add_jobs(connection, 1, queue="other")[0]
+    rows = claim(connection, worker, 1)
+
+    declare_limits(connection, host, {"@queue default": (2, None, None)})
+    dispatch(connection)
+
+    assert queued(connection) == [ids[1], other]
+    assert places(connection, ids[2]) == ["blocked"]
+    complete(connection, worker, rows)
+    assert queued(connection) == [ids[1], ids[2], other]
+    assert is_sound(connection)
+
+
+def test_a_new_limit_lets_a_job_keep_the_resources_that_it_holds(connection: AnyConnection) -> None:
+    host = add_host(connection)
+    worker = add_worker(connection, host)
+    first, second = add_graph(
+        connection,
+        *[NewJob(task="shop.sync", args="[]", res=(f"r{i}",), need=(EXCLUSIVE,)) for i in range(2)],
+    )
+
+    declare_limits(connection, host, {"@queue default": (1, None, None)})
+    dispatch(connection)
+
+    assert queued(connection) == [first]
+    assert places(connection, second) == ["blocked"]
+    assert is_sound(connection)
+    complete(connection, worker, claim(connection, worker))
+    assert queued(connection) == [second]
+
+
+def test_a_limit_that_no_host_wants_any_more_lets_all_in(connection: AnyConnection) -> None:
+    host = add_host(connection)
+    declare_limits(connection, host, {"@queue default": (1, None, None)})
+    ids = add_jobs(connection, 30)
+    assert queued(connection) == ids[:1]
+
+    declare_limits(connection, host, {})
+    dispatch(connection)
+
+    assert len(queued(connection)) == 20  # as many as a queue without a limit takes at once
+    assert add_jobs(connection, 1)[0] in queued(connection)
+
+
+def test_of_two_hosts_the_one_that_declared_last_counts(connection: AnyConnection) -> None:
+    old, new = add_host(connection), add_host(connection)
+    declare_limits(connection, old, {"@queue default": (1, None, None)})
+    declare_limits(connection, new, {"@queue default": (3, None, None)})
+
+    ids = add_jobs(connection, 5)
+
+    assert queued(connection) == ids[:3]
+
+
+def test_an_operators_number_beats_that_of_the_code(connection: AnyConnection) -> None:
+    declare_limits(connection, add_host(connection), {"@key shop": (2, None, None)})
+
+    ids = add(connection, *[limited("@key shop", 5, None, None) for _ in range(5)])
+
+    assert queued(connection) == ids[:2]
+
+
+def test_a_rate_lets_in_what_it_has_tokens_for_and_says_when_the_next_comes(
+    connection: AnyConnection,
+) -> None:
+    ids = add(connection, *[limited("@key api", None, 0.5, 3) for _ in range(5)])
+
+    assert queued(connection) == ids[:3]
+    row = connection.execute(
+        "SELECT extract(epoch FROM retry_at - clock_timestamp())::float8 FROM taskd.resource"
+    ).fetchone()
+    assert row is not None
+    assert 1 < row[0] <= 2
+
+
+def test_a_line_before_a_rate_moves_up_when_its_token_has_come(connection: AnyConnection) -> None:
+    worker = add_worker(connection)
+    ids = add(connection, *[limited("@key api", None, 0.01, None) for _ in range(3)])
+    complete(connection, worker, claim(connection, worker))
+    assert queued(connection) == []
+
+    pass_time(connection, 100)
+    jobs.promote_jobs(connection, 100)
+    assert queued(connection) == [ids[1]]
+
+    pass_time(connection, 99)
+    jobs.promote_jobs(connection, 100)
+    assert queued(connection) == [
+        ids[1]
+    ]  # its end is nothing to the rate, and the token is to come
+
+
+def pass_time(connection: AnyConnection, seconds: float) -> None:
+    """As if all that lines have seen had been so much earlier."""
+    connection.execute(
+        "UPDATE taskd.resource SET empty_at = empty_at - %s * interval '1 second', "
+        "retry_at = retry_at - %s * interval '1 second'",
+        (seconds, seconds),
+    )
+
+
+def test_tokens_that_nobody_wanted_are_kept_up_to_the_burst(connection: AnyConnection) -> None:
+    add(connection, limited("@key api", None, 1.0, 2))
+    pass_time(connection, 1000)
+
+    add(connection, *[limited("@key api", None, 1.0, 2) for _ in range(5)])
+
+    assert len(queued(connection)) == 1 + 2
+
+
+def test_ten_jobs_of_one_share_do_not_wait_for_a_thousand_of_another(
+    connection: AnyConnection,
+) -> None:
+    declare_limits(connection, add_host(connection), {"@queue default": (2, None, None)})
+    worker = add_worker(connection)
+    many = add(connection, *[fair("big") for _ in range(1000)])
+    few = add(connection, *[fair("small") for _ in range(10)])
+
+    order = []
+    while not set(few) <= set(order):
+        rows = claim(connection, worker)
+        order += ids_of(rows)
+        complete(connection, worker, rows)
+        dispatch(connection)
+
+    assert len(order) <= 2 + 2 * len(few) + 2
+    assert [job for job in order if job in few] == few
+    assert [job for job in order if job not in few] == many[: len(order) - len(few)]
+    assert is_sound(connection)
+
+
+def test_shares_take_turns_also_in_a_queue_without_a_limit(connection: AnyConnection) -> None:
+    worker = add_worker(connection)
+    add(connection, *[fair("big") for _ in range(100)])
+    few = add(connection, fair("small"), fair("small"))
+    assert len(queued(connection)) == 20
+
+    rows = claim(connection, worker, 4)
+    complete(connection, worker, rows)
+
+    assert set(few) <= set(queued(connection))
+    assert is_sound(connection)
+
+
+def test_a_share_whose_jobs_were_cancelled_starts_afresh(connection: AnyConnection) -> None:
+    declare_limits(connection, add_host(connection), {"@queue default": (1, None, None)})
+    worker = add_worker(connection)
+    gone = add(connection, *[fair("big") for _ in range(50)])
+    waiting = add(connection, *[fair("other") for _ in range(5)])
+    jobs.cancel_jobs(connection, gone[1:])
+
+    again = add(connection, fair("big"))[0]
+
+    order = []
+    while again not in order:
+        rows = claim(connection, worker)
+        order += ids_of(rows)
+        complete(connection, worker, rows)
+    assert order == [gone[0], waiting[0], again] or order == [gone[0], again]
+
+
+def test_what_nobody_holds_or_wants_is_forgotten(connection: AnyConnection) -> None:
+    worker = add_worker(connection)
+    add(connection, limited("@key shop", 2, None, None), limited("@key held", 2, None, None))
+    complete(connection, worker, claim(connection, worker, 1))
+
+    assert prune_resources(connection) == 1
+
+    rows = connection.execute("SELECT name FROM taskd.capacity").fetchall()
+    assert [row[0] for row in rows] == ["@key held"]
