@@ -23,6 +23,6 @@ What a setting means and which values it takes stands once, beside its field in 
 `sections` and `schedules`, as an `About`; the checks, `schema` and the reference page take it from
 there.
 
-`settings`, `client`, `dsn`, `names`, `paths`, `units`, `versions` and `weights` need the standard
-library alone, so that every process of the daemon can import them.
+`settings`, `client`, `dsn`, `names`, `paths`, `rates`, `units`, `versions` and `weights` need the
+standard library alone, so that every process of the daemon can import them.
 """
