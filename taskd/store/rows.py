@@ -89,6 +89,7 @@ class NewJob:
     parents: tuple[int, ...] = ()
     res: tuple[str, ...] = ()
     need: tuple[int, ...] = ()
+    limits: dict[str, list[Any]] | None = None
     is_grouped: bool = False
     limits: dict[str, list[Any]] | None = None
 
@@ -97,7 +98,7 @@ class NewJob:
         return {
             name: value.isoformat() if isinstance(value, datetime) else value
             for name in self.__slots__
-            if (value := getattr(self, name)) not in (None, (), False)
+            if (value := getattr(self, name)) is not None and value is not False and value != ()
         }
 
 

@@ -121,7 +121,8 @@ END $$;
 
 -- A job as enqueue_graph_v1 takes it. parents: ids of jobs, or -n for the n-th job of the same call,
 -- which must come before this one. key, until, on_conflict: see keyed_job. res, need: the
--- resources that it asks for, in any order. limits: what it says of those that are limits.
+-- resources that it asks for, in any order. limits: of those that count, what the code says of them,
+-- by name: [how many at once, how many begin in a second, in bursts of how many], each or null.
 CREATE TYPE taskd.new_job AS (
     task text, args text, kwargs text, queue text, priority smallint, delay double precision,
     run_at timestamptz, max_attempts smallint, timeout real, extra jsonb, key text, until text,
