@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         on_worker_stop,
     )
     from taskd.tasks.job import Job
+    from taskd.tasks.resources import Resource, exclusive, limit, shared
     from taskd.tasks.retry import Retry
     from taskd.tasks.schedule import At, Cron, Every
     from taskd.tasks.task import Task, task
@@ -71,6 +72,7 @@ __all__ = [
     "Middleware",
     "NewCall",
     "NoResult",
+    "Resource",
     "ResultNotReady",
     "Retry",
     "RetryLater",
@@ -86,11 +88,14 @@ __all__ = [
     "current_job",
     "enqueue",
     "enqueue_many",
+    "exclusive",
     "group",
+    "limit",
     "middleware",
     "on_failure",
     "on_worker_start",
     "on_worker_stop",
+    "shared",
     "task",
 ]
 
@@ -104,6 +109,7 @@ _HOMES = {
     "Job": "taskd.tasks.job",
     "Middleware": "taskd.tasks.hooks.middleware",
     "NewCall": "taskd.tasks.hooks.new_call",
+    "Resource": "taskd.tasks.resources",
     "Retry": "taskd.tasks.retry",
     "Task": "taskd.tasks.task",
     "WorkerInfo": "taskd.tasks.hooks.workers",
@@ -114,11 +120,14 @@ _HOMES = {
     "current_job": "taskd.tasks.context",
     "enqueue": "taskd.tasks.enqueue",
     "enqueue_many": "taskd.tasks.enqueue",
+    "exclusive": "taskd.tasks.resources",
     "group": "taskd.tasks.flow",
+    "limit": "taskd.tasks.resources",
     "middleware": "taskd.tasks.hooks.middleware",
     "on_failure": "taskd.tasks.hooks.failures",
     "on_worker_start": "taskd.tasks.hooks.workers",
     "on_worker_stop": "taskd.tasks.hooks.workers",
+    "shared": "taskd.tasks.resources",
     "task": "taskd.tasks.task",
 }
 

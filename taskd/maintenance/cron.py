@@ -115,7 +115,7 @@ class Schedules:
 
 
 def stories(one: DueSchedule, verdict: Verdict, jobs: tuple[int, ...]) -> Iterator[Event]:
-    """What there is to tell of a schedule that has been fired; jobs as `enqueue_jobs` has them."""
+    """What there is to tell of a schedule that has been fired; jobs as `enqueue_graph` has them."""
     slot = verdict.firing.last
     new = tuple(job for job in jobs if job > 0)
     if verdict.is_late:

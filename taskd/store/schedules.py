@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString
@@ -10,7 +11,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from taskd.store.literals import text_array
-from taskd.store.rows import NewJobs
+from taskd.store.rows import NewJob
 from taskd.store.schedule_rows import Definition, DueSchedule, Firing, ScheduleRow, Unsettled
 
 AnyConnection = psycopg.Connection[Any]
@@ -33,14 +34,9 @@ ORDER BY s.next_at
 """
 _FIRE = """
 SELECT taskd.fire_schedule_v1(%s, %s, %s::timestamptz, %s::timestamptz, %s::timestamptz[],
-                              %s::timestamptz, %s, %s, %s, %s, %s, %s::smallint, %s::smallint,
-                              %s::real, %s::jsonb, %s::jsonb)
+                              %s::timestamptz, %s, %s::jsonb)
 """
-_RUN = """
-SELECT job, busy
-FROM taskd.run_schedule_v1(%s, %s, %s, %s, %s, %s, %s::smallint, %s::smallint, %s::real, %s::jsonb,
-                           %s::jsonb)
-"""
+_RUN = "SELECT job, busy FROM taskd.run_schedule_v1(%s, %s, %s::jsonb)"
 _NEXT = """
 SELECT extract(epoch FROM s.next_at - clock_timestamp())::float8
 FROM taskd.schedule s
@@ -92,12 +88,12 @@ def due_schedules(connection: AnyConnection) -> list[DueSchedule]:
 
 
 def fire_schedule(
-    connection: AnyConnection, seen: DueSchedule, new: NewJobs, firing: Firing
+    connection: AnyConnection, seen: DueSchedule, new: NewJob, firing: Firing
 ) -> list[int] | None:
-    """Enqueue `new`, which is one job, as often as `firing` says, and let its next slot be next.
+    """Enqueue `new` for each slot that `firing` says, and let the schedule's next slot be next.
 
-    The ids as `enqueue_jobs` gives them; None if another host was faster, or the schedule is paused
-    or gone.
+    The ids as `enqueue_graph` gives them; None if another host was faster, or the schedule is
+    paused or gone.
     """
     parameters = (
         seen.name,
@@ -107,7 +103,7 @@ def fire_schedule(
         list(firing.slots),
         firing.last,
         firing.skip,
-        *_one_job(new),
+        _json(new),
     )
     row = connection.execute(_FIRE, parameters).fetchone()
     return None if row is None or row[0] is None else list(row[0])
@@ -132,13 +128,13 @@ def find_schedule(connection: AnyConnection, name: str) -> ScheduleRow | None:
 
 
 def run_schedule(
-    connection: AnyConnection, name: str, new: NewJobs, *, skip: bool
+    connection: AnyConnection, name: str, new: NewJob, *, skip: bool
 ) -> tuple[int | None, int | None]:
-    """Enqueue a job of a schedule now: its id, as `enqueue_jobs` gives it.
+    """Enqueue a job of a schedule now: its id, as `enqueue_graph` gives it.
 
     With `skip`, while the schedule's last job has not ended: None, and the id of that job.
     """
-    row = connection.execute(_RUN, (name, skip, *_one_job(new))).fetchone()
+    row = connection.execute(_RUN, (name, skip, _json(new))).fetchone()
     job, busy = row or (None, None)
     return job, busy
 
@@ -163,19 +159,8 @@ def prune_schedules(connection: AnyConnection, keep_seconds: float) -> int:
     return int(row[0]) if row else 0
 
 
-def _one_job(new: NewJobs) -> tuple[object, ...]:
-    [args], [kwargs] = new.args, new.kwargs
-    return (
-        new.task,
-        args,
-        kwargs,
-        new.queue,
-        new.priority,
-        new.max_attempts,
-        new.timeout,
-        new.extra,
-        new.unique,
-    )
+def _json(new: NewJob) -> str:
+    return json.dumps(new.to_json_dict())
 
 
 def _did(connection: AnyConnection, statement: LiteralString, parameters: tuple[Any, ...]) -> bool:

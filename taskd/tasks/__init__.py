@@ -3,10 +3,14 @@
     task          @task, Task: a function that can be enqueued
       options       queue, priority, timeout, retry, and their defaults
         option_values   the value that each may have
+        resources       what a job can need beside a worker
+        needs           what the jobs of a task need of that
+        fair            by which key they take turns
       names         under which name a worker finds a function
       registry      name -> Task
     calls         checked and encoded calls on their way into the store
       signature     do the arguments fit the function?
+      batches       as they go into the store
       arguments     values -> JSON text
         json_faults   what in a value is not JSON, and where
     enqueue       enqueue, enqueue_many

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskd.errors import ArgumentsMismatch, NotJson, TooLarge
 from taskd.store.rows import NewGraph, NewJob, NewJobs
 from taskd.tasks.arguments import encode_call
-from taskd.tasks.context import running_id
+from taskd.tasks.batches import Encoded, graph_batches, new_job, plain_batches
 from taskd.tasks.hooks.registry import hooks
+from taskd.tasks.needs import NO_NEEDS, NOTHING, JobNeeds
 from taskd.tasks.options import DEFAULTS, Defaults, Placement, defaults_offered
 from taskd.tasks.signature import CallShape
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from taskd.store.jobs import AnyConnection
     from taskd.tasks.hooks.new_call import NewCall
     from taskd.tasks.job import Job
-
-MAX_STATEMENT_JOBS = 10_000
-MAX_STATEMENT_CHARACTERS = 16 * 1024**2
 
 
 class Call(NamedTuple):
@@ -57,6 +54,10 @@ class Target:
             return None
         return placement.unique.keys(self.name, self.shape or self.offered, calls)
 
+    def needs(self, placement: Placement, calls: Sequence[Call]) -> list[JobNeeds] | None:
+        """What each call needs; None if nothing is said of it. Raises as `Needs.of_calls`."""
+        return placement.needs.of_calls(self.name, self.shape or self.offered, calls)
+
 
 def store_calls(
     target: Target,
@@ -91,8 +92,8 @@ def _store_each(calls: Sequence[NewCall], connection: AnyConnection | None) -> l
     if all(one.placement == first.placement and one.headers == first.headers for one in calls):
         plain = [Call(one.args, one.kwargs) for one in calls]
         return _store_alike(first.target, plain, first.full_placement, connection)
-    jobs = tuple(as_new_job(one) for one in calls)
-    return store_batches([NewGraph(jobs, self_id=running_id())], connection)
+    jobs = [as_new_job(one) for one in calls]
+    return store_batches(list(graph_batches(jobs)), connection)
 
 
 def as_new_job(new: NewCall) -> NewJob:
@@ -101,9 +102,9 @@ def as_new_job(new: NewCall) -> NewJob:
 
     target, placement = new.target, new.full_placement
     call = Call(new.args, new.kwargs)
-    (encoded,) = encode_calls(target, [call], default_client().max_args)
-    keys = target.keys(placement, [call])
-    return new_job(target.name, encoded, placement, None if keys is None else keys[0])
+    encoded = encode_calls(target, [call], default_client().max_args)
+    (job,) = _graph_jobs(target, [call], placement, encoded)
+    return job
 
 
 def _store_alike(
@@ -127,14 +128,22 @@ def batches_alike(
     Raises ArgumentsMismatch, NotJson, TooLarge and OptionInvalid.
     """
     encoded = encode_calls(target, calls, limit)
+    if placement.after or placement.needs != NO_NEEDS:
+        return list(graph_batches(_graph_jobs(target, calls, placement, encoded)))
     keys = target.keys(placement, calls)
-    if placement.after:
-        jobs = [
-            new_job(target.name, one, placement, None if keys is None else keys[i])
-            for i, one in enumerate(encoded)
-        ]
-        return [NewGraph(tuple(jobs), self_id=running_id())] if jobs else []
-    return list(_batches(target.name, placement, encoded, keys))
+    return list(plain_batches(target.name, placement, encoded, keys))
+
+
+def _graph_jobs(
+    target: Target, calls: Sequence[Call], placement: Placement, encoded: Sequence[Encoded]
+) -> list[NewJob]:
+    """Calls as jobs of a graph, which none of them depends on another in."""
+    keys = target.keys(placement, calls)
+    needs = target.needs(placement, calls) or [NOTHING] * len(calls)
+    return [
+        new_job(target.name, one, placement, None if keys is None else keys[i], needs[i])
+        for i, one in enumerate(encoded)
+    ]
 
 
 def store_batches(
@@ -152,7 +161,7 @@ def store_batches(
     return [Job(abs(job_id), is_new=job_id > 0) for job_id in ids]
 
 
-def encode_calls(target: Target, calls: Sequence[Call], limit: int) -> list[tuple[str, str | None]]:
+def encode_calls(target: Target, calls: Sequence[Call], limit: int) -> list[Encoded]:
     """Give each call's arguments and keywords as JSON; of several calls a fault names its item.
 
     Raises ArgumentsMismatch, NotJson and TooLarge; `limit` is in bytes a call.
@@ -168,71 +177,3 @@ def encode_calls(target: Target, calls: Sequence[Call], limit: int) -> list[tupl
                 fault.args = (f"item {index}: {fault}",)
             raise
     return encoded
-
-
-def split_calls(encoded: list[tuple[str, str | None]]) -> Iterator[list[tuple[str, str | None]]]:
-    """Cut into parts that one statement each can take."""
-    part: list[tuple[str, str | None]] = []
-    room = MAX_STATEMENT_CHARACTERS
-    for args, kwargs in encoded:
-        size = len(args) + len(kwargs or "")
-        if part and (len(part) == MAX_STATEMENT_JOBS or size > room):
-            yield part
-            part, room = [], MAX_STATEMENT_CHARACTERS
-        part.append((args, kwargs))
-        room -= size
-    if part:
-        yield part
-
-
-def _batches(
-    name: str,
-    placement: Placement,
-    encoded: list[tuple[str, str | None]],
-    keys: list[str] | None,
-) -> Iterator[NewJobs]:
-    first = 0
-    for part in split_calls(encoded):
-        args, kwargs = zip(*part, strict=True)
-        unique = None
-        if keys is not None and placement.unique is not None:
-            unique = placement.unique.to_json(keys[first : first + len(part)], running_id())
-        first += len(part)
-        yield NewJobs(
-            task=name,
-            args=list(args),
-            kwargs=list(kwargs),
-            queue=placement.queue,
-            priority=placement.priority,
-            delay=placement.delay,
-            run_at=placement.run_at,
-            max_attempts=1 + placement.retries,
-            timeout=placement.timeout,
-            extra=json.dumps(placement.extra) if placement.extra else None,
-            unique=unique,
-        )
-
-
-def new_job(
-    name: str, encoded: tuple[str, str | None], placement: Placement, key: str | None
-) -> NewJob:
-    """One job of a graph, as the store takes it."""
-    args, kwargs = encoded
-    unique = placement.unique
-    return NewJob(
-        task=name,
-        args=args,
-        kwargs=kwargs,
-        queue=placement.queue,
-        priority=placement.priority,
-        delay=placement.delay,
-        run_at=placement.run_at,
-        max_attempts=1 + placement.retries,
-        timeout=placement.timeout,
-        extra=dict(placement.extra) or None,
-        key=key,
-        until=None if unique is None else unique.until,
-        on_conflict=None if unique is None else unique.on_conflict,
-        run_if_failed=placement.run_if_failed,
-        parents=placement.after,
-    )

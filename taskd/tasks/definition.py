@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from taskd.config.schedules import PLACEMENT, ScheduleSettings
 from taskd.errors import ArgumentsMismatch
-from taskd.store.rows import NewJobs
+from taskd.store.rows import NewJob
 from taskd.store.schedule_rows import Definition, StoredSchedule
+from taskd.tasks.batches import new_job
 from taskd.tasks.calls import Call, Target
+from taskd.tasks.needs import NOTHING, needs_told
 from taskd.tasks.options import Placement, read_placement
 from taskd.tasks.signature import CallShape
+from taskd.tasks.unique import uniqueness_offered
 
 
 def definitions_of_file(schedules: Mapping[str, ScheduleSettings]) -> Iterator[Definition]:
@@ -55,28 +59,31 @@ def _options(settings: ScheduleSettings) -> dict[str, Any]:
     }
 
 
-def job_of(stored: StoredSchedule, offer: Mapping[str, Any] | None) -> NewJobs:
-    """The one job that a slot gets; `offer` is what a daemon has published of the task.
+def job_of(stored: StoredSchedule, offer: Mapping[str, Any] | None) -> NewJob:
+    """The job that a slot gets; `offer` is what a daemon has published of the task.
 
     What the schedule does not say is the task's, or the usual if nobody offers it. Raises
-    OptionInvalid for options that this version does not know or a key that cannot be made here, and
-    ArgumentsMismatch if a key by arguments is wanted of some that do not fit.
+    OptionInvalid for options that this version does not know, or what a function makes that is not
+    known here, and ArgumentsMismatch if something is made of arguments that do not fit.
     """
     options = json.loads(stored.options)
     given = {name: options[name] for name in PLACEMENT if name in options}
     target = Target(stored.task) if offer is None else Target(stored.task).with_offer(offer)
     placement = read_placement(target.defaults, given)
-    return NewJobs(
-        task=stored.task,
-        args=[stored.args],
-        kwargs=[stored.kwargs],
-        queue=placement.queue,
-        priority=placement.priority,
-        max_attempts=1 + placement.retries,
-        timeout=placement.timeout,
-        extra=json.dumps({**placement.extra, "schedule": stored.name}),
-        unique=_unique(stored, options, target, placement),
-    )
+    call = Call(json.loads(stored.args), json.loads(stored.kwargs or "{}"))
+    if stored.source == "code":  # which has said with the schedule what only code can make
+        placement = replace(placement, unique=uniqueness_offered(options.get("unique")))
+        needs = needs_told(options.get("needs", {}))
+    else:
+        (needs,) = target.needs(placement, [call]) or [NOTHING]
+    key = _key(target, placement, call)
+    job = new_job(stored.task, (stored.args, stored.kwargs), placement, key, needs)
+    return replace(job, extra={**(job.extra or {}), "schedule": stored.name})
+
+
+def _key(target: Target, placement: Placement, call: Call) -> str | None:
+    keys = target.keys(placement, [call])
+    return None if keys is None else keys[0]
 
 
 def misfit(
@@ -94,18 +101,3 @@ def misfit(
     except ArgumentsMismatch as error:
         return str(error)
     return None
-
-
-def _unique(
-    stored: StoredSchedule, options: Mapping[str, Any], target: Target, placement: Placement
-) -> str | None:
-    """What makes its jobs unique: code has said it with the schedule, for the file the task does.
-
-    Raises OptionInvalid for a key that only the task's own module can make, and ArgumentsMismatch.
-    """
-    if "unique" in options:
-        return json.dumps(options["unique"])
-    if placement.unique is None or stored.source == "code":
-        return None
-    call = Call(json.loads(stored.args), json.loads(stored.kwargs or "{}"))
-    return placement.unique.to_json(target.keys(placement, [call]) or [], None)

@@ -42,11 +42,11 @@ def enqueue(task: str | Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job
 
     A name need not be known here: the worker finds it, or fails the job. The options are those of
     the task, if its module has been imported here; else what a running daemon says of it; else the
-    usual ones. A daemon cannot say how a function makes the unique key: import the module then, or
-    give the key with `enqueue_many(…, unique=…)`. Blocks for a round trip, or two for a name that
-    is not known here. With `connection` the job commits or vanishes with that psycopg connection's
-    transaction. Raises NotATask, OptionInvalid, ArgumentsMismatch, NotJson, TooLarge and
-    DatabaseError.
+    usual ones. A daemon cannot say how a function makes the unique key, the resources or the key of
+    fair_by: import the module then, or give the former two with `enqueue_many(…, unique=…,
+    resources=…)`. Blocks for a round trip, or two for a name that is not known here. With
+    `connection` the job commits or vanishes with that psycopg connection's transaction. Raises
+    NotATask, OptionInvalid, ArgumentsMismatch, NotJson, TooLarge and DatabaseError.
     """
     if isinstance(task, Task):
         return task.enqueue(*args, **kwargs)

@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from taskd.config.versions import written_part
 from taskd.errors import OptionInvalid
 from taskd.store.rows import DEFAULT_PRIORITY, DEFAULT_QUEUE
+from taskd.tasks.fair import FairBy
 from taskd.tasks.hooks.failures import Handle, check_failure_handler
 from taskd.tasks.names import nearest_name
+from taskd.tasks.needs import (
+    NO_NEEDS,
+    Needs,
+    OnRetry,
+    Resources,
+    needs_offered,
+    read_job_needs,
+    read_needs,
+)
 from taskd.tasks.option_values import (
     Fate,
     read_fate,
@@ -71,6 +81,21 @@ class TaskOptions(TypedDict, total=False):
     """A function that is called with the FailedJob when one of its jobs has failed for good."""
     schedule: Schedule | Sequence[Schedule]
     """When it is enqueued by itself: a Cron, Every or At, or several of them."""
+    resources: Resources | None
+    """What a job needs beside a worker: `exclusive(…)`, `shared(…)` and `limit(…)` in a list, or a
+    function of the arguments that returns one."""
+    concurrency: int | None
+    """How many of its jobs may run at once, over all hosts."""
+    rate: str | None
+    """How many of its jobs may begin in a second, minute, hour or day, over all hosts: "100/m"."""
+    burst: int | None
+    """How many of those may begin at once after a quiet time; 1 if left out."""
+    fair_by: FairBy | None
+    """Who takes turns where jobs wait for a limit: the name of an argument, or a function of the
+    arguments that returns a key."""
+    on_retry: OnRetry | None
+    """What becomes of its resources in the pause before a retry or after a Snooze: "hold", or
+    "release". If left out, a job holds them unless it has only limits."""
     on_interrupt: Fate
     """When the worker stops before the job is done: "requeue" if left out, or "fail"."""
     on_lost: Fate
@@ -94,12 +119,16 @@ class JobOptions(TypedDict, total=False):
     unique: UniqueKey | None
     unique_until: Literal["started", "finished"] | float
     on_conflict: OnConflict
+    resources: Resources | None
     after: Iterable[Job[Any] | int]
     """Start it no sooner than these jobs have ended."""
     on_parent_failure: Literal["cancel", "run"]
     """What becomes of it when one of those does not succeed: "cancel" (if left out) or "run"."""
     connection: AnyConnection | None
     """Enqueue in the open transaction of this psycopg connection: jobs commit or vanish with it."""
+
+
+_OF_THE_CODE = ("requires", "concurrency", "rate", "burst", "fair_by", "on_retry")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +144,7 @@ class Defaults:
     requires: str | None = None
     on_failure: Handle | None = None
     schedules: tuple[Schedule, ...] = ()
+    needs: Needs = NO_NEEDS
     on_interrupt: Fate = "requeue"
     on_lost: Fate = "requeue"
 
@@ -142,6 +172,7 @@ class Placement:
     delay: float | None
     run_at: datetime | None
     unique: Uniqueness | None = None
+    needs: Needs = NO_NEEDS
     after: tuple[int, ...] = ()
     run_if_failed: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -161,6 +192,7 @@ def read_defaults(options: Mapping[str, Any]) -> Defaults:
         requires=read_requires(options.get("requires")),
         on_failure=_failure_handler(options.get("on_failure")),
         schedules=_schedules(options["schedule"]) if "schedule" in options else (),
+        needs=read_needs(options),
         on_interrupt=read_fate("on_interrupt", options.get("on_interrupt", "requeue")),
         on_lost=read_fate("on_lost", options.get("on_lost", "requeue")),
     )
@@ -177,6 +209,7 @@ def defaults_offered(offer: Mapping[str, Any]) -> Defaults:
         expires=offer.get("expires"),  # an older taskd does not say, nor the following
         unique=uniqueness_offered(offer.get("unique")),
         requires=offer.get("requires"),
+        needs=needs_offered(offer.get("needs")),
         on_interrupt=offer.get("on_interrupt", "requeue"),
         on_lost=offer.get("on_lost", "requeue"),
     )
@@ -197,6 +230,7 @@ def read_placement(defaults: Defaults, options: Mapping[str, Any]) -> Placement:
         delay=None if delay is None else check_seconds("delay", delay),
         run_at=None if run_at is None else read_moment("run_at", run_at),
         unique=read_uniqueness(options, defaults.unique),
+        needs=read_job_needs(options, defaults.needs),
         after=read_parents(options.get("after", ())),
         run_if_failed=read_runs_if_failed(options.get("on_parent_failure", "cancel")),
         extra={**_expiry(options.get("expires", defaults.expires)), **_fates(defaults)},
@@ -205,7 +239,7 @@ def read_placement(defaults: Defaults, options: Mapping[str, Any]) -> Placement:
 
 def _check_known(options: Mapping[str, Any], known: type) -> None:
     for option in options.keys() - known.__annotations__.keys():
-        if option == "requires":
+        if option in _OF_THE_CODE:
             raise OptionInvalid(
                 option, options[option], "is for @task: what a job needs is said where its code is"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from taskd.errors import OptionInvalid, TooLarge
@@ -37,19 +38,25 @@ def describe_schedules(task: Task[..., Any]) -> list[dict[str, Any]]:
             "spec": one.spec,
             "args": list(one.args),
             "kwargs": dict(one.kwargs),
-            "options": one.options | _unique(task, one),
+            "options": one.options | _made(task, one),
         }
         for number, one in enumerate(task.defaults.schedules, start=1)
     ]
 
 
-def _unique(task: Task[..., Any], one: Schedule) -> dict[str, Any]:
-    """The unique key of its jobs, if the task says that they have one. Raises OptionInvalid."""
-    unique = task.defaults.unique
-    if unique is None:
-        return {}
-    (key,) = unique.keys(task.name, task.shape, [(one.args, one.kwargs)])
-    return {"unique": {"keys": [key], "until": unique.until, "on_conflict": unique.on_conflict}}
+def _made(task: Task[..., Any], one: Schedule) -> dict[str, Any]:
+    """The key of its jobs and what they need, which none but the task's own module may know.
+
+    Raises OptionInvalid.
+    """
+    made: dict[str, Any] = {}
+    calls, defaults = [(one.args, one.kwargs)], task.defaults
+    if defaults.unique is not None:
+        (key,) = defaults.unique.keys(task.name, task.shape, calls)
+        made["unique"] = replace(defaults.unique, key=key).describe()
+    for needs in defaults.needs.of_calls(task.name, task.shape, calls) or ():
+        made["needs"] = needs.describe()
+    return made
 
 
 def check_schedules(task: Task[..., Any], names: Mapping[str, str]) -> None:

@@ -29,10 +29,10 @@ def describe_tasks(imports: Sequence[str]) -> list[dict[str, Any]]:
     Each with `name`, `module`, `signature`, `parameters` (as `describe_parameters` has them),
     `summary` (the docstring's first line), `doc`, `queue`, `priority`, `timeout` (seconds),
     `retries`, `retry` (how, in words), `expires` (seconds), `unique` (as `Uniqueness.describe` has
-    it), `requires` (a version of the code), `on_interrupt`, `on_lost`, `on_failure` (whether
-    somebody is to be called when a job is lost) and `decorated`: a public function without `@task`
-    can be run by its dotted path as well. If it has some, a task tells its `schedules`, as
-    `describe_schedules` has them.
+    it), `requires` (a version of the code), `needs` (as `Needs.describe` has it), `on_interrupt`,
+    `on_lost`, `on_failure` (whether somebody is to be called when a job is lost) and `decorated`: a
+    public function without `@task` can be run by its dotted path as well. If it has some, a task
+    tells its `schedules`, as `describe_schedules` has them.
     """
     tasks = {
         task.name: describe(task.name, task.function, task.defaults) | _for_schedules(task)
@@ -64,6 +64,7 @@ def describe(
         "expires": defaults.expires,
         "unique": None if defaults.unique is None else defaults.unique.describe(),
         "requires": defaults.requires,
+        "needs": defaults.needs.describe(),
         "on_failure": hears_of_losses(defaults.on_failure),
         "on_interrupt": defaults.on_interrupt,
         "on_lost": defaults.on_lost,

@@ -86,16 +86,19 @@ class CallShape:
             if name in given or is_told(value)
         }
 
+    def hint(self, name: str) -> str | None:
+        """What to add where a name is none of an argument's; None if it may be one."""
+        parameters = self._signature.parameters
+        if name in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+            return None
+        near = nearest_name(name, [one.name for one in parameters.values() if one.kind in _NAMED])
+        return f" (did you mean '{near}'?)" if near else f": it takes {self._parameters()}"
+
     def _unknown_keyword(self, kwargs: Mapping[str, Any]) -> str | None:
         """The first thing to say: a misspelt name is missed under its right one as well."""
-        parameters = self._signature.parameters
-        if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
-            return None
         for name in kwargs:
-            if name not in parameters:
-                named = [one.name for one in parameters.values() if one.kind in _NAMED]
-                near = nearest_name(name, named)
-                hint = f" (did you mean '{near}'?)" if near else f": it takes {self._parameters()}"
+            hint = self.hint(name)
+            if hint is not None:
                 return f"got an unexpected keyword argument '{name}'{hint}"
         return None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
 from taskd.errors import NotATask, OptionInvalid
 from taskd.tasks.calls import Call, Target, store_calls
+from taskd.tasks.fair import check_fair_by
 from taskd.tasks.flow import TaskCall
 from taskd.tasks.names import check_findable, check_function, check_task_name, dotted_path
 from taskd.tasks.options import (
@@ -165,6 +166,8 @@ def _make(function: object, name: str | None, defaults: Defaults) -> Task[..., A
     what = getattr(function, "__qualname__", None) or repr(function)
     plain = check_function(function, str(what))
     made: Task[..., Any] = Task(plain, name or dotted_path(plain), defaults)
+    if defaults.needs.fair_by is not None:
+        check_fair_by(defaults.needs.fair_by, made.shape)
     if defaults.schedules:
         _check_schedules(made)
     registry.add(made)

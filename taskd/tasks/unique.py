@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from taskd.errors import OptionInvalid
 from taskd.tasks.failure import error_text
@@ -73,7 +73,7 @@ class Uniqueness:
         )
 
 
-def made_where_the_task_is(*args: Any, **kwargs: Any) -> str:
+def made_where_the_task_is(*args: Any, **kwargs: Any) -> NoReturn:
     """Stands for the function of a task that is known by its description alone."""
     raise NotImplementedError
 

@@ -347,9 +347,10 @@ def test_a_skipped_slot_is_told(firing: Household) -> None:
 
 
 def test_a_slot_whose_unique_job_has_not_ended_gets_no_other(firing: Household) -> None:
-    unique = {"keys": ["report"], "until": "finished", "on_conflict": "keep"}
+    unique = {"key": "report", "until": "finished", "on_conflict": "keep"}
     options = {"catch_up": "one", "catch_up_limit": 1, "overlap": "queue", "unique": unique}
-    declare(firing.connection, nightly(options=options), host=firing.crew.board.host)
+    of_code = nightly(source="code", options=options)
+    declare(firing.connection, of_code, host=firing.crew.board.host)
     settle(firing.connection)
     firing.turn()
     make_due(firing.connection)

@@ -12,7 +12,7 @@ from taskd.maintenance.cron import Schedules
 from taskd.maintenance.declare import Declare
 from taskd.store import schedules
 from taskd.store.connect import Connection
-from taskd.store.rows import NewJobs
+from taskd.store.rows import NewJob
 from taskd.store.schedule_rows import Definition, DueSchedule, Firing, ScheduleRow
 from tests.crew import Crew
 from tests.store.makers import add_host
@@ -20,7 +20,7 @@ from tests.store.makers import add_host
 AnyConnection = psycopg.Connection[Any]
 
 HOUR = timedelta(hours=1)
-NEW = NewJobs("shop.report", ["[]"], [None], extra='{"schedule": "nightly"}')
+NEW = NewJob(task="shop.report", args="[]", extra={"schedule": "nightly"})
 
 
 def nightly(name: str = "nightly", **changes: Any) -> Definition:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from taskd import NewCall
+from taskd import NewCall, exclusive, shared
 from taskd.errors import NotJson, OptionInvalid, TooLarge
 from taskd.tasks.calls import Target
 from taskd.tasks.hooks.headers import MAX_HEADERS
 from taskd.tasks.options import DEFAULTS, read_placement
+from taskd.tasks.resources import Bounds
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -106,3 +107,14 @@ def test_headers_are_bounded_together() -> None:
 
     with pytest.raises(TooLarge, match=r"the headers: .* bytes of JSON are more than the allowed"):
         call().with_headers(first=half).with_headers(second=half)
+
+
+def test_resources_are_replaced_and_the_rest_of_what_a_job_needs_stays() -> None:
+    before = call(resources=[exclusive("a")])
+    limited = replace(before.placement.needs, bounds=Bounds(concurrency=3), fair_by="x")
+    before = replace(before, placement=replace(before.placement, needs=limited))
+
+    changed = before.with_options(resources=[shared("b")])
+
+    assert before.with_options(queue="slow").placement.needs == limited
+    assert changed.placement.needs == replace(limited, resources=(shared("b"),))

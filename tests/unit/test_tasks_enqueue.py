@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from taskd.errors import ArgumentsMismatch, NotATask, NotJson, OptionInvalid, TooLarge
-from taskd.tasks import calls
+from taskd.tasks import batches
 from taskd.tasks.enqueue import enqueue, enqueue_many
 from tests.unit.tasks_project import MemoryClient, UserCode, memory_client, user_code
 
@@ -180,8 +180,8 @@ def test_one_bad_item_is_named_and_nothing_stored(
 def test_calls_are_cut_into_statements_by_number_and_size(
     shop: Any, client: MemoryClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "MAX_STATEMENT_JOBS", 3)
-    monkeypatch.setattr(calls, "MAX_STATEMENT_CHARACTERS", 40)
+    monkeypatch.setattr(batches, "MAX_STATEMENT_JOBS", 3)
+    monkeypatch.setattr(batches, "MAX_STATEMENT_CHARACTERS", 40)
     texts = ["a", "b", "c", "d" * 30, "e" * 60, "f"]
 
     jobs = enqueue_many(shop.fetch, [(text,) for text in texts])

@@ -67,6 +67,7 @@ def test_a_task_is_described_with_its_options(code: UserCode) -> None:
         "expires": None,
         "unique": None,
         "requires": "v2",
+        "needs": None,
         "on_failure": False,
         "on_interrupt": "requeue",
         "on_lost": "fail",

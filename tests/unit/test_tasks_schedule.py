@@ -14,7 +14,7 @@ import pytest
 from taskd import At, Cron, Every, errors
 from taskd.config.schedules import ScheduleSettings
 from taskd.errors import ArgumentsMismatch, OptionInvalid
-from taskd.store.rows import NewJobs
+from taskd.store.rows import NewJob
 from taskd.store.schedule_rows import DueSchedule
 from taskd.tasks.definition import definitions_of_code, definitions_of_file, job_of
 from taskd.tasks.publish import describe_tasks
@@ -141,15 +141,15 @@ def test_what_a_schedule_does_not_say_is_its_tasks(code: UserCode) -> None:
     plain = job_of(stored("a", "sshop.report", {}), offer)
     urgent = job_of(stored("a", "sshop.report", {"queue": "now", "priority": 9}), offer)
 
-    assert plain == NewJobs(
-        "sshop.report", ['["eu"]'], [None], queue="reports", extra='{"schedule": "a"}'
+    assert plain == NewJob(
+        task="sshop.report", args='["eu"]', queue="reports", extra={"schedule": "a"}
     )
     assert (urgent.queue, urgent.priority) == ("now", 9)
 
 
 def test_a_task_that_nobody_offers_gets_a_usual_job() -> None:
-    assert job_of(stored("a", "shop.gone", {}), None) == NewJobs(
-        "shop.gone", ['["eu"]'], [None], extra='{"schedule": "a"}'
+    assert job_of(stored("a", "shop.gone", {}), None) == NewJob(
+        task="shop.gone", args='["eu"]', extra={"schedule": "a"}
     )
 
 
@@ -168,12 +168,12 @@ def test_what_the_task_says_of_uniqueness_and_expiry_holds_for_its_schedules(
 
     made = [job_of(stored("a", "suniq.f", one), offer) for one in options]
 
-    assert [json.loads(one.extra or "") for one in made] == [
+    assert [one.extra for one in made] == [
         {"expires_in": 60.0, "schedule": "a"},
         {"expires_in": 5.0, "schedule": "a"},
     ]
-    assert [json.loads(one.unique or "") for one in made] == [
-        {"keys": ['suniq.f({"x":1})'], "until": "started", "on_conflict": "keep"}
+    assert [(one.key, one.until, one.on_conflict) for one in made] == [
+        ('suniq.f({"x":1})', "started", "keep")
     ] * 2
 
 
@@ -189,15 +189,53 @@ def test_what_the_task_says_of_uniqueness_holds_for_schedules_of_the_file(code: 
     offer, made = (json.loads(json.dumps(one)) for one in describe_tasks(["suniq"]))
     of_file = replace(stored("a", "suniq.f", {}), source="yaml")
 
-    unique = json.loads(job_of(of_file, offer).unique or "")
+    unique = job_of(of_file, offer)
 
-    assert unique["keys"] == ['suniq.f({"x":"eu","y":2})']
-    assert (unique["until"], unique["on_conflict"]) == ("started", "earlier")
-    assert job_of(stored("a", "suniq.f", {}), offer).unique is None
+    assert unique.key == 'suniq.f({"x":"eu","y":2})'
+    assert (unique.until, unique.on_conflict) == ("started", "earlier")
+    assert job_of(stored("a", "suniq.f", {}), offer).key is None
     with pytest.raises(OptionInvalid, match="schedule it there"):
         job_of(replace(of_file, task="suniq.made"), made)
     with pytest.raises(ArgumentsMismatch, match="missing"):
         job_of(replace(of_file, args="[]"), offer)
+
+
+def test_what_a_function_of_the_code_makes_for_a_schedule_is_stored_with_it(
+    code: UserCode,
+) -> None:
+    code.module(
+        "sneeds",
+        "from taskd import Every, exclusive, task\n"
+        "@task(resources=lambda x: [exclusive(f'x:{x}')], rate='1/s', fair_by=lambda x: x,\n"
+        "      schedule=[Every(5, args=[1]), Every(5, args=[2], name='other')])\n"
+        "def f(x): ...\n",
+    )
+    (offer,) = json.loads(json.dumps(describe_tasks(["sneeds"])))
+
+    made = [job_of(stored("a", "sneeds.f", one["options"]), offer) for one in offer["schedules"]]
+
+    assert [one.res for one in made] == [("x:1", "@task sneeds.f"), ("x:2", "@task sneeds.f")]
+    assert [one.need for one in made] == [(2147483647, 1)] * 2
+    assert made[0].limits == {"@task sneeds.f": [None, 1.0, None]}
+    assert made[0].extra == {"fair": "1", "schedule": "a"}
+    with pytest.raises(OptionInvalid, match="schedule it there"):
+        job_of(replace(stored("a", "sneeds.f", {}), source="yaml"), offer)
+
+
+def test_what_the_task_needs_holds_for_schedules_of_the_file(code: UserCode) -> None:
+    code.module(
+        "sneeds",
+        "from taskd import limit, shared, task\n"
+        "@task(resources=[shared('a'), limit('b', concurrency=2)], fair_by='x')\n"
+        "def f(x): ...\n",
+    )
+    (offer,) = json.loads(json.dumps(describe_tasks(["sneeds"])))
+
+    made = job_of(replace(stored("a", "sneeds.f", {}), source="yaml"), offer)
+
+    assert (made.res, made.need) == (("a", "@key b"), (1, 1))
+    assert made.limits == {"@key b": [2, None, None]}
+    assert made.extra == {"fair": "eu", "schedule": "a"}
 
 
 def test_the_same_wish_has_the_same_digest_wherever_it_is_made(code: UserCode) -> None:

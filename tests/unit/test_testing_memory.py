@@ -13,7 +13,7 @@ from taskd.testing.memory import NeedsDatabase, NeverEnds
 from tests.unit.tasks_project import user_code
 
 SHOP = """
-from taskd import Cancel, Snooze, current_job, task
+from taskd import Cancel, Snooze, current_job, exclusive, task
 
 SEEN = []
 
@@ -57,6 +57,10 @@ def ping():
 def book():
     with current_job().transaction():
         pass
+
+@task(resources=lambda repo: [exclusive(f"repo:{repo}")], concurrency=1, rate="1/h", fair_by="repo")
+def locked(repo):
+    return repo
 
 @task
 def no():
@@ -225,3 +229,15 @@ def test_a_job_hands_its_own_key_on(shop: ModuleType) -> None:
         jobs.run()
 
         assert [job.args for job in jobs.enqueued] == [[2], [1], [0]]
+
+
+def test_jobs_with_resources_and_limits_run_as_others_do(shop: ModuleType) -> None:
+    with collect() as jobs:
+        handles = [shop.locked.enqueue(7), shop.locked.enqueue(7)]
+        handles[0].cancel()
+        again = handles[0].requeue()
+        jobs.run()
+
+    assert [job.new.res for job in jobs.enqueued] == [("repo:7", "@task shop.locked")] * 3
+    assert [handle.id for handle in (*handles, again)] == [1, 2, 3]
+    assert [job.state for job in jobs.enqueued] == ["cancelled", "succeeded", "succeeded"]

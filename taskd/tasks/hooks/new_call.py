@@ -21,6 +21,7 @@ _FIELDS = {
     "run_at": ("delay", "run_at"),
     "unique_until": ("unique",),
     "on_conflict": ("unique",),
+    "resources": ("needs",),
     "on_parent_failure": ("run_if_failed",),
     "expires": (),
 }
@@ -83,6 +84,7 @@ def _changed(placement: Placement, options: JobOptions) -> Placement:
         timeout=placement.timeout,
         retry=Retry(max=placement.retries),
         unique=placement.unique,
+        needs=placement.needs,
     )
     new = read_placement(defaults, options)
     fields = {name for option in options for name in _FIELDS.get(option, (option,))}

@@ -160,19 +160,17 @@ CREATE FUNCTION taskd.has_ended_v1(p_job bigint) RETURNS boolean LANGUAGE sql ST
              OR EXISTS (SELECT FROM taskd.blocked b WHERE b.id = p_job))
 $$;
 
--- Enqueue a job for each of p_slots and let p_next be the next slot, if p_seen still is it, and is
--- due. Any number of hosts may try at once: one does it, the others get NULL. p_last: the latest
--- slot that has come. p_skip: not while the last job has not ended. The other arguments are those
--- of enqueue_jobs_v1. The jobs' ids as it gives them; none if p_slots is empty, or was skipped.
+-- Enqueue p_job, a new_job, for each of p_slots and let p_next be the next slot, if p_seen still is
+-- it, and is due. Any number of hosts may try at once: one does it, the others get NULL. p_last: the
+-- latest slot that has come. p_skip: not while the last job has not ended. The jobs' ids as
+-- enqueue_graph_v1 gives them; none if p_slots is empty, or was skipped.
 CREATE FUNCTION taskd.fire_schedule_v1(
     p_name text, p_definition bigint, p_seen timestamptz, p_next timestamptz,
-    p_slots timestamptz[], p_last timestamptz, p_skip boolean,
-    p_task text, p_args text, p_kwargs text, p_queue text, p_priority smallint,
-    p_max_attempts smallint, p_timeout real, p_extra jsonb, p_unique jsonb
+    p_slots timestamptz[], p_last timestamptz, p_skip boolean, p_job jsonb
 ) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     before bigint;
-    slot timestamptz;
+    jobs jsonb;
     ids bigint[] := '{}';
 BEGIN
     SELECT s.last_job INTO before
@@ -189,11 +187,11 @@ BEGIN
         UPDATE taskd.schedule s SET next_at = p_next, skipped_at = p_last WHERE s.name = p_name;
         RETURN ids;
     END IF;
-    FOREACH slot IN ARRAY p_slots LOOP
-        ids := ids || taskd.enqueue_jobs_v1(
-            p_task, ARRAY[p_args], ARRAY[p_kwargs], p_queue, p_priority, NULL, slot,
-            p_max_attempts, p_timeout, false, p_extra, p_unique);
-    END LOOP;
+    SELECT jsonb_agg(p_job || jsonb_build_object('run_at', u.slot) ORDER BY u.place) INTO jobs
+    FROM unnest(p_slots) WITH ORDINALITY AS u (slot, place);
+    IF jobs IS NOT NULL THEN
+        ids := taskd.enqueue_graph_v1(jobs::json, false, NULL);
+    END IF;
     UPDATE taskd.schedule s
     SET next_at = p_next,
         last_at = CASE WHEN ids = '{}' THEN s.last_at ELSE p_last END,
@@ -202,12 +200,10 @@ BEGIN
     RETURN ids;
 END $$;
 
--- Enqueue a job of a schedule now, beside its slots. NULL if p_skip and its last one has not ended,
--- which is then in busy. job is the id as enqueue_jobs_v1 gives it.
+-- Enqueue p_job, a new_job, for a schedule now, beside its slots. NULL if p_skip and its last one has
+-- not ended, which is then in busy. job is the id as enqueue_graph_v1 gives it.
 CREATE FUNCTION taskd.run_schedule_v1(
-    p_name text, p_skip boolean, p_task text, p_args text, p_kwargs text, p_queue text,
-    p_priority smallint, p_max_attempts smallint, p_timeout real, p_extra jsonb, p_unique jsonb,
-    OUT job bigint, OUT busy bigint
+    p_name text, p_skip boolean, p_job jsonb, OUT job bigint, OUT busy bigint
 ) LANGUAGE plpgsql AS $$
 BEGIN
     SELECT s.last_job INTO busy FROM taskd.schedule s WHERE s.name = p_name FOR UPDATE;
@@ -215,9 +211,7 @@ BEGIN
         RETURN;
     END IF;
     busy := NULL;
-    job := (taskd.enqueue_jobs_v1(
-        p_task, ARRAY[p_args], ARRAY[p_kwargs], p_queue, p_priority, NULL, NULL,
-        p_max_attempts, p_timeout, false, p_extra, p_unique))[1];
+    job := (taskd.enqueue_graph_v1(json_build_array(p_job), false, NULL))[1];
     UPDATE taskd.schedule s SET last_job = abs(job) WHERE s.name = p_name;
 END $$;
 

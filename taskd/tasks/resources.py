@@ -1,0 +1,190 @@
+"""What a job needs beside a worker: resources, for itself alone or shared, and limits.
+
+A resource is a name that means something to the code, such as "repo:42". A limit is a resource that
+counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from taskd.config.rates import parse_rate
+from taskd.errors import OptionInvalid
+
+ALL = 2_147_483_647
+"""The units that a job needs that wants a resource for itself alone."""
+
+MAX_NAME = 200
+MOST = 1_000_000
+"""How many jobs a limit may let run at once: what is more is no limit."""
+
+
+class Kind(StrEnum):
+    """How a resource is needed, by the function that says so."""
+
+    EXCLUSIVE = "exclusive"
+    SHARED = "shared"
+    LIMIT = "limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The numbers of a limit; None says nothing. `rate` is as it was written: "100/m"."""
+
+    concurrency: int | None = None
+    rate: str | None = None
+    burst: int | None = None
+
+    def numbers(self) -> list[Any]:
+        """As the store takes them: concurrency, jobs per second, burst."""
+        per_second = None if self.rate is None else parse_rate(self.rate)
+        return [self.concurrency, per_second, self.burst]
+
+    def describe(self) -> dict[str, Any]:
+        """What it says, by the names under which it was said."""
+        named = {"concurrency": self.concurrency, "rate": self.rate, "burst": self.burst}
+        return {name: value for name, value in named.items() if value is not None}
+
+    def __str__(self) -> str:
+        parts = [] if self.concurrency is None else [f"{self.concurrency} at once"]
+        if self.rate is not None:
+            parts.append(
+                self.rate if self.burst is None else f"{self.rate} in bursts of {self.burst}"
+            )
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One thing that a job needs; made by `exclusive`, `shared` and `limit`."""
+
+    kind: Kind
+    name: str
+    bounds: Bounds | None = None
+    """Of a limit: the numbers that the code says, if it says some."""
+
+    @property
+    def key(self) -> str:
+        """The name under which the store knows it."""
+        return limit_key(self.name) if self.kind is Kind.LIMIT else self.name
+
+    @property
+    def units(self) -> int:
+        """How much of it is needed."""
+        return ALL if self.kind is Kind.EXCLUSIVE else 1
+
+    def describe(self) -> dict[str, Any]:
+        """As plain data."""
+        numbers = {} if self.bounds is None else self.bounds.describe()
+        return {"kind": str(self.kind), "name": self.name, **numbers}
+
+    def __str__(self) -> str:
+        numbers = "" if self.bounds is None else f" ({self.bounds})"
+        return f"{self.kind} {self.name}{numbers}"
+
+
+def exclusive(name: str) -> Resource:
+    """A resource that a job needs for itself alone. Raises OptionInvalid for what is no name."""
+    return Resource(Kind.EXCLUSIVE, check_name("exclusive", name))
+
+
+def shared(name: str) -> Resource:
+    """A resource that many jobs may share, and one that needs it for itself alone may not.
+
+    Raises OptionInvalid for what is no name.
+    """
+    return Resource(Kind.SHARED, check_name("shared", name))
+
+
+def limit(
+    name: str,
+    *,
+    concurrency: int | None = None,
+    rate: str | None = None,
+    burst: int | None = None,
+) -> Resource:
+    """A limit that a job counts for: `limit("stripe", concurrency=5, rate="100/m")`.
+
+    Of all jobs that name it, on all hosts, at most `concurrency` run at once and so many begin in
+    a second, minute, hour or day as `rate` says. `burst` is how many of those may begin at once
+    after a quiet time; 1 if left out. What the operator says in the file goes before these numbers,
+    and where nobody says any, there is no limit. Raises OptionInvalid.
+    """
+    return Resource(
+        Kind.LIMIT,
+        check_name("limit", name),
+        read_bounds(
+            {"concurrency": concurrency, "rate": rate, "burst": burst}, f"limit({name!r}): "
+        ),
+    )
+
+
+def limit_key(name: str) -> str:
+    """The name under which the store knows a limit."""
+    return f"@key {name}"
+
+
+def task_key(task: str) -> str:
+    """The name under which the store knows the limit of a task."""
+    return f"@task {task}"
+
+
+def resource_of(described: Mapping[str, Any]) -> Resource:
+    """What `Resource.describe` has described."""
+    rest = {name: value for name, value in described.items() if name not in ("kind", "name")}
+    return Resource(Kind(described["kind"]), described["name"], Bounds(**rest) if rest else None)
+
+
+def check_name(option: str, name: object) -> str:
+    """Give back the name of a resource; raises OptionInvalid, naming the option, otherwise."""
+    if not isinstance(name, str):
+        raise OptionInvalid(option, name, 'is no name: give a text, such as "repo:42"')
+    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        reason = f"is no name: give a text of 1 to {MAX_NAME} printable characters"
+        raise OptionInvalid(option, name, reason)
+    if name.startswith("@"):
+        raise OptionInvalid(option, name, "is no name: begin it with another character than @")
+    return name
+
+
+def read_bounds(options: Mapping[str, Any], where: str = "") -> Bounds | None:
+    """The numbers of a limit; None if nothing is said. `where` goes before the option in errors.
+
+    Raises OptionInvalid.
+    """
+    concurrency, rate = options.get("concurrency"), options.get("rate")
+    burst = options.get("burst")
+    if concurrency is not None:
+        _check_count(f"{where}concurrency", concurrency)
+    if rate is not None:
+        _check_rate(f"{where}rate", rate)
+    if burst is not None:
+        _check_count(f"{where}burst", burst)
+        if rate is None:
+            raise OptionInvalid(
+                f"{where}burst",
+                burst,
+                'says something of a rate only: add one, such as rate="10/s"',
+            )
+    if concurrency is None and rate is None:
+        return None
+    return Bounds(concurrency, rate, burst)
+
+
+def _check_count(option: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise OptionInvalid(option, value, "is not a whole number")
+    if not 1 <= value <= MOST:
+        raise OptionInvalid(
+            option, value, f"is not between 1 and {MOST}; leave it out for no limit"
+        )
+
+
+def _check_rate(option: str, value: object) -> None:
+    try:
+        parse_rate(value)
+    except ValueError as error:
+        raise OptionInvalid(option, value, str(error)) from None
