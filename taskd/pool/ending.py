@@ -26,7 +26,8 @@ from taskd.tasks.outcome import (
 def put(outbox: Outbox, words: memoryview, row: Row, seconds: float, outcome: Outcome) -> None:
     """Put an outcome into the outbox, count it on the board, and tell of a failure.
 
-    An interrupted job goes back at once and uncharged, before all others of its queue.
+    An interrupted job goes back at once and uncharged, before all others of its queue, and keeps
+    the resources that it holds.
     """
     job, queue, fence, attempt, task = row[0], row[2], row[3], row[4], row[7]
     tell_ended(outbox, row, seconds, outcome)
@@ -45,10 +46,14 @@ def put(outbox: Outbox, words: memoryview, row: Row, seconds: float, outcome: Ou
             failure = AttemptFailed(job, task, queue, attempt, row[5], delay, error)
             outbox.failures.tell(failure)
             kind = "t" if timed_out else "r"
-            outbox.retries.append(JobRetry(job, fence, seconds, kind, delay, error, traceback))
+            outbox.retries.append(
+                JobRetry(job, fence, seconds, kind, delay, error, traceback, lets_go(row[10]))
+            )
             words[RETRIED] += 1
         case Snoozed(delay):
-            outbox.retries.append(JobRetry(job, fence, seconds, "z", delay))
+            outbox.retries.append(
+                JobRetry(job, fence, seconds, "z", delay, release=lets_go(row[10]))
+            )
             words[RETRIED] += 1
         case Interrupted():
             outbox.retries.append(JobRetry(job, fence, seconds, "i", 0.0))
@@ -73,6 +78,11 @@ def refusal(extra: Mapping[str, Any] | None) -> Outcome | None:
     if extra and extra.get("is_late"):
         return Cancelled("expired: it was too late to begin")
     return None
+
+
+def lets_go(extra: Mapping[str, Any] | None) -> bool:
+    """Whether a job gives back what it holds until its next attempt."""
+    return extra is not None and extra.get("on_retry") == "release"
 
 
 def put_cancelled(outbox: Outbox, words: memoryview, row: Row) -> None:

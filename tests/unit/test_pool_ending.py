@@ -82,3 +82,24 @@ def test_with_debug_every_end_is_a_line(outcome: Outcome, how: str) -> None:
 
     assert event.level == logging.DEBUG
     assert str(event) == f"job 7 (shop.fetch, queue sync), attempt 1: {how} after 0.100 s"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "lets_go"),
+    [
+        (Retried(1.0, "OSError", "Traceback …"), True),
+        (Retried(1.0, "JobTimeout", None, True), True),
+        (Snoozed(1.0), True),
+        (Interrupted(), False),
+    ],
+    ids=["retry", "timeout", "snooze", "interrupt"],
+)
+def test_what_lets_go_in_a_pause_does_so_but_for_an_interrupt(
+    outcome: Outcome, lets_go: bool
+) -> None:
+    for extra, expected in (({"on_retry": "release"}, lets_go), ({"fair": "a"}, False)):
+        outbox = Outbox("io/0", Events())
+        row = [*ROW[:10], extra]
+        put(outbox, memoryview(bytearray(8 * 64)).cast("q"), row, 0.1, outcome)
+
+        assert [one.release for one in outbox.retries] == [expected]
