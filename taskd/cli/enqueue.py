@@ -34,12 +34,14 @@ from taskd.tasks.calls import Call, Target, batches_alike, encode_calls
 from taskd.tasks.names import check_findable
 from taskd.tasks.option_values import MAX_PRIORITY, MAX_TIMEOUT
 from taskd.tasks.options import DEFAULTS, read_placement
+from taskd.tasks.resources import exclusive, limit, shared
 from taskd.tasks.retry import MAX_RETRIES
 
 EXAMPLES = """\b
 Examples:
   taskd enqueue shop.tasks.fetch '["https://example.org"]'
   taskd enqueue shop.tasks.report '[]' '{"year": 2030}' --queue reports --delay 10m
+  taskd enqueue shop.tasks.sync '[42]' --exclusive repo:42 --shared remote:7
   generate-arguments | taskd enqueue shop.tasks.load -
 """
 
@@ -56,6 +58,13 @@ Examples:
 @click.option("--retry", type=click.IntRange(0, MAX_RETRIES), metavar="N", help="Retries at most.")
 @click.option("--expires", type=Duration(0.001), help="Cancel it if it has not begun in so long.")
 @click.option("--unique", type=TEXT, metavar="KEY|true", help="One at a time; true: by arguments.")
+@click.option(
+    "--exclusive", type=TEXT, multiple=True, metavar="NAME", help="It needs this for itself alone."
+)
+@click.option(
+    "--shared", type=TEXT, multiple=True, metavar="NAME", help="It needs this, and may share it."
+)
+@click.option("--limit", type=TEXT, multiple=True, metavar="NAME", help="It counts for this limit.")
 @click.option("--after", type=JOB_ID, multiple=True, metavar="ID", help="Start it when that ended.")
 @json_option
 def enqueue(
@@ -69,19 +78,17 @@ def enqueue(
     reads one of them from standard input. The function is not imported: options that are not given
     are those of the task as a running daemon knows it, else the usual ones.
     """
-    given = {name: value for name, value in options.items() if value not in (None, ())}
-    if given.get("unique") == "true":
-        given["unique"] = True
-    call, limit = Call(args, kwargs), current().client().max_args
+    call, max_args = Call(args, kwargs), current().client().max_args
     with _wrong_usage():
+        given = _given(options)
         check_findable(path)
         read_placement(DEFAULTS, given)
-        encode_calls(Target(path), [call], limit)
+        encode_calls(Target(path), [call], max_args)
     with open_jobs() as connection:
         target = find_offered(connection, path)
         with _wrong_usage():
             placement = read_placement(target.defaults, given)
-            [batch] = batches_alike(target, [call], placement, limit)
+            [batch] = batches_alike(target, [call], placement, max_args)
         if isinstance(batch, NewGraph):
             [job_id] = enqueue_graph(connection, batch)
         else:
@@ -94,6 +101,16 @@ def enqueue(
     click.echo(abs(job_id))
     if job_id < 0:
         click.echo(f"Job {-job_id} holds the unique key already; no new one was made.", err=True)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """What was said, by the names that `JobOptions` has for it. Raises OptionInvalid."""
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    if given.get("unique") == "true":
+        given["unique"] = True
+    named = [(make, given.pop(make.__name__, ())) for make in (exclusive, shared, limit)]
+    resources = [make(name) for make, names in named for name in names]
+    return given | ({"resources": resources} if resources else {})
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from taskd.cli.probing import probe_imports
 from taskd.store.connect import Connection
 from taskd.store.hosts import SILENT_SECONDS, list_hosts, list_tasks
 from taskd.store.look import unoffered_parts
+from taskd.tasks.needs import Needs, needs_offered
 
 COLUMNS = (
     Column("TASK", flexible=True),
@@ -130,6 +131,8 @@ def _sheet(task: dict[str, Any]) -> Iterator[str]:
     yield printable(f"retries:  {task['retry'] or 'none'}")
     if task.get("requires"):
         yield printable(f"requires: code {task['requires']}")
+    for line in _needs(needs_offered(task.get("needs"))):
+        yield printable(line)
     yield printable(f"pools:    {', '.join(task['pools'])}")
     for one in task.get("schedules", ()):
         yield printable(f"schedule: {one['name']}, {when(one['spec'])}")
@@ -138,3 +141,21 @@ def _sheet(task: dict[str, Any]) -> Iterator[str]:
             yield f"          fails if it {what}"
     if not task["decorated"]:
         yield "          an undecorated function, run by its dotted path"
+
+
+def _needs(needs: Needs) -> Iterator[str]:
+    if callable(needs.resources):
+        yield "needs:    what a function makes of the arguments"
+    elif needs.resources:
+        yield f"needs:    {', '.join(map(str, needs.resources))}"
+    if needs.bounds is not None:
+        yield f"limit:    {needs.bounds}"
+    if needs.fair_by is not None:
+        key = (
+            needs.fair_by
+            if isinstance(needs.fair_by, str)
+            else "what a function makes of the arguments"
+        )
+        yield f"fair by:  {key}"
+    if needs.on_retry is not None:
+        yield f"          {needs.on_retry}s its resources between attempts"

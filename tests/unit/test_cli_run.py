@@ -11,9 +11,10 @@ from tests.commands import run_taskd
 
 SHOP = '''
 import sys
-from taskd import RetryLater, current_job, task
+from taskd import RetryLater, current_job, exclusive, limit, task
 
-@task(name="greeting", queue="mail")
+@task(name="greeting", queue="mail", concurrency=3, fair_by="name", on_retry="release",
+      resources=[exclusive("door"), limit("air", rate="9/s", burst=2)])
 def greet(name, *, loud=False):
     """Say hello."""
     print("to stdout")
@@ -139,6 +140,12 @@ def test_without_a_daemon_the_tasks_are_those_of_the_imports(taskd_run: Run) -> 
     assert "(a, b)" in table.stdout
     assert sheet.stdout.startswith("greeting(name, *, loud=False)\n\n    Say hello.\n")
     assert "queue:    mail, priority 5" in sheet.stdout
+    assert (
+        "needs:    exclusive door, limit air (9/s in bursts of 2)\n"
+        "limit:    3 at once\n"
+        "fair by:  name\n"
+        "          releases its resources between attempts\n"
+    ) in sheet.stdout
 
 
 def test_imports_that_fail_are_a_sentence(taskd_run: Run) -> None:
