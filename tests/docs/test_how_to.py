@@ -25,7 +25,14 @@ from tests.process.daemon import Project
 from tests.unit.configuration import Folder
 from tests.waiting import eventually
 
-PAGES = {"flows.md": 3, "unique.md": 1, "results.md": 2, "steer-queues.md": 3, "cancel.md": 3}
+PAGES = {
+    "flows.md": 3,
+    "unique.md": 1,
+    "results.md": 2,
+    "resources.md": 4,
+    "steer-queues.md": 3,
+    "cancel.md": 3,
+}
 """Pages, and how many values their lines promise."""
 OTHERS = (
     "exactly-once.md",
