@@ -91,7 +91,6 @@ class NewJob:
     need: tuple[int, ...] = ()
     limits: dict[str, list[Any]] | None = None
     is_grouped: bool = False
-    limits: dict[str, list[Any]] | None = None
 
     def to_json_dict(self) -> dict[str, Any]:
         """What it says, as the store takes it: a key each that is not left out."""

@@ -98,7 +98,12 @@ def stored(connection: psycopg.Connection[Any], job: Job[Any]) -> tuple[dict[str
     assert found is not None
     res, need, extra = found
     told = {name: value for name, value in (extra or {}).items() if name in ("fair", "on_retry")}
-    return dict(zip(res, need, strict=True)), told
+    named = {
+        name: units
+        for name, units in zip(res, need, strict=True)
+        if not name.startswith("@queue ")  # which the store puts before a queue with shares
+    }
+    return named, told
 
 
 WAYS: dict[str, Callable[[ModuleType], Job[Any]]] = {
