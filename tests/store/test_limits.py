@@ -289,6 +289,56 @@ def test_a_share_whose_jobs_were_cancelled_starts_afresh(connection: AnyConnecti
     assert order == [gone[0], waiting[0], again] or order == [gone[0], again]
 
 
+def test_a_moved_job_passes_the_limit_of_its_new_queue_instead(connection: AnyConnection) -> None:
+    host = add_host(connection)
+    worker = add_worker(connection, host)
+    declare_limits(
+        connection, host, {"@queue default": (1, None, None), "@queue other": (2, None, None)}
+    )
+    exclusive = NewJob(task="shop.sync", args="[]", res=("a",), need=(EXCLUSIVE,))
+    ids = add(connection, exclusive) + add_jobs(connection, 3) + add_jobs(connection, 1, queue="x")
+    assert queued(connection) == [ids[0], ids[4]]
+
+    assert jobs.move_jobs(connection, ids, "other") == 5
+    dispatch(connection)
+
+    assert len(queued(connection)) == 2  # one that waited in the line, and the holder of a
+    assert is_sound(connection)
+    order = []
+    while rows := claim(connection, worker, 9, ("other", 5, 0)):
+        assert len(rows) <= 2
+        order += ids_of(rows)
+        complete(connection, worker, rows)
+    assert sorted(order) == sorted(ids)
+    assert is_sound(connection)
+
+
+def test_a_job_moved_to_a_queue_without_a_limit_passes_none(connection: AnyConnection) -> None:
+    declare_limits(connection, add_host(connection), {"@queue default": (1, None, None)})
+    ids = add_jobs(connection, 3)
+
+    assert jobs.move_jobs(connection, ids, "free") == 3
+    dispatch(connection)
+
+    assert sorted(queued(connection)) == ids
+    assert is_sound(connection)
+
+
+def test_a_moved_job_that_holds_through_its_pause_asks_anew(connection: AnyConnection) -> None:
+    host = add_host(connection)
+    worker = add_worker(connection, host)
+    declare_limits(connection, host, {"@queue default": (1, None, None)})
+    exclusive = NewJob(task="shop.sync", args="[]", res=("a",), need=(EXCLUSIVE,))
+    (job,) = add(connection, exclusive)
+    retry(connection, worker, claim(connection, worker)[0], delay=3600)
+
+    assert jobs.move_jobs(connection, [job], "free") == 1
+    dispatch(connection)
+
+    assert connection.execute("SELECT sum(used) FROM taskd.resource").fetchone() == (0,)
+    assert is_sound(connection)
+
+
 def test_what_nobody_holds_or_wants_is_forgotten(connection: AnyConnection) -> None:
     worker = add_worker(connection)
     add(connection, limited("@key shop", 2, None, None), limited("@key held", 2, None, None))

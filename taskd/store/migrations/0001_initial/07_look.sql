@@ -120,29 +120,27 @@ $$;
 -- Let waiting jobs wait in another queue instead, behind those that are there. How many it were.
 -- What runs stays, as does what somebody moves at this moment; a retry goes where it came from. What
 -- requires a version of the code still does there. Blocked jobs are the dispatcher's: with any among
--- them it waits for the dispatch lock, and has it until its end.
+-- them it waits for the dispatch lock, and has it until its end. Each passes the limit of its new queue
+-- instead of that of its old one, and keeps the resources that it holds.
 CREATE FUNCTION taskd.move_jobs_v1(p_ids bigint[], p_queue text) RETURNS integer
 LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     lane record;
-    moved integer;
+    moved integer := 0;
+    n integer;
 BEGIN
     IF EXISTS (SELECT FROM taskd.blocked WHERE id = ANY (p_ids)) THEN
         PERFORM pg_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1);
+        moved := taskd.move_blocked_v1(p_ids, p_queue);
     END IF;
-    WITH b AS (
-        UPDATE taskd.blocked SET queue = taskd.moved_part_v1(queue, p_queue)
+    moved := moved + taskd.move_limited_v1(p_ids, p_queue);
+    UPDATE taskd.scheduled SET queue = taskd.moved_part_v1(queue, p_queue)
+    WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM taskd.scheduled
         WHERE id = ANY (p_ids) AND taskd.queue_of_v1(queue) <> p_queue
-        RETURNING id
-    ), s AS (
-        UPDATE taskd.scheduled SET queue = taskd.moved_part_v1(queue, p_queue)
-        WHERE ctid = ANY (ARRAY(
-            SELECT ctid FROM taskd.scheduled
-            WHERE id = ANY (p_ids) AND taskd.queue_of_v1(queue) <> p_queue
-            FOR UPDATE SKIP LOCKED))
-        RETURNING id
-    )
-    SELECT (SELECT count(*) FROM b) + (SELECT count(*) FROM s) INTO moved;
+        FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS n = ROW_COUNT;
+    moved := moved + n;
     FOR lane IN
         WITH gone AS (
             DELETE FROM taskd.queued WHERE ctid = ANY (ARRAY(

@@ -378,7 +378,7 @@ BEGIN
     FROM stood s WHERE s.pending = 0;
     PERFORM taskd.tell_due_v1(retry);
     IF free IS NOT NULL THEN    -- what they waited to ask for is no more
-        UPDATE taskd.blocked SET res = NULL, need = NULL WHERE id = ANY (free);
+        UPDATE taskd.blocked SET res = NULL, need = NULL WHERE id = ANY (free) AND stage <> 'l';
         ready := ready || free;
     END IF;
     IF ready IS NOT NULL THEN

@@ -224,6 +224,99 @@ BEGIN
     PERFORM taskd.send_arrivals_v1(arrivals);
 END $$;
 
+-- Move blocked jobs to another queue, under the dispatch lock; how many. Who stands in the line of the
+-- old queue's limit leaves it.
+CREATE FUNCTION taskd.move_blocked_v1(p_ids bigint[], p_queue text) RETURNS integer
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    further bigint[];
+    gates text[];
+    n integer;
+BEGIN
+    WITH gone AS (
+        DELETE FROM taskd.line WHERE ctid = ANY (ARRAY(
+            SELECT (SELECT l.ctid FROM taskd.line l
+                    WHERE l.res = b.res[cardinality(b.res)] AND l.turn = b.turn AND l.place = b.place LIMIT 1)
+            FROM taskd.blocked b
+            WHERE b.id = ANY (p_ids) AND taskd.queue_of_v1(b.queue) <> p_queue
+              AND b.stage = 'l' AND b.level = 3))
+        RETURNING id, res, place
+    )
+    SELECT array_agg(g.id ORDER BY g.place), array_agg(DISTINCT g.res) INTO further, gates FROM gone g;
+    UPDATE taskd.blocked b
+    SET queue = taskd.moved_part_v1(b.queue, p_queue), res = a.res, need = a.need,
+        level = least(b.level, 2), turn = CASE WHEN b.level = 3 THEN 0 ELSE b.turn END,
+        pending = CASE WHEN b.level = 3 THEN 0 ELSE b.pending END
+    FROM (SELECT m.id, CASE WHEN m.stage = 'l' THEN x.res ELSE taskd.own_v1(m.res, m.res) END AS res,
+                 CASE WHEN m.stage = 'l' THEN x.need ELSE taskd.own_v1(m.res, m.need) END AS need
+          FROM taskd.blocked m
+          CROSS JOIN LATERAL taskd.asked_v1(m.res, m.need, p_queue, m.extra, false) x
+          WHERE m.id = ANY (p_ids) AND taskd.queue_of_v1(m.queue) <> p_queue) a
+    WHERE b.id = a.id;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    PERFORM taskd.send_arrivals_v1(further);
+    IF gates IS NOT NULL THEN
+        PERFORM taskd.look_again_v1(gates);
+    END IF;
+    RETURN n;
+END $$;
+
+-- Move jobs to another queue that have passed the limit of their old one, or have to pass that of the new
+-- one; how many.
+CREATE FUNCTION taskd.move_limited_v1(p_ids bigint[], p_queue text) RETURNS integer
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    arrivals bigint[];
+    names text[];
+    units integer[];
+    n integer;
+BEGIN
+    WITH gone AS (
+        DELETE FROM taskd.queued WHERE ctid = ANY (ARRAY(
+            SELECT q.ctid FROM taskd.queued q
+            WHERE q.id = ANY (p_ids) AND taskd.queue_of_v1(q.queue) <> p_queue
+              AND (q.res[cardinality(q.res)] LIKE '@queue %' OR taskd.gate_v1(p_queue, q.extra) IS NOT NULL)
+            FOR UPDATE SKIP LOCKED))
+        RETURNING *, taskd.own_v1(res, res) AS own_res, taskd.own_v1(res, need) AS own_need
+    ), lined AS (
+        INSERT INTO taskd.blocked (
+            id, created_at, run_at, stage, pending, timeout, priority, attempt, max_attempts, losses,
+            crashes, queue, task, args, kwargs, extra, res, need, place, level)
+        SELECT g.id, g.created_at, g.run_at, CASE WHEN g.own_res IS NULL THEN 'i' ELSE 'l' END, 0,
+               g.timeout, g.priority, g.attempt, g.max_attempts, g.losses, g.crashes,
+               taskd.moved_part_v1(g.queue, p_queue), g.task, g.args, g.kwargs, g.extra, g.own_res,
+               g.own_need, CASE WHEN g.own_res IS NOT NULL THEN g.place END,
+               coalesce(taskd.level_v1(g.own_res[cardinality(g.own_res)]), 0)
+        FROM gone g
+    ), paused AS (
+        UPDATE taskd.scheduled s
+        SET queue = taskd.moved_part_v1(s.queue, p_queue), res = taskd.own_v1(p.res, p.res),
+            need = taskd.own_v1(p.res, p.need), place = NULL
+        FROM (SELECT m.ctid, m.res, m.need FROM taskd.scheduled m
+              WHERE m.id = ANY (p_ids) AND taskd.queue_of_v1(m.queue) <> p_queue AND m.place IS NOT NULL
+                AND (m.res[cardinality(m.res)] LIKE '@queue %' OR taskd.gate_v1(p_queue, m.extra) IS NOT NULL)
+              FOR UPDATE SKIP LOCKED) p
+        WHERE s.ctid = p.ctid
+        RETURNING p.res, p.need
+    ), freed AS (
+        SELECT g.res[cardinality(g.res)] AS name, 1 AS units FROM gone g
+        WHERE g.res[cardinality(g.res)] LIKE '@queue %'
+        UNION ALL SELECT u.name, u.need FROM paused p, unnest(p.res, p.need) AS u (name, need)
+    )
+    SELECT (SELECT array_agg(g.id ORDER BY g.lane DESC, g.seq) FROM gone g),
+           (SELECT count(*) FROM gone) + (SELECT count(*) FROM paused),
+           (SELECT array_agg(f.name) FROM freed f), (SELECT array_agg(f.units) FROM freed f)
+    INTO arrivals, n, names, units;
+    IF names IS NOT NULL THEN
+        INSERT INTO taskd.mail (kind, res, need) VALUES ('r', names, units);
+    END IF;
+    PERFORM taskd.send_arrivals_v1(arrivals);
+    IF n > 0 THEN
+        PERFORM taskd.see_to_mail_v1(false);
+    END IF;
+    RETURN n;
+END $$;
+
 -- Forget resources that nobody holds or wants, limits that only jobs have named, and what hosts wanted
 -- that are gone; the number forgotten. It waits for nobody.
 CREATE FUNCTION taskd.prune_resources_v1() RETURNS integer LANGUAGE plpgsql AS $$
