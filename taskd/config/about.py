@@ -18,6 +18,7 @@ class Kind(StrEnum):
     DURATION = "a duration"
     DAYS = "whole days"
     SIZE = "a size"
+    RATE = "a rate"
     TEXT = "text"
     CHOICE = "a choice"
     PATH = "a path"
@@ -50,7 +51,7 @@ class About:
     example: str = ""
     choices: tuple[str, ...] = ()
     if_zero: str = ""
-    """What to do instead, for somebody who wrote 0."""
+    """What to do instead, for somebody who wrote 0; NAME stands for the section's name."""
     without: str = ""
     """What happens when the setting is left out, if its default does not say so by itself."""
     section: type["Sectioned"] | None = None

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from taskd.config.about import About, Kind
 from taskd.config.names import MODULE_PATTERN, QUEUE_PATTERN, SCHEDULE_PATTERN
+from taskd.config.rates import RATE_PATTERN
 from taskd.config.units import DURATION_PATTERN, SIZE_PATTERN
 from taskd.config.versions import VERSION_PATTERN
 from taskd.config.weights import MAX_WEIGHT
@@ -29,6 +30,14 @@ _WEIGHTS: Form = {
 _CRON_PATTERN = r"^\s*(@[a-z]+|(\S+\s+){4}\S+)\s*$"
 _MOMENT_PATTERN = r"^\d{4}-?\d\d-?\d\d.\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
 _DSN_PATTERN = r"^\s*(postgres(ql)?://|[A-Za-z_]+\s*=)"
+_PATTERNS = {
+    Kind.QUEUE: QUEUE_PATTERN,
+    Kind.TASK: SCHEDULE_PATTERN,
+    Kind.CRON: _CRON_PATTERN,
+    Kind.MOMENT: _MOMENT_PATTERN,
+    Kind.RATE: RATE_PATTERN,
+    Kind.DSN: _DSN_PATTERN,
+}
 
 
 def form_of(about: About) -> Form:
@@ -55,7 +64,6 @@ def _list_of(item: Form) -> Form:
 
 
 def _scalar_forms(about: About) -> list[Form]:
-    dsn: Form = {"type": "string", "pattern": _DSN_PATTERN}
     match about.kind:
         case Kind.COUNT:
             return [
@@ -74,18 +82,11 @@ def _scalar_forms(about: About) -> list[Form]:
             ]
         case Kind.CHOICE:
             return [{"type": "string", "enum": list(about.choices)}]
-        case Kind.QUEUE:
-            return [{"type": "string", "pattern": QUEUE_PATTERN}]
-        case Kind.TASK:
-            return [{"type": "string", "pattern": SCHEDULE_PATTERN}]
-        case Kind.CRON:
-            return [{"type": "string", "pattern": _CRON_PATTERN}]
-        case Kind.MOMENT:
-            return [{"type": "string", "pattern": _MOMENT_PATTERN}]
         case Kind.LISTEN:
-            return [{"type": "boolean"}, {"type": "string", "enum": ["true", "false"]}, dsn]
+            words: Form = {"type": "string", "enum": ["true", "false"]}
+            return [{"type": "boolean"}, words, {"type": "string", "pattern": _DSN_PATTERN}]
         case _:
-            return [dsn]
+            return [{"type": "string", "pattern": _PATTERNS[about.kind]}]
 
 
 def _bounds(about: About) -> Form:

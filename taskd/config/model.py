@@ -4,15 +4,13 @@ A model checks one layer: types, ranges, unknown keys, all faults at once. Defau
 in that, for a layer says only what it says; they stand in the models for the JSON schema.
 """
 
-import json
-import re
 from collections.abc import Callable
 from dataclasses import MISSING
 from dataclasses import Field as DataclassField
 from functools import partial
 from operator import getitem
 from types import GenericAlias
-from typing import Annotated, Any, Optional, TypeVar
+from typing import Annotated, Any, Optional
 
 from pydantic import (
     AfterValidator,
@@ -33,37 +31,48 @@ from pydantic_core import ErrorDetails
 
 from taskd.config import sentences
 from taskd.config.about import About, Kind, Sectioned, fields_with_about
-from taskd.config.cron import check_cron, check_moment, check_timezone
 from taskd.config.dsn import check_dsn
-from taskd.config.forms import COUNT_PATTERN, default_of, description_of, form_of
+from taskd.config.forms import default_of, description_of, form_of
 from taskd.config.layer import LEFT_OUT, Layer, Path
 from taskd.config.names import (
+    LIMIT_PATTERN,
     POOL_PATTERN,
     QUEUE_PATTERN,
     SCHEDULE_PATTERN,
     check_class_name,
+    check_limit_name,
     check_module_name,
     check_pool_name,
     check_queue_name,
     check_schedule_name,
 )
 from taskd.config.paths import absolute_path
+from taskd.config.queues import LimitSettings, QueueSettings
 from taskd.config.repeats import find_repeats
 from taskd.config.schedules import ScheduleSettings
-from taskd.config.sections import DAY, PoolSettings, QueueSettings
+from taskd.config.sections import PoolSettings
 from taskd.config.settings import Settings
 from taskd.config.units import parse_duration, parse_size
+from taskd.config.values import (
+    TEXT_CHECKS,
+    check_json,
+    check_rate,
+    check_text,
+    choose,
+    parse_days,
+    read_count,
+    read_listen,
+)
 from taskd.config.versions import check_version
 from taskd.config.weights import check_weight
 from taskd.errors import Fault
-
-T = TypeVar("T")
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
 _NAMES: dict[object, tuple[str, Callable[[str], str]]] = {
     PoolSettings: (POOL_PATTERN, check_pool_name),
     QueueSettings: (QUEUE_PATTERN, check_queue_name),
+    LimitSettings: (LIMIT_PATTERN, check_limit_name),
     ScheduleSettings: (SCHEDULE_PATTERN, check_schedule_name),
 }
 """What the names of sections may be."""
@@ -79,6 +88,7 @@ _EMPTY: dict[Kind, Callable[[], object]] = {
 """What may stand empty, as `queues:` with nothing after it, and what it is then."""
 
 _BETWEEN_SETTINGS: dict[object, JsonDict] = {
+    LimitSettings: {"anyOf": [{"required": ["concurrency"]}, {"required": ["rate"]}]},
     ScheduleSettings: {
         "required": ["task"],
         "oneOf": [{"required": ["cron"]}, {"required": ["every"]}, {"required": ["run_at"]}],
@@ -178,11 +188,11 @@ def _checked(about: About) -> object:
     bounds = Field(ge=least, le=greatest)
     match about.kind:
         case Kind.COUNT:
-            return Annotated[int, BeforeValidator(_read_count), bounds]
+            return Annotated[int, BeforeValidator(read_count), bounds]
         case Kind.DURATION:
             return Annotated[float, BeforeValidator(parse_duration), bounds]
         case Kind.DAYS:
-            return Annotated[float, BeforeValidator(_parse_days), bounds]
+            return Annotated[float, BeforeValidator(parse_days), bounds]
         case Kind.SIZE:
             return Annotated[int, BeforeValidator(parse_size), bounds]
         case _:
@@ -200,9 +210,9 @@ def _checked_list(about: About) -> object:
         case Kind.QUEUES:
             return Annotated[object, PlainValidator(_read_queues)]
         case Kind.ARGUMENTS:
-            return Annotated[list[Any], AfterValidator(_check_json)]
+            return Annotated[list[Any], AfterValidator(check_json)]
         case Kind.KEYWORDS:
-            return Annotated[dict[str, Any], AfterValidator(_check_json)]
+            return Annotated[dict[str, Any], AfterValidator(check_json)]
         case _:
             return _checked_text(about)
 
@@ -210,15 +220,17 @@ def _checked_list(about: About) -> object:
 def _checked_text(about: About) -> object:
     match about.kind:
         case Kind.CHOICE:
-            return Annotated[object, PlainValidator(partial(_choose, about.choices))]
+            return Annotated[object, PlainValidator(partial(choose, about.choices))]
         case Kind.PATH:
             return Annotated[str, AfterValidator(_absolute)]
         case Kind.DSN:
             return Annotated[str, AfterValidator(check_dsn)]
+        case Kind.RATE:
+            return Annotated[object, PlainValidator(check_rate)]
         case Kind.LISTEN:
-            return Annotated[object, PlainValidator(_read_listen)]
+            return Annotated[object, PlainValidator(read_listen)]
         case _:
-            return Annotated[str, AfterValidator(_CHECKS.get(about.kind, _check_text))]
+            return Annotated[str, AfterValidator(TEXT_CHECKS.get(about.kind, check_text))]
 
 
 def _names(check: Callable[[str], str]) -> object:
@@ -237,65 +249,9 @@ def _read_queues(value: object) -> object:
     return queues.validate_python(value)
 
 
-def _read_count(value: object) -> object:
-    # A variable in a flow mapping can only stand in quotes, and must be able to give a number.
-    return int(value) if isinstance(value, str) and re.fullmatch(COUNT_PATTERN, value) else value
-
-
-def _parse_days(value: object) -> float:
-    seconds = parse_duration(value)
-    if seconds % DAY:
-        raise ValueError("is not a whole number of days: write it such as 14d")
-    return seconds
-
-
-def _choose(choices: tuple[str, ...], value: object) -> str:
-    """The member of the choices that the value spells."""
-    for choice in choices:
-        if value == choice:
-            return choice
-    raise ValueError(f"is not one of {', '.join(choices)}")
-
-
 def _absolute(text: str, info: ValidationInfo) -> str:
     return absolute_path(text, str(info.context))
 
-
-def _read_listen(value: object) -> bool | str:
-    if isinstance(value, bool):
-        return value
-    if value in ("true", "false"):
-        return value == "true"
-    if isinstance(value, str) and ("=" in value or "://" in value):
-        return check_dsn(value)
-    raise ValueError("is neither true nor false nor a connection string")
-
-
-def _check_json(value: T) -> T:
-    """Give back what PostgreSQL can hold as JSON text."""
-    # The environment may hold bytes that are not UTF-8; what was left out has been told already.
-    try:
-        json.dumps(value, ensure_ascii=False, default=str).encode()
-    except UnicodeEncodeError:
-        raise ValueError("holds what is not UTF-8") from None
-    return value
-
-
-def _check_text(text: str) -> str:
-    # What comes from the environment may hold bytes that are not UTF-8, as lone surrogates.
-    if not text.isprintable():
-        raise ValueError("is not a single line of printable text")
-    return text
-
-
-_CHECKS: dict[Kind, Callable[[str], str]] = {
-    Kind.QUEUE: check_queue_name,
-    Kind.TASK: check_schedule_name,
-    Kind.CRON: check_cron,
-    Kind.TIMEZONE: check_timezone,
-    Kind.MOMENT: check_moment,
-}
-"""How the texts of some kinds are checked."""
 
 SETTINGS_MODEL = _model_of(Settings)
 """The model of a whole file."""

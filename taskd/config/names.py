@@ -1,4 +1,4 @@
-"""What pools, queues and modules may be called."""
+"""What pools, queues, limits and modules may be called."""
 
 import keyword
 import re
@@ -10,6 +10,7 @@ QUEUE_LENGTH = 100
 # Neither control characters, nor the comma that parts names on the command line, nor the mark that
 # parts a queue from a version.
 QUEUE_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f,@]{1,100}$"
+LIMIT_PATTERN = r"^[^@\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]{0,199}$"
 MODULE_PATTERN = r"^[^\s.]+(\.[^\s.]+)*$"
 # What tasks may be called as well, for a schedule of the code has the name of its task.
 SCHEDULE_PATTERN = r"^[^\s\u0000-\u001f\u007f-\u009f]{1,200}$"
@@ -40,6 +41,18 @@ def check_queue_name(name: str) -> str:
         )
     if name != name.strip():
         raise ValueError("is no name for a queue: it begins or ends with a space")
+    return name
+
+
+def check_limit_name(name: str) -> str:
+    """Give back a name fit for a limit; raises ValueError with a sentence otherwise."""
+    if name.startswith(MARK):
+        raise ValueError(
+            "is no name for a limit: it begins with @; the limits of a queue stand with the queue, "
+            "as queues.NAME.concurrency, and those of a task in its code"
+        )
+    if not 1 <= len(name) <= 200 or not name.isprintable():
+        raise ValueError("is no name for a limit: 1 to 200 printable characters")
     return name
 
 

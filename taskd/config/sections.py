@@ -1,4 +1,4 @@
-"""The parts of the settings: a pool, a queue, the retention, the log.
+"""The parts of the settings: a pool, the retention, the log.
 
 Durations are seconds, sizes are bytes.
 """
@@ -180,33 +180,6 @@ class PoolSettings:
     def kind(self) -> str:
         """Either `greenlet` or `process`."""
         return "process" if self.greenlets is None else "greenlet"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueSettings:
-    """What holds for the jobs of one queue, whichever pool runs them."""
-
-    timeout: float | None = field(
-        default=None,
-        metadata=About(
-            Kind.DURATION,
-            "How long a job of this queue may run, unless its task or the job itself says "
-            "otherwise.",
-            between=(0.001, YEAR),
-            example="10m",
-            without="the pool's timeout",
-            if_zero="leave it out for no limit of the queue's own",
-        ).metadata,
-    )
-    description: str = field(
-        default="",
-        metadata=About(
-            Kind.TEXT,
-            "What the queue is for; listings show it.",
-            example="Imports from shops",
-            without="no description",
-        ).metadata,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 from dataclasses import dataclass
 
 from taskd.config.about import About, Kind, Sectioned, fields_with_about
@@ -66,7 +67,7 @@ def out_of_range(path: Path, value: object) -> str:
     if about is None:
         return unfit(path, value)
     amount = about.shown(value) if isinstance(value, int | float) else shown(value)
-    return f"{amount} is not {about.range}{_remedy(about, value)}"
+    return f"{amount} is not {about.range}{_remedy(path, about, value)}"
 
 
 def refused(path: Path, value: object, reason: str) -> str:
@@ -77,7 +78,7 @@ def refused(path: Path, value: object, reason: str) -> str:
     if about is not None and about.kind in (Kind.DSN, Kind.LISTEN) and isinstance(value, str):
         return reason
     is_weight = about is not None and about.kind is Kind.QUEUES and isinstance(path[-1], str)
-    return f"{shown(value)} {reason}{'' if is_weight else _remedy(about, value)}"
+    return f"{shown(value)} {reason}{'' if is_weight else _remedy(path, about, value)}"
 
 
 def unfit(path: Path, value: object) -> str:
@@ -88,7 +89,7 @@ def unfit(path: Path, value: object) -> str:
     if about is None or about.section is not None:
         return f"{shown(value)} is not a mapping of settings"
     wanted = _wanted_item(about) if isinstance(path[-1], int) else _wanted(about)
-    return f"{shown(value)} is not {wanted}{_remedy(about, value)}"
+    return f"{shown(value)} is not {wanted}{_remedy(path, about, value)}"
 
 
 def shown(value: object) -> str:
@@ -127,12 +128,18 @@ def _wanted_item(about: About) -> str:
     return "the name of a version" if about.kind is Kind.VERSIONS else "the name of a queue"
 
 
-def _remedy(about: About | None, value: object) -> str:
+def _remedy(path: Path, about: About | None, value: object) -> str:
     if about is None:
         return ""
     if about.if_zero and _NOTHING.fullmatch(str(value)):
-        return f": {about.if_zero}"
+        return f": {about.if_zero.replace('NAME', _section_name(path))}"
     textual = about.kind in _TEXTUAL
     if textual and isinstance(value, int | float):
         return ": put it in quotes if it is text"
     return ""
+
+
+def _section_name(path: Path) -> str:
+    """The name of the section that a setting stands in, as a command line takes it."""
+    name = str(path[-2]) if len(path) > 1 else ""
+    return shlex.quote(name) if name.isprintable() and 0 < len(name) <= _LONGEST_SHOWN else "NAME"

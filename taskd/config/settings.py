@@ -6,25 +6,27 @@ it imports are the standard library alone. Durations are seconds, sizes are byte
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Self
 
 from taskd.config.about import About, Kind
-from taskd.config.paths import default_state_dir, working_directory
-from taskd.config.schedules import CatchUp, Overlap, ScheduleSettings
+from taskd.config.origin import Origin
+from taskd.config.paths import default_state_dir
+from taskd.config.queues import LimitSettings, QueueSettings
+from taskd.config.readers import READERS, as_it_is
+from taskd.config.schedules import ScheduleSettings
 from taskd.config.sections import (
     JobLogLevel,
     LogFormat,
     LogLevel,
     LogSettings,
     PoolSettings,
-    QueueSettings,
     RetentionSettings,
 )
 
 __all__ = [
     "JobLogLevel",
+    "LimitSettings",
     "LogFormat",
     "LogLevel",
     "LogSettings",
@@ -43,21 +45,6 @@ DEFAULT_GREENLETS = 25
 DEFAULT_MAX_PROCESSES = 4
 DEFAULT_MAX_ARGS = MIB
 DEFAULT_MAX_RESULT = MIB
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Where the settings came from, so that a reload can resolve them again.
-
-    The flags may hold a connection string: hand them on by a descriptor, not by argv.
-    """
-
-    config: str | None = None
-    """Absolute path of the file, or None if there was none."""
-    flags: tuple[str, ...] = field(default=(), repr=False)
-    """The flags that overrode the file, as a command line has them: `--processes=4`."""
-    directory: str = field(default_factory=working_directory)
-    """The working directory that relative paths in the flags and the environment start from."""
 
 
 def default_processes() -> int:
@@ -140,6 +127,15 @@ class Settings:
             Kind.SECTIONS,
             "What holds for single queues, by name; a queue needs no entry here.",
             section=QueueSettings,
+        ).metadata,
+    )
+    limits: dict[str, LimitSettings] = field(
+        default_factory=dict,
+        metadata=About(
+            Kind.SECTIONS,
+            "How much there is of what code names with `limit(…)`, by name; "
+            "goes before what the code says.",
+            section=LimitSettings,
         ).metadata,
     )
     schedules: dict[str, ScheduleSettings] = field(
@@ -249,53 +245,4 @@ class Settings:
         Raises TypeError or ValueError on text that does not come from there.
         """
         values = json.loads(text)
-        return cls(**{name: _READERS.get(name, _as_it_is)(value) for name, value in values.items()})
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _pool(values: dict[str, Any]) -> PoolSettings:
-    queues = values.get("queues", ())
-    return PoolSettings(
-        **{**values, "queues": queues if isinstance(queues, dict) else tuple(queues)}
-    )
-
-
-def _log(values: dict[str, Any]) -> LogSettings:
-    choices: dict[str, Callable[[Any], Any]] = {
-        "level": LogLevel,
-        "format": LogFormat,
-        "job_level": JobLogLevel,
-    }
-    read = {name: choices.get(name, _as_it_is)(value) for name, value in values.items()}
-    return LogSettings(**read)
-
-
-def _schedule(values: dict[str, Any]) -> ScheduleSettings:
-    choices: dict[str, Callable[[Any], Any]] = {
-        "args": tuple,
-        "catch_up": CatchUp,
-        "overlap": Overlap,
-    }
-    read = {name: choices.get(name, _as_it_is)(value) for name, value in values.items()}
-    return ScheduleSettings(**read)
-
-
-def _origin(values: dict[str, Any]) -> Origin:
-    return Origin(**{**values, "flags": tuple(values.get("flags", ()))})
-
-
-# What JSON cannot tell apart by itself: tuples from lists, sections from mappings.
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "imports": tuple,
-    "offers": tuple,
-    "middleware": tuple,
-    "pools": lambda pools: {name: _pool(values) for name, values in pools.items()},
-    "queues": lambda queues: {name: QueueSettings(**values) for name, values in queues.items()},
-    "schedules": lambda schedules: {name: _schedule(values) for name, values in schedules.items()},
-    "retention": lambda values: RetentionSettings(**values),
-    "log": _log,
-    "origin": _origin,
-}
+        return cls(**{name: READERS.get(name, as_it_is)(value) for name, value in values.items()})

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from taskd.config.sections import LogLevel, PoolSettings, QueueSettings
+from taskd.config.queues import QueueSettings
+from taskd.config.sections import LogLevel, PoolSettings
 from taskd.config.settings import Settings
 from tests.process.daemon import is_alive
 from tests.process.fakes.seed import SYNTAX_ERROR

@@ -106,6 +106,8 @@ def test_example_of_every_setting_loads(
     monkeypatch.chdir(tmp_path)
     *sections, name = path.replace("NAME", "some").split(".")
     text = f"{name}: {about.example}\n"
+    if name == "burst":
+        text += "rate: 100/m\n"
     if sections[:1] == ["schedules"]:
         text += companions(name)
     for section in reversed(sections):

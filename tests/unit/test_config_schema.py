@@ -105,6 +105,10 @@ GOOD = [
     "pools: {io: {greenlets: '${N:-5}', queues: ['${Q:-a}'], timeout: }}",
     "pools: {io: {queues: {urgent: 5, mail: '1', sync: '${N:-2}'}, ageing: 5m}}",
     "queues: {'Any name/½': {timeout: 5m, description: x}}",
+    "queues: {sync: {concurrency: 20, rate: 100/m, burst: 20}}",
+    "queues: {sync: {concurrency: '${N:-5}', rate: '${R:-0.5/h}'}}",
+    "limits:",
+    "limits: {stripe: {rate: 10 / s}, 'any name': {concurrency: '5'}}",
     "log: {level: debug, format: '${FORMAT:-json}'}",
     "log:",
     "retention: {history: 14d, partitions_ahead: 3}",
@@ -149,6 +153,12 @@ BAD = [
     "pools: {io: {queues: {a: high}}}",
     "pools: {io: {ageing: 0}}",
     "queues: {'a,b': {}}",
+    "queues: {sync: {concurrency: 0}}",
+    "queues: {sync: {rate: 100}}",
+    "queues: {sync: {rate: 100/w}}",
+    "limits: {stripe: {}}",
+    "limits: {stripe: {burst: 5}}",
+    "limits: {'@queue sync': {rate: 1/s}}",
     "log: {level: INFO}",
     "retention: {partitions_ahead: 7d}",
     "datbase: host=db",
@@ -220,7 +230,7 @@ def objects_of(schema: object) -> list[dict[str, object]]:
 def test_every_section_knows_all_its_settings() -> None:
     sections = objects_of(SCHEMA)
 
-    assert len(sections) == 6
+    assert len(sections) == 7
     assert all(section["additionalProperties"] is False for section in sections)
 
 
