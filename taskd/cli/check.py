@@ -64,9 +64,11 @@ def examine() -> Iterator[Finding]:
 def _examine(settings: Settings) -> Iterator[Finding]:
     from taskd.cli.checks.database import check_database
     from taskd.cli.checks.imports import check_imports
+    from taskd.cli.checks.limits import check_limits
     from taskd.cli.checks.machine import check_machine
 
     yield from check_machine(settings)
+    yield from check_limits(settings)
     yield from check_imports(settings)
     yield from check_database(settings)
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from taskd.cli.database import open_jobs
+from taskd.cli.limits import shown_limit
 from taskd.cli.moments import span
 from taskd.cli.output import Column, print_json, print_table
 from taskd.cli.parameters import QUEUE, json_option
@@ -22,6 +23,7 @@ COLUMNS = (
     Column("BLOCKED", right=True),
     Column("RUNNING", right=True),
     Column("OLDEST", right=True),
+    Column("LIMIT"),
     Column("DESCRIPTION", flexible=True),
 )
 
@@ -75,6 +77,7 @@ def _row(queue: QueueRow) -> tuple[object, ...]:
         queue.blocked,
         queue.running,
         None if queue.oldest_seconds is None else span(queue.oldest_seconds),
+        shown_limit(queue.concurrency, queue.rate, queue.burst),
         queue.description,
     )
 

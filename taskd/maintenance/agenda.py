@@ -4,7 +4,7 @@
     a notification ─── jobs in a lane, something due, new orders, letters ──────────────┤
     the master ─────── the tree, the tasks of a pool, new settings ─────────────────────┤
                                                                                         ▼
-              look · promote · dispatch · requests · publish · declare · cron · burst
+              limits · look · promote · dispatch · requests · publish · declare · cron · burst
 
 Whoever brings the news only notes it; the chore runs in the thread of all chores.
 """
@@ -23,6 +23,7 @@ from taskd.maintenance.declare import Declare
 from taskd.maintenance.dispatch import Dispatch
 from taskd.maintenance.host import ThisHost
 from taskd.maintenance.lease import Heard, Lease
+from taskd.maintenance.limits import Limits
 from taskd.maintenance.listen import Check, Listener
 from taskd.maintenance.look import Look
 from taskd.maintenance.loop import Link
@@ -54,6 +55,7 @@ class Agenda:
         self._processes: tuple[TreeProcess, ...] = ()
         self._chores = Chores(Link(dsn, "chores"), setup.events)
         hurry = self._chores.hurry
+        self.limits = Limits(host, setup.settings, hurry)
         self.look = Look(host, self._is_hearing, hurry)
         self._promote = Promote(host.waker, hurry, lease.hasten)
         self._dispatch = Dispatch(hurry)
@@ -63,6 +65,7 @@ class Agenda:
         self._declare = Declare(host, setup.settings, hurry, self._schedules.soon)
         self._check = Check(setup.incarnation, hurry)
         for chore in (
+            self.limits,
             self.look,
             self._promote,
             self._dispatch,
@@ -113,6 +116,7 @@ class Agenda:
 
     def take_settings(self, settings: Settings) -> None:
         """The configuration has changed."""
+        self.limits.take_settings(settings)
         self._declare.take_settings(settings)
         self.look.soon()
 
@@ -127,6 +131,7 @@ class Agenda:
             self._dispatch.soon()
         if beat.slot is not None:
             self._schedules.due_in(beat.slot)
+        self.limits.see_hosts(beat.others.keys())
         self._declare.see_hosts(beat.others.keys())
         self._requests.heard(beat.requests)
         if heard.is_first or (self._host.slots.has_jobs() and not self._is_hearing()):

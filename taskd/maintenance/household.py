@@ -138,8 +138,9 @@ class Household:
     # --- the start, told by the database's thread ------------------------------------------------
 
     def enter(self, connection: Connection) -> int:
-        """Enter this host, or find the row that an earlier maintenance entered."""
+        """Enter this host, or find the row that an earlier maintenance entered, with its limits."""
         host = self._incarnation.enter(connection)
+        self._agenda.limits.declare(connection, host)
         rows = hosts.list_hosts(connection)
         self._began_at = next((row.started_at for row in rows if row.id == host), EPOCH)
         return host
@@ -178,7 +179,7 @@ class Household:
         self._agenda.take_tasks(told)
 
     def take_settings(self, settings: Settings) -> None:
-        """The configuration has changed: pools, queues, retention, schedules are taken over."""
+        """The configuration has changed: pools, queues, limits, retention, schedules are new."""
         self._host.waker.steer(lambda slots: slots.set_pools(settings.pools))
         self._prune.set(settings.retention, settings.queues)
         self._rescue.set(_bearable(settings))

@@ -38,11 +38,20 @@ def declare_limits(
     )
 
 
+def settle_limits(connection: AnyConnection) -> bool:
+    """Let limits be as the hosts that live now want them; whether some were not.
+
+    Waits for the dispatcher if they were not.
+    """
+    row = connection.execute("SELECT taskd.settle_limits_v1()").fetchone()
+    return bool(row and row[0])
+
+
 def prune_resources(connection: AnyConnection) -> int:
     """Forget resources that nobody holds or wants, and limits that no living host wants any more.
 
     Waits for the dispatcher only if a limit goes; how many resources were forgotten.
     """
-    connection.execute("SELECT taskd.settle_limits_v1()")
+    settle_limits(connection)
     row = connection.execute("SELECT taskd.prune_resources_v1()").fetchone()
     return int(row[0]) if row else 0

@@ -34,6 +34,7 @@ SELECT taskd.queue_of_v1(q.name) AS name, taskd.version_of_v1(q.name) AS require
            OR taskd.version_of_v1(q.name) IN (SELECT version FROM offered) AS offered,
        coalesce(max(k.paused::int), 0)::bool AS paused,
        coalesce(max(k.description), '') AS description,
+       max(c.units) AS concurrency, max(c.rate) AS rate, max(c.burst) AS burst,
        sum(q.queued)::bigint AS queued, sum(q.scheduled)::bigint AS scheduled,
        sum(q.blocked)::bigint AS blocked, sum(q.running)::bigint AS running,
        extract(epoch FROM clock_timestamp() - min(q.oldest))::float8 AS oldest_seconds
@@ -45,8 +46,11 @@ FROM (
     UNION ALL SELECT queue, 0, 0, count(*), 0, NULL FROM taskd.blocked GROUP BY queue
     UNION ALL SELECT queue, 0, 0, 0, count(*), NULL FROM taskd.running GROUP BY queue
     UNION ALL SELECT name, 0, 0, 0, 0, NULL FROM taskd.queue
+    UNION ALL SELECT substr(name, 8), 0, 0, 0, 0, NULL FROM taskd.capacity
+    WHERE name LIKE '@queue %%'
 ) q
 LEFT JOIN taskd.queue k ON k.name = taskd.queue_of_v1(q.name)
+LEFT JOIN taskd.capacity c ON c.name = '@queue ' || taskd.queue_of_v1(q.name)
 GROUP BY q.name
 ORDER BY q.name
 """
@@ -93,6 +97,7 @@ class QueueRow:
     """A queue, or what requires a version of the code in it, with what waits and runs there.
 
     offered: whether some running worker offers that version, whichever queues it serves.
+    concurrency, rate (jobs per second), burst: its limits, whoever set them.
     oldest_seconds: how long its first job has waited.
     """
 
@@ -101,6 +106,9 @@ class QueueRow:
     offered: bool
     paused: bool
     description: str
+    concurrency: int | None
+    rate: float | None
+    burst: int | None
     queued: int
     scheduled: int
     blocked: int

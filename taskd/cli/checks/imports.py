@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from taskd.cli.checks.finding import Finding, fault, fine, warning
+from taskd.cli.checks.places import places_of
 from taskd.cli.checks.schedules import check_schedules
 from taskd.cli.probing import Probed, probe_imports
-from taskd.config.layer import Layer
-from taskd.config.load import read_places
 from taskd.config.settings import Settings
 from taskd.events import counted
 
@@ -32,14 +30,7 @@ def check_imports(settings: Settings) -> Iterator[Finding]:
         )
         yield from findings_of(probed, f"for {kind} pools")
     if probed.error is None:
-        yield from check_schedules(settings.schedules, probed.tasks, _places(settings).fault)
-
-
-def _places(settings: Settings) -> Layer:
-    """Where in the file each setting stands; nowhere if there is no file."""
-    if settings.origin.config is None:
-        return Layer(source="settings", values={}, directory=settings.origin.directory)
-    return read_places(settings.origin.config, os.environ)
+        yield from check_schedules(settings.schedules, probed.tasks, places_of(settings).fault)
 
 
 def findings_of(probed: Probed, where: str) -> Iterator[Finding]:

@@ -1,0 +1,85 @@
+"""Tells the database which limits this host's file says, and lets those hold that are wanted.
+
+The first time before the master hears that the database is open, so that no worker of this host
+claims under other limits; then after each reload, and when the host's row is a new one.
+
+When another host has come or gone, what others want may hold. A look each minute finds the one that
+came and went between two beats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from math import inf
+
+from taskd.clock import monotonic
+from taskd.config.queues import LimitSettings, QueueSettings
+from taskd.config.rates import parse_rate
+from taskd.config.settings import Settings
+from taskd.maintenance.host import ThisHost
+from taskd.store.connect import Connection
+from taskd.store.limits import Limit, declare_limits, settle_limits
+
+LOOK_SECONDS = 60.0
+
+
+class Limits:
+    """The chore that declares limits whenever they may differ from what was declared."""
+
+    def __init__(self, host: ThisHost, settings: Settings, hurry: Callable[[], None]) -> None:
+        self._host = host
+        self._hurry = hurry
+        # Each is replaced as a whole, so that no thread sees half of it.
+        self._wanted = limits_of(settings)
+        self._declared: tuple[int, dict[str, Limit]] | None = None
+        self._others: frozenset[int] = frozenset()
+        self._settled_with: frozenset[int] | None = None
+        self._look_at = -inf
+
+    def take_settings(self, settings: Settings) -> None:
+        """The configuration has been read again. Any thread may call."""
+        self._wanted = limits_of(settings)
+        self._hurry()
+
+    def see_hosts(self, others: Collection[int]) -> None:
+        """These other hosts live."""
+        self._others = frozenset(others)
+
+    def due(self) -> float:
+        """At once, if there is something to declare, or another host has come or gone."""
+        is_settled = self._is_declared() and self._settled_with == self._others
+        return self._look_at if is_settled else -inf
+
+    def run(self, connection: Connection) -> None:
+        """Declare what this row of the host has not declared, and settle."""
+        others = self._others
+        if not self._is_declared():
+            self.declare(connection, self._host.id)
+        settle_limits(connection)
+        self._settled_with = others
+        self._look_at = monotonic() + LOOK_SECONDS
+
+    def declare(self, connection: Connection, host: int) -> None:
+        """Declare it for a host that nobody knows of yet."""
+        wanted = self._wanted
+        declare_limits(connection, host, wanted)
+        self._declared = host, wanted
+
+    def _is_declared(self) -> bool:
+        if self._declared is None:
+            return False
+        host, limits = self._declared
+        return host == self._host.id and limits is self._wanted
+
+
+def limits_of(settings: Settings) -> dict[str, Limit]:
+    """All limits of the configuration, under the names that the store has for them."""
+    queues = {f"@queue {name}": _limit(queue) for name, queue in settings.queues.items()}
+    keys = {f"@key {name}": _limit(limit) for name, limit in settings.limits.items()}
+    return {name: limit for name, limit in {**queues, **keys}.items() if limit != Limit()}
+
+
+def _limit(said: QueueSettings | LimitSettings) -> Limit:
+    if said.rate is None:
+        return Limit(said.concurrency)
+    return Limit(said.concurrency, parse_rate(said.rate), said.burst)

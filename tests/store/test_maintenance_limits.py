@@ -1,0 +1,90 @@
+"""What maintenance declares of limits: at its start, after a reload, for a new row of its host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from taskd.config.settings import LimitSettings, QueueSettings, Settings
+from taskd.store.connect import Connection
+from taskd.store.limits import Limit, declare_limits
+from tests.store.makers import add_host
+from tests.store.test_maintenance_process import POOLS, Master
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.one_server
+
+Start = Callable[..., Master]
+
+
+@pytest.fixture
+def start(dsn: str) -> Iterator[Start]:
+    """Starts maintenance on the test's database; it is ready when this returns."""
+    started: list[Master] = []
+
+    def begin(**settings: Any) -> Master:
+        started.append(Master(Settings(database=dsn, pools=POOLS, **settings)).start())
+        started[-1].hear("ready")
+        return started[-1]
+
+    yield begin
+    for master in started:
+        master.stop()
+
+
+def declared(connection: Connection) -> dict[str, int | None]:
+    """The concurrency of each limit that an operator has set."""
+    rows = connection.execute("SELECT name, units FROM taskd.capacity WHERE is_declared")
+    return dict(rows.fetchall())
+
+
+def test_limits_stand_before_the_master_hears_that_the_database_is_open(
+    start: Start, connection: Connection
+) -> None:
+    start(
+        queues={"sync": QueueSettings(concurrency=2), "mail": QueueSettings(description="x")},
+        limits={"stripe": LimitSettings(rate="10/s")},
+    )
+
+    assert declared(connection) == {"@queue sync": 2, "@key stripe": None}
+
+
+def test_a_reload_replaces_the_limits(start: Start, connection: Connection, dsn: str) -> None:
+    master = start(queues={"sync": QueueSettings(concurrency=2)})
+
+    queues = {"mail": QueueSettings(concurrency=5)}
+    master.tell_settings(Settings(database=dsn, pools=POOLS, queues=queues))
+
+    eventually(lambda: declared(connection) == {"@queue mail": 5})
+
+
+def test_a_host_that_lost_its_lease_declares_its_limits_once_more(
+    start: Start, connection: Connection
+) -> None:
+    master = start(queues={"sync": QueueSettings(concurrency=2)})
+    old = master.crew.board.host
+
+    connection.execute("UPDATE taskd.host SET ended_at = now() WHERE id = %s", (old,))
+
+    wishes = "SELECT name FROM taskd.limit_wish WHERE host > %s"
+    eventually(lambda: connection.execute(wishes, (old,)).fetchall() == [("@queue sync",)])
+    assert declared(connection) == {"@queue sync": 2}
+
+
+def test_what_only_a_host_wanted_that_is_gone_holds_no_more(
+    start: Start, connection: Connection
+) -> None:
+    start(queues={"sync": QueueSettings(concurrency=2)}, lease=1.0)
+    other = add_host(connection)
+    declare_limits(
+        connection,
+        other,
+        {"@queue sync": Limit(9), "@queue mail": Limit(9)},
+    )
+    overruled = declared(connection)
+
+    # It never beats, so it is dead after a lease.
+    eventually(lambda: declared(connection) == {"@queue sync": 2})
+    assert overruled == {"@queue sync": 9, "@queue mail": 9}
