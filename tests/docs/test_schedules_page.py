@@ -1,4 +1,4 @@
-"""The page on schedules: its file loads, its code imports, its preview is what the command prints."""
+"""The page on schedules: its file loads, its code imports, and its preview is the command's."""
 
 from __future__ import annotations
 
