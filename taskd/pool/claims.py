@@ -92,6 +92,7 @@ class Claims:
                 place.generation,
                 sorted(self._offers),
                 place.pool_settings.greenlets or 1,
+                place.pool_settings.queues,
             )
         if worker is None:
             self._dead_host = host

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -89,15 +89,16 @@ def register_worker(
     generation: int,
     offers: Sequence[str] = (),
     greenlets: int = 1,
+    queues: Iterable[str] = (),
 ) -> int | None:
     """Enter a new worker; its id, or None when its host is not among the living.
 
     `offers` are the versions of the code that jobs may require of it, `greenlets` how many jobs it
-    runs at once.
+    runs at once, `queues` those that it claims from (none: all).
     """
     row = connection.execute(
-        "SELECT taskd.register_worker_v1(%s, %s, %s, %s::smallint, %s, %s::text[], %s)",
-        (host, pid, pool, slot, generation, text_array(offers), greenlets),
+        "SELECT taskd.register_worker_v1(%s, %s, %s, %s::smallint, %s, %s::text[], %s, %s::text[])",
+        (host, pid, pool, slot, generation, text_array(offers), greenlets, text_array(queues)),
     ).fetchone()
     return None if row is None or row[0] is None else int(row[0])
 

@@ -87,12 +87,12 @@ def test_what_requires_a_version_is_a_job_of_its_queue_to_the_worker(
 
         result, *_ = stand.wait_for(where, "succeeded")
         _, error, *_ = stand.wait_for(nap, "failed")
-        offers = stand.query("SELECT offers FROM taskd.worker")
+        told = stand.query("SELECT offers, queues FROM taskd.worker")
 
         assert result == '"sync"'
         assert "JobTimeout" in error
         assert stand.state(left) == "queued"
-        assert offers == [(["v1", "v2"],)]
+        assert told == [(["v1", "v2"], ["sync"])]
 
 
 def test_code_that_offers_more_versions_than_a_worker_can_tell_does_not_import(

@@ -23,12 +23,16 @@ def add_jobs(connection: AnyConnection, count: int = 1, **options: Any) -> list[
 
 
 def add_worker(
-    connection: AnyConnection, host: int | None = None, pid: int = 1, offers: Sequence[str] = ()
+    connection: AnyConnection,
+    host: int | None = None,
+    pid: int = 1,
+    offers: Sequence[str] = (),
+    queues: Sequence[str] = (),
 ) -> int:
     """Register a worker, on a host of its own unless one is given."""
     if host is None:
         host = add_host(connection)
-    worker = hosts.register_worker(connection, host, pid, "io", 0, 1, offers)
+    worker = hosts.register_worker(connection, host, pid, "io", 0, 1, offers, queues=queues)
     assert worker is not None
     return worker
 

@@ -246,6 +246,7 @@ CREATE TABLE taskd.worker (
     generation   integer     NOT NULL,
     pool         text        NOT NULL,
     offers       text[] COLLATE "C" NOT NULL DEFAULT '{}',  -- versions of the code that jobs may require of it
+    queues       text[] COLLATE "C" NOT NULL DEFAULT '{}',  -- those it claims from; none: all
     started_at   timestamptz NOT NULL DEFAULT now(),
     ended_at     timestamptz,
     recoveries   integer     NOT NULL DEFAULT 0,

@@ -14,15 +14,15 @@ $$;
 -- NULL: the host is not (or no more) among the living.
 CREATE FUNCTION taskd.register_worker_v1(
     p_host bigint, p_pid integer, p_pool text, p_slot smallint, p_generation integer, p_offers text[],
-    p_greenlets integer
+    p_greenlets integer, p_queues text[]
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     new_id bigint;
 BEGIN
     PERFORM FROM taskd.host h WHERE h.id = p_host AND h.ended_at IS NULL FOR KEY SHARE;
     IF FOUND THEN
-        INSERT INTO taskd.worker (host, pid, pool, slot, generation, offers, greenlets)
-        VALUES (p_host, p_pid, p_pool, p_slot, p_generation, p_offers, p_greenlets)
+        INSERT INTO taskd.worker (host, pid, pool, slot, generation, offers, greenlets, queues)
+        VALUES (p_host, p_pid, p_pool, p_slot, p_generation, p_offers, p_greenlets, p_queues)
         RETURNING id INTO new_id;
     END IF;
     RETURN new_id;
