@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         on_worker_stop,
     )
     from taskd.tasks.job import Job
+    from taskd.tasks.reasons import Reason
     from taskd.tasks.resources import Resource, exclusive, limit, shared
     from taskd.tasks.retry import Retry
     from taskd.tasks.schedule import At, Cron, Every
@@ -72,6 +73,7 @@ __all__ = [
     "Middleware",
     "NewCall",
     "NoResult",
+    "Reason",
     "Resource",
     "ResultNotReady",
     "Retry",
@@ -109,6 +111,7 @@ _HOMES = {
     "Job": "taskd.tasks.job",
     "Middleware": "taskd.tasks.hooks.middleware",
     "NewCall": "taskd.tasks.hooks.new_call",
+    "Reason": "taskd.tasks.reasons",
     "Resource": "taskd.tasks.resources",
     "Retry": "taskd.tasks.retry",
     "Task": "taskd.tasks.task",

@@ -16,6 +16,9 @@ LABEL_WIDTH = 12
 SHOWN_VALUE = 20_000
 """A longer argument or result is cut on the terminal; --json has all of it."""
 
+LEAST_WAIT = 0.1
+"""Seconds; whoever waited less did not wait."""
+
 
 def job_lines(
     job: JobRow, attempts: Sequence[AttemptRow], progress: Progress | None, now: datetime
@@ -55,6 +58,7 @@ def _fields(job: JobRow, progress: Progress | None, now: datetime) -> Iterator[t
     yield "schedule", job.extra.get("schedule", "")
     yield "created", _moment(job.created_at, now)
     yield "run at", _moment(job.run_at, now)
+    yield "waited", _waited(job)
     yield "started", _moment(job.started_at, now)
     yield "finished", _moment(job.finished_at, now)
     yield "took", "" if job.finished_at is None else took(job.started_at, job.finished_at)
@@ -62,6 +66,16 @@ def _fields(job: JobRow, progress: Progress | None, now: datetime) -> Iterator[t
     yield "progress", "" if progress is None else _progress(progress, now)
     yield "result", "" if job.result is None else _shown(job.result)
     yield "error", job.error or ""
+
+
+def _waited(job: JobRow) -> str:
+    """Say how long the job waited for what, if it was long enough to be noticed."""
+    figures = (("resources", job.waited_for_resources), ("a worker", job.waited_for_worker))
+    return ", ".join(
+        f"{span(seconds)} for {what}"
+        for what, seconds in figures
+        if seconds is not None and seconds >= LEAST_WAIT
+    )
 
 
 def _progress(progress: Progress, now: datetime) -> str:

@@ -7,25 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from taskd.config.units import format_duration
-
-_UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-
-
-def span(seconds: float) -> str:
-    """A duration in its two largest units: `0.35 ms`, `2.1 s`, `3 min 20 s`, `2 d 4 h`."""
-    if seconds < 1:
-        return f"{max(seconds, 0) * 1000:.3g} ms"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    rest, parts = int(seconds), []
-    for unit, size in _UNITS:
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{count} {unit}")
-        if parts and (len(parts) == 2 or not count):
-            break
-    return " ".join(parts)
+from taskd.config.units import SPOKEN, format_duration
+from taskd.config.units import span as span
 
 
 def distance(moment: datetime | None, now: datetime) -> str:
@@ -40,7 +23,7 @@ def distance(moment: datetime | None, now: datetime) -> str:
 
 def _rounded(seconds: float) -> str:
     """A duration in its largest unit alone: the reader wants a magnitude."""
-    for unit, size in _UNITS:
+    for unit, size in SPOKEN:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return "1 s"

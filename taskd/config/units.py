@@ -18,6 +18,9 @@ BYTES = {
 }
 """Each unit of a size, in bytes."""
 
+SPOKEN = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+"""The units that a sentence uses, in seconds."""
+
 # Numbers of at most 15 digits are exact in a float.
 NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?"
 DURATION_PATTERN = rf"^({NUMBER}) ?({'|'.join(SECONDS)})?$"
@@ -83,3 +86,19 @@ def format_size(size: int) -> str:
         if size % BYTES[unit] == 0:
             return f"{size // BYTES[unit]}{unit}"
     return f"{size}B"
+
+
+def span(seconds: float) -> str:
+    """Say a duration in its two largest units: `0.35 ms`, `2.1 s`, `3 min 20 s`, `2 d 4 h`."""
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.3g} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    rest, parts = int(seconds), []
+    for unit, size in SPOKEN:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}")
+        if parts and (len(parts) == 2 or not count):
+            break
+    return " ".join(parts)

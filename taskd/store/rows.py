@@ -148,7 +148,11 @@ class JobRetry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
-    """One job as the store has it. worker is "pool/slot on host, pid N"."""
+    """One job as the store has it. worker is "pool/slot on host, pid N".
+
+    waited_for_resources: seconds until it had all resources and limits, of the attempt that it came
+    to last, None if it needs none or has not got them; waited_for_worker: from then until it began.
+    """
 
     id: int
     task: str
@@ -173,6 +177,8 @@ class JobRow:
     ready_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    waited_for_resources: float | None = None
+    waited_for_worker: float | None = None
     worker: str | None
 
     def to_json_dict(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from math import inf
-from typing import Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from taskd.clock import monotonic
 from taskd.errors import JobFailed, JobWasCancelled, OptionInvalid, ResultExpired, ResultNotReady
@@ -13,6 +13,9 @@ from taskd.store.log_rows import LogFilter, LogLine, Progress
 from taskd.store.rows import JobRow, State
 from taskd.tasks.client import default_client
 from taskd.tasks.log_reader import LogReader, make_filter, read_page
+
+if TYPE_CHECKING:
+    from taskd.tasks.reasons import Reason
 
 R = TypeVar("R")
 
@@ -70,6 +73,19 @@ class Job(Generic[R]):
         """Enqueue the job once more, now that it has ended: the new one, or None if it has not."""
         new = default_client().requeue([self.id]).get(self.id)
         return None if new is None else Job(new)
+
+    def why(self) -> list[Reason]:
+        """Why the job waits now: every reason that holds, with ids; `str(reason)` is its sentence.
+
+        One reason that says so if it runs or has ended. Raises JobUnknown.
+        """
+        from taskd.tasks.why import find_reasons
+
+        with default_client().connection() as connection:
+            found = find_reasons(connection, self.id)
+        if found is None:
+            self.refresh()
+        return found or []
 
     @property
     def progress(self) -> Progress | None:

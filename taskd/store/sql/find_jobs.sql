@@ -3,6 +3,10 @@
 SELECT j.id, j.task, j.queue, j.requires, j.state, j.priority, j.attempt, j.max_attempts, j.losses,
        j.crashes, j.timeout, j.args, j.kwargs, j.extra, j.result, j.has_result, j.error, j.traceback, j.created_at,
        j.run_at, j.ready_at, j.started_at, j.finished_at,
+       CASE WHEN j.res IS NOT NULL AND j.ready_at IS NOT NULL
+            THEN taskd.lasted_v1(taskd.asked_at_v1(j.id, j.created_at, j.run_at, j.extra), j.ready_at)
+            END AS waited_for_resources,
+       taskd.lasted_v1(coalesce(j.ready_at, j.created_at), j.started_at) AS waited_for_worker,
        w.pool || '/' || w.slot || ' on ' || h.name || ', pid ' || w.pid AS worker
 FROM taskd.job j
 LEFT JOIN taskd.worker w ON w.id = j.worker
