@@ -18,6 +18,7 @@ from taskd.cli.orders import cancel, move, purge, requeue
 from taskd.cli.output import Column, print_json, print_lines, print_table
 from taskd.cli.parameters import JOB_ID, MAX_ID, json_option
 from taskd.cli.selection import job_filter
+from taskd.cli.why import why
 from taskd.clock import utc_now
 from taskd.store.log_rows import Progress
 from taskd.store.logs import fetch_progress
@@ -45,7 +46,7 @@ Examples:
 
 @click.group()
 def jobs() -> None:
-    """List, show, group, cancel, requeue, move and purge jobs, and read their logs."""
+    """List, show, explain, group, cancel, requeue, move and purge jobs, and read their logs."""
 
 
 @jobs.command("list", epilog=LIST_EXAMPLES)
@@ -124,5 +125,5 @@ def show(job_id: int, as_json: bool) -> None:
         print_lines(job_lines(job, attempts, progress, utc_now()))
 
 
-for verb in (failures, logs, cancel, requeue, move, purge):
+for verb in (why, failures, logs, cancel, requeue, move, purge):
     jobs.add_command(verb)

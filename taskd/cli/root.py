@@ -18,9 +18,13 @@ VERBS = {
     "run": ("taskd.cli.run", "Run a function here and now, without daemon or database."),
     "jobs": (
         "taskd.cli.jobs",
-        "List, show, group, cancel, requeue, move and purge jobs, and read their logs.",
+        "List, show, explain, group, cancel, requeue, move and purge jobs, and read their logs.",
     ),
     "queues": ("taskd.cli.queues", "List, pause and resume queues."),
+    "resources": (
+        "taskd.cli.resources",
+        "Show resources and limits: what is held, by which jobs, and who stands in line.",
+    ),
     "schedules": ("taskd.cli.schedules", "List, run, pause, resume and preview schedules."),
     "workers": ("taskd.cli.workers", "Show every process of the running daemons, on all hosts."),
     "tasks": ("taskd.cli.tasks", "Show what may be run: signature, docstring, options, pools."),

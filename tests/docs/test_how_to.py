@@ -32,6 +32,7 @@ PAGES = {
     "resources.md": 4,
     "steer-queues.md": 3,
     "cancel.md": 3,
+    "why-waiting.md": 3,
 }
 """Pages, and how many values their lines promise."""
 OTHERS = (
