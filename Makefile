@@ -1,9 +1,9 @@
 # What developers type. `make` alone shows this list.
 PYTHON ?= .venv/bin/python
 
-.PHONY: help venv test model stress mutants lint types bench
+.PHONY: help venv test model stress mutants lint types bench bench-resources
 help:
-	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' Makefile
 
 venv: ## a virtual environment with everything tests need
 	python3 -m venv .venv
@@ -32,3 +32,6 @@ types: ## mypy, strict
 
 bench: ## the benchmarks, as ratios (run nothing else meanwhile)
 	$(PYTHON) -m benchmarks
+
+bench-resources: ## of these, what resources cost
+	$(PYTHON) -m benchmarks resources

@@ -1,5 +1,7 @@
 """Run the benchmarks: `python -m benchmarks [CASE ...] [--runs 3] [--json]`.
 
+`resources` stands for all cases of resources.
+
 Figures are ratios measured within one run, and medians of several runs: machines differ, ratios
 less so. Nothing fails by time; the exit status is 0 as long as everything could be measured.
 """
@@ -10,21 +12,22 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.cases import Figure, drain, idle_memory, naps
+from benchmarks import hot, resources
+from benchmarks.cases import Case, Figure, drain, idle_memory, naps
 from benchmarks.daemon import embedded_server
 from benchmarks.many import orders, uneven, unique
-from taskd.store.embedded import Server
 
-CASES: dict[str, Callable[[Server, Path], Figure]] = {
+RESOURCES: dict[str, Case] = {**resources.CASES, **hot.CASES}
+CASES: dict[str, Case] = {
     "drain": drain,
     "naps": naps,
     "uneven": uneven,
     "unique": unique,
     "orders": orders,
     "memory": idle_memory,
+    **RESOURCES,
 }
 
 
@@ -37,10 +40,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="how often each case is measured (3)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     chosen = parser.parse_args()
-    unknown = set(chosen.cases) - set(CASES)
+    cases = [one for name in chosen.cases for one in (RESOURCES if name == "resources" else [name])]
+    unknown = set(cases) - set(CASES)
     if unknown:
         parser.error(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
-    results = measure(chosen.cases, chosen.runs)
+    results = measure(cases, chosen.runs)
     print(json.dumps(results, indent=2) if chosen.json else table(results))
 
 

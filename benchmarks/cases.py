@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,9 @@ class Figure:
     @property
     def is_reached(self) -> bool:
         return self.ratio >= self.reach if self.bound == "min" else self.ratio <= self.reach
+
+
+Case = Callable[[Server, Path], Figure]
 
 
 def drain(server: Server, tools: Path, jobs: int = 100_000) -> Figure:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -87,3 +88,13 @@ def wait_for_workers(dsn: str, count: int) -> list[dict[str, object]]:
         if time.monotonic() > deadline:
             raise SystemExit(f"{len(ready)} of {count} workers were ready after {PATIENCE} s")
         time.sleep(0.2)
+
+
+def wait_for_count(connection: psycopg.Connection[Any], table: str, count: int) -> None:
+    """Return once a table of taskd has so many rows; on a connection that is open already."""
+    statement = f"SELECT count(*) FROM taskd.{table}".encode()
+    deadline = time.monotonic() + PATIENCE
+    while (found := (connection.execute(statement).fetchone() or (0,))[0]) < count:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{found} of {count} jobs were in {table} after {PATIENCE} s")
+        time.sleep(0.05)
