@@ -31,6 +31,7 @@ SHARP = (
     "test_cancel_races.py",
     "test_unique_races.py",
     "test_mail_plans.py",
+    "test_line_plans.py",
 )
 SEEDS = range(1, 5)
 EXAMPLES_A_SEED = 50
