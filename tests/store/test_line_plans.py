@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import closing
+from typing import Any
 
+import psycopg
 import pytest
 
 from taskd.store import connect, hosts, jobs
@@ -25,6 +27,7 @@ from tests.store.graph_makers import (
     used,
 )
 from tests.store.makers import add_jobs, add_worker, claim, places
+from tests.store.test_mail_plans import reads
 
 WAITING = 5_000
 OF_LINES = {"line", "blocked", "resource", "capacity", "mail", "dependency"}
@@ -220,3 +223,29 @@ def test_the_end_of_jobs_that_hold_nothing_looks_at_no_line(line: Connection) ->
         complete(line, worker, rows)
 
     assert {scan.table for scan in scans} & {"line", "blocked", "resource"} == set()
+
+
+def test_a_hand_off_reads_as_little_after_hundreds_under_an_open_transaction(
+    line: Connection,
+) -> None:
+    worker = add_worker(line)
+    line.execute("SELECT setseed(0)")  # where to begin to read is noted now and then, by chance
+    with psycopg.connect(line.info.dsn) as other:
+        other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        other.execute("SELECT count(*) FROM taskd.line")
+        one, rest = claim(line, worker)
+        complete(line, worker, [one])
+        hand_off = hand_offs(line, worker, rest)
+        for _ in range(500):
+            next(hand_off)
+
+        with reads(line, 25, line=200):
+            next(hand_off)
+
+
+def hand_offs(line: Connection, worker: int, row: list[Any]) -> Iterator[None]:
+    """End the holder and claim the next one, above the mark, as often as is asked for."""
+    while True:
+        complete(line, worker, [row])
+        (row,) = claim(line, worker, 1, ("default", 5, row[1]))
+        yield
