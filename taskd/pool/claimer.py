@@ -65,6 +65,7 @@ class Claimer:
         self._quarantine = Quarantine(place, claims, slots)
         self._alarm = Event()
         self._called = False
+        self._has_let_in = False
         self._is_draining = False
         self._is_dry = False
         self._returning: list[Row] = []
@@ -83,6 +84,11 @@ class Claimer:
     def look(self) -> None:
         """Look into the queue now, as if somebody had called."""
         self._called = True
+        self._alarm.set()
+
+    def expect(self) -> None:
+        """Claim now if there is room: what has ended here may have let others into the queue."""
+        self._has_let_in = True
         self._alarm.set()
 
     def drain(self) -> None:
@@ -134,10 +140,14 @@ class Claimer:
     def step(self) -> float:
         """Do what is to be done now; after how many seconds to come again, if nobody calls."""
         called, self._called = self._called, False
+        let_in, self._has_let_in = self._has_let_in, False
         self._claims.recover()
         self._give_back()
         if called:
             self._heed()
+        elif let_in:
+            self._claims.look_again()
+            self._is_dry = False
         if self._is_draining:
             self._empty_handed.set()
             return REST_SECONDS
@@ -148,7 +158,7 @@ class Claimer:
             self._claims.show_idle(0)
             return LOOK_SECONDS
         wanted = self._wanted()
-        is_news = called or self._quarantine.has_work
+        is_news = called or let_in or self._quarantine.has_work
         waits_for_news = self._claims.shows_idle and not is_news
         if not wanted or waits_for_news:
             self._claims.show_idle(self._slots.free if self._claims.shows_idle else 0)

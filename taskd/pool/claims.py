@@ -36,6 +36,8 @@ Row = list[Any]
 """A claimed job: [id, seq, queue, fence, attempt, max_attempts, timeout, task, args, kwargs,
 extra]."""
 
+_EXTRA = 10
+
 
 class Batch(NamedTuple):
     """What a claim brought; `has_more`: there may be more to be had at once.
@@ -69,6 +71,9 @@ class Claims:
         write_offers(place.own, self._offers)
         self._lanes = Lanes(LaneTable(place.board), place.own, place.pool_settings, self._offers)
         self._dead_host = 0
+        self.has_holders = (
+            False  # of the last batch some hold resources, so their ends let others in
+        )
         self.is_registered = False  # the id outlives it, for what is still to be reported
 
     @property
@@ -132,6 +137,8 @@ class Claims:
         is_suspect = choice.is_suspect(rows)
         most = len(rows) if rows.is_cut or is_suspect else wanted
         self._lanes.took(choice, rows, most, monotonic())
+        if rows:
+            self.has_holders = any(row[_EXTRA] and "holds" in row[_EXTRA] for row in rows)
         return Batch(rows, len(rows) >= most, is_suspect)
 
     def _read_one_by_one(self, connection: Connection) -> Batch:

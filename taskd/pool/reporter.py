@@ -8,6 +8,7 @@ What jobs say is stored twice a second, and for those that have ended before the
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 
 import gevent
 from gevent.event import Event
@@ -30,7 +31,8 @@ AFTER_FAULT_SECONDS = 1.0
 class Reporter:
     """Stores what is in the outbox and the journal of one worker.
 
-    `is_waiting`: `wake` it after adding to the outbox; the journal calls by itself.
+    `is_waiting`: `wake` it after adding to the outbox; the journal calls by itself. `on_let_in` is
+    called when jobs have ended for whose resources others may have waited.
     """
 
     def __init__(self, place: Place, outbox: Outbox, claims: Claims, link: Link, events: Events):
@@ -47,6 +49,7 @@ class Reporter:
         self._empty = Event()
         self._empty.set()
         self.is_waiting = False
+        self.on_let_in: Callable[[], None] = lambda: None
         self._is_resting = False
 
     def start(self) -> None:
@@ -102,4 +105,6 @@ class Reporter:
             stored = self._outbox.flush(connection, self._claims.worker, ended)
         self._outage.over()
         self._words[LOST] = self._outbox.lost
+        if stored and self._claims.has_holders:
+            self.on_let_in()
         return GATHER_SECONDS if stored >= LARGE_BATCH else 0.0

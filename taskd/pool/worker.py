@@ -99,6 +99,7 @@ class Worker:
         self._breaker = Breaker(self._words, self.slots, seating, self._told)
         self.claimer = Claimer(place, claims, self.slots, self._outbox.__len__, events)
         self.claimer.on_cancel = self._cancel
+        self.reporter.on_let_in = self.claimer.expect
         self._sweeper = Sweeper(self._words, self.slots, self._told, self.claimer.review)
         self._pulse = Pulse(place, self._tend, self._be_orphaned)
         self._drain_ordered = Event()

@@ -14,7 +14,10 @@ from taskd.board import WorkerState
 from taskd.board.layout import LOOK, PREFETCHED
 from taskd.config.settings import PoolSettings
 from taskd.store import jobs
+from taskd.store.graph import enqueue_graph
+from taskd.store.rows import NewGraph, NewJob
 from tests.pool_stand import Stand
+from tests.store.graph_makers import EXCLUSIVE
 from tests.waiting import eventually
 
 APP = """
@@ -478,6 +481,18 @@ def test_a_worker_without_jobs_says_idle_and_calls_maintenance(stand: Stand) -> 
 
     assert stand.read().idle == 25
     assert os.eventfd_read(stand.kick_fd) == 1
+
+
+def test_a_worker_claims_what_the_ends_of_its_own_jobs_let_in(stand: Stand) -> None:
+    stand.start("io")
+    needs = {"res": ("x",), "need": (EXCLUSIVE,)}
+    jobs_of_x = [NewJob(task="app.noop", args="[]", **needs) for _ in range(5)]
+    ids = enqueue_graph(stand.connection, NewGraph(tuple(jobs_of_x)))
+
+    stand.wake()  # once, and nobody calls again
+
+    for job in ids:
+        stand.wait_for(job, "succeeded")
 
 
 def test_a_worker_whose_host_was_declared_dead_registers_with_the_next(stand: Stand) -> None:

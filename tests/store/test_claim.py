@@ -7,6 +7,7 @@ from typing import Any
 from taskd.store import hosts, jobs
 from taskd.store.connect import Connection
 from taskd.store.rows import NewJobs
+from tests.store.graph_makers import add_one
 from tests.store.makers import (
     add_host,
     add_jobs,
@@ -231,6 +232,17 @@ def test_the_bytes_of_a_claim_are_those_of_all_its_lanes(connection: Connection)
     assert rows is not None
     assert (ids_of(rows), rows.is_cut) == (urgent, True)
     assert places(connection, usual[0]) == ["queued"]
+
+
+def test_a_claim_says_which_jobs_hold_resources(connection: Connection) -> None:
+    worker = add_worker(connection)
+    add_jobs(connection, 1)
+    add_one(connection, needs={"a": 1}, extra={"group": 7})
+
+    plain, holder = claim(connection, worker)
+
+    assert plain[10] is None
+    assert holder[10] == {"group": 7, "holds": True}
 
 
 def test_waiting_lanes_names_the_lowest_seq_above_each_mark(connection: Connection) -> None:

@@ -15,7 +15,8 @@
 -- Otherwise JSON: [[id, seq, i, fence, attempt, max_attempts, timeout, task, args, kwargs, extra], …].
 -- args and kwargs are spliced in, so that the claimer decodes one text a batch. A null behind the last
 -- job says that it were too many bytes, so there may be more to claim than these. A job that holds a
--- unique key until it has started lets go of it here; extra of one that has expired says "is_late".
+-- unique key until it has started lets go of it here; extra of one that has expired says "is_late", and
+-- of one that holds resources "holds".
 --
 -- The plan must stay the index scan also while statistics say that the table is empty, hence
 -- enable_seqscan; jit=off because switching plans off makes their cost look huge. A generic plan,
@@ -86,11 +87,12 @@ BEGIN
                    concat('[', t.id, ',', t.seq, ',', i - 1, ',', t.fence, ',', t.attempt + 1, ',',
                           t.max_attempts, ',', coalesce(t.timeout::text, 'null'), ',', to_json(t.task),
                           ',', t.args, ',', coalesce(t.kwargs, 'null'), ',',
-                          CASE WHEN t.extra IS NULL THEN 'null'
-                               WHEN (t.extra->>'expires')::double precision
-                                    < extract(epoch FROM clock_timestamp())
-                               THEN (t.extra || '{"is_late": true}')::text
-                               ELSE t.extra::text END, ']'),
+                          CASE WHEN t.extra IS NULL AND t.place IS NULL THEN 'null'
+                               ELSE (coalesce(t.extra, '{}')
+                                     || CASE WHEN t.place IS NULL THEN '{}' ELSE '{"holds": true}' END::jsonb
+                                     || CASE WHEN (t.extra->>'expires')::double precision
+                                                  < extract(epoch FROM clock_timestamp())
+                                             THEN '{"is_late": true}' ELSE '{}' END::jsonb)::text END, ']'),
                    ',' ORDER BY t.seq),
                array_agg(ROW(t.extra->>'unique', t.id)::taskd.held_key)
                    FILTER (WHERE t.extra->>'until' = 'started')

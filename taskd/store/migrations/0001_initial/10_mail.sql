@@ -84,7 +84,7 @@ BEGIN
     LOOP
         SELECT EXISTS (SELECT FROM taskd.mail m WHERE m.is_late = mark.is_late AND m.seq > mark.upto)
                OR EXISTS (SELECT FROM taskd.mail m WHERE m.sender = ANY (mark.busy)
-                          AND m.is_late = mark.is_late AND m.seq <= mark.upto),
+                          AND (m.is_late = mark.is_late) IS TRUE AND m.seq + 0 <= mark.upto),
                pg_current_snapshot()
         INTO is_there, seen;
         IF is_there THEN
@@ -272,14 +272,14 @@ BEGIN
          WHERE NOT m.is_late AND m.seq > mark.upto ORDER BY m.seq LIMIT p_letters)
         UNION ALL
         SELECT m.ctid, m.seq FROM taskd.mail m
-        WHERE m.sender = ANY (mark.busy) AND NOT m.is_late AND m.seq <= mark.upto
+        WHERE m.sender = ANY (mark.busy) AND m.is_late IS NOT TRUE AND m.seq + 0 <= mark.upto
         ORDER BY seq LIMIT p_letters
     ), late AS (
         (SELECT m.ctid, m.seq, m.ids FROM taskd.mail m
          WHERE m.is_late AND m.seq > late_mark.upto ORDER BY m.seq LIMIT p_letters)
         UNION ALL
         SELECT m.ctid, m.seq, m.ids FROM taskd.mail m
-        WHERE m.sender = ANY (late_mark.busy) AND m.is_late AND m.seq <= late_mark.upto
+        WHERE m.sender = ANY (late_mark.busy) AND m.is_late IS NOT FALSE AND m.seq + 0 <= late_mark.upto
         ORDER BY seq LIMIT p_letters
     ), admitted_ AS (
         SELECT x.ctid, x.seq

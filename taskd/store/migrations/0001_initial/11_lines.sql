@@ -65,7 +65,7 @@ $$;
 CREATE FUNCTION taskd.empty_since_v1(
     p_rate double precision, p_burst integer, p_empty_at timestamptz, p_retry_at timestamptz,
     p_now timestamptz
-) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+) RETURNS timestamptz LANGUAGE sql STABLE AS $$
     SELECT least(p_now, greatest(
         p_empty_at,
         p_now - greatest(coalesce(p_burst, 1), p_rate * 0.05) / p_rate * interval '1 second'
@@ -82,7 +82,7 @@ $$;
 
 -- When the next token comes, or the next portion of them.
 CREATE FUNCTION taskd.next_token_v1(p_rate double precision, p_empty_since timestamptz)
-RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+RETURNS timestamptz LANGUAGE sql STABLE AS $$
     SELECT p_empty_since + greatest(1 / p_rate, 0.05) * interval '1 second'
 $$;
 
@@ -168,8 +168,7 @@ BEGIN
             SELECT j.name, max(j.used) AS used, max(j.units) AS units, max(j.tokens) AS tokens,
                    count(j.place) AS found, count(*) FILTER (WHERE j.fits) AS fitting,
                    coalesce(sum(j.need) FILTER (WHERE j.fits), 0)::bigint AS taken,
-                   (array_agg(j.turn ORDER BY j.turn DESC, j.place DESC))[1] AS reached_turn,
-                   (array_agg(j.place ORDER BY j.turn DESC, j.place DESC))[1] AS reached_place
+                   max(j.turn) AS reached_turn, max(j.place) FILTER (WHERE j.nth = depth) AS reached_place
             FROM judged j GROUP BY j.name
         ), lines_ AS (
             SELECT s.*, s.found = s.fitting AND s.found = depth AS goes_on FROM summed s
@@ -241,8 +240,8 @@ CREATE FUNCTION taskd.settle_lines_v1(
     p_places bigint[], p_now timestamptz
 ) RETURNS timestamptz LANGUAGE sql AS $$
     WITH granted AS (
-        SELECT g.name, count(*) AS n, (array_agg(g.turn ORDER BY g.turn DESC, g.place DESC))[1] AS turn,
-               (array_agg(g.place ORDER BY g.turn DESC, g.place DESC))[1] AS place
+        SELECT g.name, count(*) AS n, max(g.turn) AS turn,
+               CASE WHEN min(g.turn) = max(g.turn) THEN max(g.place) ELSE 0 END AS place
         FROM unnest(p_granted, p_turns, p_places) AS g (name, turn, place) GROUP BY g.name
     ), settled AS (
         SELECT u.name, u.used, u.waiting, g.turn, g.place, c.rate,
