@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from taskd.store import jobs
+from taskd.store.hosts import register_worker
 from taskd.store.limits import declare_limits, prune_resources
 from taskd.store.rows import NewJob
 from tests.store.graph_makers import EXCLUSIVE, add_graph, complete, dispatch, retry
@@ -168,8 +169,39 @@ def test_a_limit_that_no_host_wants_any_more_lets_all_in(connection: AnyConnecti
     declare_limits(connection, host, {})
     dispatch(connection)
 
-    assert len(queued(connection)) == 20  # as many as a queue without a limit takes at once
+    assert queued(connection) == ids[:2]  # one by one behind those that have passed it
     assert add_jobs(connection, 1)[0] in queued(connection)
+
+
+def test_without_an_operators_number_that_of_the_code_counts_again(
+    connection: AnyConnection,
+) -> None:
+    host = add_host(connection)
+    worker = add_worker(connection, host)
+    declare_limits(connection, host, {"@key shop": (2, None, None)})
+    ids = add(connection, *[limited("@key shop", 1, None, None) for _ in range(5)])
+
+    declare_limits(connection, host, {})
+    dispatch(connection)
+
+    assert queued(connection) == ids[:2]
+    first, second = claim(connection, worker)
+    complete(connection, worker, [first])
+    assert queued(connection) == []
+    complete(connection, worker, [second])
+    assert queued(connection) == [ids[2]]
+
+
+def test_a_job_enqueued_by_older_code_brings_no_older_number_back(
+    connection: AnyConnection,
+) -> None:
+    old = add(connection, limited("@key shop", 1, None, None, delay=60.0))
+    new = add(connection, *[limited("@key shop", 3, None, None) for _ in range(2)])
+
+    connection.execute("UPDATE taskd.scheduled SET run_at = now() - interval '1 second'")
+    jobs.promote_jobs(connection, 10)
+
+    assert queued(connection) == [*new, *old]
 
 
 def test_of_two_hosts_the_one_that_declared_last_counts(connection: AnyConnection) -> None:
@@ -260,10 +292,13 @@ def test_ten_jobs_of_one_share_do_not_wait_for_a_thousand_of_another(
 
 
 def test_shares_take_turns_also_in_a_queue_without_a_limit(connection: AnyConnection) -> None:
-    worker = add_worker(connection)
+    host = add_host(connection)
+    worker = add_worker(connection, host)
+    register_worker(connection, host, 2, "io", 1, 1, (), 3)
+    register_worker(connection, host, 3, "other", 0, 1, (), 100, ["other"])
     add(connection, *[fair("big") for _ in range(100)])
     few = add(connection, fair("small"), fair("small"))
-    assert len(queued(connection)) == 20
+    assert len(queued(connection)) == 2 * (1 + 3)  # twice as many as the workers of this queue run
 
     rows = claim(connection, worker, 4)
     complete(connection, worker, rows)

@@ -30,13 +30,15 @@ CREATE TABLE taskd.resource (
 CREATE INDEX resource_retry ON taskd.resource (retry_at) WHERE retry_at IS NOT NULL; -- beat_host_v1
 
 -- How much there is of a resource: units at once (NULL: any number), and tokens a second (rate), of
--- which burst are kept for later. is_declared: by an operator, so that code does not change it.
+-- which burst are kept for later. is_declared: by an operator, so that code does not change it;
+-- otherwise said_at is when the job was enqueued whose code said so.
 CREATE TABLE taskd.capacity (
     name         text COLLATE "C" PRIMARY KEY,
     units        integer     CHECK (units >= 0),
     rate         double precision CHECK (rate > 0),
     burst        integer     CHECK (burst >= 1),
-    is_declared  boolean     NOT NULL DEFAULT false
+    is_declared  boolean     NOT NULL DEFAULT false,
+    said_at      timestamptz
 );
 
 -- Who waits, in the order of (turn, place). turn: in the line of a task's or a queue's limit its share's
@@ -86,17 +88,17 @@ RETURNS timestamptz LANGUAGE sql STABLE AS $$
     SELECT p_empty_since + greatest(1 / p_rate, 0.05) * interval '1 second'
 $$;
 
--- How many jobs the living workers run at once, twice: so many of a queue without a limit are let into
--- it while its jobs have shares, so that no worker is idle and a share waits for few of another's.
-CREATE FUNCTION taskd.window_v1() RETURNS integer LANGUAGE sql STABLE AS $$
-    SELECT greatest(20, 2 * coalesce(sum(w.greenlets), 0))::integer
+-- How many jobs the living workers of a queue run at once, twice: so many are let into a queue without a
+-- limit while its jobs have shares, so that no worker is idle and a share waits for few of another's.
+CREATE FUNCTION taskd.window_v1(p_queue text) RETURNS integer LANGUAGE sql STABLE AS $$
+    SELECT greatest(2, 2 * coalesce(sum(w.greenlets), 0))::integer
     FROM taskd.worker w JOIN taskd.host h ON h.id = w.host
-    WHERE w.ended_at IS NULL AND h.ended_at IS NULL
+    WHERE w.ended_at IS NULL AND h.ended_at IS NULL AND (w.queues = '{}' OR p_queue = ANY (w.queues))
 $$;
 
 -- The units of a resource, from its capacity (NULL: it has none).
 CREATE FUNCTION taskd.units_v1(p_name text, p_units integer) RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT coalesce(p_units, CASE WHEN p_name LIKE '@queue %' THEN taskd.window_v1() ELSE 2147483647 END)
+    SELECT coalesce(p_units, CASE WHEN p_name LIKE '@queue %' THEN taskd.window_v1(substring(p_name FROM 8)) ELSE 2147483647 END)
 $$;
 
 -- Letter r: give units back; then the heads of the lines move up while they fit. A line is read from

@@ -65,23 +65,24 @@ BEGIN
     END IF;
 END $$;
 
--- Jobs that join lines say what their code says of limits: the last word counts, except against an
--- operator's. The names of those that are others than before, or NULL.
+-- Jobs that join lines say what their code says of limits: the word of the job that was enqueued last
+-- counts, except against an operator's. The names of those that are others than before, or NULL.
 CREATE FUNCTION taskd.take_terms_v1(p_ids bigint[]) RETURNS text[] LANGUAGE sql AS $$
     WITH said AS (
         SELECT DISTINCT ON (t.key) t.key AS name, (t.value->>0)::integer AS units,
-               (t.value->>1)::double precision AS rate, (t.value->>2)::integer AS burst
+               (t.value->>1)::double precision AS rate, (t.value->>2)::integer AS burst,
+               b.created_at AS said_at
         FROM unnest(p_ids) WITH ORDINALITY AS u (id, place)
         JOIN taskd.blocked b ON b.id BETWEEN u.id AND u.id
         CROSS JOIN LATERAL jsonb_each(b.extra->'limits') t
         WHERE b.extra ? 'limits'
-        ORDER BY t.key, u.place DESC
+        ORDER BY t.key, b.created_at DESC, u.place DESC
     ), changed AS (
-        INSERT INTO taskd.capacity AS c (name, units, rate, burst)
-        SELECT s.name, s.units, s.rate, s.burst FROM said s
+        INSERT INTO taskd.capacity AS c (name, units, rate, burst, said_at)
+        SELECT s.name, s.units, s.rate, s.burst, s.said_at FROM said s
         ON CONFLICT (name) DO UPDATE
-        SET units = excluded.units, rate = excluded.rate, burst = excluded.burst
-        WHERE NOT c.is_declared
+        SET units = excluded.units, rate = excluded.rate, burst = excluded.burst, said_at = excluded.said_at
+        WHERE NOT c.is_declared AND c.said_at <= excluded.said_at
           AND (c.units, c.rate, c.burst) IS DISTINCT FROM (excluded.units, excluded.rate, excluded.burst)
         RETURNING name
     )
@@ -121,8 +122,8 @@ BEGIN
     PERFORM taskd.settle_limits_v1();
 END $$;
 
--- Let the limits be as the living hosts want them; whether some were not. A limit that nobody wants
--- any more is gone: its line moves up.
+-- Let the limits be as the living hosts want them; whether some were not. Of a limit that nobody wants
+-- any more there remains what the code of the first in line says of it; or it is gone, and all move up.
 CREATE FUNCTION taskd.settle_limits_v1() RETURNS boolean LANGUAGE plpgsql
 SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -137,8 +138,25 @@ BEGIN
     END IF;
     WITH changes AS MATERIALIZED (
         SELECT * FROM taskd.limit_changes_v1()
+    ), left_ AS MATERIALIZED (
+        SELECT x.name, t.limits->>0 AS units, t.limits->>1 AS rate, t.limits->>2 AS burst, t.said_at
+        FROM changes x
+        JOIN taskd.resource r ON r.name BETWEEN x.name AND x.name
+        CROSS JOIN LATERAL (
+            SELECT b.extra->'limits'->x.name AS limits, b.created_at AS said_at
+            FROM (SELECT l.id FROM taskd.line l
+                  WHERE l.res = x.name AND (l.turn, l.place) > (r.turn, r.place)
+                  ORDER BY l.turn, l.place LIMIT 1) l
+            JOIN taskd.blocked b ON b.id BETWEEN l.id AND l.id) t
+        WHERE NOT x.is_wanted AND t.limits IS NOT NULL
+    ), kept AS (
+        UPDATE taskd.capacity c
+        SET units = l.units::integer, rate = l.rate::double precision, burst = l.burst::integer,
+            is_declared = false, said_at = l.said_at
+        FROM left_ l WHERE c.name = l.name
     ), gone AS (
-        DELETE FROM taskd.capacity c USING changes x WHERE c.name = x.name AND NOT x.is_wanted
+        DELETE FROM taskd.capacity c USING changes x
+        WHERE c.name = x.name AND NOT x.is_wanted AND NOT EXISTS (SELECT FROM left_ l WHERE l.name = x.name)
     ), set_ AS (
         INSERT INTO taskd.capacity (name, units, rate, burst, is_declared)
         SELECT x.name, x.units, x.rate, x.burst, true FROM changes x WHERE x.is_wanted
