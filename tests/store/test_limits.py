@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
+import pytest
+
 from taskd.store import jobs
 from taskd.store.hosts import register_worker
 from taskd.store.limits import declare_limits, prune_resources
@@ -140,6 +143,61 @@ def test_a_new_limit_of_a_queue_counts_what_runs_and_lines_up_what_waits(
     complete(connection, worker, rows)
     assert queued(connection) == [ids[1], ids[2], other]
     assert is_sound(connection)
+
+
+def test_a_new_limit_stands_before_jobs_that_wait_for_a_resource(
+    connection: AnyConnection,
+) -> None:
+    host = add_host(connection)
+    worker = add_worker(connection, host)
+    needy = [NewJob(task="shop.sync", args="[]", res=("a",), need=(1,)) for _ in range(3)]
+    holder = add(
+        connection, NewJob(task="shop.sync", args="[]", queue="x", res=("a",), need=(EXCLUSIVE,))
+    )
+    ids = add(connection, *needy)
+    rows = claim(connection, worker, 1, ("x", 5, 0))
+    assert ids_of(rows) == holder
+
+    declare_limits(connection, host, {"@queue default": (1, None, None)})
+    dispatch(connection)
+    complete(connection, worker, rows)
+
+    assert queued(connection) == ids[:1]
+    assert is_sound(connection)
+
+
+def test_no_share_waits_for_ever_while_others_keep_coming(connection: AnyConnection) -> None:
+    declare_limits(connection, add_host(connection), {"@queue default": (1, None, None)})
+    worker = add_worker(connection)
+    big = set(add(connection, *[fair("big") for _ in range(20)]))
+    add(connection, fair("b"), fair("c"))
+
+    began = []
+    for _ in range(60):
+        rows = claim(connection, worker)
+        began += ids_of(rows)
+        if big.isdisjoint(ids_of(rows)):
+            add(connection, fair(rows[0][10]["fair"]))
+        complete(connection, worker, rows)
+
+    assert len(big & set(began)) >= 18
+
+
+def test_what_the_dispatcher_could_not_store_is_refused_at_the_enqueue(
+    connection: AnyConnection,
+) -> None:
+    for bad in (
+        NewJob(task="shop.sync", args="[]", res=("x" * 400,), need=(1,)),
+        NewJob(task="shop.sync", args="[]", res=("@queue default",), need=(1,)),
+        fair("x" * 400),
+        limited("@key x", 0.5, None, None),
+        limited("@key x", 1, 0, None),
+        limited("@key x", 1, 1.0, 0),
+    ):
+        with pytest.raises(psycopg.Error, match="none that could be stored"):
+            add_graph(connection, bad)
+    (job,) = add(connection, limited("@key x", None, 1e-8, 1_000_000))
+    assert queued(connection) == [job]
 
 
 def test_a_new_limit_lets_a_job_keep_the_resources_that_it_holds(connection: AnyConnection) -> None:
@@ -300,7 +358,7 @@ def test_shares_take_turns_also_in_a_queue_without_a_limit(connection: AnyConnec
     few = add(connection, fair("small"), fair("small"))
     assert len(queued(connection)) == 2 * (1 + 3)  # twice as many as the workers of this queue run
 
-    rows = claim(connection, worker, 4)
+    rows = claim(connection, worker, 6)
     complete(connection, worker, rows)
 
     assert set(few) <= set(queued(connection))
@@ -321,7 +379,7 @@ def test_a_share_whose_jobs_were_cancelled_starts_afresh(connection: AnyConnecti
         rows = claim(connection, worker)
         order += ids_of(rows)
         complete(connection, worker, rows)
-    assert order == [gone[0], waiting[0], again] or order == [gone[0], again]
+    assert order == [gone[0], waiting[0], waiting[1], again]
 
 
 def test_a_moved_job_passes_the_limit_of_its_new_queue_instead(connection: AnyConnection) -> None:
@@ -359,7 +417,9 @@ def test_a_job_moved_to_a_queue_without_a_limit_passes_none(connection: AnyConne
     assert is_sound(connection)
 
 
-def test_a_moved_job_that_holds_through_its_pause_asks_anew(connection: AnyConnection) -> None:
+def test_in_a_pause_a_job_keeps_its_resources_and_no_place_of_its_queue(
+    connection: AnyConnection,
+) -> None:
     host = add_host(connection)
     worker = add_worker(connection, host)
     declare_limits(connection, host, {"@queue default": (1, None, None)})
@@ -367,10 +427,18 @@ def test_a_moved_job_that_holds_through_its_pause_asks_anew(connection: AnyConne
     (job,) = add(connection, exclusive)
     retry(connection, worker, claim(connection, worker)[0], delay=3600)
 
-    assert jobs.move_jobs(connection, [job], "free") == 1
-    dispatch(connection)
+    other = add_jobs(connection, 1)[0]
+    rows = connection.execute("SELECT name, used FROM taskd.resource ORDER BY name").fetchall()
+    assert rows == [("@queue default", 1), ("a", EXCLUSIVE)]
+    assert queued(connection) == [other]
+    assert is_sound(connection)
 
-    assert connection.execute("SELECT sum(used) FROM taskd.resource").fetchone() == (0,)
+    connection.execute("UPDATE taskd.scheduled SET run_at = now() - interval '1 second'")
+    jobs.promote_jobs(connection, 10)
+    assert queued(connection) == [other]
+    assert is_sound(connection)
+    complete(connection, worker, claim(connection, worker))
+    assert queued(connection) == [job]
     assert is_sound(connection)
 
 

@@ -187,7 +187,7 @@ def test_who_waits_for_the_turn_of_its_share_is_told_so(
     reason = only_reason(connection, waiting)
 
     assert (reason.kind, reason.name) == (ReasonKind.CONCURRENCY, "@queue default")
-    assert "(20 are let in at once, shares in turn), held by 20 jobs: " in reason.text
+    assert "(2 are let in at once, shares in turn), held by 2 jobs: " in reason.text
     assert reason.before_count == 4
 
 

@@ -258,6 +258,8 @@ BEGIN
           AND EXISTS (SELECT FROM unnest(j.res, j.need) AS u (name, need)
                       WHERE (u.name IS NOT NULL AND u.need > 0) IS NOT TRUE)) THEN
         RAISE EXCEPTION 'each resource needs a name and a number of units from 1 on';
+    ELSIF EXISTS (SELECT FROM unnest(p_jobs) j WHERE NOT taskd.fits_lines_v1(j)) THEN
+        RAISE EXCEPTION 'a resource, a limit or a share of a job is none that could be stored';
     END IF;
     unknown := ARRAY(
         SELECT DISTINCT p.parent
@@ -270,6 +272,24 @@ BEGIN
     IF unknown <> '{}' THEN
         RAISE EXCEPTION 'no such job: %', array_to_string(unknown[1:10], ', ') USING ERRCODE = 'TD001';
     END IF;
+END $$;
+
+-- Whether the dispatcher can store what a job says of resources, limits and shares. It could not tell
+-- the caller any more, and would stumble over it again and again.
+CREATE FUNCTION taskd.fits_lines_v1(p_job taskd.new_job) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN (p_job.res IS NULL
+            OR NOT EXISTS (SELECT FROM unnest(p_job.res) r WHERE length(r) > 300 OR r LIKE '@queue %'))
+       AND coalesce(length(p_job.extra->>'fair') <= 300, true)
+       AND (p_job.limits IS NULL
+            OR (jsonb_typeof(p_job.limits) = 'object'
+                AND NOT EXISTS (
+                    SELECT FROM jsonb_each(p_job.limits) l
+                    WHERE coalesce((l.value->>0)::integer < 0
+                                   OR (l.value->>1)::double precision < 1e-9
+                                   OR (l.value->>2)::integer < 1, false))));
+EXCEPTION WHEN OTHERS THEN      -- a number that is none
+    RETURN false;
 END $$;
 
 -- What take_keys_v1 has to know of a job of a graph.

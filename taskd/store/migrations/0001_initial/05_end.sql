@@ -176,7 +176,7 @@ BEGIN
             queue, task, args, kwargs, extra, res, need, place)
         SELECT now() + g.delay * interval '1 second', g.id, g.created_at, g.timeout, g.priority,
                g.charged, g.max_attempts, g.left_losses, g.crashes, g.queue, g.task, g.args, g.kwargs,
-               g.extra, g.res, g.need, g.kept_place
+               g.extra, taskd.own_v1(g.res, g.res), taskd.own_v1(g.res, g.need), g.kept_place
         FROM gone g WHERE g.delay > 0 AND NOT g.is_cancelled
     ), lined AS (
         INSERT INTO taskd.blocked (
@@ -208,15 +208,20 @@ BEGIN
     SELECT count(*) + 0 * (SELECT count(*) FROM told),
            array_agg(g.id) FILTER (WHERE g.is_cancelled),
            (SELECT array_agg(l.id ORDER BY l.id) FROM lined l),
-           array_agg(ROW(g.id, g.res, g.need, g.place,
-                         CASE WHEN g.is_cancelled THEN g.extra->>'unique' END)::taskd.holding)
+           array_agg(CASE WHEN g.is_cancelled OR g.kept_place IS NULL
+                          THEN ROW(g.id, g.res, g.need, g.place,
+                                   CASE WHEN g.is_cancelled THEN g.extra->>'unique' END)::taskd.holding
+                          ELSE taskd.gate_holding_v1(g.id, g.res, g.place) END)
                FILTER (WHERE (g.is_cancelled AND (g.extra IS NOT NULL OR g.res IS NOT NULL))
-                          OR (g.place IS NOT NULL AND g.kept_place IS NULL))
+                          OR (g.place IS NOT NULL AND g.kept_place IS NULL)
+                          OR (g.delay > 0 AND g.res[cardinality(g.res)] LIKE '@queue %'))
     INTO ended, cancelled, arrivals, holdings
     FROM gone g;
     PERFORM taskd.send_arrivals_v1(arrivals);
     IF cancelled IS NOT NULL OR holdings IS NOT NULL THEN
         PERFORM taskd.let_go_v1(cancelled, (SELECT array_agg(false) FROM unnest(cancelled)), holdings, true);
+    ELSIF arrivals IS NOT NULL THEN
+        PERFORM taskd.see_to_mail_v1(false);
     END IF;
     IF ended = cardinality(p_ids) THEN
         RETURN NULL;

@@ -78,13 +78,16 @@ BEGIN
             ORDER BY s.run_at, s.id
             LIMIT p_count
             FOR UPDATE SKIP LOCKED))
-        RETURNING *, place IS NULL AND taskd.asks_v1(res, queue, extra) AS asks
+        RETURNING *, CASE WHEN place IS NULL THEN taskd.asks_v1(res, queue, extra)
+                          ELSE taskd.lacks_gate_v1(res, queue, extra) END AS asks
     ), lined AS (
         INSERT INTO taskd.blocked (
             id, created_at, run_at, stage, pending, timeout, priority, attempt, max_attempts, losses,
-            crashes, queue, task, args, kwargs, extra, res, need)
-        SELECT d.id, d.created_at, d.run_at, 'i', 0, d.timeout, d.priority, d.attempt, d.max_attempts,
-               d.losses, d.crashes, d.queue, d.task, d.args, d.kwargs, d.extra, d.res, d.need
+            crashes, queue, task, args, kwargs, extra, res, need, place, level)
+        SELECT d.id, d.created_at, d.run_at, CASE WHEN d.place IS NULL THEN 'i' ELSE 'l' END, 0,
+               d.timeout, d.priority, d.attempt, d.max_attempts, d.losses, d.crashes, d.queue, d.task,
+               d.args, d.kwargs, d.extra, d.res, d.need, d.place,
+               taskd.level_v1(d.res[cardinality(d.res)])
         FROM due d WHERE d.asks
     ), entered AS (
         INSERT INTO taskd.queued AS q (
@@ -184,7 +187,7 @@ BEGIN
     ), fated AS MATERIALIZED (
         SELECT j.*, CASE WHEN j.cancelled THEN 'c' WHEN j.final IS NOT NULL THEN 'f'
                          WHEN j.guilty THEN 'l' ELSE 'b' END AS fate,
-               coalesce(j.guilty AND j.extra->>'on_retry' = 'release', false) AS releases,
+               taskd.lets_go_v1(j.extra->>'on_retry' = 'release', 'r', j.res) AS releases,
                CASE WHEN j.guilty THEN p_stack END AS stack,
                (j.attempt - CASE WHEN j.timed_out THEN 0 ELSE 1 END)::smallint AS charged,
                least(5 * 2.0 ^ least(CASE WHEN j.timed_out THEN j.attempt ELSE j.all_crashes END - 1, 20),
@@ -212,7 +215,8 @@ BEGIN
             queue, task, args, kwargs, extra, res, need, place)
         SELECT now() + f.pause * interval '1 second', f.id, f.created_at, f.timeout, f.priority,
                f.charged, f.max_attempts, f.all_losses, f.all_crashes, f.queue, f.task, f.args,
-               f.kwargs, f.extra, f.res, f.need, CASE WHEN NOT f.releases THEN f.place END
+               f.kwargs, f.extra, taskd.own_v1(f.res, f.res), taskd.own_v1(f.res, f.need),
+               CASE WHEN NOT f.releases THEN f.place END
         FROM fated f WHERE f.fate = 'l'
     ), again AS (
         INSERT INTO taskd.queued AS q (
@@ -231,10 +235,13 @@ BEGIN
            count(*) FILTER (WHERE f.fate = 'f'),
            min(f.pause) FILTER (WHERE f.fate = 'l'),
            array_agg(f.id) FILTER (WHERE f.fate IN ('c', 'f')),
-           array_agg(ROW(f.id, f.res, f.need, f.place,
-                         CASE WHEN f.fate <> 'l' THEN f.extra->>'unique' END)::taskd.holding)
+           array_agg(CASE WHEN f.fate = 'l' AND NOT f.releases
+                          THEN taskd.gate_holding_v1(f.id, f.res, f.place)
+                          ELSE ROW(f.id, f.res, f.need, f.place,
+                                   CASE WHEN f.fate <> 'l' THEN f.extra->>'unique' END)::taskd.holding END)
                FILTER (WHERE (f.fate IN ('c', 'f') AND (f.extra IS NOT NULL OR f.res IS NOT NULL))
-                          OR (f.fate = 'l' AND f.releases AND f.place IS NOT NULL))
+                          OR (f.fate = 'l' AND f.place IS NOT NULL
+                              AND (f.releases OR f.res[cardinality(f.res)] LIKE '@queue %')))
     INTO given_back, failed, pause, over, holdings
     FROM fated f;
     DELETE FROM taskd.request o WHERE o.worker = ANY (p_workers);

@@ -46,29 +46,34 @@ CREATE INDEX mail_sender ON taskd.mail (sender);
 -- looks for new ones would read over all of them. So each session remembers, in a setting of its own,
 -- up to which seq it has seen everything, and in which snapshot. What can be new to it since then is
 --   above that seq, or
---   from a sender who was under way in that snapshot: a handful, looked up one by one.
+--   from a sender who was under way in that snapshot: one of its list, or one that was newer than all
+--   that had ended by then, and so stands in no list.
 -- Whoever began later has a seq above it, for seqs are given out after senders. An old mark, or one
--- of another session behind the same pooler, is as true as a new one, only less far.
-CREATE FUNCTION taskd.mail_mark_v1(p_is_late boolean, OUT upto bigint, OUT busy xid8[])
+-- of another session behind the same pooler, is as true as a new one, only less far; that of another
+-- installation is none.
+CREATE FUNCTION taskd.mail_mark_v1(
+    p_is_late boolean, OUT upto bigint, OUT busy xid8[], OUT newer xid8
+)
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     mark text := current_setting(CASE WHEN p_is_late THEN 'taskd.late_mail' ELSE 'taskd.mail' END, true);
 BEGIN
     upto := 0;
     busy := '{}';
-    IF mark <> '' THEN
+    IF split_part(mark, '|', 3) = 'taskd.mail_seq'::regclass::oid::text THEN
         upto := split_part(mark, '|', 1);
         busy := ARRAY(SELECT pg_snapshot_xip(split_part(mark, '|', 2)::pg_snapshot));
+        newer := pg_snapshot_xmax(split_part(mark, '|', 2)::pg_snapshot);
     END IF;
 END $$;
 
 CREATE FUNCTION taskd.mark_mail_v1(p_is_late boolean, p_upto bigint, p_seen pg_snapshot)
 RETURNS void LANGUAGE sql AS $$
     SELECT set_config(CASE WHEN p_is_late THEN 'taskd.late_mail' ELSE 'taskd.mail' END,
-                      p_upto || '|' || p_seen, false)
+                      p_upto || '|' || p_seen || '|' || 'taskd.mail_seq'::regclass::oid, false)
 $$;
 
--- Whether letters wait for a dispatcher; four looks at an index, or five.
+-- Whether letters wait for a dispatcher; a handful of looks at an index.
 CREATE FUNCTION taskd.has_mail_v1() RETURNS boolean LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
@@ -79,11 +84,13 @@ DECLARE
 BEGIN
     SELECT last_value INTO last FROM taskd.mail_seq;    -- before the snapshots of what follows
     FOR mark IN
-        SELECT k.is_late, m.upto, m.busy
+        SELECT k.is_late, m.upto, m.busy, m.newer
         FROM (VALUES (false), (true)) AS k (is_late), taskd.mail_mark_v1(k.is_late) m
     LOOP
         SELECT EXISTS (SELECT FROM taskd.mail m WHERE m.is_late = mark.is_late AND m.seq > mark.upto)
                OR EXISTS (SELECT FROM taskd.mail m WHERE m.sender = ANY (mark.busy)
+                          AND (m.is_late = mark.is_late) IS TRUE AND m.seq + 0 <= mark.upto)
+               OR EXISTS (SELECT FROM taskd.mail m WHERE m.sender >= mark.newer
                           AND (m.is_late = mark.is_late) IS TRUE AND m.seq + 0 <= mark.upto),
                pg_current_snapshot()
         INTO is_there, seen;
@@ -232,6 +239,9 @@ BEGIN
     FROM (VALUES ('c'::"char", recancel), ('k', recheck)) AS l (kind, ids)
     WHERE l.ids <> '{}';
     GET DIAGNOSTICS returned = ROW_COUNT;
+    IF room <= 0 AND taskd.has_mail_v1() THEN   -- arrivals are left: for maintenance, at once
+        PERFORM pg_notify('taskd', '"mail"');
+    END IF;
     RETURN total - returned;
 END $$;
 
@@ -273,6 +283,9 @@ BEGIN
         UNION ALL
         SELECT m.ctid, m.seq FROM taskd.mail m
         WHERE m.sender = ANY (mark.busy) AND m.is_late IS NOT TRUE AND m.seq + 0 <= mark.upto
+        UNION ALL
+        SELECT m.ctid, m.seq FROM taskd.mail m
+        WHERE m.sender >= mark.newer AND m.is_late IS NOT TRUE AND m.seq + 0 <= mark.upto
         ORDER BY seq LIMIT p_letters
     ), late AS (
         (SELECT m.ctid, m.seq, m.ids FROM taskd.mail m
@@ -280,6 +293,9 @@ BEGIN
         UNION ALL
         SELECT m.ctid, m.seq, m.ids FROM taskd.mail m
         WHERE m.sender = ANY (late_mark.busy) AND m.is_late IS NOT FALSE AND m.seq + 0 <= late_mark.upto
+        UNION ALL
+        SELECT m.ctid, m.seq, m.ids FROM taskd.mail m
+        WHERE m.sender >= late_mark.newer AND m.is_late IS NOT FALSE AND m.seq + 0 <= late_mark.upto
         ORDER BY seq LIMIT p_letters
     ), admitted_ AS (
         SELECT x.ctid, x.seq
@@ -457,9 +473,10 @@ BEGIN
         INSERT INTO taskd.history (
             id, created_at, run_at, ready_at, timeout, priority, attempt, max_attempts, losses, crashes,
             queue, task, args, kwargs, extra, res, need, state, error)
-        SELECT j.*, 'c', CASE WHEN j.id = ANY (p_doomed) THEN 'a job that it came after did not succeed'
-                              ELSE 'cancelled' END
+        SELECT j.*, 'c', CASE WHEN d.id IS NULL THEN 'cancelled'
+                              ELSE 'a job that it came after did not succeed' END
         FROM jobs j
+        LEFT JOIN (SELECT DISTINCT i AS id FROM unnest(p_doomed) i) d ON d.id = j.id
     ), freed AS (
         DELETE FROM taskd.dependency d USING b
         WHERE d.child BETWEEN b.id AND b.id AND b.stage = 'p'

@@ -57,8 +57,14 @@ CREATE INDEX line_share ON taskd.line (res, share, turn) WHERE share IS NOT NULL
 -- In which step a job asks for a resource: what it works on first, then the limits, the narrow ones
 -- before the wide ones. Column res is in this order.
 CREATE FUNCTION taskd.level_v1(p_name text) RETURNS smallint LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN p_name NOT LIKE '@%' THEN 0 WHEN p_name LIKE '@key %' THEN 1
+    SELECT CASE WHEN p_name IS NULL OR p_name NOT LIKE '@%' THEN 0 WHEN p_name LIKE '@key %' THEN 1
                 WHEN p_name LIKE '@task %' THEN 2 ELSE 3 END::smallint
+$$;
+
+-- How long it takes until so many tokens have come; thirty years are as long as for ever.
+CREATE FUNCTION taskd.span_v1(p_tokens double precision, p_rate double precision) RETURNS interval
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN p_rate > 0 THEN least(p_tokens / p_rate, 1e9) * interval '1 second' END
 $$;
 
 -- A rate as a bucket of `burst` tokens into which `rate` a second flow. When it was, or would have been,
@@ -70,7 +76,7 @@ CREATE FUNCTION taskd.empty_since_v1(
 ) RETURNS timestamptz LANGUAGE sql STABLE AS $$
     SELECT least(p_now, greatest(
         p_empty_at,
-        p_now - greatest(coalesce(p_burst, 1), p_rate * 0.05) / p_rate * interval '1 second'
+        p_now - taskd.span_v1(greatest(coalesce(p_burst, 1), p_rate * 0.05), p_rate)
         - CASE WHEN p_retry_at < p_now THEN least(p_now - p_retry_at, interval '100 ms') ELSE interval '0' END))
 $$;
 
@@ -85,7 +91,7 @@ $$;
 -- When the next token comes, or the next portion of them.
 CREATE FUNCTION taskd.next_token_v1(p_rate double precision, p_empty_since timestamptz)
 RETURNS timestamptz LANGUAGE sql STABLE AS $$
-    SELECT p_empty_since + greatest(1 / p_rate, 0.05) * interval '1 second'
+    SELECT p_empty_since + greatest(taskd.span_v1(1, p_rate), interval '50 ms')
 $$;
 
 -- How many jobs the living workers of a queue run at once, twice: so many are let into a queue without a
@@ -248,7 +254,7 @@ CREATE FUNCTION taskd.settle_lines_v1(
     ), settled AS (
         SELECT u.name, u.used, u.waiting, g.turn, g.place, c.rate,
                taskd.empty_since_v1(c.rate, c.burst, r.empty_at, r.retry_at, p_now)
-               + coalesce(g.n, 0) / c.rate * interval '1 second' AS empty_at
+               + taskd.span_v1(coalesce(g.n, 0), c.rate) AS empty_at
         FROM unnest(p_names, p_used, p_waiting) AS u (name, used, waiting)
         JOIN taskd.resource r ON r.name BETWEEN u.name AND u.name
         LEFT JOIN taskd.capacity c ON c.name BETWEEN u.name AND u.name
@@ -325,9 +331,10 @@ BEGIN
                row_number() OVER (PARTITION BY j.name, j.share ORDER BY j.place) - 1 AS behind
         FROM judged j WHERE NOT j.fits
     ), shares AS MATERIALIZED (
-        -- A share's next turn: behind its own last one, and not before whoever is at the head now.
+        -- A share's next turn: behind its own last one; or, so that everyone who stands there gets his turn
+        -- in the end, behind that of the head.
         SELECT q.name, q.share, greatest(
-                   coalesce((SELECT l.turn FROM taskd.line l
+                   coalesce((SELECT l.turn + 1 FROM taskd.line l
                              WHERE l.res = q.name AND (l.turn, l.place) > (s.turn, s.place)
                              ORDER BY l.turn, l.place LIMIT 1), s.turn),
                    (SELECT l.turn + 1 FROM taskd.line l
@@ -346,7 +353,7 @@ BEGIN
                count(*) FILTER (WHERE j.fits) AS n
         FROM judged j GROUP BY j.name
     ), timed AS (
-        SELECT s.*, t.rate, t.empty_since + s.n / t.rate * interval '1 second' AS empty_at
+        SELECT s.*, t.rate, t.empty_since + taskd.span_v1(s.n, t.rate) AS empty_at
         FROM summed s JOIN state t ON t.name = s.name
     ), noted AS (
         INSERT INTO taskd.resource AS r (name, used, waiting, empty_at, retry_at)

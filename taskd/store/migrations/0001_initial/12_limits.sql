@@ -35,11 +35,25 @@ CREATE FUNCTION taskd.own_v1(p_res text[], p_values anyarray) RETURNS anyarray L
                 THEN nullif(p_values[:cardinality(p_res) - 1], '{}') ELSE p_values END
 $$;
 
--- Whether a job lets go of what it holds between two attempts: if it says so, and if that is the limit
--- of its queue alone, unless it was interrupted and goes on at once.
+-- Whether a job that holds resources has yet to pass the limit of its queue, or has to pass it anew.
+CREATE FUNCTION taskd.lacks_gate_v1(p_res text[], p_part text, p_extra jsonb) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT taskd.gate_v1(p_part, p_extra) IS NOT NULL
+       AND coalesce(p_res[cardinality(p_res)] NOT LIKE '@queue %', true)
+$$;
+
+-- Whether a job lets go of all that it holds between two attempts: if it says so, and if that is the
+-- limit of its queue alone, unless it was interrupted and goes on at once. Of the limit of its queue it
+-- lets go in each pause.
 CREATE FUNCTION taskd.lets_go_v1(p_release boolean, p_outcome "char", p_res text[]) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(p_release, false) OR (p_outcome <> 'i' AND taskd.own_v1(p_res, p_res) IS NULL)
+$$;
+
+-- What a job lets go of that keeps all but the limit of its queue.
+CREATE FUNCTION taskd.gate_holding_v1(p_id bigint, p_res text[], p_place bigint) RETURNS taskd.holding
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT ROW(p_id, p_res[cardinality(p_res):], ARRAY[1], p_place, NULL)::taskd.holding
 $$;
 
 -- All that a job asks for, in order. p_stands: it has begun to, so there is no other limit for it now,
@@ -79,7 +93,7 @@ CREATE FUNCTION taskd.take_terms_v1(p_ids bigint[]) RETURNS text[] LANGUAGE sql 
         ORDER BY t.key, b.created_at DESC, u.place DESC
     ), changed AS (
         INSERT INTO taskd.capacity AS c (name, units, rate, burst, said_at)
-        SELECT s.name, s.units, s.rate, s.burst, s.said_at FROM said s
+        SELECT s.name, s.units, s.rate, s.burst, s.said_at FROM said s ORDER BY s.name
         ON CONFLICT (name) DO UPDATE
         SET units = excluded.units, rate = excluded.rate, burst = excluded.burst, said_at = excluded.said_at
         WHERE NOT c.is_declared AND c.said_at <= excluded.said_at
@@ -127,15 +141,27 @@ END $$;
 CREATE FUNCTION taskd.settle_limits_v1() RETURNS boolean LANGUAGE plpgsql
 SET enable_seqscan = off SET jit = off AS $$
 DECLARE
+    strays text[];          -- limits of queues that have jobs which passed by
     changed text[];
     name text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM taskd.limit_changes_v1()) THEN
+    strays := ARRAY(
+        SELECT c.name FROM taskd.capacity c
+        WHERE c.name LIKE '@queue %'
+          AND EXISTS (SELECT FROM taskd.queued q
+                      WHERE (q.queue = substring(c.name FROM 8)
+                             OR (q.queue > substring(c.name FROM 8) || '@'
+                                 AND q.queue < substring(c.name FROM 8) || 'A'))
+                        AND (q.res IS NULL OR q.res[cardinality(q.res)] <> c.name)));
+    IF strays = '{}' AND NOT EXISTS (SELECT FROM taskd.limit_changes_v1()) THEN
         RETURN false;
     END IF;
-    IF EXISTS (SELECT FROM taskd.limit_changes_v1() x WHERE x.name LIKE '@queue %') THEN
+    IF strays <> '{}'
+       OR EXISTS (SELECT FROM taskd.limit_changes_v1() x WHERE x.name LIKE '@queue %') THEN
         PERFORM pg_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1);    -- see adopt_jobs_v1
     END IF;
+    PERFORM FROM taskd.capacity c
+    WHERE c.name IN (SELECT x.name FROM taskd.limit_changes_v1() x) ORDER BY c.name FOR UPDATE;
     WITH changes AS MATERIALIZED (
         SELECT * FROM taskd.limit_changes_v1()
     ), left_ AS MATERIALIZED (
@@ -164,7 +190,7 @@ BEGIN
         SET units = excluded.units, rate = excluded.rate, burst = excluded.burst, is_declared = true
     )
     SELECT array_agg(x.name) INTO changed FROM changes x;
-    FOREACH name IN ARRAY coalesce(changed, '{}') LOOP
+    FOREACH name IN ARRAY strays || coalesce(changed, '{}') LOOP
         IF name LIKE '@queue %' THEN
             PERFORM taskd.adopt_jobs_v1(name, substring(name FROM 8));
         END IF;
@@ -197,9 +223,9 @@ LANGUAGE sql AS $$
            AND (w.units, w.rate, w.burst) IS NOT DISTINCT FROM (c.units, c.rate, c.burst)) IS NOT TRUE
 $$;
 
--- A queue has a limit now: its jobs that wait to be claimed join the line, in their order, and those
--- that run count. Under the dispatch lock. Who enqueued before the limit was there and commits after
--- this gets by.
+-- A queue has a limit now: its jobs that wait to be claimed join the line, in their order, those that
+-- wait for resources will, and those that run count. Under the dispatch lock; it waits for nobody. Who
+-- enqueues, claims or ends a job while the limit is declared gets by, until the next look.
 CREATE FUNCTION taskd.adopt_jobs_v1(p_gate text, p_queue text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     arrivals bigint[];
@@ -222,16 +248,23 @@ BEGIN
         SELECT g.id, g.created_at, g.run_at, CASE WHEN g.place IS NULL THEN 'i' ELSE 'l' END, 0, g.timeout,
                g.priority, g.attempt, g.max_attempts, g.losses, g.crashes, g.queue, g.task, g.args,
                g.kwargs, g.extra, g.res, g.need, g.place,
-               coalesce(taskd.level_v1(g.res[cardinality(g.res)]), 0)
+               taskd.level_v1(g.res[cardinality(g.res)])
         FROM gone g
     )
     SELECT array_agg(g.id ORDER BY g.lane DESC, g.seq) INTO arrivals FROM gone g;
+    UPDATE taskd.blocked b SET res = array_append(b.res, p_gate), need = array_append(b.need, 1)
+    WHERE b.stage = 'l' AND b.level < 3 AND b.res[cardinality(b.res)] <> p_gate
+      AND (b.queue = p_queue OR (b.queue > p_queue || '@' AND b.queue < p_queue || 'A'))
+      AND NOT b.id = ANY (coalesce(arrivals, '{}'));
     WITH taken AS (
         UPDATE taskd.running r
         SET res = array_append(r.res, p_gate), need = array_append(r.need, 1),
             place = coalesce(r.place, nextval('taskd.place_seq'))
-        WHERE taskd.queue_of_v1(r.queue) = p_queue
-          AND (r.res IS NULL OR r.res[cardinality(r.res)] <> p_gate)
+        WHERE r.ctid = ANY (ARRAY(
+            SELECT j.ctid FROM taskd.running j
+            WHERE taskd.queue_of_v1(j.queue) = p_queue
+              AND (j.res IS NULL OR j.res[cardinality(j.res)] <> p_gate)
+            FOR UPDATE SKIP LOCKED))
         RETURNING r.id
     )
     SELECT count(*) INTO counted FROM taken;
@@ -304,25 +337,14 @@ BEGIN
                g.timeout, g.priority, g.attempt, g.max_attempts, g.losses, g.crashes,
                taskd.moved_part_v1(g.queue, p_queue), g.task, g.args, g.kwargs, g.extra, g.own_res,
                g.own_need, CASE WHEN g.own_res IS NOT NULL THEN g.place END,
-               coalesce(taskd.level_v1(g.own_res[cardinality(g.own_res)]), 0)
+               taskd.level_v1(g.own_res[cardinality(g.own_res)])
         FROM gone g
-    ), paused AS (
-        UPDATE taskd.scheduled s
-        SET queue = taskd.moved_part_v1(s.queue, p_queue), res = taskd.own_v1(p.res, p.res),
-            need = taskd.own_v1(p.res, p.need), place = NULL
-        FROM (SELECT m.ctid, m.res, m.need FROM taskd.scheduled m
-              WHERE m.id = ANY (p_ids) AND taskd.queue_of_v1(m.queue) <> p_queue AND m.place IS NOT NULL
-                AND (m.res[cardinality(m.res)] LIKE '@queue %' OR taskd.gate_v1(p_queue, m.extra) IS NOT NULL)
-              FOR UPDATE SKIP LOCKED) p
-        WHERE s.ctid = p.ctid
-        RETURNING p.res, p.need
     ), freed AS (
         SELECT g.res[cardinality(g.res)] AS name, 1 AS units FROM gone g
         WHERE g.res[cardinality(g.res)] LIKE '@queue %'
-        UNION ALL SELECT u.name, u.need FROM paused p, unnest(p.res, p.need) AS u (name, need)
     )
     SELECT (SELECT array_agg(g.id ORDER BY g.lane DESC, g.seq) FROM gone g),
-           (SELECT count(*) FROM gone) + (SELECT count(*) FROM paused),
+           (SELECT count(*) FROM gone),
            (SELECT array_agg(f.name) FROM freed f), (SELECT array_agg(f.units) FROM freed f)
     INTO arrivals, n, names, units;
     IF names IS NOT NULL THEN
@@ -350,7 +372,9 @@ BEGIN
       AND NOT EXISTS (SELECT FROM taskd.capacity c WHERE c.name = w.name AND c.is_declared);
     DELETE FROM taskd.resource r
     WHERE r.used = 0 AND NOT r.waiting
-      AND (r.empty_at IS NULL OR r.empty_at < clock_timestamp() - interval '1 day');
+      AND (r.empty_at IS NULL OR r.empty_at < clock_timestamp() - coalesce(
+               (SELECT taskd.span_v1(greatest(coalesce(c.burst, 1), 1), c.rate)
+                FROM taskd.capacity c WHERE c.name = r.name), interval '0'));   -- else it is full again
     GET DIAGNOSTICS pruned = ROW_COUNT;
     DELETE FROM taskd.capacity c
     WHERE NOT c.is_declared AND NOT EXISTS (SELECT FROM taskd.resource r WHERE r.name = c.name);
