@@ -81,7 +81,7 @@ class LimitSettings:
             "How many jobs that name the limit may run at once, over all hosts.",
             between=(1, MOST_AT_ONCE),
             example="5",
-            without="what the code says, else no limit",
+            without="no limit; only of a name that the file has not at all counts what code says",
             if_zero="leave it out for no limit, or pause the queues of its jobs instead: "
             "`taskd queues pause`",
         ).metadata,
@@ -93,7 +93,7 @@ class LimitSettings:
             "How many jobs that name the limit may begin in a second, minute, hour or day, "
             "over all hosts.",
             example="100/m",
-            without="what the code says, else no limit",
+            without="no limit; only of a name that the file has not at all counts what code says",
         ).metadata,
     )
     burst: int = field(
