@@ -90,11 +90,12 @@ def format_size(size: int) -> str:
 
 def span(seconds: float) -> str:
     """Say a duration in its two largest units: `0.35 ms`, `2.1 s`, `3 min 20 s`, `2 d 4 h`."""
-    if seconds < 1:
+    # Each bound is where rounding reaches the next form: 0.9996 is 1.0 s and no 1e+03 ms.
+    if seconds < 0.9995:
         return f"{max(seconds, 0) * 1000:.3g} ms"
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
-    rest, parts = int(seconds), []
+    rest, parts = max(int(seconds), 10), []
     for unit, size in SPOKEN:
         count, rest = divmod(rest, size)
         if count:

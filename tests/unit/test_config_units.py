@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskd.config.units import format_duration, format_size, parse_duration, parse_size
+from taskd.config.units import format_duration, format_size, parse_duration, parse_size, span
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,18 @@ def test_any_text_is_a_duration_and_a_size_or_a_value_error(text: str) -> None:
     for parse in (parse_duration, parse_size):
         with suppress(ValueError):
             parse(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.9994, "999 ms"),
+        (0.9996, "1.0 s"),
+        (9.94, "9.9 s"),
+        (9.97, "10 s"),
+        (10.2, "10 s"),
+        (200, "3 min 20 s"),
+    ],
+)
+def test_a_span_is_rounded_before_its_unit_is_chosen(seconds: float, text: str) -> None:
+    assert span(seconds) == text
