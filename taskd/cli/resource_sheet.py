@@ -24,7 +24,7 @@ from taskd.store.resources import (
     find_holders,
     list_line,
 )
-from taskd.tasks.reasons import counted, titled
+from taskd.tasks.reasons import counted, title
 
 LINE = (
     Column("IN LINE", right=True),
@@ -79,7 +79,7 @@ def print_sheet(sheet: Sheet, now: datetime) -> None:
 
 def _lines(sheet: Sheet, now: datetime) -> Iterator[str]:
     resource, holders = sheet.resource, sheet.holders
-    yield _labelled("resource", titled(resource.name).removeprefix("the "))
+    yield _labelled("resource", title(resource.name))
     yield _labelled("used", _used(resource))
     if resource.rate is not None:
         yield _labelled("rate", _rate(resource, now))
@@ -128,6 +128,6 @@ def _entry(entry: InLine, resource: ResourceRow, now: datetime) -> tuple[object,
 def _wanted(need: int, resource: ResourceRow) -> str:
     if need == EXCLUSIVE:
         return "exclusive"
-    if resource.units is None and resource.rate is None:
+    if not resource.name.startswith("@"):
         return "shared"
     return "a place" if need == 1 else f"{need} places"

@@ -24,11 +24,9 @@ from taskd.store.resources import (
     list_resources,
 )
 from taskd.store.waits import MOST_COUNTED, one_moment
-from taskd.tasks.reasons import listed, titled
+from taskd.tasks.reasons import listed, names_meant, title
 
 FIRST_SHOWN = 3
-KINDS = ("", "@key ", "@task ", "@queue ")
-"""What a limit's name begins with in the store, by what it is a limit of."""
 
 COLUMNS = (
     Column("RESOURCE", flexible=True),
@@ -68,7 +66,7 @@ def resources(name: str | None, limit: int, after: int | None, as_json: bool) ->
     """Show resources and limits: what is held, by which jobs, and who stands in line.
 
     What is waited for comes first. With NAME, such as repo:42, or the name of a limit, a task or a
-    queue that has one: its holders, and its line in order.
+    queue that has one, or what the list calls it: its holders, and its line in order.
     """
     if name is not None:
         _show(name, limit, after, as_json)
@@ -92,7 +90,7 @@ def _list(limit: int, as_json: bool) -> None:
 
 def _row(one: ResourceRow, holders: Holders, now: datetime) -> tuple[object, ...]:
     return (
-        titled(one.name).removeprefix("the "),
+        title(one.name),
         _amount(one.used),
         one.units,
         None if one.rate is None else format_rate(one.rate),
@@ -125,7 +123,8 @@ def _as_json(one: ResourceRow, holders: Holders) -> dict[str, Any]:
 
 def _show(name: str, limit: int, after: int | None, as_json: bool) -> None:
     with open_jobs() as connection, one_moment(connection) as now:
-        found = list_resources(connection, [kind + name for kind in KINDS], len(KINDS), 0)
+        names = names_meant(name)
+        found = list_resources(connection, names, len(names), 0)
         sheets = [read_sheet(connection, one, after, limit) for one in found]
     if not found:
         raise Failure(f"nobody holds {name} or waits for it, and it has no limit")

@@ -17,9 +17,10 @@ class ReasonKind(StrEnum):
     """What a job waits for; the last two do not wait.
 
     parents: jobs that it comes after. joining: it is about to stand in line. resource, concurrency,
-    rate: it stands in line. scheduled, retry: its time has not come. paused: its queue is.
-    no_worker, no_pool, no_version: nobody lives, takes its queue, offers the version that it
-    requires. no_task: nobody who takes its queue knows its task. turn: nothing but its turn.
+    rate: it stands in line. share: it does so for the turn of its share. scheduled, retry: its time
+    has not come. paused: its queue is. no_worker, no_pool, no_version: nobody lives, takes its
+    queue, offers the version that it requires. no_task: nobody who takes its queue knows its task.
+    turn: nothing but its turn.
     """
 
     PARENTS = "parents"
@@ -27,6 +28,7 @@ class ReasonKind(StrEnum):
     RESOURCE = "resource"
     CONCURRENCY = "concurrency"
     RATE = "rate"
+    SHARE = "share"
     SCHEDULED = "scheduled"
     RETRY = "retry"
     PAUSED = "paused"
@@ -80,16 +82,31 @@ class Reason:
         return asdict(self)
 
 
-def titled(name: str) -> str:
-    """Say which resource or limit this is, by its name in the store."""
+def title(name: str) -> str:
+    """What lists call a resource or limit, by its name in the store: `limit of queue sync`."""
     kind, _, rest = name.partition(" ")
     match kind:
         case "@key":
-            return f"the limit {rest}"
+            return f"limit {rest}"
         case "@task" | "@queue":
-            return f"the limit of {kind[1:]} {rest}"
+            return f"limit of {kind[1:]} {rest}"
         case _:
             return name
+
+
+def titled(name: str) -> str:
+    """The same in a sentence: `the limit of queue sync`."""
+    return f"the {title(name)}" if name.startswith("@") else name
+
+
+def names_meant(text: str) -> list[str]:
+    """The names in the store of all that is called so, or that lists or sentences call so."""
+    said = text.removeprefix("the ")
+    titles = {"limit ": "@key ", "limit of task ": "@task ", "limit of queue ": "@queue "}
+    by_title = [
+        kind + said.removeprefix(title) for title, kind in titles.items() if said.startswith(title)
+    ]
+    return [text, *(kind + text for kind in titles.values()), *by_title]
 
 
 def listed(values: Sequence[object], count: int) -> str:

@@ -120,7 +120,7 @@ def _blocked(
 
 def _after_parents(connection: AnyConnection, job: JobRow, count: int, now: datetime) -> Reason:
     parents = tuple(
-        OtherJob(id=one.id, task=one.task, state=one.state, since=one.since)
+        OtherJob(id=one.id, task=one.task, state=one.state, since=one.since, worker=one.worker)
         for one in waits.list_parents(connection, job.id)
     )
     names = [described(parent, now) for parent in parents]
@@ -145,10 +145,19 @@ def _in_line(line: Standing, holders: Holders, now: datetime) -> Iterator[Reason
 def _held(line: Standing, holders: Holders, now: datetime) -> Reason:
     jobs = jobs_of(holders)
     who = held_by(holders, jobs, now)
-    text = f"waits for {titled(line.name)} ({_wanted(line)})" + (f", {who}" if who else "")
+    if line.units is None:
+        kind = ReasonKind.RESOURCE
+    else:
+        kind = ReasonKind.CONCURRENCY if line.has_limit else ReasonKind.SHARE
+    if kind is ReasonKind.SHARE:
+        queue = line.name.removeprefix("@queue ")
+        text = f"waits for its share's turn in queue {queue}: {line.units} are let in at once"
+        who = who and f"their places are {who}"
+    else:
+        text = f"waits for {titled(line.name)} ({_wanted(line)})"
     return Reason(
-        kind=ReasonKind.RESOURCE if line.units is None else ReasonKind.CONCURRENCY,
-        text=f"{text}; {ahead(line.first, line.before)}",
+        kind=kind,
+        text=f"{text}{', ' if who else ''}{who}; {ahead(line.first, line.before)}",
         name=line.name,
         jobs=jobs,
         jobs_count=holders.found,
@@ -161,8 +170,6 @@ def _wanted(line: Standing) -> str:
     """How much a job wants of a resource, or how much there is of it."""
     if line.units == 0:
         return "closed: its capacity is 0"
-    if not line.has_limit and line.units is not None:
-        return f"{line.units} are let in at once, shares in turn"
     if line.units is not None:
         return f"at most {line.units} at once"
     return "exclusive" if line.need == EXCLUSIVE else "shared"

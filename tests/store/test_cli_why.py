@@ -84,6 +84,29 @@ def test_resources_are_listed_with_holders_and_lines(dsn: str, connection: Conne
     assert other.startswith("limit stripe")
 
 
+def test_what_the_list_calls_a_resource_can_be_asked_for(dsn: str, connection: Connection) -> None:
+    set_capacity(connection, "@queue mail", 1)
+    add_jobs(connection, 2, queue="mail")
+    add_exclusive(connection, "the repo")
+    needs = {"@key api": 1}  # of a limit without numbers
+    set_capacity(connection, "@key api", None)
+    add_one(connection, needs=needs)
+
+    table = run_taskd("--database", dsn, "resources").stdout
+    by_title = run_taskd("--database", dsn, "resources", "limit of queue mail").stdout
+    by_sentence = run_taskd("--database", dsn, "resources", "the limit of queue mail").stdout
+    repo = run_taskd("--database", dsn, "resources", "the repo").stdout
+    api = run_taskd("--database", dsn, "resources", "limit api").stdout
+
+    rows = [line.strip() for line in table.splitlines()]
+    assert any(row.startswith("limit of queue mail ") for row in rows)
+    assert any(row.startswith("the repo ") for row in rows)
+    assert by_title.startswith("resource:   limit of queue mail\n")
+    assert by_sentence.startswith("resource:   limit of queue mail\n")
+    assert repo.startswith("resource:   the repo\n")
+    assert "(a place, queued" in api
+
+
 def test_a_line_is_shown_in_order_page_by_page(dsn: str, connection: Connection) -> None:
     worker = add_worker(connection)
     holder, *line = (add_exclusive(connection, "repo:42") for _ in range(4))

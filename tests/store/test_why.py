@@ -186,9 +186,12 @@ def test_who_waits_for_the_turn_of_its_share_is_told_so(
 
     reason = only_reason(connection, waiting)
 
-    assert (reason.kind, reason.name) == (ReasonKind.CONCURRENCY, "@queue default")
-    assert "(2 are let in at once, shares in turn), held by 2 jobs: " in reason.text
-    assert reason.before_count == 4
+    assert (reason.kind, reason.name) == (ReasonKind.SHARE, "@queue default")
+    assert reason.text.startswith(
+        "waits for its share's turn in queue default: 2 are let in at once, "
+        "their places are held by 2 jobs: "
+    )
+    assert reason.before_count == 25 - 2 - 1
 
 
 def test_who_has_yet_to_ask_for_the_limit_of_its_queue_is_told_so(
@@ -235,10 +238,11 @@ def test_who_comes_after_jobs_is_told_their_states(connection: Connection, worke
     reason = only_reason(connection, child)
 
     assert reason.kind is ReasonKind.PARENTS
-    assert [(job.id, job.state) for job in reason.jobs] == [
-        (running, "running"),
-        (waiting, "queued"),
+    assert [(job.id, job.state, job.worker) for job in reason.jobs] == [
+        (running, "running", "io/0 on here"),
+        (waiting, "queued", None),
     ]
+    assert f"{running} (running in io/0 on here for " in reason.text
     assert reason.jobs_count == 2
     assert "comes after 2 jobs that have not ended: " in reason.text
 

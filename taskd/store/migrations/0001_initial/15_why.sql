@@ -111,14 +111,17 @@ $$;
 -- The jobs that a blocked one comes after and that have not been told of as ended: the first p_first.
 -- state NULL: it is unknown, its history dropped.
 CREATE FUNCTION taskd.parents_v1(p_id bigint, p_first integer)
-RETURNS TABLE (id bigint, task text, state text, since timestamptz, worker bigint)
+RETURNS TABLE (id bigint, task text, state text, since timestamptz, worker text)
 LANGUAGE sql STABLE SET jit = off AS $$
-    SELECT d.parent, j.task, j.state, j.since, j.worker
+    SELECT d.parent, j.task, j.state, j.since, w.pool || '/' || w.slot || ' on ' || h.name
     FROM (SELECT e.parent FROM taskd.dependency e WHERE e.child = p_id ORDER BY 1 LIMIT p_first) d
     LEFT JOIN LATERAL (
-        SELECT j.task, j.state, j.worker,
+        SELECT j.task, j.state,
+               CASE WHEN j.finished_at IS NULL THEN j.worker END AS worker,
                CASE WHEN j.finished_at IS NULL THEN coalesce(j.started_at, j.ready_at) END AS since
         FROM taskd.job j WHERE j.id = d.parent LIMIT 1) j ON true
+    LEFT JOIN taskd.worker w ON w.id = j.worker
+    LEFT JOIN taskd.host h ON h.id = w.host
     ORDER BY d.parent
 $$;
 
