@@ -53,6 +53,8 @@ def check_limit_name(name: str) -> str:
         )
     if not 1 <= len(name) <= 200 or not name.isprintable():
         raise ValueError("is no name for a limit: 1 to 200 printable characters")
+    if name != name.strip():
+        raise ValueError("is no name for a limit: leave out the blanks at its ends")
     return name
 
 

@@ -37,6 +37,9 @@ def check_fair_by(fair_by: FairBy | None, shape: CallShape) -> None:
     hint = shape.hint(fair_by) if isinstance(fair_by, str) else None
     if hint is not None:
         raise OptionInvalid("fair_by", fair_by, f"is no argument of the task{hint}")
+    if isinstance(fair_by, str) and shape.collects(fair_by):
+        reason = "takes any number of arguments: name a single one, or give a function of them"
+        raise OptionInvalid("fair_by", fair_by, reason)
 
 
 def fair_key(
@@ -83,7 +86,7 @@ def _argument(
 def _checked(value: object) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, str | int):
         raise OptionInvalid("fair_by", value, "is no key: a text, a whole number or None is one")
     key = str(value)
     if not 1 <= len(key) <= MAX_KEY or not key.isprintable():

@@ -134,7 +134,8 @@ NO_NEEDS = Needs()
 
 _OUT_OF_REACH = (
     "has resources that a function makes, and only its module knows that function: import the task "
-    "and enqueue or schedule it there, or give those of this job with resources="
+    "and enqueue or schedule it there, or give those of this job with resources= "
+    "(on the command line --exclusive, --shared, --limit)"
 )
 
 
@@ -194,7 +195,7 @@ def _checked(preface: str, value: object) -> tuple[Resource, ...]:
             raise OptionInvalid("resources", one, reason)
         if (
             one.bounds is not None
-            and one.bounds.numbers() != (known := bounds.setdefault(one.name, one.bounds)).numbers()
+            and one.bounds.effect() != (known := bounds.setdefault(one.name, one.bounds)).effect()
         ):
             reason = f"says that limit {one.name!r} is {known} and that it is {one.bounds}: say one"
             raise OptionInvalid("resources", found, reason)

@@ -43,6 +43,11 @@ class Bounds:
         per_second = None if self.rate is None else parse_rate(self.rate)
         return [self.concurrency, per_second, self.burst]
 
+    def effect(self) -> tuple[int | None, float | None, int | None]:
+        """What it comes to, however it is written: "1/s" and "60/m", with a burst of 1 or none."""
+        concurrency, per_second, burst = self.numbers()
+        return concurrency, per_second, 1 if per_second is not None and burst is None else burst
+
     def describe(self) -> dict[str, Any]:
         """What it says, by the names under which it was said."""
         named = {"concurrency": self.concurrency, "rate": self.rate, "burst": self.burst}
@@ -59,12 +64,24 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One thing that a job needs; made by `exclusive`, `shared` and `limit`."""
+    """One thing that a job needs; made by `exclusive`, `shared` and `limit`.
+
+    Raises OptionInvalid for what is no kind or no name, and for numbers of what is no limit.
+    """
 
     kind: Kind
     name: str
     bounds: Bounds | None = None
     """Of a limit: the numbers that the code says, if it says some."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kind, Kind):
+            object.__setattr__(self, "kind", _kind(self.kind))
+        check_name(self.kind, self.name)
+        if self.bounds is not None and self.kind is not Kind.LIMIT:
+            raise OptionInvalid(
+                "bounds", self.bounds, f"are numbers of a limit, and this is {self.kind}"
+            )
 
     @property
     def key(self) -> str:
@@ -85,10 +102,15 @@ class Resource:
         numbers = "" if self.bounds is None else f" ({self.bounds})"
         return f"{self.kind} {self.name}{numbers}"
 
+    def __repr__(self) -> str:
+        numbers = {} if self.bounds is None else self.bounds.describe()
+        written = [repr(self.name), *(f"{name}={value!r}" for name, value in numbers.items())]
+        return f"{self.kind}({', '.join(written)})"
+
 
 def exclusive(name: str) -> Resource:
     """A resource that a job needs for itself alone. Raises OptionInvalid for what is no name."""
-    return Resource(Kind.EXCLUSIVE, check_name("exclusive", name))
+    return Resource(Kind.EXCLUSIVE, name)
 
 
 def shared(name: str) -> Resource:
@@ -96,7 +118,7 @@ def shared(name: str) -> Resource:
 
     Raises OptionInvalid for what is no name.
     """
-    return Resource(Kind.SHARED, check_name("shared", name))
+    return Resource(Kind.SHARED, name)
 
 
 def limit(
@@ -138,6 +160,14 @@ def resource_of(described: Mapping[str, Any]) -> Resource:
     return Resource(Kind(described["kind"]), described["name"], Bounds(**rest) if rest else None)
 
 
+def _kind(value: object) -> Kind:
+    try:
+        return Kind(value)  # type: ignore[arg-type]
+    except ValueError:
+        reason = f"is none of {', '.join(Kind)}: make it with exclusive(), shared() or limit()"
+        raise OptionInvalid("kind", value, reason) from None
+
+
 def check_name(option: str, name: object) -> str:
     """Give back the name of a resource; raises OptionInvalid, naming the option, otherwise."""
     if not isinstance(name, str):
@@ -147,6 +177,8 @@ def check_name(option: str, name: object) -> str:
         raise OptionInvalid(option, name, reason)
     if name.startswith("@"):
         raise OptionInvalid(option, name, "is no name: begin it with another character than @")
+    if name != name.strip():
+        raise OptionInvalid(option, name, "is no name: leave out the blanks at its ends")
     return name
 
 
@@ -158,11 +190,11 @@ def read_bounds(options: Mapping[str, Any], where: str = "") -> Bounds | None:
     concurrency, rate = options.get("concurrency"), options.get("rate")
     burst = options.get("burst")
     if concurrency is not None:
-        _check_count(f"{where}concurrency", concurrency)
+        _check_count(f"{where}concurrency", concurrency, "no limit")
     if rate is not None:
         _check_rate(f"{where}rate", rate)
     if burst is not None:
-        _check_count(f"{where}burst", burst)
+        _check_count(f"{where}burst", burst, "one at a time")
         if rate is None:
             raise OptionInvalid(
                 f"{where}burst",
@@ -174,13 +206,11 @@ def read_bounds(options: Mapping[str, Any], where: str = "") -> Bounds | None:
     return Bounds(concurrency, rate, burst)
 
 
-def _check_count(option: str, value: object) -> None:
+def _check_count(option: str, value: object, usual: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise OptionInvalid(option, value, "is not a whole number")
     if not 1 <= value <= MOST:
-        raise OptionInvalid(
-            option, value, f"is not between 1 and {MOST}; leave it out for no limit"
-        )
+        raise OptionInvalid(option, value, f"is not between 1 and {MOST}; leave it out for {usual}")
 
 
 def _check_rate(option: str, value: object) -> None:

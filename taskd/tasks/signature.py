@@ -59,6 +59,11 @@ class CallShape:
         """Whether the function has a parameter of this name."""
         return parameter in self._signature.parameters
 
+    def collects(self, parameter: str) -> bool:
+        """Whether the function has it, as `*args` or `**kwargs`."""
+        found = self._signature.parameters.get(parameter)
+        return found is not None and found.kind in _VARIADIC
+
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> None:
         """Raise ArgumentsMismatch, with the nearest name, unless the arguments fit."""
         if not kwargs and self.least <= len(args) <= self.most:

@@ -28,7 +28,8 @@ _UNTIL = ("started", "finished")
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _OUT_OF_REACH = (
     "has a key that a function makes, and only its module knows that function: import the task "
-    "and enqueue or schedule it there, or give the key of this job with unique="
+    "and enqueue or schedule it there, or give the key of this job with unique= "
+    "(on the command line --unique)"
 )
 
 

@@ -86,6 +86,7 @@ def test_a_burst_of_none_at_all_is_told_what_to_do(folder: Folder) -> None:
         ("stripe: {burst: 5}", "stripe.burst: 5 goes with a rate, and there is none: add one, such as rate: 100/m, or leave burst out"),
         ("stripe: {concurency: 5}", "stripe.concurency: unknown setting: did you mean concurrency?"),
         ("stripe: {concurrency: 0}", "stripe.concurrency: 0 is not between 1 and 1000000: leave it out for no limit, or pause the queues of its jobs instead: `taskd queues pause`"),
+        ("'a ': {rate: 1/s}", "'a ': is no name for a limit: leave out the blanks at its ends"),
         ("'@queue sync': {rate: 1/s}", "@queue sync: is no name for a limit: it begins with @; the limits of a queue stand with the queue, as queues.NAME.concurrency, and those of a task in its code"),
         ("'': {rate: 1/s}", "'': is no name for a limit: 1 to 200 printable characters"),
     ],

@@ -16,7 +16,7 @@ from taskd.store.rows import NewGraph, NewJob, NewJobs
 from taskd.tasks import batches
 from taskd.tasks.needs import Needs, needs_offered
 from taskd.tasks.publish import describe_tasks
-from taskd.tasks.resources import ALL
+from taskd.tasks.resources import ALL, Bounds, Kind, Resource
 from tests.unit.tasks_project import MemoryClient, UserCode, memory_client, user_code
 
 SHOP = """
@@ -265,7 +265,19 @@ def test_a_fair_key_wants_arguments_that_fit(client: MemoryClient) -> None:
         (lambda: limit("a", rate=100), "rate=100 is not a rate: write how many"),
         (lambda: limit("a", rate="0/m"), "rate='0/m' is not more than 0"),
         (lambda: limit("a", burst=3), "burst=3 says something of a rate only: add one, such as ra"),
-        (lambda: limit("a", rate="1/s", burst=0), "limit('a'): burst=0 is not between 1 and"),
+        (
+            lambda: limit("a", rate="1/s", burst=0),
+            "limit('a'): burst=0 is not between 1 and 1000000; leave it out for one at a time",
+        ),
+        (lambda: exclusive(" a"), "exclusive=' a' is no name: leave out the blanks at its ends"),
+        (lambda: limit("a "), "limit='a ' is no name: leave out the blanks at its ends"),
+        (lambda: Resource("exclusiv", "a"), "kind='exclusiv' is none of exclusive, shared, limit"),  # type: ignore[arg-type]
+        (lambda: Resource(Kind.SHARED, "a\0"), "shared='a\\x00' is no name"),
+        (lambda: Resource(Kind.SHARED, "@task x"), "shared='@task x' is no name"),
+        (
+            lambda: Resource(Kind.SHARED, "a", Bounds(1)),
+            "are numbers of a limit, and this is shared",
+        ),
         (lambda: task(concurrency=0), "concurrency=0 is not between 1 and"),
         (lambda: task(rate="1 a day"), "rate='1 a day' is not a rate"),
         (lambda: task(burst=2), "burst=2 says something of a rate only"),
@@ -295,6 +307,39 @@ def test_what_holds_for_a_task_cannot_be_said_of_one_job(shop: ModuleType, optio
         shop.plain.options(**{option: "x"})
 
 
+def test_a_resource_is_what_its_kind_says_however_that_is_written(
+    shop: ModuleType, client: MemoryClient
+) -> None:
+    made = Resource("exclusive", "RR")  # type: ignore[arg-type]
+
+    shop.plain.options(resources=[made]).enqueue()
+
+    assert made == exclusive("RR")
+    assert the_job(client).need == (ALL,)
+
+
+def test_a_resource_shows_itself_as_it_is_written() -> None:
+    assert repr(exclusive("a")) == "exclusive('a')"
+    assert repr(limit("q", concurrency=1, rate="1/s")) == "limit('q', concurrency=1, rate='1/s')"
+
+
+def test_a_burst_of_one_is_none(shop: ModuleType, client: MemoryClient) -> None:
+    same = [limit("a", rate="1/s"), limit("a", rate="60/m", burst=1)]
+
+    shop.plain.options(resources=same).enqueue()
+
+    assert the_job(client).res == ("@key a",)
+
+
+@pytest.mark.parametrize("name", ["args", "rest"])
+def test_fair_by_names_a_single_argument(code: UserCode, name: str) -> None:
+    with pytest.raises(OptionInvalid, match=f"fair_by='{name}' takes any number of arguments"):
+        code.module(
+            "rwrong",
+            f"from taskd import task\n@task(fair_by='{name}')\ndef f(*args, **rest): ...",
+        )
+
+
 def test_fair_by_names_an_argument_of_the_task(code: UserCode) -> None:
     with pytest.raises(OptionInvalid, match=r"fair_by='tenat' is no argument .*mean 'tenant'\?"):
         code.module("rwrong", "from taskd import task\n@task(fair_by='tenat')\ndef f(tenant): ...")
@@ -321,7 +366,7 @@ def test_a_function_that_makes_no_resources_stops_the_enqueue(
     assert client.batches == []
 
 
-@pytest.mark.parametrize("owner", [1.5, ["me"], "", "x" * 201, "a\n"])
+@pytest.mark.parametrize("owner", [1.5, True, ["me"], "", "x" * 201, "a\n"])
 def test_a_key_that_is_none_stops_the_enqueue(
     shop: ModuleType, client: MemoryClient, owner: object
 ) -> None:
