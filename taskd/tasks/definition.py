@@ -86,6 +86,21 @@ def _key(target: Target, placement: Placement, call: Call) -> str | None:
     return None if keys is None else keys[0]
 
 
+def out_of_reach(task: Mapping[str, Any]) -> str | None:
+    """Why no schedule of the file gets jobs of a task, as `describe_tasks` describes it.
+
+    None if one can: none of its options is made by a function in its code.
+    """
+    told = {**(task.get("needs") or {}), "unique": (task.get("unique") or {"key": ""})["key"]}
+    for option in ("resources", "fair_by", "unique"):
+        if told.get(option, "") is None:
+            return (
+                f"a function of {task['name']} makes its {option}, "
+                "which no schedule of the file can call"
+            )
+    return None
+
+
 def misfit(
     task: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None
 ) -> str | None:

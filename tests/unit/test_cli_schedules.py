@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,6 +134,29 @@ def test_a_check_finds_scheduled_tasks_that_no_code_offers() -> None:
         "taskd.yaml:7: schedules.typo.task: no module of `imports` offers shop.reprot",
     )
     assert found.remedy == "did you mean shop.report?"
+
+
+@pytest.mark.parametrize(
+    ("told", "option"),
+    [
+        ({"needs": {"resources": None}}, "resources"),
+        ({"needs": {"resources": [], "fair_by": None}}, "fair_by"),
+        ({"needs": None, "unique": {"key": None}}, "unique"),
+    ],
+)
+def test_a_check_finds_scheduled_tasks_of_which_only_code_can_make_jobs(
+    told: dict[str, Any], option: str
+) -> None:
+    wanted = {"sync": ScheduleSettings(task="shop.sync", every=60.0)}
+
+    (found,) = check_schedules(wanted, [{"name": "shop.sync", **told}], blame)
+
+    assert (found.level, found.text) == (
+        "fault",
+        f"taskd.yaml:7: schedules.sync.task: a function of shop.sync makes its {option}, "
+        "which no schedule of the file can call",
+    )
+    assert found.remedy == "schedule it in its code: @task(schedule=…)"
 
 
 def test_a_check_counts_schedules_that_are_sound() -> None:

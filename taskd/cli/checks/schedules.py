@@ -10,7 +10,7 @@ from taskd.config.layer import Path
 from taskd.config.schedules import ScheduleSettings
 from taskd.errors import Fault
 from taskd.events import counted
-from taskd.tasks.definition import misfit
+from taskd.tasks.definition import misfit, out_of_reach
 from taskd.tasks.names import nearest_name
 
 Blame = Callable[[Path, str], Fault]
@@ -46,6 +46,10 @@ def _check_schedule(
             str(blame((*path, "task"), f"no module of `imports` offers {one.task}")),
             f"did you mean {near}?" if near else "correct its task, or add its module to `imports`",
         )
+    problem = out_of_reach(offered[one.task])
+    if problem is not None:
+        text = str(blame((*path, "task"), problem))
+        return fault("schedules", text, "schedule it in its code: @task(schedule=…)")
     problem = misfit(offered[one.task], one.args, one.kwargs)
     if problem is None:
         return None
