@@ -57,7 +57,9 @@ ORDER BY q.name
 _UNOFFERED = f"""{_OFFERED}
 SELECT DISTINCT taskd.queue_of_v1(l.queue), taskd.version_of_v1(l.queue)
 FROM taskd.all_lanes_v1() l
-WHERE taskd.version_of_v1(l.queue) NOT IN (SELECT version FROM offered)
+-- What requires no version is offered by anybody: NULL is not in an empty set.
+WHERE taskd.version_of_v1(l.queue) IS NOT NULL
+  AND taskd.version_of_v1(l.queue) NOT IN (SELECT version FROM offered)
 ORDER BY 1, 2
 """
 _UNFINISHED = """

@@ -70,6 +70,15 @@ def test_jobs_for_code_that_nobody_runs_have_a_line_of_their_own_and_are_explain
     )
 
 
+def test_jobs_that_require_no_version_are_missed_by_nobody(
+    dsn: str, connection: Connection
+) -> None:
+    add_host(connection)
+    add_jobs(connection, queue="nopool")
+
+    assert "Jobs wait" not in run_taskd("--database", dsn, "tasks").stderr
+
+
 def test_the_page_on_versions_shows_what_is_printed(dsn: str, connection: Connection) -> None:
     page = Path(__file__).parents[2] / "docs/how-to/versions.md"
     (example,) = re.findall(r"```text\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
