@@ -91,8 +91,8 @@ class TaskOptions(TypedDict, total=False):
     burst: int | None
     """How many of those may begin at once after a quiet time; 1 if left out."""
     fair_by: FairBy | None
-    """Who takes turns where jobs wait for the limit of their task or queue: the name of an argument,
-    or a function of the arguments that returns a key."""
+    """Who takes turns where jobs wait for the limit of their task or queue: the name of an
+    argument, or a function of the arguments that returns a key."""
     on_retry: OnRetry | None
     """What becomes of its resources in the pause before a retry or after a Snooze: "hold", or
     "release". If left out, a job holds them unless it has only limits."""
