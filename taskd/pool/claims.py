@@ -71,9 +71,7 @@ class Claims:
         write_offers(place.own, self._offers)
         self._lanes = Lanes(LaneTable(place.board), place.own, place.pool_settings, self._offers)
         self._dead_host = 0
-        self.has_holders = (
-            False  # of the last batch some hold resources, so their ends let others in
-        )
+        self.has_holders = False  # in the last batch: the end of one may let others in
         self.is_registered = False  # the id outlives it, for what is still to be reported
 
     @property

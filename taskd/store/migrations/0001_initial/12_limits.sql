@@ -254,8 +254,7 @@ BEGIN
     SELECT array_agg(g.id ORDER BY g.lane DESC, g.seq) INTO arrivals FROM gone g;
     UPDATE taskd.blocked b SET res = array_append(b.res, p_gate), need = array_append(b.need, 1)
     WHERE b.stage = 'l' AND b.level < 3 AND b.res[cardinality(b.res)] <> p_gate
-      AND (b.queue = p_queue OR (b.queue > p_queue || '@' AND b.queue < p_queue || 'A'))
-      AND NOT b.id = ANY (coalesce(arrivals, '{}'));
+      AND (b.queue = p_queue OR (b.queue > p_queue || '@' AND b.queue < p_queue || 'A'));
     WITH taken AS (
         UPDATE taskd.running r
         SET res = array_append(r.res, p_gate), need = array_append(r.need, 1),
