@@ -1,10 +1,14 @@
-"""Greenlets that a job spawns belong to it, and so do its threads, which gevent makes greenlets."""
+"""What a job starts in a greenlet worker: greenlets, threads (greenlets under gevent), children.
+
+Greenlets and threads belong to their job; the end of a child that it forks is heard.
+"""
 
 from __future__ import annotations
 
+import os
 from contextvars import copy_context
 
-from gevent import Greenlet
+from gevent import Greenlet, get_hub
 
 from taskd.tasks.context import running_attempt
 
@@ -16,6 +20,15 @@ def let_greenlets_inherit() -> None:
     harmless.
     """
     Greenlet.add_spawn_callback(_inherit)
+
+
+def watch_before_fork() -> None:
+    """Let the hub listen for ended children before a job forks one.
+
+    gevent does so only after its first `os.fork()`: a child that has ended by then is never heard
+    of, and `os.waitpid` waits for it for ever.
+    """
+    os.register_at_fork(before=get_hub().loop.install_sigchld)
 
 
 def _inherit(spawned: Greenlet) -> None:

@@ -54,6 +54,7 @@ def run_worker(place: Place) -> int:
     waiting.require_patched_psycopg()
     waiting.install()
     offspring.let_greenlets_inherit()
+    offspring.watch_before_fork()
     client.configure(database=place.dsn, max_args=place.settings.max_args)
     events = Events()
     logs.install(events, place.settings.log, f"worker {place.name}")

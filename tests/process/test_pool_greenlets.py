@@ -127,6 +127,17 @@ def which():
     return current_job().id
 
 
+def fork_one_that_ends_at_once():
+    def await_its_end():
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+
+    os.register_at_fork(after_in_parent=await_its_end)
+    child = os.fork()
+    if child == 0:
+        os._exit(3)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 def enqueue_more():
     from taskd import enqueue
 
@@ -278,6 +289,16 @@ def test_a_job_knows_itself(stand: Stand) -> None:
     job = stand.enqueue("which")
 
     assert stand.wait_for(job, "succeeded")[0] == str(job)
+
+
+def test_the_end_of_a_child_is_heard_even_if_it_comes_before_its_fork_returns(
+    stand: Stand,
+) -> None:
+    stand.start("io")
+
+    job = stand.enqueue("fork_one_that_ends_at_once")
+
+    assert stand.wait_for(job, "succeeded")[0] == "3"
 
 
 def test_a_job_may_enqueue_another(stand: Stand) -> None:

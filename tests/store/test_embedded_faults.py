@@ -54,7 +54,8 @@ def empty_home() -> Iterator[Home]:
 
 
 def _is_up_again(home: Home, dead: int) -> bool:
-    return home.status.state == State.READY and home.status.postmaster != dead
+    status = home.status
+    return status.state == State.READY and status.postmaster != dead
 
 
 def test_keeper_starts_a_killed_server_again(home: Home) -> None:
