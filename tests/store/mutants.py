@@ -224,6 +224,14 @@ MUTANTS = [
         "SELECT j.key, j.id, taskd.window_end_v1(j.until) FROM unnest(p_jobs) j",
     ),
     Mutant(
+        "keys that are all new are taken in any order",
+        "09_unique.sql",
+        "take_new_keys_v1",
+        """
+    ORDER BY u.key COLLATE "C";""",
+        ";",
+    ),
+    Mutant(
         "who goes back for a key holds greater ones meanwhile",
         "09_unique.sql",
         "take_keys_v1",

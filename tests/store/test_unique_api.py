@@ -74,6 +74,18 @@ def test_a_job_that_has_ended_lets_go(shop: ModuleType, connection: Connection, 
     assert shop.sync.enqueue(7) != first
 
 
+def test_who_finds_its_key_held_leaves_no_dead_row_behind(
+    shop: ModuleType, connection: Connection
+) -> None:
+    shop.sync.enqueue(7)
+    for _ in range(3):
+        shop.sync.enqueue(7)
+        enqueue_many(shop.sync, [(8,), (7,), (9,)])
+
+    places = "SELECT ctid::text FROM taskd.unique_key ORDER BY ctid"
+    assert connection.execute(places).fetchall() == [("(0,1)",), ("(0,2)",), ("(0,3)",)]
+
+
 def test_a_retry_keeps_the_key_and_a_cancel_lets_go(
     shop: ModuleType, connection: Connection
 ) -> None:

@@ -71,10 +71,12 @@ BEGIN
     IF p_unique IS NOT NULL THEN
         keyed_extra := coalesce(p_extra, '{}') || jsonb_build_object('until', until);
         keys := ARRAY(SELECT jsonb_array_elements_text(p_unique->'keys'));
-        keyed := ARRAY(
-            SELECT ROW(u.id, u.key, until, p_unique->>'on_conflict', u.args, u.kwargs, due)::taskd.keyed_job
-            FROM unnest(ids, keys, p_args, p_kwargs) AS u (id, key, args, kwargs));
-        ids := taskd.take_keys_v1(keyed, first, (p_unique->>'self')::bigint);
+        IF NOT taskd.take_new_keys_v1(ids, keys, until) THEN
+            keyed := ARRAY(
+                SELECT ROW(u.id, u.key, until, p_unique->>'on_conflict', u.args, u.kwargs, due)::taskd.keyed_job
+                FROM unnest(ids, keys, p_args, p_kwargs) AS u (id, key, args, kwargs));
+            ids := taskd.take_keys_v1(keyed, first, (p_unique->>'self')::bigint);
+        END IF;
         IF until NOT IN ('started', 'finished') THEN
             keys := NULL;           -- a window: nobody lets go of the key
         END IF;
