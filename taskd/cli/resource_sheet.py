@@ -14,8 +14,8 @@ from taskd.cli.moments import distance, span
 from taskd.cli.output import Column, print_lines, print_table, printable
 from taskd.config.rates import format_rate
 from taskd.store.connect import Connection
+from taskd.store.needs import EXCLUSIVE
 from taskd.store.resources import (
-    EXCLUSIVE,
     NOBODY,
     Holder,
     Holders,

@@ -15,8 +15,8 @@ from taskd.cli.output import Column, print_json, print_table
 from taskd.cli.parameters import JOB_ID, TEXT, json_option
 from taskd.cli.resource_sheet import print_sheet, read_sheet
 from taskd.config.rates import format_rate
+from taskd.store.needs import EXCLUSIVE
 from taskd.store.resources import (
-    EXCLUSIVE,
     NOBODY,
     Holders,
     ResourceRow,

@@ -6,9 +6,8 @@ Durations are seconds. A rate stays as it is written; `rates.parse_rate` reads i
 from dataclasses import dataclass, field
 
 from taskd.config.about import About, Kind
+from taskd.config.rates import MOST_AT_ONCE
 from taskd.config.sections import YEAR
-
-MOST_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,9 @@ import re
 
 from taskd.config.units import NUMBER, SECONDS
 
+MOST_AT_ONCE = 1_000_000
+"""Jobs that a limit may let run: what is more is no limit."""
+
 MOST_RATE = 1_000_000.0
 """Jobs per second: what is faster is no limit."""
 

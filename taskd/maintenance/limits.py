@@ -19,6 +19,7 @@ from taskd.config.settings import Settings
 from taskd.maintenance.host import ThisHost
 from taskd.store.connect import Connection
 from taskd.store.limits import Limit, declare_limits, settle_limits
+from taskd.store.needs import Whose
 
 LOOK_SECONDS = 60.0
 
@@ -74,8 +75,8 @@ class Limits:
 
 def limits_of(settings: Settings) -> dict[str, Limit]:
     """All limits of the configuration, under the names that the store has for them."""
-    queues = {f"@queue {name}": _limit(queue) for name, queue in settings.queues.items()}
-    keys = {f"@key {name}": _limit(limit) for name, limit in settings.limits.items()}
+    queues = {Whose.QUEUE.limit(name): _limit(queue) for name, queue in settings.queues.items()}
+    keys = {Whose.KEY.limit(name): _limit(limit) for name, limit in settings.limits.items()}
     return {name: limit for name, limit in {**queues, **keys}.items() if limit != Limit()}
 
 

@@ -21,9 +21,6 @@ from taskd.store.waits import MOST_COUNTED
 
 AnyConnection = psycopg.Connection[Any]
 
-EXCLUSIVE = 2147483647
-"""The need of who wants a resource for itself alone."""
-
 LOOK_SECONDS = 0.25
 """How long to look for holders in one state; running ones are few, and found whatever it takes."""
 

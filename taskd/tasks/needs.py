@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from taskd.errors import OptionInvalid
+from taskd.store.needs import Whose
 from taskd.tasks.failure import error_text
 from taskd.tasks.fair import FairBy, fair_key, read_fair_by
-from taskd.tasks.resources import Bounds, Kind, Resource, read_bounds, resource_of, task_key
+from taskd.tasks.resources import Bounds, Kind, Resource, read_bounds, resource_of
 from taskd.tasks.signature import CallShape
 from taskd.tasks.unique import made_where_the_task_is
 
@@ -119,8 +120,8 @@ class Needs:
                 limits[one.key] = one.bounds.numbers()
         holds = any(one.kind is not Kind.LIMIT for one in resources)
         if self.bounds is not None:
-            units[task_key(task)] = 1
-            limits[task_key(task)] = self.bounds.numbers()
+            units[Whose.TASK.limit(task)] = 1
+            limits[Whose.TASK.limit(task)] = self.bounds.numbers()
         extra = {} if fair is None else {"fair": fair}
         if (self.on_retry or ("hold" if holds else "release")) == "release":
             extra["on_retry"] = "release"

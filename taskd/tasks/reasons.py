@@ -9,8 +9,15 @@ from enum import StrEnum
 from typing import Any
 
 from taskd.config.units import span
-from taskd.store.resources import EXCLUSIVE, Holders
+from taskd.store.needs import EXCLUSIVE, Whose, all_named, read_limit
+from taskd.store.resources import Holders
 from taskd.store.waits import FIRST_TOLD, MOST_COUNTED
+
+_TITLES = {
+    Whose.KEY: "limit ",
+    Whose.TASK: "limit of task ",
+    Whose.QUEUE: "limit of queue ",
+}
 
 
 class ReasonKind(StrEnum):
@@ -84,29 +91,27 @@ class Reason:
 
 def title(name: str) -> str:
     """What lists call a resource or limit, by its name in the store: `limit of queue sync`."""
-    kind, _, rest = name.partition(" ")
-    match kind:
-        case "@key":
-            return f"limit {rest}"
-        case "@task" | "@queue":
-            return f"limit of {kind[1:]} {rest}"
-        case _:
-            return name
+    limit = read_limit(name)
+    if limit is None:
+        return name
+    whose, of = limit
+    return f"{_TITLES[whose]}{of}"
 
 
 def titled(name: str) -> str:
     """The same in a sentence: `the limit of queue sync`."""
-    return f"the {title(name)}" if name.startswith("@") else name
+    return name if read_limit(name) is None else f"the {title(name)}"
 
 
 def names_meant(text: str) -> list[str]:
     """The names in the store of all that is called so, or that lists or sentences call so."""
     said = text.removeprefix("the ")
-    titles = {"limit ": "@key ", "limit of task ": "@task ", "limit of queue ": "@queue "}
     by_title = [
-        kind + said.removeprefix(title) for title, kind in titles.items() if said.startswith(title)
+        whose.limit(said.removeprefix(title))
+        for whose, title in _TITLES.items()
+        if said.startswith(title)
     ]
-    return [text, *(kind + text for kind in titles.values()), *by_title]
+    return [text, *all_named(text), *by_title]
 
 
 def listed(values: Sequence[object], count: int) -> str:

@@ -11,15 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from taskd.config.rates import parse_rate
+from taskd.config.rates import MOST_AT_ONCE, parse_rate
 from taskd.errors import OptionInvalid
-
-ALL = 2_147_483_647
-"""The units that a job needs that wants a resource for itself alone."""
+from taskd.store.needs import EXCLUSIVE, Whose
 
 MAX_NAME = 200
-MOST = 1_000_000
-"""How many jobs a limit may let run at once: what is more is no limit."""
 
 
 class Kind(StrEnum):
@@ -86,12 +82,12 @@ class Resource:
     @property
     def key(self) -> str:
         """The name under which the store knows it."""
-        return limit_key(self.name) if self.kind is Kind.LIMIT else self.name
+        return Whose.KEY.limit(self.name) if self.kind is Kind.LIMIT else self.name
 
     @property
     def units(self) -> int:
         """How much of it is needed."""
-        return ALL if self.kind is Kind.EXCLUSIVE else 1
+        return EXCLUSIVE if self.kind is Kind.EXCLUSIVE else 1
 
     def describe(self) -> dict[str, Any]:
         """As plain data."""
@@ -142,16 +138,6 @@ def limit(
             {"concurrency": concurrency, "rate": rate, "burst": burst}, f"limit({name!r}): "
         ),
     )
-
-
-def limit_key(name: str) -> str:
-    """The name under which the store knows a limit."""
-    return f"@key {name}"
-
-
-def task_key(task: str) -> str:
-    """The name under which the store knows the limit of a task."""
-    return f"@task {task}"
 
 
 def resource_of(described: Mapping[str, Any]) -> Resource:
@@ -209,8 +195,10 @@ def read_bounds(options: Mapping[str, Any], where: str = "") -> Bounds | None:
 def _check_count(option: str, value: object, usual: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise OptionInvalid(option, value, "is not a whole number")
-    if not 1 <= value <= MOST:
-        raise OptionInvalid(option, value, f"is not between 1 and {MOST}; leave it out for {usual}")
+    if not 1 <= value <= MOST_AT_ONCE:
+        raise OptionInvalid(
+            option, value, f"is not between 1 and {MOST_AT_ONCE}; leave it out for {usual}"
+        )
 
 
 def _check_rate(option: str, value: object) -> None:

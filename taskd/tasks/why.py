@@ -11,7 +11,8 @@ from taskd.config.units import span
 from taskd.config.versions import written_part
 from taskd.store import waits
 from taskd.store.look import fetch_job
-from taskd.store.resources import EXCLUSIVE, NOBODY, Holders, find_holders
+from taskd.store.needs import EXCLUSIVE, Whose
+from taskd.store.resources import NOBODY, Holders, find_holders
 from taskd.store.rows import JobRow, State
 from taskd.store.waits import FIRST_TOLD, Crew, Stage, Standing
 from taskd.tasks.reasons import (
@@ -150,7 +151,7 @@ def _held(line: Standing, holders: Holders, now: datetime) -> Reason:
     else:
         kind = ReasonKind.CONCURRENCY if line.has_limit else ReasonKind.SHARE
     if kind is ReasonKind.SHARE:
-        queue = line.name.removeprefix("@queue ")
+        queue = line.name.removeprefix(Whose.QUEUE.limit(""))
         text = f"waits for its share's turn in queue {queue}: {line.units} are let in at once"
         who = who and f"their places are {who}"
     else:

@@ -12,11 +12,12 @@ import pytest
 
 from taskd import chain, enqueue, enqueue_many, exclusive, limit, shared, task
 from taskd.errors import ArgumentsMismatch, OptionInvalid
+from taskd.store.needs import EXCLUSIVE
 from taskd.store.rows import NewGraph, NewJob, NewJobs
 from taskd.tasks import batches
 from taskd.tasks.needs import Needs, needs_offered
 from taskd.tasks.publish import describe_tasks
-from taskd.tasks.resources import ALL, Bounds, Kind, Resource
+from taskd.tasks.resources import Bounds, Kind, Resource
 from tests.unit.tasks_project import MemoryClient, UserCode, memory_client, user_code
 
 SHOP = """
@@ -76,7 +77,7 @@ def test_exclusive_needs_all_there_is_and_shared_one_unit(
     shop.sync.enqueue(1)
 
     job = the_job(client)
-    assert (job.res, job.need) == (("repo:42", "remote:7"), (ALL, 1))
+    assert (job.res, job.need) == (("repo:42", "remote:7"), (EXCLUSIVE, 1))
     assert (job.limits, job.extra) == (None, None)
 
 
@@ -148,7 +149,7 @@ def test_what_is_named_twice_is_needed_once_and_exclusively_if_either_says_so(
     shop.plain.options(resources=twice).enqueue()
 
     job = the_job(client)
-    assert dict(zip(job.res, job.need, strict=True)) == {"a": ALL, "@key a": 1}
+    assert dict(zip(job.res, job.need, strict=True)) == {"a": EXCLUSIVE, "@key a": 1}
     assert job.limits == {"@key a": [2, None, None]}
 
 
@@ -315,7 +316,7 @@ def test_a_resource_is_what_its_kind_says_however_that_is_written(
     shop.plain.options(resources=[made]).enqueue()
 
     assert made == exclusive("RR")
-    assert the_job(client).need == (ALL,)
+    assert the_job(client).need == (EXCLUSIVE,)
 
 
 def test_a_resource_shows_itself_as_it_is_written() -> None:
