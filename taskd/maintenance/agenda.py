@@ -26,7 +26,6 @@ from taskd.maintenance.lease import Heard, Lease
 from taskd.maintenance.limits import Limits
 from taskd.maintenance.listen import Check, Listener
 from taskd.maintenance.look import Look
-from taskd.maintenance.loop import Link
 from taskd.maintenance.promote import Promote
 from taskd.maintenance.publish import Publish
 from taskd.maintenance.report import processes_json
@@ -34,6 +33,7 @@ from taskd.maintenance.requests import InterruptOrder, Requests
 from taskd.maintenance.setup import Setup
 from taskd.maintenance.tree import TreeProcess
 from taskd.maintenance.wakeup import read_news
+from taskd.store.link import Link
 
 POLL_SECONDS = 1.0
 

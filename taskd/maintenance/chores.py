@@ -8,8 +8,9 @@ from typing import Protocol
 from taskd.clock import monotonic
 from taskd.errors import DatabaseError
 from taskd.events import Events
-from taskd.maintenance.loop import Link, Loop
+from taskd.maintenance.loop import Loop
 from taskd.store.connect import Connection
+from taskd.store.link import Link
 
 
 class Chore(Protocol):

@@ -9,9 +9,10 @@ from taskd.config.settings import Settings
 from taskd.errors import DatabaseError, DatabaseUnavailable
 from taskd.events import Events
 from taskd.maintenance.events import EmbeddedServerDown
-from taskd.maintenance.loop import Backoff, Link, Loop
+from taskd.maintenance.loop import Backoff, Loop
 from taskd.store import schema
 from taskd.store.connect import Connection, check_encoding, check_isolation
+from taskd.store.link import Link
 from taskd.tasks.database_client import MAX_CONNECTIONS
 
 if TYPE_CHECKING:

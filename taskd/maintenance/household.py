@@ -27,7 +27,6 @@ from taskd.maintenance.database import Database
 from taskd.maintenance.events import HostNotEnded
 from taskd.maintenance.host import ThisHost
 from taskd.maintenance.lease import Heard, Incarnation, Lease
-from taskd.maintenance.loop import Link
 from taskd.maintenance.prune import Prune
 from taskd.maintenance.rescue import DeadIncarnation, DeadWorker, Rescue
 from taskd.maintenance.setup import Setup
@@ -37,6 +36,7 @@ from taskd.maintenance.worker_slots import WorkerSlots
 from taskd.store import hosts
 from taskd.store.connect import Connection
 from taskd.store.host_rows import Judgement
+from taskd.store.link import Link
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOOK_AFTER_KICK = 0.005

@@ -24,11 +24,12 @@ from taskd.clock import boottime, monotonic
 from taskd.errors import DatabaseError
 from taskd.maintenance.events import DatabaseBack, DatabaseLost, LeaseLost
 from taskd.maintenance.host import ThisHost
-from taskd.maintenance.loop import Link, Loop
+from taskd.maintenance.loop import Loop
 from taskd.maintenance.rescue import DeadHost
 from taskd.store import hosts
 from taskd.store.connect import CONNECT_TIMEOUT, Connection
 from taskd.store.host_rows import Beat
+from taskd.store.link import Link
 
 BUSY_SECONDS = 1.0
 IDLE_SECONDS = 5.0

@@ -17,9 +17,10 @@ from taskd.clock import monotonic
 from taskd.errors import DatabaseError
 from taskd.events import Events
 from taskd.maintenance.events import ListeningAgain, ListeningFailed
-from taskd.maintenance.loop import Link, Loop
+from taskd.maintenance.loop import Loop
 from taskd.store import notify
 from taskd.store.connect import Connection
+from taskd.store.link import Link
 
 ANSWER_SECONDS = 5.0
 CHECK_SECONDS = 45.0

@@ -1,19 +1,18 @@
-"""Threads that do one step after another, and the connection that each of them keeps."""
+"""Threads that do one step after another."""
 
 from __future__ import annotations
 
 import random
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from math import inf
 
 from taskd.clock import monotonic
-from taskd.errors import DatabaseError, DatabaseUnavailable
+from taskd.errors import DatabaseError
 from taskd.events import Events
 from taskd.maintenance.events import PartFailed
-from taskd.store.connect import Connection, connect, translate_errors
+from taskd.store.link import Link
 
 
 class Backoff:
@@ -31,45 +30,6 @@ class Backoff:
     def reset(self) -> None:
         """Begin with short pauses again, after a success."""
         self._pause = self._first
-
-
-class Link:
-    """The connection of one thread: opened when first used, closed by whatever goes wrong."""
-
-    def __init__(self, dsn: Callable[[], str | None], name: str, deadline: float = 30.0) -> None:
-        self.name = name
-        self._dsn = dsn
-        self._deadline = deadline
-        self._connection: Connection | None = None
-
-    @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """The connection, for statements that each get `deadline` seconds.
-
-        Raises DatabaseUnavailable or DatabaseRefused, also for what happens inside the block.
-        """
-        try:
-            with translate_errors():
-                yield self._open()
-        except BaseException:
-            self.close()
-            raise
-
-    def _open(self) -> Connection:
-        if self._connection is None:
-            dsn = self._dsn()
-            if dsn is None:
-                raise DatabaseUnavailable("the database is not open yet")
-            self._connection = connect(
-                dsn, application_name=f"taskd {self.name}", deadline=self._deadline
-            )
-        return self._connection
-
-    def close(self) -> None:
-        """Close the connection; the next use opens another. Twice is harmless."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
 
 
 class Loop:

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from taskd.config.settings import QueueSettings, RetentionSettings
 from taskd.events import Events
 from taskd.maintenance.events import PartitionsMissing
-from taskd.maintenance.loop import Link, Loop
+from taskd.maintenance.loop import Loop
 from taskd.store import hosts, retention
 from taskd.store.connect import Connection
+from taskd.store.link import Link
 
 ROUND_SECONDS = 3600.0
 RETRY_SECONDS = 60.0

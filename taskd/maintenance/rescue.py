@@ -22,10 +22,11 @@ from taskd.clock import monotonic
 from taskd.maintenance import procfs
 from taskd.maintenance.events import HostRescued, WorkerRescued
 from taskd.maintenance.host import ThisHost
-from taskd.maintenance.loop import Link, Loop
+from taskd.maintenance.loop import Loop
 from taskd.store import hosts
 from taskd.store.connect import Connection
 from taskd.store.host_rows import USUAL_JUDGEMENT, Judgement
+from taskd.store.link import Link
 
 FIRST_SWEEP_SECONDS = 5.0
 SWEEP_SECONDS = 60.0

@@ -24,7 +24,7 @@ from taskd.events import Events
 from taskd.pool.appetite import Appetite
 from taskd.pool.claims import Claims, Row
 from taskd.pool.events import LoopFailed
-from taskd.pool.link import Outage
+from taskd.pool.outage import Outage
 from taskd.pool.place import Place
 from taskd.pool.quarantine import LOOK_SECONDS, Quarantine
 from taskd.pool.slots import Slots

@@ -17,7 +17,6 @@ from taskd.errors import ClaimUnreadable
 from taskd.events import Events
 from taskd.pool.events import ArgumentsUnreadable, ClaimRecovered, RegistrationLost
 from taskd.pool.lanes import Choice, Lanes, Suspects
-from taskd.pool.link import Link
 from taskd.pool.place import Place
 from taskd.store.connect import Connection
 from taskd.store.hosts import register_worker, take_requests
@@ -29,6 +28,7 @@ from taskd.store.jobs import (
     unread_jobs,
     waiting_lanes,
 )
+from taskd.store.link import Link
 from taskd.store.rows import JobEnd
 from taskd.tasks.offers import offered_versions
 

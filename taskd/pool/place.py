@@ -19,6 +19,10 @@ _EVENTFD = "anon_inode:[eventfd]"
 _ONE = (1).to_bytes(8, "little")
 
 
+KEEP_SECONDS = 60.0
+"""A worker gives its connections back when it had nothing to do for so long."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """The place of one worker. `kick_fd` is the eventfd that calls maintenance."""

@@ -49,10 +49,11 @@ from taskd.pool.journal import Journal
 from taskd.pool.lanes import Suspects
 from taskd.pool.life import LifeHooks, NotStarted
 from taskd.pool.limits import TimeLimits
-from taskd.pool.link import KEEP_SECONDS, Link, Outage
+from taskd.pool.outage import Outage
 from taskd.pool.outbox import Outbox
-from taskd.pool.place import Place
+from taskd.pool.place import KEEP_SECONDS, Place
 from taskd.pool.scribe import Scribe
+from taskd.store.link import Link
 from taskd.tasks import client
 from taskd.tasks.context import JobAttempt
 from taskd.tasks.outcome import Failed, Outcome
@@ -100,7 +101,7 @@ class Worker:
         self._failures = FailureHandlers(place.name, events, alarm)
         self._words = place.own.words
         self._events = events
-        self._link = Link(place.dsn, f"taskd {place.name}")
+        self._link = Link(place.dsn, place.name)
         self._outbox = Outbox(place.name, events, tells_ends=place.tells_all)
         self._claims = Claims(place, self._link, events, self._outbox.held)
         self._journal = Journal(place.name, place.settings.log.job_bytes, events)

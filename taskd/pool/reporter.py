@@ -19,9 +19,10 @@ from taskd.events import Events
 from taskd.pool.claims import Claims
 from taskd.pool.events import LoopFailed
 from taskd.pool.journal import Journal
-from taskd.pool.link import Link, Outage
+from taskd.pool.outage import Outage
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import Place
+from taskd.store.link import Link
 
 GATHER_SECONDS = 0.005
 LARGE_BATCH = 50

@@ -19,8 +19,8 @@ from taskd.errors import DatabaseError
 from taskd.events import Events
 from taskd.pool.events import LoopFailed
 from taskd.pool.journal import FLUSH_SECONDS, Journal
-from taskd.pool.link import Link
 from taskd.pool.place import Place
+from taskd.store.link import Link
 
 BURST = 4
 """So many times it is stored at once, before the rate limit begins."""
@@ -48,7 +48,7 @@ class Scribe:
         self._worker = worker
         self._events = events
         self._clock = clock
-        self._link = Link(_impatient(place.dsn), f"taskd {place.name} logs", PATIENCE_SECONDS)
+        self._link = Link(_impatient(place.dsn), f"{place.name} logs", PATIENCE_SECONDS)
         self._writing = threading.Lock()  # held while somebody stores; others go on without
         self._allowance = float(BURST)
         self._counted_at = clock()

@@ -33,15 +33,15 @@ from taskd.pool.events import JobsInterrupted, MasterGone, WorkerDrains, WorkerR
 from taskd.pool.failures import FailureHandlers
 from taskd.pool.life import LifeHooks, NotStarted
 from taskd.pool.limits import TimeLimits
-from taskd.pool.link import KEEP_SECONDS, Link
 from taskd.pool.outbox import Outbox
-from taskd.pool.place import Place
+from taskd.pool.place import KEEP_SECONDS, Place
 from taskd.pool.pulse import Pulse
 from taskd.pool.reporter import Reporter
 from taskd.pool.runner import SeatRunner
 from taskd.pool.slots import Slots
 from taskd.pool.sweeper import Sweeper
 from taskd.pool.told import Told
+from taskd.store.link import Link
 from taskd.tasks import client
 from taskd.tasks.run import Runner
 
@@ -81,8 +81,8 @@ class Worker:
         self._pool = place.pool_settings
         self._words = place.own.words
         self._events = events
-        self._claim_link = Link(place.dsn, f"taskd {place.name} claims")
-        self._report_link = Link(place.dsn, f"taskd {place.name} reports")
+        self._claim_link = Link(place.dsn, f"{place.name} claims")
+        self._report_link = Link(place.dsn, f"{place.name} reports")
         self._outbox = Outbox(place.name, events, tells_ends=place.tells_all)
         claims = Claims(place, self._claim_link, events, self._held)
         self.reporter = Reporter(place, self._outbox, claims, self._report_link, events)

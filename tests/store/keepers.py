@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from taskd.maintenance.loop import Link
 from taskd.store.connect import Connection
+from taskd.store.link import Link
 from tests.crew import Crew
 
 MakeLink = Callable[[], Link]

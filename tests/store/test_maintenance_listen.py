@@ -9,9 +9,9 @@ import pytest
 from taskd.errors import DatabaseUnavailable
 from taskd.maintenance import listen as listen_module
 from taskd.maintenance.listen import Check, Listener
-from taskd.maintenance.loop import Link
 from taskd.store import notify, schema
 from taskd.store.connect import Connection, connect
+from taskd.store.link import Link
 from tests.crew import Crew
 from tests.servers import start_pgbouncer
 from tests.store.keepers import MakeLink, crew, cut, make_link

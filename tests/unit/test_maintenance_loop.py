@@ -6,7 +6,8 @@ from math import inf
 from taskd.errors import DatabaseUnavailable
 from taskd.events import Event, Events
 from taskd.maintenance.events import PartFailed
-from taskd.maintenance.loop import Backoff, Link, Loop
+from taskd.maintenance.loop import Backoff, Loop
+from taskd.store.link import Link
 from tests.waiting import eventually
 
 NOWHERE = Link(lambda: None, "clock")
