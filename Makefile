@@ -12,7 +12,7 @@ venv: ## a virtual environment with everything tests need
 test: ## the whole suite, four tests at a time: most of them wait
 	$(PYTHON) -m pytest -n 4 --dist worksteal
 
-model: ## the model of jobs and resources, half a million steps, others each time
+model: ## the model of jobs, resources and limits, half a million steps, others each time
 	TASKD_MODEL_STEPS=500000 TASKD_MODEL_SEED=$${TASKD_MODEL_SEED:-$$(date +%s)} \
 	$(PYTHON) -m pytest -s tests/store/test_mail_model.py
 

@@ -21,55 +21,46 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from taskd.store import hosts, jobs, mail
+from taskd.store import hosts, jobs
 from taskd.store.graph import enqueue_graph
 from taskd.store.host_rows import Judgement
-from taskd.store.literals import integer_array, text_array
-from taskd.store.rows import JobEnd, JobRetry, NewGraph, NewJob, NewJobs
+from taskd.store.limits import declare_limits
+from taskd.store.literals import integer_array
+from taskd.store.rows import JobEnd, JobRetry, NewGraph, NewJobs
 from tests.store.conftest import empty_tables
-from tests.store.mail_model import EVERYTHING, Model, Wish
-from tests.store.mail_snapshot import expected_snapshot, take_snapshot
+from tests.store.mail_checks import check_lines
+from tests.store.mail_end import claim, end_everything, pass_time
+from tests.store.mail_jobs import Terms, Wish
+from tests.store.mail_model import Model
+from tests.store.mail_snapshot import difference, expected_snapshot, take_snapshot
+from tests.store.mail_wishes import (
+    QUEUES,
+    RATE,
+    RESOURCES,
+    as_limit,
+    delays,
+    maybe_picks,
+    new_job,
+    picks,
+    queue_units,
+    said_units,
+    seldom,
+    six_booleans,
+    wishes,
+    with_terms,
+)
 
-RESOURCES = ("w", "x", "y", "z")
-QUEUES = ("a", "b")
 LANES = [(queue, lane) for queue in QUEUES for lane in (10, 7, 5)]
 STEPS_AN_EXAMPLE = 60
 JUDGEMENT = Judgement(max_losses=2)
 MANY = 20
 """Living jobs; with so many nothing is enqueued until some have ended."""
+TAKES = ((), ("a",))
+"""The queues that the two workers claim from; () is all."""
+WINDOWS = {"a": 4, "b": 2}
+"""So many jobs those let in together, if a queue has no limit."""
 
 _DISPATCH_LOCK = "SELECT pg_try_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1)"
-_PASS_TIME = """
-WITH later AS (SELECT %(minutes)s * interval '1 minute' AS by),
-     s AS (UPDATE taskd.scheduled SET run_at = run_at - later.by FROM later),
-     b AS (UPDATE taskd.blocked SET run_at = run_at - later.by FROM later)
-UPDATE taskd.unique_key SET expires_at = expires_at - later.by FROM later
-"""
-
-needs = st.dictionaries(
-    st.sampled_from(RESOURCES),
-    st.sampled_from([1, 1, 2, 3, EVERYTHING, EVERYTHING]),
-    min_size=1,
-    max_size=3,
-)
-delays = st.sampled_from([0, 0, 0, 30, 90])
-untils = st.sampled_from(["started", "finished", "finished", "3600"])
-wishes = st.builds(
-    Wish,
-    queue=st.sampled_from(QUEUES),
-    priority=st.sampled_from([5, 7]),
-    needs=st.one_of(st.just({}), needs, needs),
-    run_if_failed=st.booleans(),
-    delay=delays,
-    key=st.sampled_from([None, None, None, "k", "l", "m"]),
-    until=untils,
-    on_conflict=st.sampled_from(["keep", "replace", "earlier"]),
-    args=st.sampled_from(["[1]", "[2]", "[3]"]),
-)
-picks = st.lists(st.integers(0, 20), min_size=1, max_size=5)
-maybe_picks = st.lists(st.one_of(st.none(), st.integers(0, 30)), min_size=5, max_size=5)
-six_booleans = st.lists(st.booleans(), min_size=6, max_size=6)
-seldom = st.sampled_from([False, False, False, True])
 
 
 class Machine(RuleBasedStateMachine):
@@ -79,20 +70,35 @@ class Machine(RuleBasedStateMachine):
     other: psycopg.Connection[Any]
     steps: Counter[str]
 
-    @initialize(capacities=st.dictionaries(st.sampled_from(RESOURCES), st.integers(0, 4)))
-    def begin(self, capacities: dict[str, int]) -> None:
+    @initialize(
+        capacities=st.dictionaries(st.sampled_from(RESOURCES), st.integers(0, 4)),
+        limited=st.one_of(
+            st.just({}), st.just({}), st.dictionaries(st.sampled_from(QUEUES), queue_units)
+        ),
+        is_rated=st.booleans(),
+    )
+    def begin(
+        self, capacities: dict[str, int], limited: dict[str, int | None], is_rated: bool
+    ) -> None:
         empty_tables(self.connection)
-        self.model = Model()
+        self.model = Model(WINDOWS)
+        self.state = self.model.state
         self.turn = 1
         self.is_congested = False
         self.claims: list[tuple[int, int, int]] = []
         self.host = hosts.register_host(self.connection, uuid4(), "here", 1, "0")
-        self.workers = [self._worker(), self._worker()]
+        self.workers = [self._worker(which) for which in range(len(TAKES))]
+        self.rates = {"b": RATE} if is_rated else {}
+        self.limits: dict[str, Terms] = {}
+        for queue, units in limited.items():
+            self._limit(queue, units)
         for name, units in capacities.items():
             self._set_capacity(name, units)
 
-    def _worker(self) -> int:
-        worker = hosts.register_worker(self.connection, self.host, 1, "io", 0, 1)
+    def _worker(self, which: int) -> int:
+        worker = hosts.register_worker(
+            self.connection, self.host, 1, "io", which, 1, queues=TAKES[which]
+        )
         assert worker is not None
         return worker
 
@@ -107,13 +113,13 @@ class Machine(RuleBasedStateMachine):
         return self.turn % 3 == 0 or stands_still
 
     def _living(self) -> list[int]:
-        return [job.id for job in self.model.jobs.values() if job.table != "history"]
+        return [job.id for job in self.state.jobs.values() if job.table != "history"]
 
     def _running(self) -> list[int]:
-        return [job.id for job in self.model.inside("running")]
+        return [job.id for job in self.state.inside("running")]
 
     def _queued(self) -> list[int]:
-        return [job.id for job in self.model.inside("queued")]
+        return [job.id for job in self.state.inside("queued")]
 
     def _anything_runs(self) -> bool:
         return bool(self._running())
@@ -122,13 +128,16 @@ class Machine(RuleBasedStateMachine):
         return bool(self._queued())
 
     def _due(self) -> bool:
-        return any(job.due[0] <= self.model.now for job in self.model.inside("scheduled"))
+        times = [job.due[0] for job in self.state.inside("scheduled")]
+        times += self.state.lines.retries().values()
+        return any(time <= self.state.now for time in times)
 
     # Enqueue.
 
     @precondition(_has_room)
     @rule(
         new=st.lists(wishes, min_size=1, max_size=5),
+        units=said_units,
         old=maybe_picks,
         siblings=maybe_picks,
         by_itself=seldom,
@@ -138,28 +147,27 @@ class Machine(RuleBasedStateMachine):
     def enqueue_a_graph(
         self,
         new: list[Wish],
+        units: dict[str, int | None],
         old: list[int | None],
         siblings: list[int | None],
         by_itself: bool,
         is_foreign: bool,
         is_busy: bool,
     ) -> None:
-        asked = self._with_parents(new, old, siblings)
+        asked = [with_terms(wish, units) for wish in self._with_parents(new, old, siblings)]
         self_id = self._pick(self._running(), [0])[0] if by_itself and self._running() else None
-        graph = NewGraph(tuple(map(_new_job, asked)), is_foreign, self_id)
-        letters = len(self.model.mail)
+        graph = NewGraph(tuple(map(new_job, asked)), is_foreign, self_id)
 
         with self._dispatcher(is_busy):
             ids = enqueue_graph(self.connection, graph)
-        self._expect_ids(ids, asked, self_id)
-        if len(self.model.mail) > letters and not is_foreign:
-            self._see_to_mail(is_busy)
+            drawn = self._drawn_ids(ids)
+            assert self.model.enqueue_graph(drawn, asked, self_id, is_foreign) == ids
         self._compare("enqueue a graph")
 
     def _with_parents(
         self, new: list[Wish], old: list[int | None], siblings: list[int | None]
     ) -> list[Wish]:
-        known = sorted(self.model.jobs)
+        known = sorted(self.state.jobs)
         asked = []
         for place, wish in enumerate(new):
             parents = set()
@@ -196,14 +204,14 @@ class Machine(RuleBasedStateMachine):
             queue=wish.queue,
             priority=wish.priority,
             delay=wish.delay * 60.0 or None,
+            extra=json.dumps({"fair": wish.share}) if wish.share else None,
             unique=json.dumps(unique) if wish.key else None,
         )
 
-        self._expect_ids(jobs.enqueue_jobs(self.connection, new), asked, self_id)
+        with self._dispatcher(is_busy=False):
+            ids = jobs.enqueue_jobs(self.connection, new)
+            assert self.model.enqueue_jobs(self._drawn_ids(ids), asked, self_id) == ids
         self._compare("enqueue jobs")
-
-    def _expect_ids(self, ids: list[int], asked: list[Wish], self_id: int | None) -> None:
-        assert self.model.enqueue(self._drawn_ids(ids), asked, self_id) == ids
 
     def _drawn_ids(self, ids: list[int]) -> list[int]:
         """What the sequence gave to a call: the ids that were used tell those that were not."""
@@ -218,8 +226,8 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(_anything_waits)
     @rule(worker=st.integers(0, 1), count=st.integers(1, 8), lanes=st.permutations(LANES))
-    def claim(self, worker: int, count: int, lanes: Sequence[tuple[str, int]]) -> None:
-        rows = self._claim(self.workers[worker], count, lanes)
+    def claim_some(self, worker: int, count: int, lanes: Sequence[tuple[str, int]]) -> None:
+        rows = claim(self.connection, self.workers[worker], count, lanes)
         fences = [row[3] for row in rows]
         found = self.model.claim(lanes, count, self.workers[worker], fences)
         assert [row[0] for row in rows] == found
@@ -230,17 +238,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(_anything_waits)
     @rule(worker=st.integers(0, 1))
     def claim_all(self, worker: int) -> None:
-        self.claim(worker, 100, LANES)
-
-    def _claim(
-        self, worker: int, count: int, lanes: Sequence[tuple[str, int]] = LANES
-    ) -> list[list[Any]]:
-        queues, levels = zip(*lanes, strict=True)
-        marks = integer_array([0] * len(lanes))
-        wanted = (text_array(queues), integer_array(levels), marks)
-        rows = jobs.claim_jobs(self.connection, worker, wanted, count)
-        assert rows is not None
-        return rows
+        self.claim_some(worker, 100, LANES)
 
     @precondition(_anything_runs)
     @rule(
@@ -259,14 +257,12 @@ class Machine(RuleBasedStateMachine):
             for job, state in zip(chosen, states, strict=False)
         ]
         lost = self._stale_claims(stale, chosen, worker)
-        rows = [JobEnd(job, self.model.jobs[job].fence, 0.1, state) for job, state in ends]
+        rows = [JobEnd(job, self.state.jobs[job].fence, 0.1, state) for job, state in ends]
         rows += [JobEnd(job, fence, 0.1, "f") for job, fence in lost]
 
         with self._dispatcher(is_busy):
             assert sorted(self._send_ends(worker, rows, way)) == sorted(job for job, _ in lost)
-        self.model.complete(ends, tells_all=way == "old snapshot")
-        if way in ("own", "fast"):
-            self._see_to_mail(is_busy)
+            self.model.complete(ends, way in ("own", "fast"), tells_all=way == "old snapshot")
         self._compare("complete")
 
     @precondition(_anything_runs)
@@ -307,50 +303,38 @@ class Machine(RuleBasedStateMachine):
         again = list(zip(chosen, outcomes, delays, releases, strict=False))
         lost = self._stale_claims(stale, chosen, worker)
         rows = [
-            JobRetry(job, self.model.jobs[job].fence, 0.1, outcome, delay * 60.0, release=release)
+            JobRetry(job, self.state.jobs[job].fence, 0.1, outcome, delay * 60.0, release=release)
             for job, outcome, delay, release in again
         ]
         rows += [JobRetry(job, fence, 0.1, "r", 0.0) for job, fence in lost]
-        letters, is_over = len(self.model.mail), self._is_any_to_be_cancelled(chosen)
 
         with self._dispatcher(is_busy):
             found = jobs.retry_jobs(self.connection, worker, rows)
+            self.model.retry(again)
         assert sorted(found) == sorted(job for job, _ in lost)
-        self.model.retry(again)
-        if len(self.model.mail) > letters or is_over:
-            self._see_to_mail(is_busy)
         self._compare("retry")
 
     @precondition(_anything_runs)
     @rule(picks=picks, stale=st.lists(st.integers(0, 99), max_size=2), is_busy=seldom)
     def give_back(self, picks: list[int], stale: list[int], is_busy: bool) -> None:
         worker, chosen = self._of_one_worker(picks)
-        rows = [(job, self.model.jobs[job].fence) for job in chosen]
+        rows = [(job, self.state.jobs[job].fence) for job in chosen]
         rows += self._stale_claims(stale, chosen, worker)
         ids, fences = zip(*rows, strict=True)
-        is_over = self._is_any_to_be_cancelled(chosen)
 
         with self._dispatcher(is_busy):
             given = jobs.give_back_jobs(self.connection, worker, ids, fences)
-        assert given == self.model.give_back(chosen)
-        if is_over:
-            self._see_to_mail(is_busy)
+            assert given == self.model.give_back(chosen)
         self._compare("give back")
-
-    def _is_any_to_be_cancelled(self, chosen: list[int]) -> bool:
-        return any(self.model.jobs[job].is_to_be_cancelled for job in chosen)
 
     @precondition(_anything_runs)
     @rule(which=st.integers(0, 1), charge=st.booleans(), is_busy=seldom)
     def rescue(self, which: int, charge: bool, is_busy: bool) -> None:
-        worker, self.workers[which] = self.workers[which], self._worker()
-        ended = len(self.model.inside("history"))
+        worker, self.workers[which] = self.workers[which], self._worker(which)
 
         with self._dispatcher(is_busy):
             found = hosts.rescue_workers(self.connection, [worker], "killed", charge, JUDGEMENT)
-        assert found == self.model.rescue(worker, "killed", charge, JUDGEMENT.max_losses)
-        if len(self.model.inside("history")) > ended:
-            self._see_to_mail(is_busy)
+            assert found == self.model.rescue(worker, "killed", charge, JUDGEMENT.max_losses)
         self._compare("rescue")
 
     # What waits.
@@ -358,27 +342,23 @@ class Machine(RuleBasedStateMachine):
     @precondition(_now_and_then)
     @rule(minutes=st.sampled_from([30, 60]))
     def pass_time(self, minutes: int) -> None:
-        self.connection.execute(_PASS_TIME, {"minutes": minutes})
+        pass_time(self.connection, minutes)
         self.model.pass_time(minutes)
         self._compare("pass time")
 
     @precondition(_due)
     @rule(count=st.sampled_from([1, 2, 100]), is_busy=seldom)
     def promote(self, count: int, is_busy: bool) -> None:
-        letters = len(self.model.mail)
-
         with self._dispatcher(is_busy):
             promoted = jobs.promote_jobs(self.connection, count).promoted
-        assert promoted == self.model.promote(count)
-        if len(self.model.mail) > letters:
-            self._see_to_mail(is_busy)
+            assert promoted == self.model.promote(count)
         self._compare("promote")
 
-    @precondition(lambda self: self.turn % 2 and self.model.jobs)
+    @precondition(lambda self: self.turn % 2 and self.state.jobs)
     @rule(picks=picks, unknown=st.booleans(), is_lazy=seldom)
     def cancel(self, picks: list[int], unknown: bool, is_lazy: bool) -> None:
-        ids = sorted(self._pick(sorted(self.model.jobs), picks)) + [10**12] * unknown
-        were_over = {job.id for job in self.model.inside("history")}
+        ids = sorted(self._pick(sorted(self.state.jobs), picks)) + [10**12] * unknown
+        were_over = {job.id for job in self.state.inside("history")}
 
         self.model.cancel(ids)
         if is_lazy or self.is_congested:  # as if it had waited for the dispatcher in vain
@@ -386,32 +366,30 @@ class Machine(RuleBasedStateMachine):
             self.connection.execute(letter, (integer_array(ids),))
         else:
             outcomes = jobs.cancel_jobs(self.connection, ids)
-            self.model.dispatch()
+            self.model.dispatcher.dispatch()
             assert outcomes == {i: self.model.outcome(i, i in were_over) for i in ids}
         self._compare("cancel")
 
-    @precondition(lambda self: self._now_and_then() and self.model.inside("history"))
+    @precondition(lambda self: self._now_and_then() and self.state.inside("history"))
     @rule(picks=picks)
     def requeue(self, picks: list[int]) -> None:
-        olds = self._pick([job.id for job in self.model.inside("history")], picks[:2])
+        olds = self._pick([job.id for job in self.state.inside("history")], picks[:2])
 
         with self._dispatcher(is_busy=False):
             renewed = jobs.requeue_jobs(self.connection, olds)
+            self.model.requeue(list(renewed.values()), olds)
         assert list(renewed) == olds
-        self.model.requeue(list(renewed.values()), olds)
-        if any(self.model.jobs[old].wish.needs for old in olds):
-            self._see_to_mail()
         self._compare("requeue")
 
-    @precondition(lambda self: self._now_and_then() and self.model.jobs)
+    @precondition(lambda self: self._now_and_then() and self.state.jobs and not self.is_congested)
     @rule(picks=picks, queue=st.sampled_from(QUEUES))
     def move(self, picks: list[int], queue: str) -> None:
-        ids = self._pick(self._queued() or sorted(self.model.jobs), picks)
+        ids = self._pick(self._queued() or sorted(self.state.jobs), picks)
 
         row = self.connection.execute(
             "SELECT taskd.move_jobs_v1(%s::bigint[], %s)", (integer_array(ids), queue)
         ).fetchone()
-        assert row == (self.model.move(ids, queue),)
+        assert row == (self.model.limits.move(ids, queue),)
         self._compare("move")
 
     @precondition(_now_and_then)
@@ -423,8 +401,29 @@ class Machine(RuleBasedStateMachine):
     def _set_capacity(self, name: str, units: int | None) -> None:
         with self._dispatcher(is_busy=False):
             self.connection.execute("SELECT taskd.set_capacity_v1(%s, %s)", (name, units))
-        self.model.set_capacity(name, units)
-        self._see_to_mail()
+            self.model.limits.set_capacity(name, units)
+
+    @precondition(lambda self: self.turn % 2 and self.state.jobs and not self.is_congested)
+    @rule(queue=st.sampled_from(QUEUES), units=queue_units, is_the_operator=st.booleans())
+    def limit_a_queue(self, queue: str, units: int | None, is_the_operator: bool) -> None:
+        """By the file of the host, or over its head, unless that gives a rate."""
+        if is_the_operator and queue not in self.rates:
+            self._set_capacity(f"@queue {queue}", units)
+        else:
+            self._limit(queue, units)
+        self._compare("limit a queue")
+
+    def _limit(self, queue: str, units: int | None) -> None:
+        name, rate = f"@queue {queue}", self.rates.get(queue)
+        self.limits.pop(name, None)
+        if rate is not None:
+            self.limits[name] = replace(rate, units=units)
+        elif units is not None:
+            self.limits[name] = Terms(units)
+
+        declared = {name: as_limit(terms) for name, terms in self.limits.items()}
+        declare_limits(self.connection, self.host, declared)
+        self.model.limits.declare(name, self.limits.get(name))
 
     @precondition(lambda self: self._now_and_then() and not self.is_congested)
     @rule()
@@ -432,7 +431,7 @@ class Machine(RuleBasedStateMachine):
         """From now on somebody else is always dispatching when we would: letters gather."""
         self.is_congested = True
 
-    @precondition(lambda self: self.model.mail and (len(self.model.mail) > 5 or self.turn % 4 == 0))
+    @precondition(lambda self: self.state.mail and (len(self.state.mail) > 5 or self.turn % 4 == 0))
     @rule(
         letters=st.sampled_from([1, 2, 3, 100]),
         rounds=st.sampled_from([1, 10]),
@@ -442,8 +441,8 @@ class Machine(RuleBasedStateMachine):
         row = self.connection.execute(
             "SELECT taskd.dispatch_v1(%s, %s, %s)", (letters, rounds, arrivals)
         ).fetchone()
-        assert row == (self.model.dispatch(letters, rounds, arrivals),)
-        self.is_congested = self.is_congested and bool(self.model.mail)
+        assert row == (self.model.dispatcher.dispatch(letters, rounds, arrivals),)
+        self.is_congested = self.is_congested and bool(self.state.mail)
         self._compare("dispatch")
 
     # Picking, and the busy dispatcher.
@@ -456,8 +455,8 @@ class Machine(RuleBasedStateMachine):
     def _of_one_worker(self, picks: list[int]) -> tuple[int, list[int]]:
         """Running jobs of one worker, in the order of their ids."""
         chosen = self._pick(self._running(), picks)
-        worker = self.model.jobs[chosen[0]].worker
-        return worker, sorted(job for job in chosen if self.model.jobs[job].worker == worker)
+        worker = self.state.jobs[chosen[0]].worker
+        return worker, sorted(job for job in chosen if self.state.jobs[job].worker == worker)
 
     def _stale_claims(
         self, picks: list[int], chosen: list[int], worker: int
@@ -468,11 +467,11 @@ class Machine(RuleBasedStateMachine):
         """
         stale = {}
         for id_, fence, claimer in self.claims:
-            job = self.model.jobs[id_]
+            job = self.state.jobs[id_]
             is_current = job.table == "running" and (job.fence, claimer) == (fence, worker)
             if id_ not in chosen and not is_current:
                 stale[id_] = fence
-        harmful = {id_: stale[id_] for id_ in stale if self.model.jobs[id_].table == "running"}
+        harmful = {id_: stale[id_] for id_ in stale if self.state.jobs[id_].table == "running"}
         found = harmful or stale
         ids = self._pick(sorted(found), picks) if found and picks else []
         return [(id_, found[id_]) for id_ in ids if not self._is_recorded(id_, found[id_])]
@@ -484,80 +483,37 @@ class Machine(RuleBasedStateMachine):
     @contextmanager
     def _dispatcher(self, is_busy: bool) -> Iterator[None]:
         """While inside, somebody else is dispatching, if is_busy."""
-        if not (is_busy or self.is_congested):
+        self.state.is_busy = is_busy or self.is_congested
+        if not self.state.is_busy:
             yield
             return
         with self.other.transaction():
             assert self.other.execute(_DISPATCH_LOCK).fetchone() == (True,)
             yield
-
-    def _see_to_mail(self, is_busy: bool = False) -> None:
-        if not (is_busy or self.is_congested):
-            self.model.dispatch()
+        self.state.is_busy = False
 
     # The comparison, and the end.
 
     def _compare(self, step: str) -> None:
         self.steps[step] += 1
         self.turn += 1
-        assert take_snapshot(self.connection) == expected_snapshot(self.model)
-        self._check_lines()
-
-    def _check_lines(self) -> None:
-        """What must hold whatever the rules of the model say."""
-        for name in RESOURCES:
-            line = self.model.line(name)
-            holders = [entry for entry in line if entry.is_granted]
-            waiting = [entry for entry in line if not entry.is_granted]
-            assert line == holders + waiting, "first come, first granted"
-            if any(entry.need == EVERYTHING for entry in holders):
-                assert len(holders) == 1, "an exclusive holder is alone"
-            if not self.model.mail and waiting:
-                assert not self.model.fits(name, waiting[0].need), "nobody waits for nothing"
+        found, expected = take_snapshot(self.connection), expected_snapshot(self.model)
+        assert found == expected, difference(found, expected)
+        check_lines(self.state)
 
     def teardown(self) -> None:
         """Everything ends, and nothing is left held."""
         if not hasattr(self, "model"):
             return
-        for name in RESOURCES:
+        declare_limits(self.connection, self.host, {})
+        for name in [*RESOURCES, *(f"@queue {queue}" for queue in QUEUES)]:
             self.connection.execute("SELECT taskd.set_capacity_v1(%s, NULL)", (name,))
         hosts.rescue_workers(self.connection, self.workers, "the end", charge=False)
-        worker = self._worker()
-        for _ in range(100):
-            self.connection.execute(_PASS_TIME, {"minutes": 600})
-            mail.dispatch(self.connection)
-            jobs.promote_jobs(self.connection, 1000)
-            rows = self._claim(worker, 1000)
-            if not rows and not self._left():
-                break
-            if rows:
-                ids, fences = [row[0] for row in rows], [row[3] for row in rows]
-                jobs.complete_succeeded(self.connection, worker, ids, fences, [0.1] * len(ids))
-        assert self._left() == {}
+
+        assert end_everything(self.connection, self._worker(0), LANES) == {}
         counts = "SELECT count(*), count(DISTINCT id) FROM taskd.history"
-        known = len(self.model.jobs)
+        known = len(self.state.jobs)
         assert self.connection.execute(counts).fetchone() == (known, known)
-
-    def _left(self) -> dict[str, Any]:
-        left = take_snapshot(self.connection)
-        return {name: left[name] for name in left.keys() - {"history", "keys"}}
-
-
-def _new_job(wish: Wish) -> NewJob:
-    return NewJob(
-        task="shop.sync",
-        args=wish.args,
-        queue=wish.queue,
-        priority=wish.priority,
-        delay=wish.delay * 60.0 or None,
-        key=wish.key,
-        until=wish.until,
-        on_conflict=wish.on_conflict,
-        run_if_failed=wish.run_if_failed,
-        parents=wish.parents,
-        res=tuple(wish.needs),
-        need=tuple(wish.needs.values()),
-    )
 
 
 def run_machine(dsn: str, examples: int, number: int, shrink: bool = True) -> Counter[str]:
@@ -567,6 +523,7 @@ def run_machine(dsn: str, examples: int, number: int, shrink: bool = True) -> Co
         psycopg.connect(dsn) as other,
     ):
         connection.execute("SET synchronous_commit = off")
+        connection.execute("SET lock_timeout = '10s'")
         Machine.connection, Machine.other, Machine.steps = connection, other, Counter()
         run_state_machine_as_test(
             seed(number)(Machine),

@@ -6,24 +6,30 @@ from typing import Any
 
 import psycopg
 
+from tests.store.mail_jobs import Job
 from tests.store.mail_model import Model
+from tests.store.mail_wishes import as_limit
 
 _SNAPSHOT = """
 SELECT json_build_object(
     'queued', (
-        SELECT json_agg(json_build_array(queue, lane, id, attempt, losses, args, place IS NOT NULL)
-                        ORDER BY queue, lane, seq)
+        SELECT json_agg(json_build_array(
+            queue, lane, id, attempt, losses, args, res, place IS NOT NULL)
+            ORDER BY queue, lane, seq)
         FROM taskd.queued),
     'scheduled', (
-        SELECT json_agg(json_build_array(queue, id, attempt, args, place IS NOT NULL)
-                        ORDER BY run_at, id)
+        SELECT json_agg(json_build_array(
+            queue, id, attempt, args, res, place IS NOT NULL)
+            ORDER BY run_at, id)
         FROM taskd.scheduled),
     'blocked', (
-        SELECT json_agg(json_build_array(queue, id, attempt, args, stage, pending) ORDER BY id)
+        SELECT json_agg(json_build_array(
+            queue, id, attempt, args, res, stage, pending,
+            CASE WHEN stage = 'l' THEN level END) ORDER BY id)
         FROM taskd.blocked),
     'running', (
         SELECT json_agg(json_build_array(
-            queue, id, attempt, args, fence, worker,
+            queue, id, attempt, args, res, fence, worker,
             EXISTS (SELECT FROM taskd.request q WHERE q.job = r.id)) ORDER BY id)
         FROM taskd.running r),
     'history', (
@@ -33,6 +39,10 @@ SELECT json_build_object(
         SELECT json_agg(json_build_array(parent, child) ORDER BY parent, child)
         FROM taskd.dependency),
     'used', (SELECT json_object_agg(name, used) FROM taskd.resource WHERE used <> 0),
+    'capacity', (
+        SELECT json_agg(json_build_array(name, units, rate, burst, is_declared) ORDER BY name)
+        FROM taskd.capacity),
+    'retries', (SELECT json_agg(name ORDER BY name) FROM taskd.resource WHERE retry_at IS NOT NULL),
     'lines', (SELECT json_agg(json_build_array(res, id) ORDER BY res, turn, place) FROM taskd.line),
     'keys', (SELECT json_object_agg(key, job) FROM taskd.unique_key),
     'mail', (
@@ -55,38 +65,71 @@ def take_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
 
 def expected_snapshot(model: Model) -> Snapshot:
     """What should be there."""
-    queued = sorted(model.inside("queued"), key=lambda job: (job.queue, job.lane, job.seq))
-    names = sorted(model.lines)
-    expected: Snapshot = {
-        "queued": [[j.queue, j.lane, j.id, j.attempt, j.losses, j.args, j.holds] for j in queued],
-        "scheduled": [[j.queue, j.id, j.attempt, j.args, j.holds] for j in model.scheduled()],
+    expected = _expected_jobs(model) | _expected_lines(model)
+    return {name: value for name, value in expected.items() if value}
+
+
+def _expected_jobs(model: Model) -> Snapshot:
+    state = model.state
+    queued = sorted(state.inside("queued"), key=lambda job: (job.queue, job.lane, job.seq))
+    return {
+        "queued": [
+            [j.queue, j.lane, j.id, j.attempt, j.losses, j.args, _res(j), _holds(j)] for j in queued
+        ],
+        "scheduled": [
+            [j.queue, j.id, j.attempt, j.args, _res(j), _holds(j)] for j in state.scheduled()
+        ],
         "blocked": [
-            [j.queue, j.id, j.attempt, j.args, j.stage, model.pending(j)]
-            for j in model.inside("blocked")
+            [j.queue, j.id, j.attempt, j.args, _res(j), j.stage, state.pending(j), _level(j)]
+            for j in state.inside("blocked")
         ],
         "running": [
-            [j.queue, j.id, j.attempt, j.args, j.fence, j.worker, j.is_to_be_cancelled]
-            for j in model.inside("running")
+            [j.queue, j.id, j.attempt, j.args, _res(j), j.fence, j.worker, j.is_to_be_cancelled]
+            for j in state.inside("running")
         ],
         "history": [
-            [j.queue, j.id, j.attempt, j.losses, j.state, j.error] for j in model.inside("history")
+            [j.queue, j.id, j.attempt, j.losses, j.state, j.error] for j in state.inside("history")
         ],
-        "parents": [list(pair) for pair in sorted(model.parents)],
-        "used": {name: model.used(name) for name in names if model.used(name)},
-        "lines": [
-            [name, entry.job]
-            for name in names
-            for entry in model.line(name)
-            if not entry.is_granted
+        "parents": [list(pair) for pair in sorted(state.parents)],
+        "keys": {key: job for key, (job, _) in model.keys.holders.items()},
+    }
+
+
+def _res(job: Job) -> list[str] | None:
+    return list(job.needs) or None
+
+
+def _holds(job: Job) -> bool:
+    return job.place is not None
+
+
+def _level(job: Job) -> int | None:
+    return job.level if job.stage == "l" else None
+
+
+def _expected_lines(model: Model) -> Snapshot:
+    lines = model.state.lines
+    return {
+        "used": {name: lines.used(name) for name in lines.names() if lines.used(name)},
+        "lines": [[n, entry.job] for n in lines.names() for entry in lines.waiting(n).values()],
+        "capacity": [
+            [name, *as_limit(capacity.terms), capacity.is_declared]
+            for name, capacity in sorted(lines.capacity.items())
         ],
-        "keys": {key: job for key, (job, _) in model.keys.items()},
+        "retries": list(lines.retries()),
         "mail": [
             [
                 letter.kind,
                 sorted(letter.jobs) or None,
                 sorted(name for name, _ in letter.entries) or None,
             ]
-            for letter in model.mail
+            for letter in model.state.mail
         ],
     }
-    return {name: value for name, value in expected.items() if value}
+
+
+def difference(found: Snapshot, expected: Snapshot) -> str:
+    """What is told by them otherwise, a line each."""
+    names = sorted(found.keys() | expected.keys())
+    pairs = [(name, found.get(name), expected.get(name)) for name in names]
+    return "\n".join(f"{name}: {is_}, not {should}" for name, is_, should in pairs if is_ != should)

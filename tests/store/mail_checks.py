@@ -1,0 +1,26 @@
+"""What must hold of lines whatever the rules of the model say."""
+
+from __future__ import annotations
+
+from tests.store.mail_jobs import EVERYTHING
+from tests.store.mail_lines import Entry
+from tests.store.mail_state import State
+
+
+def check_lines(state: State) -> None:
+    """Fail if somebody is passed, shares what is exclusive, or waits for nothing."""
+    lines = state.lines
+    for name in lines.names():
+        holders, waiting = lines.holders(name), lines.waiting(name)
+        assert not _passed(holders, waiting), "first come, first granted, in each share"
+        if any(entry.need == EVERYTHING for entry in holders.values()):
+            assert len(holders) == 1, "an exclusive holder is alone"
+        if not state.mail and waiting and name not in lines.retries():
+            head = next(iter(waiting.values()))
+            assert not lines.fits(name, head.need), "nobody waits for nothing"
+
+
+def _passed(holders: dict[int, Entry], waiting: dict[int, Entry]) -> list[int]:
+    """The places of holders behind one of their share that waits."""
+    first = {entry.share: place for place, entry in sorted(waiting.items(), reverse=True)}
+    return [place for place, entry in holders.items() if place > first.get(entry.share, place)]

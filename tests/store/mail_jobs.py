@@ -1,0 +1,112 @@
+"""The values of the model: jobs as they are asked for and as they are, letters, words on limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+EVERYTHING = 2147483647
+GIVEN_BACK_LANE = 10
+
+_LEVELS = ("", "@key", "@task", "@queue")
+
+
+def level(name: str) -> int:
+    """In which step a job asks for a resource."""
+    return _LEVELS.index(name.split(" ")[0]) if name.startswith("@") else 0
+
+
+def is_gate(name: str) -> bool:
+    """Whether it is the limit of a queue."""
+    return level(name) == 3
+
+
+def in_order(needs: dict[str, int]) -> dict[str, int]:
+    """By steps, and by name within one."""
+    return {name: needs[name] for name in sorted(needs, key=lambda name: (level(name), name))}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What somebody says of a limit: how many at once, and how long it takes until a token comes.
+
+    None: any number. burst: how many tokens are kept.
+    """
+
+    units: int | None = None
+    minutes: int | None = None
+    burst: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A job as it is asked for. parents > 0 are ids, -n the n-th job of the same call."""
+
+    queue: str = "a"
+    priority: int = 5
+    needs: dict[str, int] = field(default_factory=dict)
+    terms: dict[str, Terms] = field(default_factory=dict)
+    share: str | None = None
+    parents: tuple[int, ...] = ()
+    run_if_failed: bool = False
+    delay: int = 0
+    key: str | None = None
+    until: str = "finished"
+    on_conflict: str = "keep"
+    args: str = "[]"
+
+
+@dataclass(slots=True)
+class Job:
+    """A job: what was asked for, and where it is."""
+
+    id: int
+    wish: Wish
+    queue: str
+    args: str
+    due: tuple[int, int]  # minute, and a number that keeps the order of calls
+    needs: dict[str, int]  # with the limit of its queue, once it has asked for that
+    key: str | None = None
+    table: str = "nowhere"
+    lane: int = 0
+    seq: int = 0
+    stage: str = ""
+    level: int = 0
+    place: int | None = None  # in the lines that it joined last
+    entries: dict[str, int] = field(default_factory=dict)  # where it stands or holds, by resource
+    fence: int = 0
+    worker: int = 0
+    attempt: int = 0
+    losses: int = 0
+    is_to_be_cancelled: bool = False
+    state: str = ""
+    error: str | None = None
+
+    @property
+    def own(self) -> dict[str, int]:
+        """What it has named itself."""
+        return {name: need for name, need in self.needs.items() if not is_gate(name)}
+
+    @property
+    def has_gate(self) -> bool:
+        """Whether it has asked for the limit of its queue."""
+        return self.own != self.needs
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has yet to join lines of later levels."""
+        return any(level(name) > self.level for name in self.needs)
+
+    def wait(self, stage: str) -> None:
+        """It is blocked; in stage l it has passed all that it asks for by now."""
+        self.table, self.stage = "blocked", stage
+        self.level = max(map(level, self.needs), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """f, c, k, a: jobs, and for f whether they ended well. r: (resource, place or None)."""
+
+    kind: str
+    jobs: tuple[int, ...] = ()
+    well: tuple[bool, ...] = ()
+    entries: tuple[tuple[str, int | None], ...] = ()
