@@ -59,17 +59,22 @@ def line(
 
 def stand_in_line(connection: Connection) -> None:
     """Let everybody take their places, with no statistics of them."""
-    connection.execute(
-        "ALTER TABLE taskd.line SET (autovacuum_enabled = off);"
-        "ALTER TABLE taskd.blocked SET (autovacuum_enabled = off);"
-        "ALTER TABLE taskd.resource SET (autovacuum_enabled = off)"
-    )
+    keep_without_statistics(connection)
     add_graph(connection, *[new_job(needs={"x": 1}) for _ in range(2)])
     for start in range(0, WAITING, 1000):
         needs = [{"x": EXCLUSIVE, f"own-{start + n}": EXCLUSIVE} for n in range(1000)]
         add_graph(connection, *[new_job(needs=one) for one in needs])
     while dispatch(connection):
         pass
+
+
+def keep_without_statistics(connection: Connection) -> None:
+    """Until they are analyzed, the planner knows nothing of the tables of what waits."""
+    connection.execute(
+        "ALTER TABLE taskd.line SET (autovacuum_enabled = off);"
+        "ALTER TABLE taskd.blocked SET (autovacuum_enabled = off);"
+        "ALTER TABLE taskd.resource SET (autovacuum_enabled = off)"
+    )
 
 
 def waiting(connection: Connection, which: str) -> int:
