@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tests.store.mail_jobs import EVERYTHING, Terms, is_gate
@@ -49,13 +49,13 @@ class Capacity:
 
 
 class Lines:
-    """All of them. windows: so many jobs a queue without a limit lets in while others wait."""
+    """All of them. workers: the queues that each living one takes, () for all."""
 
-    def __init__(self, windows: Mapping[str, int]) -> None:
+    def __init__(self) -> None:
         self.now = 0
+        self.workers: dict[int, tuple[str, ...]] = {}
         self.capacity: dict[str, Capacity] = {}
         self._lines: dict[str, Line] = {}
-        self._windows = windows
 
     # What there is.
 
@@ -99,8 +99,19 @@ class Lines:
     def _units(self, name: str) -> int:
         units = self._terms(name).units
         if units is None:
-            units = self._windows[name.split(" ")[1]] if is_gate(name) else EVERYTHING
+            units = self._window(name.split(" ")[1]) if is_gate(name) else EVERYTHING
         return units
+
+    def _window(self, queue: str) -> int:
+        """Twice as many as its workers run at once, which is one each."""
+        takes = [queues for queues in self.workers.values() if not queues or queue in queues]
+        return max(2, 2 * len(takes))
+
+    def gates_without_units(self, queues: tuple[str, ...]) -> list[str]:
+        """Those of these queues, or of all, before which somebody waits."""
+        gates = [name for name in self.names() if is_gate(name) and self.waiting(name)]
+        taken = [name for name in gates if not queues or name.split(" ")[1] in queues]
+        return [name for name in taken if self._terms(name).units is None]
 
     # Tokens.
 

@@ -57,8 +57,6 @@ MANY = 20
 """Living jobs; with so many nothing is enqueued until some have ended."""
 TAKES = ((), ("a",))
 """The queues that the two workers claim from; () is all."""
-WINDOWS = {"a": 4, "b": 2}
-"""So many jobs those let in together, if a queue has no limit."""
 
 _DISPATCH_LOCK = "SELECT pg_try_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1)"
 
@@ -81,7 +79,7 @@ class Machine(RuleBasedStateMachine):
         self, capacities: dict[str, int], limited: dict[str, int | None], is_rated: bool
     ) -> None:
         empty_tables(self.connection)
-        self.model = Model(WINDOWS)
+        self.model = Model()
         self.state = self.model.state
         self.turn = 1
         self.is_congested = False
@@ -96,10 +94,13 @@ class Machine(RuleBasedStateMachine):
             self._set_capacity(name, units)
 
     def _worker(self, which: int) -> int:
-        worker = hosts.register_worker(
-            self.connection, self.host, 1, "io", which, 1, queues=TAKES[which]
-        )
-        assert worker is not None
+        queues = TAKES[which]
+        with self._dispatcher(is_busy=False):
+            worker = hosts.register_worker(
+                self.connection, self.host, 1, "io", which, 1, queues=queues
+            )
+            assert worker is not None
+            self.model.register_worker(worker, queues)
         return worker
 
     # Which rules come up how often.

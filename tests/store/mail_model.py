@@ -11,7 +11,7 @@ this looks at everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from tests.store.mail_dispatcher import Dispatcher, Ends
 from tests.store.mail_jobs import GIVEN_BACK_LANE, Job, Letter, Wish, is_gate
@@ -26,8 +26,8 @@ Retry = tuple[int, str, int, bool]
 class Model:
     """All of it: each public method is a call of the store."""
 
-    def __init__(self, windows: Mapping[str, int]) -> None:
-        self.state = State(windows)
+    def __init__(self) -> None:
+        self.state = State()
         self.keys = Keys(self.state)
         self.dispatcher = Dispatcher(self.state, self.keys)
         self.limits = Limits(self.state, self.dispatcher)
@@ -85,7 +85,15 @@ class Model:
             self.state.enter_queue(job)
         return any(p > 0 for p in wish.parents) or any(p < 0 for p in named)
 
-    # Claim, and the ends of attempts.
+    # Workers, claims, and the ends of attempts.
+
+    def register_worker(self, worker: int, queues: tuple[str, ...]) -> None:
+        """One that runs a job at once has come; where there is no limit, more are let in now."""
+        self.state.lines.workers[worker] = queues
+        gates = self.state.lines.gates_without_units(queues)
+        self.state.send_releases((gate, None) for gate in gates)
+        if gates:
+            self.dispatcher.see_to_mail()
 
     def claim(
         self, lanes: Iterable[tuple[str, int]], count: int, worker: int, fences: Iterable[int]
@@ -164,6 +172,7 @@ class Model:
 
     def rescue(self, worker: int, reason: str, charge: bool, max_losses: int) -> tuple[int, int]:
         """End a worker: how many jobs went back, and how many failed."""
+        del self.state.lines.workers[worker]
         given_back = failed = 0
         ends: list[tuple[Job, str, str | None]] = []
         for job in [job for job in self.state.inside("running") if job.worker == worker]:

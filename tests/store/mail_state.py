@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from tests.store.mail_jobs import Job, Letter, Wish, in_order
 from tests.store.mail_lines import Lines
@@ -11,13 +11,13 @@ from tests.store.mail_lines import Lines
 class State:
     """The tables. is_busy: somebody else is dispatching, so that letters stay."""
 
-    def __init__(self, windows: Mapping[str, int]) -> None:
+    def __init__(self) -> None:
         self.now = 0
         self.is_busy = False
         self.jobs: dict[int, Job] = {}
         self.mail: list[Letter] = []
         self.parents: set[tuple[int, int]] = set()
-        self.lines = Lines(windows)
+        self.lines = Lines()
         self._numbers = 0
 
     def number(self) -> int:

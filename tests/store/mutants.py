@@ -543,6 +543,13 @@ MUTANTS = [
         "",
     ),
     Mutant(
+        "a worker that comes finds nobody let in for it",
+        "06_hosts.sql",
+        "register_worker_v1",
+        "PERFORM taskd.widen_windows_v1(p_queues);",
+        "NULL;",
+    ),
+    Mutant(
         "who waits for resources is not told of a new limit",
         "12_limits.sql",
         "adopt_jobs_v1",

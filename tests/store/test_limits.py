@@ -365,6 +365,19 @@ def test_shares_take_turns_also_in_a_queue_without_a_limit(connection: AnyConnec
     assert is_sound(connection)
 
 
+def test_a_worker_that_comes_finds_as_many_let_in_as_it_can_run(connection: AnyConnection) -> None:
+    host = add_host(connection)
+    add(connection, *[fair("big") for _ in range(20)])
+    assert len(queued(connection)) == 2
+
+    register_worker(connection, host, 1, "other", 0, 1, (), 100, ["other"])
+    assert len(queued(connection)) == 2
+    register_worker(connection, host, 2, "io", 0, 1, (), 5, ["default"])
+
+    assert len(queued(connection)) == 2 * 5
+    assert is_sound(connection)
+
+
 def test_a_share_whose_jobs_were_cancelled_starts_afresh(connection: AnyConnection) -> None:
     declare_limits(connection, add_host(connection), {"@queue default": (1, None, None)})
     worker = add_worker(connection)

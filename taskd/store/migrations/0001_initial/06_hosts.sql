@@ -24,6 +24,7 @@ BEGIN
         INSERT INTO taskd.worker (host, pid, pool, slot, generation, offers, greenlets, queues)
         VALUES (p_host, p_pid, p_pool, p_slot, p_generation, p_offers, p_greenlets, p_queues)
         RETURNING id INTO new_id;
+        PERFORM taskd.widen_windows_v1(p_queues);
     END IF;
     RETURN new_id;
 END $$;

@@ -124,6 +124,22 @@ BEGIN
     PERFORM taskd.see_to_mail_v1(false);
 END $$;
 
+-- A worker of these queues (none: of all) has come: those without a limit have a wider window now, and
+-- whoever waits there must not wait for an end.
+CREATE FUNCTION taskd.widen_windows_v1(p_queues text[]) RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    names text[] := ARRAY(
+        SELECT r.name FROM taskd.resource r
+        WHERE r.name > '@queue ' AND r.name < '@queue!' AND r.waiting
+          AND (p_queues = '{}' OR substring(r.name FROM 8) = ANY (p_queues))
+          AND (SELECT c.units FROM taskd.capacity c WHERE c.name = r.name) IS NULL);
+BEGIN
+    IF names <> '{}' THEN
+        PERFORM taskd.look_again_v1(names);
+    END IF;
+END $$;
+
 -- All limits that a host's file says, in place of what it said before. Of several living hosts the one
 -- that declared last counts. Blocks for the dispatch lock if the limit of a queue is another than before.
 CREATE FUNCTION taskd.declare_limits_v1(
