@@ -32,6 +32,7 @@ SHARP = (
     "test_unique_races.py",
     "test_mail_plans.py",
     "test_line_plans.py",
+    "test_share_plans.py",
     "test_mail_marks.py",
     "test_limits.py",
 )
