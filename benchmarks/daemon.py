@@ -24,13 +24,13 @@ PATIENCE = 120.0
 
 
 @contextmanager
-def embedded_server() -> Iterator[Server]:
+def embedded_server(max_connections: int = 100) -> Iterator[Server]:
     """The embedded PostgreSQL with its default durability (fsync on), in a temporary folder."""
     state_dir = tempfile.mkdtemp(prefix="taskd-bench-")
     Path(state_dir).chmod(0o755)
     held = hold(state_dir)
     try:
-        yield ensure_server(state_dir)
+        yield ensure_server(state_dir, max_connections)
     finally:
         held.release()
         wait_until_stopped(state_dir)

@@ -1,0 +1,1 @@
+"""celery: Redis, gevent."""

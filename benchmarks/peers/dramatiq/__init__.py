@@ -1,0 +1,1 @@
+"""dramatiq: Redis, gevent."""

@@ -1,0 +1,1 @@
+"""huey: Redis or PostgreSQL, gevent."""

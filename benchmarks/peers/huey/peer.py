@@ -1,0 +1,24 @@
+"""huey with gevent, on Redis and on PostgreSQL.
+
+Its guide "Consuming Tasks" says: greenlet workers for IO (`-k greenlet -w 25`), the monkey-patch as
+the first line of the app, a consumer a process; `-C` (no health check), `-n` (no periodic tasks)
+and `-s 60` save cycles. Pops block, its default on both stores. `store_none` keeps the history.
+"""
+
+from __future__ import annotations
+
+from benchmarks.peers.peer import ON_REDIS, Command, Load, Peer, Place, Store
+
+
+def _commands(place: Place, load: Load) -> list[Command]:
+    command = [str(place.programs / "huey_consumer"), "benchmarks.peers.huey.app.huey"]
+    command += ["-k", "greenlet", "-w", str(load.slots), "-C", "-n", "-s", "60", "-q"]
+    return [command] * load.processes
+
+
+PEER = Peer(
+    folder="huey",
+    stores=(*ON_REDIS, Store.POSTGRES),
+    commands=_commands,
+    keeps="its result",
+)

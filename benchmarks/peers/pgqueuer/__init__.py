@@ -1,0 +1,1 @@
+"""pgqueuer: PostgreSQL, asyncio."""

@@ -1,0 +1,1 @@
+"""rq: Redis, a process a job at a time."""

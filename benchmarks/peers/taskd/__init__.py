@@ -1,0 +1,1 @@
+"""taskd itself."""
