@@ -23,6 +23,8 @@ from benchmarks.peers.peer import Peer, System
 
 PEERS = ("taskd", "procrastinate", "pgqueuer", "dramatiq", "celery", "rq", "huey")
 MAX_CONNECTIONS = 400
+SMALL = ("drain", "each", "bulk", "naps", "latency")
+SMALL_SCALE = 0.01
 
 
 def main() -> None:
@@ -30,6 +32,8 @@ def main() -> None:
     parser = _parser()
     chosen = parser.parse_args()
     known = systems()
+    if chosen.small:
+        _make_small(chosen)
     try:
         plan = Plan(
             cases=[CASES[name] for name in _split(chosen.cases) or CASES],
@@ -41,9 +45,7 @@ def main() -> None:
     except KeyError as unknown:
         there = ", ".join([*CASES, *(one.name for one in known)])
         parser.error(f"no such case or peer: {unknown}; there are {there}")
-    samples = measure(plan)
-    if chosen.json is not None:
-        chosen.json.write_text(json.dumps(report.as_json(plan, samples), indent=2) + "\n")
+    samples = measure(plan, chosen.json)
     print(report.table(report.rows(plan, samples)))
 
 
@@ -53,14 +55,21 @@ def systems() -> list[System]:
     return [System(peer, store) for peer in peers for store in peer.stores]
 
 
-def measure(plan: Plan) -> list[Sample]:
+def measure(plan: Plan, path: Path | None) -> list[Sample]:
+    """All samples; the file has those there are, so that a run may be broken off."""
     samples = []
     with embedded_server(MAX_CONNECTIONS) as server:
         for sample in Runner(plan, server, Path(server.bin_dir)).samples():
-            if sample.failure:
-                print(f"  failed: {sample.failure}", file=sys.stderr, flush=True)
             samples.append(sample)
+            print(f"  {_said(sample)}", file=sys.stderr, flush=True)
+            if path is not None:
+                path.write_text(json.dumps(report.as_json(plan, samples), indent=2) + "\n")
     return samples
+
+
+def _said(sample: Sample) -> str:
+    figures = ", ".join(f"{key} {value:,.4g}" for key, value in sample.values.items())
+    return f"{sample.system}: {figures or f'failed: {sample.failure}'}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,10 +83,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--history", choices=("kept", "dropped"), default="kept", help="what peers keep of jobs"
     )
+    parser.add_argument("--small", action="store_true", help="taskd alone, once, tiny: seconds")
     parser.add_argument("--long", action="store_true", help="the long form: hours")
     for name in ("held", "deep", "scheduled", "row"):
         parser.add_argument(f"--{name}", type=int, help=f"the size of this case ({_default(name)})")
     return parser
+
+
+def _make_small(chosen: argparse.Namespace) -> None:
+    chosen.cases, chosen.peers = ",".join(SMALL), "taskd"
+    chosen.runs, chosen.scale = 1, SMALL_SCALE
 
 
 def _default(name: str) -> str:

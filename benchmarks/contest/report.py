@@ -68,7 +68,7 @@ def table(found: Sequence[Row]) -> str:
 def _line(row: Row) -> str:
     start = f"  {row.system:<22} {row.store:<17}"
     if row.median is None:
-        return f"{start} {row.failures[0] if row.failures else 'cannot be measured'}"
+        return f"{start} {row.failures[0] if row.failures else 'has no such figure'}"
     figures = (row.median, row.lowest, row.highest, row.to_best, row.to_best_postgres, row.to_limit)
     end = f"  failed {len(row.failures)} times: {row.failures[0]}" if row.failures else ""
     return start + "".join(f" {_figure(one):>10}" for one in figures) + f"  {row.reach}{end}"
@@ -94,9 +94,10 @@ class _Field:
         peers = [one for one in self.plan.systems if not one.is_ours and not self.case.is_ours]
         ours = [one for one in self.plan.systems if one.is_ours]
         found = [self._row(one.name, one.store, one.is_ours) for one in [*ours, *peers]]
+        found = found[: len(ours)] + sorted(found[len(ours) :], key=self._place)
         if self.case.limit is not None and self.median(self.case.limit_name) is not None:
             found.append(self._row(self.case.limit_name, "", False))
-        return [found[0], *sorted(found[1:], key=self._place)] if found else []
+        return found
 
     def median(self, system: str) -> float | None:
         values = self._values(system)

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import os
 
-if "BENCH_WORKER" in os.environ:
-    from gevent import monkey
-
-    monkey.patch_all()
-
 from huey import PostgresHuey, RedisHuey
 
 from benchmarks.peers import work

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import signal
+import sys
 from functools import cache
 
 import asyncpg
@@ -18,9 +18,8 @@ from benchmarks.peers import work
 A_CALL = 1_000
 
 
-@asynccontextmanager
-async def main() -> AsyncGenerator[PgQueuer, None]:
-    """What `pgq run` starts."""
+async def main(batch_size: int, max_concurrent_tasks: int) -> None:
+    """A worker, until SIGTERM."""
     connection = await asyncpg.connect()
     app = PgQueuer(AsyncpgDriver(connection))
 
@@ -38,10 +37,9 @@ async def main() -> AsyncGenerator[PgQueuer, None]:
     async def stamp(job: Job) -> None:
         work.stamp(_argument(job))
 
-    try:
-        yield app
-    finally:
-        await connection.close()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, app.shutdown.set)
+    await app.run(batch_size=batch_size, max_concurrent_tasks=max_concurrent_tasks or None)
+    await connection.close()
 
 
 def prepare() -> None:
@@ -96,3 +94,7 @@ def _payload(argument: float) -> bytes:
 
 def _argument(job: Job) -> float:
     return float(job.payload or b"0")
+
+
+if __name__ == "__main__":
+    uvloop.run(main(*map(int, sys.argv[1:])))
