@@ -7,6 +7,7 @@ from functools import partial
 
 from benchmarks.contest.bench import Bench
 from benchmarks.contest.case import Case, Measure, Reach, Values
+from benchmarks.contest.failure import CaseFailed
 from benchmarks.peers.peer import Load
 
 
@@ -22,6 +23,8 @@ def idle(bench: Bench, processes: int) -> Values:
         sent = bench.store.statements() - before
         seconds = time.monotonic() - began
         workers.check()
+        if sent < 0:
+            raise CaseFailed("the server's log was cut while its statements were counted")
         return {"statements": sent / seconds, "connections": bench.store.connections()}
 
 

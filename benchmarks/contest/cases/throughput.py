@@ -11,7 +11,7 @@ from benchmarks.contest.failure import CaseFailed
 from benchmarks.contest.sizes import Sizes
 from benchmarks.contest.stores import Database
 from benchmarks.contest.tally import Span
-from benchmarks.daemon import fresh_database
+from benchmarks.daemon import drop_database, fresh_database
 from benchmarks.peers.peer import Load
 from taskd.store.embedded import Server
 
@@ -45,6 +45,7 @@ def drain_limit(server: Server, tools: Path, sizes: Sizes) -> Values:
     dsn = fresh_database(server, "bench_limit")
     cases.fill(dsn, sizes.drain)
     rate = limit.drain_rate(dsn, limit.pgbench(tools), sizes.drain, batch=BATCH)
+    drop_database(server, "bench_limit")
     return {"rate": rate}
 
 

@@ -10,7 +10,7 @@ from threading import Event, Thread
 
 import psycopg
 
-from benchmarks.contest.bench import Bench
+from benchmarks.contest.bench import Bench, Workers
 from benchmarks.contest.case import Case, Measure, Reach, Values
 from benchmarks.contest.cases.filling import fill
 from benchmarks.contest.failure import CaseFailed
@@ -22,6 +22,7 @@ AHEAD = 200_000
 A_REFILL = 20_000
 WINDOWS = 12
 START_SECONDS = 60.0
+STUCK_SECONDS = 60.0
 PARTS = 10
 
 _SIZE = "SELECT pg_total_relation_size('taskd.queued') + pg_total_relation_size('taskd.running')"
@@ -54,8 +55,7 @@ def row(bench: Bench) -> Values:
     with _fed(bench, total) as feeder, bench.workers(Load(2)) as workers:
         _wait_for_first(bench)
         for part in range(PARTS + 1):
-            while not bench.tally.wait_for(max(1, total * part // PARTS), START_SECONDS):
-                workers.check()
+            _wait_for_part(bench, max(1, total * part // PARTS), workers)
             moments.append(time.monotonic())
             sizes.append(_size(bench.database()))
         feeder.check()
@@ -121,6 +121,15 @@ def _open_transaction(store: Database) -> Iterator[None]:
 def _wait_for_first(bench: Bench) -> None:
     if not bench.tally.wait_for(1, START_SECONDS):
         raise CaseFailed(f"no job ran within {START_SECONDS:g} s")
+
+
+def _wait_for_part(bench: Bench, jobs: int, workers: Workers) -> None:
+    """However long it takes, as long as jobs end."""
+    before = -1
+    while not bench.tally.wait_for(jobs, STUCK_SECONDS):
+        workers.check()
+        if before == (before := bench.tally.count()):
+            raise CaseFailed(f"no job ended for {STUCK_SECONDS:g} s: {workers.last_words()}")
 
 
 def _size(store: Database) -> int:

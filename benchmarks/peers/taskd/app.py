@@ -14,18 +14,18 @@ A_CALL = 10_000
 
 
 @task(queue="bench")
-def noop(_: float) -> None:
+def noop(argument: float) -> None:
     work.noop()
 
 
 @task(queue="bench")
-def nap(seconds: float) -> None:
-    work.nap(seconds)
+def nap(argument: float) -> None:
+    work.nap(argument)
 
 
 @task(queue="bench")
-def stamp(sent: float) -> None:
-    work.stamp(sent)
+def stamp(argument: float) -> None:
+    work.stamp(argument)
 
 
 _TASKS = {"noop": noop, "nap": nap, "stamp": stamp}
