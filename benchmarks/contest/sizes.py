@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,8 +12,10 @@ class Sizes:
     drain: int = 100_000
     drain_seconds: float = 60.0
     """Who has not finished by then is judged by what it did until then."""
-    growth: int = 20_000
-    """Jobs of the drains with 1, 2, 4 and 8 workers."""
+    growth: int = 100_000
+    """Jobs of the drains with 1, 2, 4 and 8 workers: those who come last must find some."""
+    growth_of_peers: int = 20_000
+    """Theirs last as long with fewer."""
     each: int = 5_000
     bulk: int = 50_000
     naps: int = 2_000
@@ -40,9 +42,11 @@ class Sizes:
         def seconds(time: float, least: float) -> float:
             return max(time * scale, min(time, least))
 
-        return Sizes(
+        return replace(
+            self,
             drain=jobs(self.drain, 1_000),
             growth=jobs(self.growth, 1_000),
+            growth_of_peers=jobs(self.growth_of_peers, 1_000),
             each=jobs(self.each, 200),
             bulk=jobs(self.bulk, 1_000),
             naps=jobs(self.naps, 200),

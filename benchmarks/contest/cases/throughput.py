@@ -61,10 +61,11 @@ def bulk(bench: Bench) -> Values:
 
 def growth(bench: Bench) -> Values:
     """The same drain with more and more workers."""
+    jobs = bench.sizes.growth if bench.system.is_ours else bench.sizes.growth_of_peers
     rates = {}
     for workers in WORKERS:
-        bench.client("fill", "noop", 0.0, bench.sizes.growth)
-        rates[workers] = _worked_off(bench, Load(workers), bench.sizes.growth).rate
+        bench.client("fill", "noop", 0.0, jobs)
+        rates[workers] = _worked_off(bench, Load(workers), jobs).rate
         bench.tally.reset()
     kept = rates[WORKERS[-1]] / max(rates[workers] for workers in WORKERS[:-1])
     return {f"rate{workers}": rate for workers, rate in rates.items()} | {"kept": kept}

@@ -79,7 +79,8 @@ def enqueue_many(task: str, argument: float, count: int) -> None:
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    return uvloop.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
 
 
 @cache
