@@ -28,6 +28,7 @@ def embedded_server(max_connections: int = 100) -> Iterator[Server]:
     """The embedded PostgreSQL with its default durability (fsync on), in a temporary folder."""
     state_dir = tempfile.mkdtemp(prefix="taskd-bench-")
     Path(state_dir).chmod(0o755)
+    os.environ.setdefault("TASKD_KEEPER_GRACE", "0.2")  # nobody comes back to it
     held = hold(state_dir)
     try:
         yield ensure_server(state_dir, max_connections)

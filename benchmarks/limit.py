@@ -1,4 +1,4 @@
-"""The limit to compare with: pgbench running the same claim and completion functions."""
+"""The limit to compare with: pgbench running the functions that taskd calls."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ SELECT taskd.complete_succeeded_v1(:client_id + {first}, ':ids'::bigint[], ':fen
                                    array_fill(0.001::real, ARRAY[cardinality(':ids'::bigint[])]));
 """
 
+_ENQUEUE = """
+SELECT taskd.enqueue_jobs_v1('benchmarks.tasks.noop', ARRAY['[0.0]'], ARRAY[NULL::text], 'bench',
+                             5::smallint, NULL, NULL, 1::smallint, NULL, false, NULL, NULL);
+"""
+
 
 def pgbench(bin_dir: Path) -> str:
     """The pgbench beside a server's binaries, or the one on PATH."""
@@ -43,15 +48,25 @@ def drain_rate(dsn: str, program: str, jobs: int, batch: int) -> float:
             "SELECT 0, 0, 0, 0, 'limit' FROM generate_series(1, %s) RETURNING id",
             (CLIENTS,),
         ).fetchall()
-    script = _SCRIPT.format(first=rows[0][0], batch=batch)
+    options = ["-c", str(CLIENTS), "-j", str(CLIENTS), "-D", "mark=0"]
+    options += ["-t", str(jobs // batch // CLIENTS)]
+    return _run(program, _SCRIPT.format(first=rows[0][0], batch=batch), options, dsn) * batch
+
+
+def enqueue_rate(dsn: str, program: str, jobs: int) -> float:
+    """Jobs a second that one client of pgbench enqueues one by one."""
+    return _run(program, _ENQUEUE, ["-t", str(jobs)], dsn)
+
+
+def _run(program: str, script: str, options: list[str], dsn: str) -> float:
+    """Run a script; how many times a second."""
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
         file.write(script)
         file.flush()
         Path(file.name).chmod(0o644)
-        command = [program, "-n", "-M", "simple", "-c", str(CLIENTS), "-j", str(CLIENTS)]
-        command += ["-D", "mark=0", "-t", str(jobs // batch // CLIENTS), "-f", file.name, dsn]
+        command = [program, "-n", "-M", "simple", *options, "-f", file.name, dsn]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
     rate = re.search(r"tps = ([\d.]+)", ran.stdout)
     if rate is None:
         raise SystemExit(f"pgbench failed:\n{ran.stderr[-2000:]}")
-    return float(rate[1]) * batch
+    return float(rate[1])

@@ -23,7 +23,7 @@ from benchmarks.peers.peer import Peer, System
 
 PEERS = ("taskd", "procrastinate", "pgqueuer", "dramatiq", "celery", "rq", "huey")
 MAX_CONNECTIONS = 400
-SMALL = ("drain", "each", "bulk", "naps", "latency")
+SMALL = ("drain", "each", "naps", "latency")
 SMALL_SCALE = 0.01
 
 

@@ -47,7 +47,7 @@ class Sizes:
             drain=jobs(self.drain, 1_000),
             growth=jobs(self.growth, 1_000),
             growth_of_peers=jobs(self.growth_of_peers, 1_000),
-            each=jobs(self.each, 200),
+            each=jobs(self.each, 100),
             bulk=jobs(self.bulk, 1_000),
             naps=jobs(self.naps, 200),
             samples=jobs(self.samples, 20),

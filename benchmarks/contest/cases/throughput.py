@@ -54,6 +54,14 @@ def each(bench: Bench) -> Values:
     return {"rate": count / bench.client("each", "noop", 0.0, count)}
 
 
+def each_limit(server: Server, tools: Path, sizes: Sizes) -> Values:
+    """The function that taskd's enqueue calls, under pgbench."""
+    dsn = fresh_database(server, "bench_limit")
+    rate = limit.enqueue_rate(dsn, limit.pgbench(tools), sizes.each)
+    drop_database(server, "bench_limit")
+    return {"rate": rate}
+
+
 def bulk(bench: Bench) -> Values:
     count = bench.sizes.bulk
     return {"rate": count / bench.client("many", "noop", 0.0, count)}
@@ -114,6 +122,8 @@ CASES = (
         name="each",
         measures=(_rate("enqueue one by one", Reach(1.5, Against.BEST_POSTGRES)),),
         run=each,
+        limit=each_limit,
+        limit_name="pgbench",
     ),
     Case(name="bulk", measures=(_rate("enqueue in bulk", Reach(4, Against.BEST)),), run=bulk),
     Case(
