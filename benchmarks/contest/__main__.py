@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 from benchmarks.contest import report
 from benchmarks.contest.cases import CASES
@@ -29,6 +31,7 @@ SMALL_SCALE = 0.01
 
 def main() -> None:
     """Measure what was asked for, and print it as one table."""
+    signal.signal(signal.SIGTERM, _end)
     parser = _parser()
     chosen = parser.parse_args()
     known = systems()
@@ -47,6 +50,11 @@ def main() -> None:
         parser.error(f"no such case or peer: {unknown}; there are {there}")
     samples = measure(plan, chosen.json)
     print(report.table(report.rows(plan, samples)))
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """Ends by an exception, so that what was started is stopped."""
+    raise SystemExit(128 + number)
 
 
 def systems() -> list[System]:
