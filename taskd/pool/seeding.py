@@ -43,7 +43,8 @@ _RUNTIME = {
     Kind.PROCESS: ("taskd.pool.process",),
 }
 
-# Maintenance stands above the pools, and they know nothing of it: a seed only lends it its pages.
+# Maintenance stands above the pools, and they know nothing of it. It imports its own code after the
+# fork, because nobody else is to have these pages.
 _MAINTENANCE = "taskd.maintenance.process"
 
 
@@ -70,7 +71,7 @@ def run_seed(kind: Kind, fd: int) -> int:
 
 
 def _import_runtime(kind: Kind) -> None:
-    for name in (*_RUNTIME[kind], _MAINTENANCE):
+    for name in _RUNTIME[kind]:
         import_module(name)
     if kind is Kind.GREENLET:
         import_module("taskd.pool.waiting").require_patched_psycopg()
@@ -125,7 +126,11 @@ def _be_forkserver(order: Message, roots: Roots, settings: Settings) -> int:
 
 def _be_maintenance(order: Message, roots: Roots, settings: Settings) -> int:
     # No death with the master: it beats on until the workers have drained.
-    maintenance = import_module(_MAINTENANCE)
+    try:
+        maintenance = import_module(_MAINTENANCE)
+    except ImportError as error:
+        control.send(roots.control, {"op": "failed", "error": str(error)})
+        return spawn.UNEXPECTED_EXIT
     spawn.accept_orders()
     setup = maintenance.Setup(
         settings=settings,

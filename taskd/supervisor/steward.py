@@ -19,7 +19,7 @@ from taskd.events import Events
 from taskd.pool import control
 from taskd.supervisor.channel import Channel, Message
 from taskd.supervisor.child import Seed, Talker, how_it_ended
-from taskd.supervisor.events import DatabaseTried, HelperDied, MaintenanceHangs, Said
+from taskd.supervisor.events import CannotStart, DatabaseTried, HelperDied, MaintenanceHangs, Said
 from taskd.supervisor.restart import Backoff
 
 KEEP_DEATHS_SECONDS = 60.0
@@ -220,6 +220,8 @@ class Steward:
                 self._events.emit(DatabaseTried(message["error"]))
             case "fatal":
                 self.findings.fatal = message["error"]
+            case "failed":
+                self._failed(message["error"])
             case "rescued":
                 self.rescued(message["incarnation"])
                 self.on_rescued(message["incarnation"])
@@ -227,3 +229,9 @@ class Steward:
                 self.findings.drained = message
             case "signal":
                 self.findings.orders.append(message)
+
+    def _failed(self, error: str) -> None:
+        """Its code does not import; if it never did, it never will."""
+        self._events.emit(CannotStart("maintenance", error))
+        if self.findings.opened is None:
+            self.findings.fatal = error

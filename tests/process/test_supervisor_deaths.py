@@ -106,6 +106,19 @@ def test_maintenance_that_keeps_dying_is_started_at_growing_intervals(master: Su
     assert pauses[:4] == [0.1, 0.2, 0.4, 0.8]
 
 
+def test_maintenance_that_does_not_import_any_more_is_tried_again(master: Supervised) -> None:
+    master.start()
+    workers = master.wait_for_workers(2)
+    first = master.wait_for_note("maintenance", "heard", op="tasks")["pid"]
+    master.stage.direct("maintenance", "fails")
+    master.wait_for("CannotStart", count=2, role="maintenance")
+    master.stage.direct("maintenance", "well")
+
+    eventually(lambda: master.notes("maintenance", "heard", op="tasks")[-1]["pid"] != first)
+    assert master.ready_workers() == workers
+    assert master.stop() == 0
+
+
 def test_a_worker_that_dies_before_it_is_ready_frees_its_slot_and_is_slowed_down(
     master: Supervised,
 ) -> None:

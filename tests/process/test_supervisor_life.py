@@ -107,6 +107,16 @@ def test_a_database_that_refuses_ends_the_daemon_and_is_told_once(master: Superv
     assert len(master.notes("maintenance")) == 1
 
 
+def test_maintenance_that_does_not_import_ends_a_daemon_that_never_ran(master: Supervised) -> None:
+    master.stage.direct("maintenance", "fails")
+    master.start()
+
+    assert master.wait() == 1
+
+    assert master.events("CannotStart", role="maintenance", error="No module named 'psycopg'")
+    assert master.events("Fatal", error="No module named 'psycopg'")
+
+
 def test_code_that_does_not_import_ends_a_daemon_that_never_ran(master: Supervised) -> None:
     master.stage.direct("forkserver", "fails")
     master.start()

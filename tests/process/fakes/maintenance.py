@@ -12,10 +12,14 @@ from tests.process.fakes.stage import Stage
 
 TURN_SECONDS = 0.02
 DSN = "the database"
+LAST_WORDS = {
+    "refuses": {"op": "fatal", "error": "password authentication failed"},
+    "fails": {"op": "failed", "error": "No module named 'psycopg'"},
+}
 
 
 def run_maintenance(board: Board, order: dict[str, Any], control: socket.socket) -> int:
-    """Act as the file `maintenance` says: well, waits, silent, refuses, dies, stays."""
+    """Act as the file `maintenance` says: well, waits, silent, refuses, fails, dies, stays."""
     stage = Stage.of_this_process()
     stage.note("maintenance", "started", dead=order["dead_incarnations"])
     control.settimeout(TURN_SECONDS)
@@ -24,9 +28,9 @@ def run_maintenance(board: Board, order: dict[str, Any], control: socket.socket)
         word = stage.word("maintenance")
         if word != "silent":
             board.maintenance_beat = monotonic_ns()
-        if word in ("refuses", "dies"):
-            if word == "refuses":
-                _send(control, "fatal", error="password authentication failed")
+        if word in LAST_WORDS:
+            _send(control, **LAST_WORDS[word])
+        if word in (*LAST_WORDS, "dies"):
             return 1
         if word == "waits":
             _send(control, "waiting", error="connection refused")
