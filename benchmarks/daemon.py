@@ -83,14 +83,14 @@ def processes_of(dsn: str) -> list[dict[str, object]]:
 
 
 def wait_for_workers(dsn: str, count: int) -> list[dict[str, object]]:
-    """The process tree, once `count` workers of it are ready."""
+    """The process tree, once `count` workers of it are ready and the seeds have ended."""
     deadline = time.monotonic() + PATIENCE
     while True:
         tree = processes_of(dsn)
         ready = [
             one for one in tree if one["role"] == "worker" and one["state"] in ("idle", "ready")
         ]
-        if len(ready) >= count:
+        if len(ready) >= count and not any(one["role"] == "seed" for one in tree):
             return tree
         if time.monotonic() > deadline:
             raise SystemExit(f"{len(ready)} of {count} workers were ready after {PATIENCE} s")

@@ -21,6 +21,7 @@ from uuid import uuid4
 
 import psycopg
 
+from taskd import __version__
 from taskd.board import Board, LaneTable, SlotReading, Wakeups, WorkerState
 from taskd.board.layout import LOOK
 from taskd.clock import monotonic_ns
@@ -88,6 +89,7 @@ class Stand:
         self.pids: set[int] = set()
         self.ended: dict[int, int] = {}
         self.log = folder / "log"
+        self.masters_version = __version__
         self._seeds: dict[str, Talk] = {}
         self._forkservers: dict[str, Talk] = {}
 
@@ -118,13 +120,17 @@ class Stand:
     def seed(self, kind: str) -> Talk:
         """The seed of a kind, started when first asked for and ready."""
         if kind not in self._seeds:
-            talk = self._seeds[kind] = Talk.open()
-            self.pids.add(self._start_seed(kind, talk))
-            talk.theirs.close()
-            assert talk.hear() == {"op": "ready"}, self.said()
+            assert self.start_seed(kind).hear() == {"op": "ready"}, self.said()
         return self._seeds[kind]
 
-    def _start_seed(self, kind: str, talk: Talk) -> int:
+    def start_seed(self, kind: str) -> Talk:
+        """A new seed; what it says first is for the caller."""
+        talk = self._seeds[kind] = Talk.open()
+        self.pids.add(self._spawn_seed(kind, talk))
+        talk.theirs.close()
+        return talk
+
+    def _spawn_seed(self, kind: str, talk: Talk) -> int:
         _keep_boards_of_other_tests(self.board.fd)
         birth = {
             "board_fd": self.board.fd,
@@ -133,6 +139,7 @@ class Stand:
             "kick_fd": self.kick_fd,
             "tree_fd": self.tree_fd,
             "master": os.getpid(),
+            "version": self.masters_version,
         }
         fd = os.memfd_create("birth", 0)
         os.write(fd, json.dumps(birth).encode())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from taskd.board import Board, Wakeups
-from taskd.pool import originals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,23 +27,28 @@ class Roots:
     control: socket.socket
 
     @classmethod
-    def read(cls, fd: int) -> Self:
-        """Read what the master wrote into a memfd, and close it.
+    def take(cls, birth: Mapping[str, Any], control: socket.socket) -> Self:
+        """Take over the descriptors that a birth names.
 
         From here on processes are only forked, so nothing is inherited by a program any more:
         what a job starts must not pass for a part of the tree, nor reach the board.
         """
-        with os.fdopen(fd, "rb") as told:
-            told.seek(0)
-            values = json.load(told)
         for name in ("board_fd", "kick_fd", "tree_fd", "control_fd"):
-            os.set_inheritable(values[name], False)
-        for wakeup_fd in values["wakeup_fds"]:
+            os.set_inheritable(birth[name], False)
+        for wakeup_fd in birth["wakeup_fds"]:
             os.set_inheritable(wakeup_fd, False)
         return cls(
-            board=Board.attach(values["board_fd"]),
-            wakeups=Wakeups(values["wakeup_fds"]),
-            kick_fd=values["kick_fd"],
-            master=values["master"],
-            control=originals.Socket(fileno=values["control_fd"]),
+            board=Board.attach(birth["board_fd"]),
+            wakeups=Wakeups(birth["wakeup_fds"]),
+            kick_fd=birth["kick_fd"],
+            master=birth["master"],
+            control=control,
         )
+
+
+def read_birth(fd: int) -> dict[str, Any]:
+    """Read what the master wrote into a memfd for a seed, and close it."""
+    with os.fdopen(fd, "rb") as told:
+        told.seek(0)
+        birth: dict[str, Any] = json.load(told)
+    return birth

@@ -27,7 +27,7 @@ from taskd.events import Events
 from taskd.pool import control, originals, preflight, spawn
 from taskd.pool.control import Message
 from taskd.pool.forkserver import Forkserver, Pool
-from taskd.pool.roots import Roots
+from taskd.pool.roots import Roots, read_birth
 
 
 class Kind(StrEnum):
@@ -48,26 +48,44 @@ _RUNTIME = {
 _MAINTENANCE = "taskd.maintenance.process"
 
 
+class OtherVersion(TaskdError):
+    """The master runs another version of taskd, because this one was installed under it."""
+
+    def __init__(self, masters: str) -> None:
+        super().__init__(
+            f"taskd {__version__} is installed, but the daemon runs {masters}: restart the daemon"
+        )
+
+
 class SeedNotClean(TaskdError):
     """The runtime itself started a thread or a hub: no child could be forked safely."""
 
 
 def run_seed(kind: Kind, fd: int) -> int:
     """Be a seed until the master closes the control socket; the exit status."""
-    roots = Roots.read(fd)
-    spawn.die_with_master(roots.master, signal.SIGKILL)
+    birth = read_birth(fd)
+    spawn.die_with_master(birth["master"], signal.SIGKILL)
     spawn.ignore_orders()
     spawn.read_from_null()
     setproctitle(f"taskd: {kind} seed")
+    own = originals.Socket(fileno=birth["control_fd"])
     try:
+        _require_version(birth["version"])
+        roots = Roots.take(birth, own)
         _import_runtime(kind)
     except (ImportError, TaskdError) as error:
-        control.send(roots.control, {"op": "failed", "error": str(error)})
+        control.send(own, {"op": "failed", "error": str(error)})
         return spawn.UNEXPECTED_EXIT
     spawn.freeze()
     spawn.let_go_of_code()
-    control.send(roots.control, {"op": "ready"})
+    control.send(own, {"op": "ready"})
     return Seed(roots).run()
+
+
+def _require_version(masters: str) -> None:
+    """Refuse to mix two versions in one tree: a seed may start long after its master."""
+    if masters != __version__:
+        raise OtherVersion(masters)
 
 
 def _import_runtime(kind: Kind) -> None:

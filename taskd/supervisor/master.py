@@ -227,7 +227,7 @@ class Master:
 
     def _tend(self) -> None:
         self._end_survivors()
-        self._nursery.tend()
+        self._nursery.tend(lacks_maintenance=self._steward.is_lacking)
         self._crew.forget_lost()
         if not self._to_end or monotonic() > self._born_at + SURVIVORS_SECONDS:
             self._steward.tend(self._nursery.seed_for_maintenance())

@@ -5,7 +5,8 @@ perhaps a newer one that is still importing. The newer takes over when it says "
 code fails to import, the older goes on as if nothing had been.
 
 Whoever is not needed any more is let go: it gets no more orders, but is heard until its socket is
-closed, because it may be announcing a child at this moment.
+closed, because it may be announcing a child at this moment. So is a seed, once all that comes from
+it is there and ready; `_needed` says when that is.
 """
 
 from __future__ import annotations
@@ -79,14 +80,15 @@ class Nursery:
             if brood.coming is not None:
                 self._end(brood.coming)  # the code has changed while it was being imported
         self.seeds.forget_pauses()
-        self._let_go(*self.seeds.take(self._kinds()))
 
-    def tend(self) -> None:
+    def tend(self, *, lacks_maintenance: bool) -> None:
         """Start what is missing, as far as back-off allows, and forget what will not come."""
         self._forget_lost()
         if self._is_stopping:
             return
-        self.seeds.tend(self._kinds())
+        needed = self._needed(lacks_maintenance)
+        self._let_go(*self.seeds.take(needed))
+        self.seeds.tend(needed)
         now = monotonic()
         for brood in self.broods.values():
             if brood.coming is not None:
@@ -114,17 +116,26 @@ class Nursery:
     @property
     def fatal(self) -> str | None:
         """Why the daemon cannot do its work, if something has been so from its start."""
-        if self.seeds.broken is not None:
+        if self.seeds.broken is not None and self.generation == 1:
             return self.seeds.broken
         for brood in self.broods.values():
             if brood.refused == 1 and not brood.has_imported:
                 return f"the code of pool {brood.pool} does not import: mend it and start again"
         return None
 
-    def _kinds(self) -> set[str]:
-        return {pool.kind for pool in self.settings.pools.values()}
+    def _needed(self, lacks_maintenance: bool) -> set[str]:
+        """The kinds of seeds that something is to be forked from, now or if it fails at once."""
+        wanting = (name for name, brood in self.broods.items() if self._is_wanting(brood))
+        kinds = {self.settings.pools[name].kind for name in wanting}
+        return kinds | {self._maintenance_kind} if lacks_maintenance else kinds
+
+    @property
+    def _maintenance_kind(self) -> str:
+        kinds = {pool.kind for pool in self.settings.pools.values()}
+        return "greenlet" if "greenlet" in kinds else "process"
 
     def _is_wanting(self, brood: Brood) -> bool:
+        """Whether it has no forkserver of the newest code, be one on its way or not."""
         if brood.current is None:
             return True
         return self.generation not in (brood.current.generation, brood.refused)
@@ -145,8 +156,7 @@ class Nursery:
 
     def seed_for_maintenance(self) -> Seed | None:
         """The seed that maintenance is to be forked from, once it is ready."""
-        kinds = self._kinds()
-        return self.seeds.ready("greenlet" if "greenlet" in kinds else "process")
+        return self.seeds.ready(self._maintenance_kind)
 
     def _order_forkserver(self, brood: Brood) -> None:
         kind = self.settings.pools[brood.pool].kind

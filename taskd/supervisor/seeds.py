@@ -1,4 +1,7 @@
-"""The seeds: bare interpreters with taskd's runtime, one a kind of pool, that fork all the rest."""
+"""The seeds: bare interpreters with taskd's runtime, one a kind of pool, that fork all the rest.
+
+A seed lives as long as something is to be forked from it, and is started anew for what comes later.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import sys
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
+from taskd import __version__
 from taskd.board import Board, Wakeups
 from taskd.clock import monotonic
 from taskd.events import Events
@@ -30,7 +34,7 @@ class Inheritance:
 
 
 class Seeds:
-    """Keeps one seed of each kind that is wanted; `broken` says why one can never work."""
+    """Keeps one seed of each kind that is needed; `broken` says why one could never work."""
 
     def __init__(self, inheritance: Inheritance, events: Events) -> None:
         self.broken: str | None = None
@@ -48,10 +52,10 @@ class Seeds:
         seed = self._seeds.get(kind)
         return seed if seed is not None and seed.is_ready else None
 
-    def tend(self, wanted: Set[str]) -> None:
+    def tend(self, needed: Set[str]) -> None:
         """Start those that are missing, as far as back-off allows."""
         now = monotonic()
-        for kind in wanted - self._seeds.keys():
+        for kind in needed - self._seeds.keys():
             backoff = self._backoffs.setdefault(kind, Backoff())
             if backoff.may_start(now):
                 self._start(kind, backoff)
@@ -65,9 +69,9 @@ class Seeds:
         for backoff in self._backoffs.values():
             backoff.forget()
 
-    def take(self, wanted: Set[str]) -> list[Seed]:
-        """Take out those that are not wanted any more."""
-        return [self._seeds.pop(kind) for kind in self._seeds.keys() - wanted]
+    def take(self, needed: Set[str]) -> list[Seed]:
+        """Take out those that are not needed any more."""
+        return [self._seeds.pop(kind) for kind in self._seeds.keys() - needed]
 
     def is_ready(self, seed: Seed) -> None:
         """It has said that it takes orders."""
@@ -81,7 +85,7 @@ class Seeds:
             self.broken = error
 
     def ended(self, seed: Seed, pid: int, status: int) -> bool:
-        """Note the end of a seed; whether it was still wanted."""
+        """Note the end of a seed; whether it was still needed."""
         if self._seeds.get(seed.kind) is not seed:
             return False
         del self._seeds[seed.kind]
@@ -110,6 +114,7 @@ class Seeds:
             "kick_fd": inherited.kick_fd,
             "tree_fd": inherited.tree_fd,
             "master": os.getpid(),
+            "version": __version__,
         }
         birth_fd = os.memfd_create("taskd-birth")
         os.write(birth_fd, json.dumps(birth).encode())

@@ -75,6 +75,11 @@ class Steward:
             self._order(seed)
 
     @property
+    def is_lacking(self) -> bool:
+        """Whether maintenance is wanted and not ready, be it on its way or not."""
+        return self._is_wanted and (self.process is None or not self.process.is_ready)
+
+    @property
     def _is_wanted(self) -> bool:
         return not self._is_stopping and self.findings.fatal is None
 
@@ -207,11 +212,12 @@ class Steward:
         if self.process is None:
             return
         for message in self.process.channel.receive():
-            self._hear(message)
+            self._hear(self.process, message)
 
-    def _hear(self, message: Message) -> None:
+    def _hear(self, process: Talker, message: Message) -> None:
         match message["op"]:
             case "ready":
+                process.is_ready = True
                 if self.findings.opened is None:
                     for note in message["notes"]:
                         self._events.emit(Said(note))

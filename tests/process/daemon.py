@@ -200,6 +200,11 @@ class Daemon:
             if one["role"] == role and (pool is None or one["pool"] == pool)
         ]
 
+    def children(self, title: str) -> list[int]:
+        """Its processes whose title holds this, as the system knows them at this moment."""
+        path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in path.read_text().split() if title in _title(int(pid))]
+
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
@@ -232,6 +237,13 @@ def is_alive(pid: int) -> bool:
     except OSError:
         return False
     return status.rsplit(")", 1)[1].split()[0] not in "ZX"
+
+
+def _title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""  # it has just been reaped
 
 
 def open_project(folder: Path, dsn: str) -> Iterator[Project]:

@@ -12,7 +12,7 @@ from tests.process.daemon import Project, is_alive
 from tests.waiting import eventually
 
 
-@pytest.mark.parametrize("role", ["worker", "forkserver", "seed", "maintenance"])
+@pytest.mark.parametrize("role", ["worker", "forkserver", "maintenance"])
 def test_killing_a_process_loses_no_job(project: Project, role: str) -> None:
     daemon = project.start()
     project.enqueue_many("shop.nap", [(0.05,)] * 1000)
@@ -23,6 +23,20 @@ def test_killing_a_process_loses_no_job(project: Project, role: str) -> None:
 
     project.wait_for_states(succeeded=1000)
     eventually(lambda: daemon.pids(role) and victim not in daemon.pids(role))
+    assert daemon.stop() == 0, daemon.log()
+
+
+def test_killing_the_seed_of_a_reload_loses_no_job(project: Project) -> None:
+    daemon = project.start()
+    project.enqueue_many("shop.nap", [(0.05,)] * 1000)
+    eventually(lambda: project.states().get("succeeded", 0) > 50)
+    daemon.signal(signal.SIGHUP)
+
+    os.kill(eventually(lambda: daemon.children("greenlet seed"))[0], signal.SIGKILL)
+
+    daemon.wait_for_log("all workers are replaced")
+    project.wait_for_states(succeeded=1000)
+    assert "seed greenlet" in daemon.wait_for_log("killed by SIGKILL")
     assert daemon.stop() == 0, daemon.log()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from taskd import __version__
 from taskd.board import WorkerState
 from taskd.config.settings import PoolSettings
 from tests.pool_stand import Stand
@@ -110,6 +111,17 @@ def test_a_seed_goes_on_after_code_that_did_not_import(stand: Stand) -> None:
     stand.write_app(APP)
 
     assert stand.order_forkserver("io", generation=2).hear()["op"] == "ready"
+
+
+def test_a_seed_of_another_version_than_the_masters_refuses(stand: Stand) -> None:
+    stand.masters_version = "0.0.9"
+
+    said = stand.start_seed("process").hear()
+
+    assert said == {
+        "op": "failed",
+        "error": f"taskd {__version__} is installed, but the daemon runs 0.0.9: restart the daemon",
+    }
 
 
 def test_a_new_generation_runs_the_new_code(stand: Stand) -> None:

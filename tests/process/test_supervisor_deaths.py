@@ -53,27 +53,46 @@ def test_a_dead_workers_slot_is_emptied(master: Supervised) -> None:
     assert is_alive(other)
 
 
-@pytest.mark.parametrize("role", ["seed", "forkserver"])
-def test_workers_live_on_when_what_they_came_from_dies(master: Supervised, role: str) -> None:
+def test_workers_live_on_when_their_forkserver_dies(master: Supervised) -> None:
     master.start()
     workers = master.wait_for_workers(2)
     master.wait_for("Started")
+    eventually(lambda: not is_alive(master.notes("seed")[0]["pid"]))
 
-    os.kill(master.notes(role)[0]["pid"], signal.SIGKILL)
+    os.kill(master.notes("forkserver")[0]["pid"], signal.SIGKILL)
 
-    master.wait_for_note(role, count=2)
+    master.wait_for_note("forkserver", count=2)
+    assert len(master.notes("seed")) == 2
     assert master.ready_workers() == workers
     os.kill(workers[0], signal.SIGKILL)
     eventually(lambda: len(master.ready_workers()) == 2)
 
 
-def test_maintenance_lives_on_when_its_seed_dies(master: Supervised) -> None:
+def test_a_reload_goes_on_when_its_seed_dies(master: Supervised) -> None:
     master.start()
-    master.wait_for("Started")
+    workers = master.wait_for_workers(2)
+    master.stage.direct("forkserver", "waits")
+    master.reload(master.settings())
+    master.wait_for_note("forkserver", generation=2)
+
+    os.kill(master.notes("seed")[-1]["pid"], signal.SIGKILL)
+
+    master.wait_for("HelperDied", role="seed greenlet")
+    assert master.ready_workers() == workers
+    master.stage.direct("forkserver", "well")
+    master.wait_for("GenerationComplete", generation=2)
+
+
+def test_maintenance_lives_on_when_its_seed_dies(master: Supervised) -> None:
+    master.stage.direct("forkserver", "waits")
+    master.start()
+    master.wait_for_note("maintenance", "heard", op="tree")
     before = master.notes("maintenance")
 
     os.kill(master.notes("seed")[0]["pid"], signal.SIGKILL)
     master.wait_for_note("seed", count=2)
+    master.stage.direct("forkserver", "well")
+    master.wait_for("Started")
 
     assert master.stop() == 0
     assert master.notes("maintenance") == before
@@ -104,6 +123,7 @@ def test_maintenance_that_keeps_dying_is_started_at_growing_intervals(master: Su
 
     pauses = [event["pause"] for event in master.events("HelperDied")]
     assert pauses[:4] == [0.1, 0.2, 0.4, 0.8]
+    assert len(master.notes("seed")) == 1
 
 
 def test_maintenance_that_does_not_import_any_more_is_tried_again(master: Supervised) -> None:
@@ -249,7 +269,7 @@ def test_two_masters_of_one_state_directory_leave_each_other_alone(master: Super
 def test_a_storm_of_deaths_leaves_a_whole_tree_and_nothing_open(master: Supervised) -> None:
     settings = master.settings({"io": replace(IO, processes=4), "cpu": PoolSettings()})
     master.start(settings)
-    master.wait_for_workers(5)
+    eventually(lambda: is_whole(master, workers=5))
     descriptors = len(os.listdir(f"/proc/{master.pid}/fd"))
     chance = random.Random(7)
 
@@ -268,9 +288,9 @@ def test_a_storm_of_deaths_leaves_a_whole_tree_and_nothing_open(master: Supervis
 
 
 def is_whole(master: Supervised, workers: int) -> bool:
-    """Whether there is one of each helper, and all workers are of the newest generation."""
+    """Whether there is one of each helper, no seed, and all workers are of the newest code."""
     newest = max([event["generation"] for event in master.events("Reloaded")], default=1)
-    helpers = len(["maintenance"]) + len(["seed", "forkserver"]) * len(["io", "cpu"])
+    helpers = len(["maintenance", "forkserver io", "forkserver cpu"])
     return (
         len(master.ready_workers(newest)) == workers and len(master.children()) == workers + helpers
     )

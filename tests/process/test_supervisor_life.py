@@ -12,7 +12,7 @@ import pytest
 
 from taskd.config.sections import LogSettings, PoolSettings
 from tests.process.daemon import is_alive
-from tests.process.supervised import Supervised, supervised
+from tests.process.supervised import IO, Supervised, supervised
 from tests.waiting import eventually
 
 
@@ -49,6 +49,30 @@ def test_a_seed_lives_through_what_its_group_is_told_at_its_birth(master: Superv
     assert [note["pid"] for note in master.notes("seed")] == [seed]
 
 
+def test_a_seed_ends_once_nothing_is_to_be_forked_from_it(master: Supervised) -> None:
+    master.start(master.settings({"io": IO, "cpu": PoolSettings()}))
+    workers = master.wait_for_workers(3)
+    seeds = master.notes("seed")
+
+    eventually(lambda: not any(is_alive(seed["pid"]) for seed in seeds))
+    os.kill(workers[0], signal.SIGKILL)
+    eventually(lambda: len(master.ready_workers()) == 3)
+
+    assert sorted(seed["kind"] for seed in master.notes("seed")) == ["greenlet", "process"]
+    assert not master.events("HelperDied")
+
+
+def test_a_seed_stays_while_maintenance_tries_to_open_the_database(master: Supervised) -> None:
+    master.stage.direct("maintenance", "waits")
+    master.start()
+    master.wait_for("DatabaseTried", count=3)
+
+    (seed,) = master.notes("seed")
+    assert is_alive(seed["pid"])
+    master.stage.direct("maintenance", "well")
+    eventually(lambda: not is_alive(seed["pid"]))
+
+
 def test_the_last_line_says_that_it_is_over_and_how_long_that_took(master: Supervised) -> None:
     master.start()
     master.wait_for_workers(2)
@@ -66,13 +90,15 @@ def test_the_tree_is_told_to_maintenance(master: Supervised) -> None:
 
     def told() -> bool:
         notes = master.notes("maintenance", "heard", op="tree")
-        pids = {one["pid"] for one in notes[-1]["told"]["processes"] if one["role"] == "worker"}
-        return pids == set(workers)
+        tree = [(one["role"], one["pid"]) for one in notes[-1]["told"]["processes"]]
+        roles = [role for role, _ in tree]
+        expected = ["master", "maintenance", "forkserver", "worker", "worker"]
+        return roles == expected and {pid for _, pid in tree[-2:]} == set(workers)
 
     eventually(told)
-    last = master.notes("maintenance", "heard", op="tree")[-1]["told"]["processes"]
-    roles = [one["role"] for one in last]
-    assert roles == ["master", "maintenance", "seed", "forkserver", "worker", "worker"]
+    trees = [note["told"]["processes"] for note in master.notes("maintenance", "heard", op="tree")]
+    assert [one["role"] for one in trees[0]] == ["master", "seed"]
+    last = trees[-1]
     assert last[-1] == {**last[-1], "pool": "io", "generation": 1}
     assert master.notes("maintenance", "heard", op="tasks")[0]["told"]["pool"] == "io"
 
@@ -152,6 +178,7 @@ def test_imports_that_leave_threads_open_are_left_to_the_workers(master: Supervi
 
     assert master.events("ImportsAfterFork")[0]["found"] == ["thread worker-1"]
     assert [note["late"] for note in master.notes("forkserver")] == [False, True]
+    assert len(master.notes("seed")) == 1
     tasks = [note["told"]["tasks"] for note in master.notes("maintenance", "heard", op="tasks")]
     assert tasks[-1] == [{"task": "shop.add"}]
 

@@ -93,6 +93,36 @@ def test_the_next_reload_after_a_failed_import_is_tried_again(master: Supervised
     master.wait_for("GenerationComplete", generation=3)
 
 
+def test_a_reload_has_a_seed_of_its_own(master: Supervised) -> None:
+    master.start()
+    master.wait_for_workers(2)
+    eventually(lambda: not is_alive(master.notes("seed")[0]["pid"]))
+
+    master.reload(master.settings())
+
+    master.wait_for("GenerationComplete", generation=2)
+    assert len(master.notes("seed")) == 2
+    eventually(lambda: not is_alive(master.notes("seed")[-1]["pid"]))
+    assert not master.events("HelperDied")
+
+
+def test_the_old_code_goes_on_when_no_seed_can_start(master: Supervised) -> None:
+    master.start()
+    old = master.wait_for_workers(2)
+    eventually(lambda: not is_alive(master.notes("seed")[0]["pid"]))
+    master.stage.direct("seed", "fails")
+
+    master.reload(master.settings({"io": IO, "cpu": PoolSettings()}))
+
+    for kind in ("greenlet", "process"):
+        master.wait_for("CannotStart", count=2, role=f"seed {kind}")
+    assert master.ready_workers() == old
+    os.kill(old[0], signal.SIGKILL)
+    eventually(lambda: len(master.ready_workers(generation=1)) == 2)
+    master.stage.direct("seed", "well")
+    master.wait_for_workers(3, generation=2)
+
+
 def test_faults_in_the_configuration_are_told_and_the_old_one_stays(master: Supervised) -> None:
     master.start()
     old = master.wait_for_workers(2)
@@ -284,9 +314,23 @@ def test_usr2_tells_the_state_of_every_child_and_reaches_the_workers(master: Sup
 
     master.wait_for_note("worker", "signal", count=2, number=int(signal.SIGUSR2))
     said = "\n".join(event["message"] for event in master.events("Said"))
-    for text in ("maintenance: pid", "seed greenlet: pid", "forkserver io: pid"):
+    for text in ("maintenance: pid", "forkserver io: pid"):
         assert text in said
     assert all(f"pid {pid}, generation 1, ready" in said for pid in workers)
+
+
+def test_usr2_tells_of_a_seed_while_there_is_one(master: Supervised) -> None:
+    master.start()
+    master.wait_for_workers(2)
+    master.stage.direct("forkserver", "waits")
+    master.reload(master.settings())
+    master.wait_for_note("forkserver", generation=2)
+
+    master.signal(signal.SIGUSR2)
+
+    master.wait_for_note("worker", "signal", count=2, number=int(signal.SIGUSR2))
+    seed = master.notes("seed")[-1]["pid"]
+    assert master.events("Said", message=f"seed greenlet: pid {seed}")
 
 
 def test_a_terminal_that_is_closed_stops_the_daemon_in_good_order(master: Supervised) -> None:
