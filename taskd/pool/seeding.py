@@ -77,7 +77,6 @@ def run_seed(kind: Kind, fd: int) -> int:
         control.send(own, {"op": "failed", "error": str(error)})
         return spawn.UNEXPECTED_EXIT
     spawn.freeze()
-    spawn.let_go_of_code()
     control.send(own, {"op": "ready"})
     return Seed(roots).run()
 

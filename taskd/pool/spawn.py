@@ -23,7 +23,6 @@ from taskd.pool import originals
 UNEXPECTED_EXIT = 70
 
 _PR_SET_PDEATHSIG = 1
-_MADV_DONTNEED = 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 ORDERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -134,23 +133,21 @@ def read_from_null() -> None:
 def freeze() -> None:
     """Keep what exists now out of the garbage collector, so that its pages stay shared."""
     gc.collect()
+    _clear_lookups()
     if hasattr(_libc, "malloc_trim"):  # glibc alone has it
         _libc.malloc_trim(0)
     gc.freeze()
 
 
-def let_go_of_code() -> None:
-    """Unmap the pages of libraries' code that imports have touched and waiting does not need.
+def _clear_lookups() -> None:
+    """Drop what Python remembers of attributes it has looked up.
 
-    They are clean, so the page cache keeps them and they come back at the next call. Only
-    executable mappings: read-only data may hold relocations, which would be lost.
+    Each entry holds its name; a child that replaces it would write to the page of that name.
     """
-    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
-        mappings = [line.split() for line in maps]
-    for addresses, access, *_ in mappings:
-        if access == "r-xp" and not addresses.startswith("ffff"):  # not the kernel's own
-            start, end = (int(address, 16) for address in addresses.split("-"))
-            _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+    if sys.version_info >= (3, 13):
+        sys._clear_internal_caches()
+    else:
+        sys._clear_type_cache()
 
 
 def thread_count() -> int:
