@@ -7,8 +7,11 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from time import monotonic, monotonic_ns
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["boottime", "monotonic", "monotonic_ns", "utc_now"]
 
@@ -20,4 +23,6 @@ def boottime() -> float:
 
 def utc_now() -> datetime:
     """The time of day, in UTC, as the machine believes it to be."""
+    from datetime import UTC, datetime  # the master needs no dates, and saves their memory
+
     return datetime.now(UTC)

@@ -16,7 +16,6 @@ import stat
 import time
 import traceback
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Protocol
 
 from taskd.events import Event, Events, counted
@@ -112,13 +111,13 @@ class LogWriter:
         return self._line(logging.WARNING, text, "LinesDropped", {"dropped": self.dropped})
 
     def _line(self, level: int, text: str, name: str, fields: dict[str, object]) -> bytes:
-        now = datetime.now(UTC)
+        now = time.time()
         if len(text) > _MAX_TEXT:
             text, fields = f"{text[:_MAX_TEXT]}…", {}
         if self._is_json:
             line = json.dumps(
                 {
-                    "at": now.isoformat(timespec="milliseconds"),
+                    "at": _stamp(time.gmtime(now), now, "T"),
                     "level": logging.getLevelName(level).lower(),
                     "from": self.role,
                     "from_pid": os.getpid(),
@@ -129,7 +128,7 @@ class LogWriter:
                 default=str,
             )
         else:
-            stamp = now.astimezone().isoformat(sep=" ", timespec="milliseconds")
+            stamp = _stamp(time.localtime(now), now, " ")
             line = f"{stamp} {logging.getLevelName(level).lower():<7} {self.role}: {text}"
             if self._is_coloured and level in _COLOURS:
                 line = f"\x1b[{_COLOURS[level]}m{line}\x1b[0m"
@@ -164,6 +163,13 @@ class LogWriter:
             moved = True
         if moved:
             self.reopen()
+
+
+def _stamp(clock: time.struct_time, now: float, separator: str) -> str:
+    """An ISO 8601 time of day, of milliseconds, without the memory that `datetime` takes."""
+    zone = time.strftime("%z", clock)
+    seconds = time.strftime(f"%Y-%m-%d{separator}%H:%M:%S", clock)
+    return f"{seconds}.{int(now % 1 * 1000):03}{zone[:3]}:{zone[3:]}"
 
 
 def open_stderr() -> int:

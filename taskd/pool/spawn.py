@@ -19,15 +19,12 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from taskd.pool import originals
+from taskd.pool.signals import ORDERS
 
 UNEXPECTED_EXIT = 70
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
-
-ORDERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-"""Held back over a fork, and in a seed from its birth: what comes before a process has its handlers
-waits until it has them."""
 
 
 def fork_below_master(

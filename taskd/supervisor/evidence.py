@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import os
 import re
-import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import taskd
 from taskd.tasks.frames import SEAT, TASK
@@ -26,12 +26,6 @@ _WAITING = re.compile(r"job \d+ \(.*\), running for ")
 _RUN, _SLOTS = "taskd/tasks/run.py", "taskd/pool/slots.py"
 _FIRST_LINE = "Stack (most recent call first):\n"
 _TASKD = f"{os.path.dirname(taskd.__file__)}/"
-_LIBRARIES = tuple(
-    f"{path}/"
-    for path in {
-        sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +107,16 @@ def _place(frames: Sequence[dict[str, str]]) -> str:
     """The innermost frame outside of libraries, or else beside the task's own function."""
     users = [frame for frame in frames if not frame["file"].startswith(_TASKD)] or frames
     beside = os.path.dirname(users[-1]["file"])
-    own = [frame for frame in users if not frame["file"].startswith((*_LIBRARIES, "<"))]
+    own = [frame for frame in users if not frame["file"].startswith((*_libraries(), "<"))]
     near = [frame for frame in users if os.path.dirname(frame["file"]) == beside]
     frame = (own or near)[0]
     return f"{frame['file']}:{frame['line']} in {frame['name']}"
+
+
+@cache
+def _libraries() -> tuple[str, ...]:
+    """The folders of what is installed."""
+    import sysconfig  # its tables take memory, and few masters ever have to look into a stack
+
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple({f"{sysconfig.get_path(name)}/" for name in names})

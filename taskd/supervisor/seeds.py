@@ -16,7 +16,7 @@ from taskd import __version__
 from taskd.board import Board, Wakeups
 from taskd.clock import monotonic
 from taskd.events import Events
-from taskd.pool import spawn
+from taskd.pool.signals import ORDERS
 from taskd.supervisor.channel import Channel
 from taskd.supervisor.child import Seed, how_it_ended
 from taskd.supervisor.events import CannotStart, HelperDied
@@ -124,6 +124,6 @@ class Seeds:
         flags = ["-P"] if sys.flags.safe_path else []
         command = [sys.executable, *flags, "-m", "taskd.pool.seed", kind, str(birth_fd)]
         try:
-            return os.posix_spawn(sys.executable, command, os.environ, setsigmask=spawn.ORDERS)
+            return os.posix_spawn(sys.executable, command, os.environ, setsigmask=ORDERS)
         finally:
             os.close(birth_fd)
