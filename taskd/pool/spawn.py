@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from taskd.pool import originals
+from taskd.pool.holes import fill_holes
 from taskd.pool.signals import ORDERS
 
 UNEXPECTED_EXIT = 70
@@ -133,6 +134,7 @@ def freeze() -> None:
     _clear_lookups()
     if hasattr(_libc, "malloc_trim"):  # glibc alone has it
         _libc.malloc_trim(0)
+    fill_holes()
     gc.freeze()
 
 
