@@ -21,6 +21,16 @@ class TaskdError(Exception):
     """The root of the tree: catch it to catch whatever taskd itself raises."""
 
 
+class OtherVersion(TaskdError):
+    """Another version of taskd was installed under a running daemon."""
+
+    def __init__(self, installed: str, running: str) -> None:
+        self.installed, self.running = installed, running
+        super().__init__(
+            f"taskd {installed} is installed, but the daemon runs {running}: restart the daemon"
+        )
+
+
 # --- the database -------------------------------------------------------------------------------
 
 

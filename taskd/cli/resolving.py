@@ -12,19 +12,26 @@ import os
 
 import click
 
+from taskd import __version__
 from taskd.cli.failure import expected_failures
 from taskd.cli.flags import daemon_flags, flags_everywhere
 from taskd.cli.invocation import Invocation
+from taskd.errors import OtherVersion
 
 
 @click.command()
 @flags_everywhere
 @daemon_flags
 @click.option("--origin-fd", type=int, help="Read config, flags and directory from here.")
+@click.option("--running", metavar="VERSION", help="Refuse if the daemon runs another version.")
 @click.pass_context
-def resolve(context: click.Context, /, origin_fd: int | None, **options: object) -> None:
+def resolve(
+    context: click.Context, /, origin_fd: int | None, running: str | None, **options: object
+) -> None:
     """Print the settings that these flags, the environment and the file result in."""
     with expected_failures():
+        if running not in (None, __version__):
+            raise OtherVersion(__version__, running)
         if origin_fd is None:
             invocation = Invocation.of(options)
         else:
@@ -38,5 +45,6 @@ def _invocation_from(context: click.Context, descriptor: int) -> Invocation:
     os.chdir(origin["directory"])
     config = ["--config", origin["config"]] if origin["config"] else []
     again = context.command.make_context("resolve", [*config, *origin["flags"]])
-    options = {name: value for name, value in again.params.items() if name != "origin_fd"}
+    own = ("origin_fd", "running")
+    options = {name: value for name, value in again.params.items() if name not in own}
     return Invocation.of(options)

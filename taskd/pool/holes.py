@@ -21,7 +21,10 @@ _fillers: list[bytes] = []
 
 
 def fill_holes() -> None:
-    """Take all free blocks of the pools that have been started, for good."""
+    """Take the free blocks of the pools that have been started, for good.
+
+    Of 48 bytes and more, and at most 128 KiB of each size; smaller ones are numbers, and soon gone.
+    """
     header = sys.getsizeof(b"")
     smallest = -(-header // _STEP) * _STEP
     for size in range(smallest, _LARGEST + 1, _STEP):

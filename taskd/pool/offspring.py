@@ -26,7 +26,8 @@ def watch_before_fork() -> None:
     """Let the hub listen for ended children before a job forks one.
 
     gevent does so only after its first `os.fork()`: a child that has ended by then is never heard
-    of, and `os.waitpid` waits for it for ever.
+    of, and `os.waitpid` waits for it for ever. From then on it is the hub that reaps, also children
+    that something below Python has forked, as it always was from the first child on.
     """
     os.register_at_fork(before=get_hub().loop.install_sigchld)
 

@@ -1,6 +1,6 @@
 """The bare interpreter from which the master's other processes are forked.
 
-    python -m taskd.pool.seed greenlet|process FD        FD: a memfd with the Roots as JSON
+    python -m taskd.pool.seed greenlet|process FD        FD: a memfd with its birth as JSON
 
 A greenlet seed lets gevent patch as its very first act, before anything can import psycopg, which
 chooses its wait function when it is imported. What follows stands in `taskd.pool.seeding`.

@@ -20,9 +20,10 @@ from importlib import import_module
 from setproctitle import setproctitle
 
 from taskd import __version__
+from taskd.clock import monotonic_ns
 from taskd.config.handover import take_settings
 from taskd.config.settings import Settings
-from taskd.errors import TaskdError
+from taskd.errors import OtherVersion, TaskdError
 from taskd.events import Events
 from taskd.pool import control, originals, preflight, spawn
 from taskd.pool.control import Message
@@ -48,15 +49,6 @@ _RUNTIME = {
 _MAINTENANCE = "taskd.maintenance.process"
 
 
-class OtherVersion(TaskdError):
-    """The master runs another version of taskd, because this one was installed under it."""
-
-    def __init__(self, masters: str) -> None:
-        super().__init__(
-            f"taskd {__version__} is installed, but the daemon runs {masters}: restart the daemon"
-        )
-
-
 class SeedNotClean(TaskdError):
     """The runtime itself started a thread or a hub: no child could be forked safely."""
 
@@ -74,7 +66,8 @@ def run_seed(kind: Kind, fd: int) -> int:
         roots = Roots.take(birth, own)
         _import_runtime(kind)
     except (ImportError, TaskdError) as error:
-        control.send(own, {"op": "failed", "error": str(error)})
+        is_outdated = isinstance(error, OtherVersion)
+        control.send(own, {"op": "failed", "error": str(error), "outdated": is_outdated})
         return spawn.UNEXPECTED_EXIT
     spawn.freeze()
     control.send(own, {"op": "ready"})
@@ -84,7 +77,7 @@ def run_seed(kind: Kind, fd: int) -> int:
 def _require_version(masters: str) -> None:
     """Refuse to mix two versions in one tree: a seed may start long after its master."""
     if masters != __version__:
-        raise OtherVersion(masters)
+        raise OtherVersion(__version__, masters)
 
 
 def _import_runtime(kind: Kind) -> None:
@@ -143,11 +136,13 @@ def _be_forkserver(order: Message, roots: Roots, settings: Settings) -> int:
 
 def _be_maintenance(order: Message, roots: Roots, settings: Settings) -> int:
     # No death with the master: it beats on until the workers have drained.
+    roots.board.maintenance_beat = monotonic_ns()  # before it imports, and after: both take time
     try:
         maintenance = import_module(_MAINTENANCE)
-    except ImportError as error:
-        control.send(roots.control, {"op": "failed", "error": str(error)})
+    except Exception as error:  # whatever half of an installation is there
+        control.send(roots.control, {"op": "failed", "error": repr(error)})
         return spawn.UNEXPECTED_EXIT
+    roots.board.maintenance_beat = monotonic_ns()
     spawn.accept_orders()
     setup = maintenance.Setup(
         settings=settings,

@@ -64,6 +64,8 @@ class Nursery:
         self._tasks: dict[int, list[Message]] = {}
         self._leaving: list[Seed | Forkserver] = []
         self._is_stopping = False
+        self._lacks_maintenance = True
+        self._outdated: str | None = None
 
     # -- what is wanted ---------------------------------------------------------------------------
 
@@ -86,7 +88,8 @@ class Nursery:
         self._forget_lost()
         if self._is_stopping:
             return
-        needed = self._needed(lacks_maintenance)
+        self._lacks_maintenance = lacks_maintenance
+        needed = self._needed()
         self._let_go(*self.seeds.take(needed))
         self.seeds.tend(needed)
         now = monotonic()
@@ -116,18 +119,21 @@ class Nursery:
     @property
     def fatal(self) -> str | None:
         """Why the daemon cannot do its work, if something has been so from its start."""
-        if self.seeds.broken is not None and self.generation == 1:
+        is_start = self.generation == 1 or not self.seeds.has_proven
+        if self.seeds.broken is not None and is_start:
             return self.seeds.broken
+        if self._outdated is not None and self._lacks_maintenance:
+            return self._outdated  # nobody here will ever rescue, promote or keep the lease again
         for brood in self.broods.values():
             if brood.refused == 1 and not brood.has_imported:
                 return f"the code of pool {brood.pool} does not import: mend it and start again"
         return None
 
-    def _needed(self, lacks_maintenance: bool) -> set[str]:
+    def _needed(self) -> set[str]:
         """The kinds of seeds that something is to be forked from, now or if it fails at once."""
         wanting = (name for name, brood in self.broods.items() if self._is_wanting(brood))
         kinds = {self.settings.pools[name].kind for name in wanting}
-        return kinds | {self._maintenance_kind} if lacks_maintenance else kinds
+        return kinds | {self._maintenance_kind} if self._lacks_maintenance else kinds
 
     @property
     def _maintenance_kind(self) -> str:
@@ -227,6 +233,7 @@ class Nursery:
                 self.seeds.is_ready(seed)
             case "failed":
                 self.seeds.failed(seed, message["error"])
+                self._outdated = message["error"] if message.get("outdated") else None
             case "forked" if message["key"] in self._ordered:
                 self._ordered.pop(message["key"]).pid = message["pid"]
             case "forked" if message["key"] == "maintenance":

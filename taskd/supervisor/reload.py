@@ -8,6 +8,7 @@ import signal
 import sys
 from dataclasses import asdict
 
+from taskd import __version__
 from taskd.config.settings import Settings
 from taskd.supervisor.child import how_it_ended
 
@@ -69,6 +70,7 @@ class Resolution:
         self._errors = os.memfd_create("taskd-faults")
         flags = ["-P"] if sys.flags.safe_path else []
         command = [sys.executable, *flags, "-m", "taskd.cli.resolve", "--origin-fd", str(origin)]
+        command += ["--running", __version__]
         outputs = [
             (os.POSIX_SPAWN_DUP2, self._out, 1),
             (os.POSIX_SPAWN_DUP2, self._errors, 2),

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
+from signal import SIGKILL
 
 from taskd import __version__
 from taskd.board import Board, Wakeups
@@ -21,6 +22,9 @@ from taskd.supervisor.channel import Channel
 from taskd.supervisor.child import Seed, how_it_ended
 from taskd.supervisor.events import CannotStart, HelperDied
 from taskd.supervisor.restart import Backoff
+
+PATIENCE_SECONDS = 60.0
+"""A seed that is not ready by then hangs: on a disk that does not answer, say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,9 @@ class Seeds:
     def tend(self, needed: Set[str]) -> None:
         """Start those that are missing, as far as back-off allows."""
         now = monotonic()
+        for seed in self:
+            if not seed.is_ready and seed.lived > PATIENCE_SECONDS:
+                seed.signal(SIGKILL)
         for kind in needed - self._seeds.keys():
             backoff = self._backoffs.setdefault(kind, Backoff())
             if backoff.may_start(now):
@@ -71,7 +78,16 @@ class Seeds:
 
     def take(self, needed: Set[str]) -> list[Seed]:
         """Take out those that are not needed any more."""
-        return [self._seeds.pop(kind) for kind in self._seeds.keys() - needed]
+        taken = [self._seeds.pop(kind) for kind in self._seeds.keys() - needed]
+        for seed in taken:
+            if seed.is_ready:
+                self._backoffs[seed.kind].forget()
+        return taken
+
+    @property
+    def has_proven(self) -> bool:
+        """Whether any has ever been ready."""
+        return bool(self._proven)
 
     def is_ready(self, seed: Seed) -> None:
         """It has said that it takes orders."""

@@ -11,6 +11,15 @@ import pytest
 from tests.process.daemon import Project, is_alive
 from tests.waiting import eventually
 
+UNTIL_IT_MAY_GO_ON = """
+import os
+import time
+
+open("importing", "w").close()
+while not os.path.exists("go on"):
+    time.sleep(0.05)
+"""
+
 
 @pytest.mark.parametrize("role", ["worker", "forkserver", "maintenance"])
 def test_killing_a_process_loses_no_job(project: Project, role: str) -> None:
@@ -30,9 +39,13 @@ def test_killing_the_seed_of_a_reload_loses_no_job(project: Project) -> None:
     daemon = project.start()
     project.enqueue_many("shop.nap", [(0.05,)] * 1000)
     eventually(lambda: project.states().get("succeeded", 0) > 50)
+    code = (project.folder / "shop.py").read_text()
+    project.write("shop.py", code + UNTIL_IT_MAY_GO_ON)
     daemon.signal(signal.SIGHUP)
+    eventually((project.folder / "importing").exists)
 
-    os.kill(eventually(lambda: daemon.children("greenlet seed"))[0], signal.SIGKILL)
+    os.kill(daemon.children("greenlet seed")[0], signal.SIGKILL)
+    project.write("go on", "")
 
     daemon.wait_for_log("all workers are replaced")
     project.wait_for_states(succeeded=1000)

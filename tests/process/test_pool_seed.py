@@ -121,6 +121,7 @@ def test_a_seed_of_another_version_than_the_masters_refuses(stand: Stand) -> Non
     assert said == {
         "op": "failed",
         "error": f"taskd {__version__} is installed, but the daemon runs 0.0.9: restart the daemon",
+        "outdated": True,
     }
 
 

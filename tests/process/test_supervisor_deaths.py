@@ -115,6 +115,18 @@ def test_killed_maintenance_is_replaced_and_told_what_it_missed(master: Supervis
     eventually(lambda: master.notes("maintenance", "heard", op="tasks", pid=last))
 
 
+def test_a_daemon_ends_that_will_never_have_maintenance_again(master: Supervised) -> None:
+    master.start()
+    master.wait_for_workers(2)
+    eventually(lambda: not is_alive(master.notes("seed")[0]["pid"]))
+    master.stage.direct("seed", "is of another version")
+
+    os.kill(master.notes("maintenance")[0]["pid"], signal.SIGKILL)
+
+    assert master.wait() == 1
+    assert master.events("Fatal", error="taskd 9 is installed: restart the daemon")
+
+
 def test_maintenance_that_keeps_dying_is_started_at_growing_intervals(master: Supervised) -> None:
     master.stage.direct("maintenance", "dies")
     master.start()

@@ -123,6 +123,23 @@ def test_the_old_code_goes_on_when_no_seed_can_start(master: Supervised) -> None
     master.wait_for_workers(3, generation=2)
 
 
+def test_a_reload_before_any_seed_was_ready_does_not_hide_that_none_can_be(
+    master: Supervised,
+) -> None:
+    master.stage.direct("seed", "fails")
+    master.start()
+    children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
+    seed = int(eventually(lambda: children.read_text().split())[0])
+    os.kill(seed, signal.SIGSTOP)
+    master.reload(master.settings())
+    master.wait_for("Reloaded")
+
+    os.kill(seed, signal.SIGCONT)
+
+    assert master.wait() == 1
+    assert master.events("Fatal", error="No module named 'gevent'")
+
+
 def test_faults_in_the_configuration_are_told_and_the_old_one_stays(master: Supervised) -> None:
     master.start()
     old = master.wait_for_workers(2)

@@ -86,6 +86,24 @@ def holder(connection: AnyConnection, key: str) -> int | None:
     return None if row is None else int(row[0])
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_serializable_callers_with_other_keys_do_not_make_each_other_fail(
+    connection: Connection, connect_again: Open, count: int
+) -> None:
+    callers = connect_again(), connect_again()
+    for caller in callers:
+        caller.execute("BEGIN ISOLATION LEVEL SERIALIZABLE")
+        caller.execute("SELECT 1")
+
+    for turn in range(2):
+        for number, caller in enumerate(callers):
+            add_unique(caller, *(f"{number}-{turn}-{key}" for key in range(count)))
+    for caller in callers:
+        caller.execute("COMMIT")
+
+    assert connection.execute("SELECT count(*) FROM taskd.unique_key").fetchone() == (4 * count,)
+
+
 @both_ways
 def test_the_second_of_two_at_once_waits_and_is_given_the_firsts_job(
     connection: Connection, connect_again: Open, add: Callable[..., list[int]]

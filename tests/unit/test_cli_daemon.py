@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from taskd import __version__
 from taskd.cli import daemon
 from taskd.cli.interpreter import python_command
 from taskd.config.settings import Origin, Settings
@@ -125,6 +126,15 @@ def test_a_reload_starts_from_the_directory_of_the_first_start(
 
     assert again.state_dir == str(empty_folder / "state")
     assert again.burst
+
+
+def test_a_reload_is_refused_when_another_version_is_installed(empty_folder: Path) -> None:
+    found = resolve("--running=0.0.9")
+
+    assert found.returncode != 0
+    assert found.stdout == ""
+    assert "but the daemon runs 0.0.9: restart the daemon" in found.stderr
+    assert resolve(f"--running={__version__}").returncode == 0
 
 
 def test_a_reload_tells_all_faults_and_status_2(empty_folder: Path) -> None:

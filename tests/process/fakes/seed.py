@@ -39,7 +39,10 @@ def run_seed(kind: str, fd: str) -> int:
     control = socket.socket(fileno=birth["control_fd"])
     stage.note("seed", "started", kind=kind)
     if stage.word("seed") == "fails":
-        send(control, "failed", error="No module named 'gevent'")
+        send(control, "failed", error="No module named 'gevent'", outdated=False)
+        return 70
+    if stage.word("seed") == "is of another version":
+        send(control, "failed", error="taskd 9 is installed: restart the daemon", outdated=True)
         return 70
     send(control, "ready")
     while (order := receive(control)) is not None:
