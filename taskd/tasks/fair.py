@@ -88,7 +88,7 @@ def _checked(value: object) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise OptionInvalid("fair_by", value, "is no key: a text, a whole number or None is one")
-    key = str(value)
+    key = str(value) if isinstance(value, str) or abs(value) < 10**MAX_KEY else ""
     if not 1 <= len(key) <= MAX_KEY or not key.isprintable():
         reason = f"is no key: one has 1 to {MAX_KEY} printable characters"
         raise OptionInvalid("fair_by", value, reason)

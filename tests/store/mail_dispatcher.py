@@ -170,14 +170,14 @@ class Dispatcher:
     def _take_terms(self, jobs: Sequence[Job]) -> list[str]:
         """The word of the job enqueued last counts, but none against an operator's."""
         said: dict[str, Job] = {}
-        for job in sorted(jobs, key=lambda job: job.id):
+        for job in sorted(jobs, key=lambda job: (job.said_by, job.id)):
             said |= dict.fromkeys(job.wish.terms, job)
         changed = []
         for name, job in said.items():
             capacity, terms = self._state.lines.capacity.get(name), job.wish.terms[name]
             if capacity is None or not (
-                capacity.is_declared or capacity.said_by > job.id or capacity.terms == terms
+                capacity.is_declared or capacity.said_by > job.said_by or capacity.terms == terms
             ):
-                self._state.lines.capacity[name] = Capacity(terms, False, job.id)
+                self._state.lines.capacity[name] = Capacity(terms, False, job.said_by)
                 changed.append(name)
         return changed

@@ -45,6 +45,7 @@ class Wish:
     priority: int = 5
     needs: dict[str, int] = field(default_factory=dict)
     terms: dict[str, Terms] = field(default_factory=dict)
+    said_by: int = 0  # the job whose code said terms, if this one is that once more
     share: str | None = None
     parents: tuple[int, ...] = ()
     run_if_failed: bool = False
@@ -80,6 +81,11 @@ class Job:
     is_to_be_cancelled: bool = False
     state: str = ""
     error: str | None = None
+
+    @property
+    def said_by(self) -> int:
+        """The job at whose enqueue its code said what it says of limits."""
+        return self.wish.said_by or self.id
 
     @property
     def own(self) -> dict[str, int]:

@@ -48,7 +48,7 @@ class Limits:
             return False
         if wanted is not None:
             capacity[name] = Capacity(wanted, True)
-        elif (left := self._word_of_the_head(name)) is not None:
+        elif (left := self._last_word(name)) is not None:
             capacity[name] = left
         else:
             del capacity[name]
@@ -56,10 +56,13 @@ class Limits:
             self._adopt(name)
         return True
 
-    def _word_of_the_head(self, name: str) -> Capacity | None:
-        for entry in self._state.lines.waiting(name).values():
-            terms = self._state.jobs[entry.job].wish.terms.get(name)
-            return None if terms is None else Capacity(terms, False, entry.job)
+    def _last_word(self, name: str) -> Capacity | None:
+        """What the youngest of those in line says of a limit, of those that say anything."""
+        waiting = [self._state.jobs[e.job] for e in self._state.lines.waiting(name).values()]
+        for job in sorted(waiting, key=lambda job: (job.said_by, job.id), reverse=True):
+            terms = job.wish.terms.get(name)
+            if terms is not None:
+                return Capacity(terms, False, job.said_by)
         return None
 
     def _adopt(self, gate: str) -> None:

@@ -244,6 +244,7 @@ class Model:
                 priority=job.wish.priority,
                 needs=job.own,
                 terms=job.wish.terms,
+                said_by=job.said_by,
                 share=job.wish.share,
                 args=job.args,
             )

@@ -568,8 +568,8 @@ MUTANTS = [
         "nothing of the code's word is left without the operator's",
         "12_limits.sql",
         "settle_limits_v1",
-        "WHERE NOT x.is_wanted AND t.limits IS NOT NULL",
-        "WHERE false",
+        "ORDER BY 2 DESC, b.id DESC LIMIT 1",
+        "AND false",
     ),
     Mutant(
         "a file counts against an operator",

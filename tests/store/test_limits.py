@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
 
 from taskd.store import jobs
+from taskd.store.connect import Connection
 from taskd.store.hosts import register_worker
-from taskd.store.limits import declare_limits, prune_resources
+from taskd.store.limits import declare_limits, prune_resources, settle_limits
 from taskd.store.rows import NewJob
-from tests.store.graph_makers import EXCLUSIVE, add_graph, complete, dispatch, retry
+from tests.store.graph_makers import (
+    EXCLUSIVE,
+    add_graph,
+    complete,
+    dispatch,
+    one_that_waits,
+    retry,
+)
 from tests.store.makers import AnyConnection, add_host, add_jobs, add_worker, claim, ids_of, places
 
 
@@ -248,6 +259,119 @@ def test_without_an_operators_number_that_of_the_code_counts_again(
     assert queued(connection) == []
     complete(connection, worker, [second])
     assert queued(connection) == [ids[2]]
+
+
+def test_without_an_operators_number_the_last_word_of_code_counts(
+    connection: AnyConnection,
+) -> None:
+    host = add_host(connection)
+    worker = add_worker(connection, host)
+    declare_limits(connection, host, {"@key shop": (1, None, None)})
+    first = add(connection, limited("@key shop"))
+    add(connection, limited("@key shop"))
+    add(connection, limited("@key shop", 50, None, None))
+    add(connection, *[limited("@key shop", 2, None, None) for _ in range(5)])
+    assert [row[0] for row in claim(connection, worker)] == first
+
+    declare_limits(connection, host, {})
+    dispatch(connection)
+
+    assert len(queued(connection)) == 1
+
+
+def test_declaring_a_limit_waits_for_the_dispatcher(
+    connection: AnyConnection, connect_again: Callable[[], Connection]
+) -> None:
+    host = add_host(connection)
+    dispatcher = connect_again()
+    add_graph(connection, limited("@key shop", 1, None, None), foreign=True)
+    dispatcher.execute("BEGIN")
+    dispatch(dispatcher)
+
+    declare = partial(declare_limits, connection, host, {"@key other": (1, None, None)})
+    with one_that_waits(dispatcher, connection, declare) as waiting:
+        dispatcher.execute("COMMIT")
+    waiting.result()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"limits": {"@key shop": [None, 1e300, None]}},
+        {"limits": {"@key shop": [None, "NaN", None]}},
+        {"limits": {"@key shop": [None, "Infinity", None]}},
+        {"limits": {"@key " + "s" * 3000: [1, None, None]}},
+        {"limits": {"@queue default": [1, None, None]}},
+        {"extra": {"limits": {"@key shop": ["many", None, None]}}},
+        {"extra": {"limits": 1}},
+        {"extra": {"limits_at": "soon"}},
+    ],
+)
+def test_limits_that_would_stop_the_dispatcher_are_refused(
+    connection: AnyConnection, said: dict[str, Any]
+) -> None:
+    with pytest.raises(psycopg.Error, match="none that could be stored"):
+        add_graph(connection, replace(limited("@key shop"), **said))
+
+
+def test_a_job_once_more_brings_no_older_number_back(connection: AnyConnection) -> None:
+    worker = add_worker(connection)
+    old = add(connection, limited("@key shop", 50, None, None))
+    complete(connection, worker, claim(connection, worker))
+    add(connection, *[limited("@key shop", 1, None, None) for _ in range(3)])
+
+    again = jobs.requeue_jobs(connection, old)
+    dispatch(connection)
+    jobs.cancel_jobs(connection, again.values())
+
+    assert len(queued(connection)) == 1
+
+
+def test_jobs_that_slipped_by_a_limit_and_run_are_counted_at_the_next_look(
+    connection: AnyConnection, connect_again: Callable[[], Connection]
+) -> None:
+    caller = connect_again()
+    host = add_host(connection)
+    worker = add_worker(connection, host)
+    caller.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    caller.execute("SELECT 1 FROM taskd.host")
+    declare_limits(connection, host, {"@queue default": (1, None, None)})
+    add_jobs(caller, 3, always_notify=True)
+    caller.execute("COMMIT")
+    slipped = claim(connection, worker)
+
+    assert settle_limits(connection)
+    add_jobs(connection, 1)
+    dispatch(connection)
+
+    assert (len(slipped), queued(connection)) == (3, [])
+    assert is_sound(connection)
+
+
+def test_what_a_round_leaves_is_told_to_maintenance(
+    connection: AnyConnection, connect_again: Callable[[], Connection]
+) -> None:
+    listener = connect_again()
+    listener.execute("LISTEN taskd")
+    ids = add_graph(connection, *[NewJob(task="shop.sync", args="[]")] * 1500)
+    with connection.transaction():
+        for job in ids:
+            connection.execute("INSERT INTO taskd.mail (kind, ids) VALUES ('c', %s)", ([job],))
+
+    dispatch_once = "SELECT taskd.dispatch_v1(100, 10, 500)"
+    assert connection.execute(dispatch_once).fetchone() == (1000,)
+
+    told = [note.payload for note in listener.notifies(timeout=5, stop_after=1)]
+    assert told == ['"mail"']
+
+
+def test_no_function_that_shuns_scans_is_compiled_for_it(connection: AnyConnection) -> None:
+    compiled = """
+    SELECT proname FROM pg_proc
+    WHERE pronamespace = 'taskd'::regnamespace AND 'enable_seqscan=off' = ANY (proconfig)
+      AND NOT 'jit=off' = ANY (proconfig)
+    """
+    assert connection.execute(compiled).fetchall() == []
 
 
 def test_a_job_enqueued_by_older_code_brings_no_older_number_back(

@@ -299,6 +299,7 @@ CREATE TABLE taskd.waiter (
 --   schedule  the name of the schedule that it comes from
 --   headers   what middleware lets travel with it
 --   limits    what its code says of the limits it names: {name: [units, rate, burst], …}
+--   limits_at   when it said so, if not at its own enqueue but at that of the job that it is once more
 --   fair      the share by which its turn is reckoned where jobs of a task or a queue wait
 --   on_retry  "release": it holds nothing in the pause before a retry
 

@@ -283,14 +283,15 @@ BEGIN
     RETURN (p_job.res IS NULL
             OR NOT EXISTS (SELECT FROM unnest(p_job.res) r WHERE length(r) > 300 OR r LIKE '@queue %'))
        AND coalesce(length(p_job.extra->>'fair') <= 300, true)
-       AND (p_job.limits IS NULL
-            OR (jsonb_typeof(p_job.limits) = 'object'
-                AND NOT EXISTS (
-                    SELECT FROM jsonb_each(p_job.limits) l
-                    WHERE coalesce((l.value->>0)::integer < 0
-                                   OR (l.value->>1)::double precision < 1e-9
-                                   OR (l.value->>2)::integer < 1, false))));
-EXCEPTION WHEN OTHERS THEN      -- a number that is none
+       AND coalesce((p_job.extra->>'limits_at')::timestamptz < 'infinity', true)
+       AND NOT EXISTS (
+           SELECT FROM (VALUES (p_job.limits), (p_job.extra->'limits')) AS s (said)
+           CROSS JOIN LATERAL jsonb_each(s.said) l
+           WHERE l.key NOT SIMILAR TO '@(key|task) %' OR length(l.key) > 300
+              OR coalesce((l.value->>0)::integer < 0
+                          OR NOT (l.value->>1)::double precision BETWEEN 1e-9 AND 1e9
+                          OR (l.value->>2)::integer < 1, false));
+EXCEPTION WHEN OTHERS THEN      -- a number that is none, limits that are no object
     RETURN false;
 END $$;
 
@@ -340,7 +341,11 @@ BEGIN
            json_agg(json_build_object(
                'task', h.task, 'args', h.args, 'kwargs', h.kwargs, 'queue', h.queue,
                'priority', h.priority, 'timeout', h.timeout, 'max_attempts', h.max_attempts,
-               'extra', nullif(h.extra - '{unique,until,expires,schedule}'::text[], '{}'),
+               'extra', nullif(
+                   h.extra - '{unique,until,expires,schedule}'::text[]
+                   || CASE WHEN h.extra ? 'limits'
+                           THEN jsonb_build_object('limits_at', taskd.said_at_v1(h.extra, h.created_at))
+                           ELSE '{}' END, '{}'),
                'res', taskd.own_v1(h.res, h.res), 'need', taskd.own_v1(h.res, h.need)) ORDER BY u.place)
     INTO olds, jobs
     FROM unnest(p_ids) WITH ORDINALITY AS u (wanted, place)

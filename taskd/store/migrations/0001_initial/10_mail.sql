@@ -75,7 +75,7 @@ $$;
 
 -- Whether letters wait for a dispatcher; a handful of looks at an index.
 CREATE FUNCTION taskd.has_mail_v1() RETURNS boolean LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
     last bigint;
     mark record;
@@ -239,7 +239,7 @@ BEGIN
     FROM (VALUES ('c'::"char", recancel), ('k', recheck)) AS l (kind, ids)
     WHERE l.ids <> '{}';
     GET DIAGNOSTICS returned = ROW_COUNT;
-    IF room <= 0 AND taskd.has_mail_v1() THEN   -- arrivals are left: for maintenance, at once
+    IF (taken > 0 OR room <= 0) AND taskd.has_mail_v1() THEN   -- for maintenance, at once
         PERFORM pg_notify('taskd', '"mail"');
     END IF;
     RETURN total - returned;

@@ -79,18 +79,24 @@ BEGIN
     END IF;
 END $$;
 
+-- When code said what a job says of limits: at its enqueue, or at that of the job that it is once more.
+CREATE FUNCTION taskd.said_at_v1(p_extra jsonb, p_created_at timestamptz) RETURNS timestamptz
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce((p_extra->>'limits_at')::timestamptz, p_created_at)
+$$;
+
 -- Jobs that join lines say what their code says of limits: the word of the job that was enqueued last
 -- counts, except against an operator's. The names of those that are others than before, or NULL.
 CREATE FUNCTION taskd.take_terms_v1(p_ids bigint[]) RETURNS text[] LANGUAGE sql AS $$
     WITH said AS (
         SELECT DISTINCT ON (t.key) t.key AS name, (t.value->>0)::integer AS units,
                (t.value->>1)::double precision AS rate, (t.value->>2)::integer AS burst,
-               b.created_at AS said_at
+               taskd.said_at_v1(b.extra, b.created_at) AS said_at
         FROM unnest(p_ids) WITH ORDINALITY AS u (id, place)
         JOIN taskd.blocked b ON b.id BETWEEN u.id AND u.id
         CROSS JOIN LATERAL jsonb_each(b.extra->'limits') t
         WHERE b.extra ? 'limits'
-        ORDER BY t.key, b.created_at DESC, u.place DESC
+        ORDER BY t.key, taskd.said_at_v1(b.extra, b.created_at) DESC, u.place DESC
     ), changed AS (
         INSERT INTO taskd.capacity AS c (name, units, rate, burst, said_at)
         SELECT s.name, s.units, s.rate, s.burst, s.said_at FROM said s ORDER BY s.name
@@ -141,7 +147,7 @@ BEGIN
 END $$;
 
 -- All limits that a host's file says, in place of what it said before. Of several living hosts the one
--- that declared last counts. Blocks for the dispatch lock if the limit of a queue is another than before.
+-- that declared last counts. Blocks for the dispatch lock if a limit is another than before.
 CREATE FUNCTION taskd.declare_limits_v1(
     p_host bigint, p_names text[], p_units integer[], p_rates double precision[], p_bursts integer[]
 ) RETURNS void LANGUAGE plpgsql AS $$
@@ -153,7 +159,9 @@ BEGIN
 END $$;
 
 -- Let the limits be as the living hosts want them; whether some were not. Of a limit that nobody wants
--- any more there remains what the code of the first in line says of it; or it is gone, and all move up.
+-- any more there remains what code said of it last, as far as its job stands in line; or it is gone,
+-- and all move up. The dispatcher takes the words of jobs in no order, so only its lock keeps the two
+-- from waiting for each other in a ring.
 CREATE FUNCTION taskd.settle_limits_v1() RETURNS boolean LANGUAGE plpgsql
 SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -168,16 +176,17 @@ BEGIN
                       WHERE (q.queue = substring(c.name FROM 8)
                              OR (q.queue > substring(c.name FROM 8) || '@'
                                  AND q.queue < substring(c.name FROM 8) || 'A'))
-                        AND (q.res IS NULL OR q.res[cardinality(q.res)] <> c.name)));
+                        AND (q.res IS NULL OR q.res[cardinality(q.res)] <> c.name)
+                      UNION ALL
+                      SELECT FROM taskd.running r
+                      WHERE (r.queue = substring(c.name FROM 8)
+                             OR (r.queue > substring(c.name FROM 8) || '@'
+                                 AND r.queue < substring(c.name FROM 8) || 'A'))
+                        AND (r.res IS NULL OR r.res[cardinality(r.res)] <> c.name)));
     IF strays = '{}' AND NOT EXISTS (SELECT FROM taskd.limit_changes_v1()) THEN
         RETURN false;
     END IF;
-    IF strays <> '{}'
-       OR EXISTS (SELECT FROM taskd.limit_changes_v1() x WHERE x.name LIKE '@queue %') THEN
-        PERFORM pg_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1);    -- see adopt_jobs_v1
-    END IF;
-    PERFORM FROM taskd.capacity c
-    WHERE c.name IN (SELECT x.name FROM taskd.limit_changes_v1() x) ORDER BY c.name FOR UPDATE;
+    PERFORM pg_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1);
     WITH changes AS MATERIALIZED (
         SELECT * FROM taskd.limit_changes_v1()
     ), left_ AS MATERIALIZED (
@@ -185,12 +194,15 @@ BEGIN
         FROM changes x
         JOIN taskd.resource r ON r.name BETWEEN x.name AND x.name
         CROSS JOIN LATERAL (
-            SELECT b.extra->'limits'->x.name AS limits, b.created_at AS said_at
+            SELECT b.extra->'limits'->x.name AS limits,
+                   taskd.said_at_v1(b.extra, b.created_at) AS said_at
             FROM (SELECT l.id FROM taskd.line l
                   WHERE l.res = x.name AND (l.turn, l.place) > (r.turn, r.place)
-                  ORDER BY l.turn, l.place LIMIT 1) l
-            JOIN taskd.blocked b ON b.id BETWEEN l.id AND l.id) t
-        WHERE NOT x.is_wanted AND t.limits IS NOT NULL
+                  ORDER BY l.turn, l.place LIMIT 10000) l
+            JOIN taskd.blocked b ON b.id BETWEEN l.id AND l.id
+            WHERE b.extra->'limits' ? x.name
+            ORDER BY 2 DESC, b.id DESC LIMIT 1) t
+        WHERE NOT x.is_wanted
     ), kept AS (
         UPDATE taskd.capacity c
         SET units = l.units::integer, rate = l.rate::double precision, burst = l.burst::integer,

@@ -92,7 +92,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
     SELECT l.res, l.need, l.used,
            CASE WHEN c.units IS NOT NULL OR l.res LIKE '@queue %'
                 THEN taskd.units_v1(l.res, c.units)::integer END,
-           c.rate, c.burst, c.name IS NOT NULL, l.retry_at,
+           c.rate, c.burst, c.units IS NOT NULL, l.retry_at,
            (SELECT count(*)
             FROM (SELECT FROM taskd.line o
                   WHERE o.res = l.res AND (o.turn, o.place) > (l.from_turn, l.from_place)
