@@ -393,7 +393,7 @@ class Machine(RuleBasedStateMachine):
         assert row == (self.model.limits.move(ids, queue),)
         self._compare("move")
 
-    @precondition(_now_and_then)
+    @precondition(lambda self: self._now_and_then() and not self.is_congested)
     @rule(name=st.sampled_from(RESOURCES), units=st.one_of(st.none(), st.integers(0, 4)))
     def set_capacity(self, name: str, units: int | None) -> None:
         self._set_capacity(name, units)
