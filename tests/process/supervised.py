@@ -119,7 +119,8 @@ class Supervised:
         """The events of one kind that it has logged."""
         if not self.log.exists():
             return []
-        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        whole = self.log.read_text().rpartition("\n")[0]  # the last line may be half written
+        lines = [json.loads(line) for line in whole.splitlines()]
         wanted = {"event": name, **fields}
         return [line for line in lines if wanted.items() <= line.items()]
 

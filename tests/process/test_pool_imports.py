@@ -43,7 +43,8 @@ def app(tmp_path: Path) -> Path:
     """A package whose module `late` is imported with its first job, until there is a file `go`."""
     folder = tmp_path / "app"
     folder.mkdir()
-    (folder / "__init__.py").write_text("import time\n\ndef rest():\n    time.sleep(60)\n")
+    rest = "import time\n\ndef rest(seconds=60):\n    time.sleep(seconds)\n"
+    (folder / "__init__.py").write_text(rest)
     (folder / "late.py").write_text(LATE)
     return folder
 
@@ -67,6 +68,7 @@ def test_a_greenlet_job_that_is_cancelled_during_its_import_does_not_begin(
 
     stand.order_cancel(0, job)
     eventually(lambda: was_taken(stand))
+    stand.wait_for(stand.enqueue("rest", 0), "succeeded")  # whoever claimed it has heard the cancel
     (app / "go").touch()
 
     assert stand.wait_for(job, "cancelled")[1] == "cancelled"
