@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 
 from taskd.store import jobs
 from taskd.store.connect import Connection
-from taskd.store.hosts import register_worker
+from taskd.store.hosts import register_host, register_worker
 from taskd.store.limits import declare_limits, prune_resources, settle_limits
 from taskd.store.rows import NewJob
 from tests.store.graph_makers import (
@@ -394,6 +395,21 @@ def test_of_two_hosts_the_one_that_declared_last_counts(connection: AnyConnectio
     ids = add_jobs(connection, 5)
 
     assert queued(connection) == ids[:3]
+
+
+def test_a_host_that_was_taken_for_dead_wants_the_same_limits_before_it_declares_them_again(
+    connection: AnyConnection,
+) -> None:
+    life = uuid4()
+    old = register_host(connection, life, "here", 1, "0")
+    declare_limits(connection, old, {"@queue default": (1, None, None)})
+    connection.execute("UPDATE taskd.host SET ended_at = now() WHERE id = %s", (old,))
+
+    register_host(connection, life, "here", 1, "0")
+    settle_limits(connection)
+    ids = add_jobs(connection, 3)
+
+    assert queued(connection) == ids[:1]
 
 
 def test_an_operators_number_beats_that_of_the_code(connection: AnyConnection) -> None:

@@ -70,7 +70,7 @@ def test_a_host_that_lost_its_lease_declares_its_limits_once_more(
 
     wishes = "SELECT name FROM taskd.limit_wish WHERE host > %s"
     eventually(lambda: connection.execute(wishes, (old,)).fetchall() == [("@queue sync",)])
-    eventually(lambda: declared(connection) == {"@queue sync": 2})
+    assert declared(connection) == {"@queue sync": 2}
 
 
 def test_what_only_a_host_wanted_that_is_gone_holds_no_more(

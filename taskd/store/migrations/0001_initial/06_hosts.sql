@@ -6,10 +6,20 @@
 -- The two locks exclude each other. So a claim that a killed worker had under way either commits
 -- before the rescue looks, or finds its worker ended and claims nothing; no job stays behind.
 
+-- A new row of a host that others took for dead wants the limits that its last one wanted, until it
+-- says something else: they must not be let go of in between.
 CREATE FUNCTION taskd.register_host_v1(p_incarnation uuid, p_name text, p_pid integer, p_version text)
-RETURNS bigint LANGUAGE sql AS $$
-    INSERT INTO taskd.host (incarnation, name, pid, version) VALUES ($1, $2, $3, $4) RETURNING id
-$$;
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    new_id bigint;
+BEGIN
+    INSERT INTO taskd.host (incarnation, name, pid, version)
+    VALUES (p_incarnation, p_name, p_pid, p_version)
+    RETURNING id INTO new_id;
+    UPDATE taskd.limit_wish w SET host = new_id
+    WHERE w.host = (SELECT max(h.id) FROM taskd.host h WHERE h.incarnation = p_incarnation AND h.id < new_id);
+    RETURN new_id;
+END $$;
 
 -- NULL: the host is not (or no more) among the living.
 CREATE FUNCTION taskd.register_worker_v1(
