@@ -16,6 +16,9 @@ from taskd.store.connect import Connection
 BUSY_SECONDS = 0.01
 """After how long to come again when somebody else was at it."""
 
+UNSETTLED_SECONDS = 0.25
+"""After how long when some must wait for a transaction that may stay open for hours."""
+
 
 class Dispatch:
     """The chore that dispatches; `soon` may be called from any thread."""
@@ -44,4 +47,5 @@ class Dispatch:
             self._due = -inf
             raise
         if taken < 0:
-            self._due = min(self._due, monotonic() + BUSY_SECONDS)
+            pause = BUSY_SECONDS if taken == mail.BUSY else UNSETTLED_SECONDS
+            self._due = min(self._due, monotonic() + pause)

@@ -76,3 +76,15 @@ def places(connection: AnyConnection, job: int) -> list[str]:
         assert row is not None
         found += [table] * row[0]
     return found
+
+
+def notifications(connection: AnyConnection) -> list[object]:
+    """What has been notified until now: our own marker is the last to arrive."""
+    with psycopg.connect(connection.info.dsn, autocommit=True) as other:
+        other.execute("SELECT pg_notify('taskd', '\"end\"')")
+    payloads: list[object] = []
+    for notice in connection.notifies(timeout=10):
+        if notice.payload == '"end"':
+            return payloads
+        payloads.append(json.loads(notice.payload))
+    raise AssertionError("the marker did not arrive")

@@ -11,19 +11,15 @@ from taskd.store import hosts, jobs, look
 from taskd.store.connect import Connection
 from taskd.store.rows import NewJobs, State
 from tests.store.keepers import count
-from tests.store.makers import add_host, add_jobs, add_worker, claim, ids_of, places
-
-
-def notifications(connection: Connection) -> list[object]:
-    """What has been notified until now: our own marker is the last to arrive."""
-    with psycopg.connect(connection.info.dsn, autocommit=True) as other:
-        other.execute("SELECT pg_notify('taskd', '\"end\"')")
-    payloads: list[object] = []
-    for notice in connection.notifies(timeout=10):
-        if notice.payload == '"end"':
-            return payloads
-        payloads.append(json.loads(notice.payload))
-    raise AssertionError("the marker did not arrive")
+from tests.store.makers import (
+    add_host,
+    add_jobs,
+    add_worker,
+    claim,
+    ids_of,
+    notifications,
+    places,
+)
 
 
 def test_an_enqueue_in_a_transaction_vanishes_with_it(connection: Connection) -> None:

@@ -87,7 +87,7 @@ SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan 
 BEGIN
     INSERT INTO taskd.mail (kind, ids) VALUES ('c', p_ids);
     FOR attempt IN 1 .. 20 LOOP
-        EXIT WHEN taskd.dispatch_v1(100, 10, 500) >= 0;
+        EXIT WHEN taskd.dispatch_v1(100, 10, 500) <> -1;
         PERFORM pg_sleep(0.005);
     END LOOP;
     PERFORM pg_notify('taskd', '"mail"') WHERE taskd.has_mail_v1();

@@ -112,11 +112,14 @@ CREATE FUNCTION taskd.let_go_v1(
 ) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     has_letters boolean := false;
+    keys taskd.held_key[];
 BEGIN
     IF p_holdings IS NOT NULL THEN
         has_letters := taskd.send_releases_v1(p_holdings);
-        PERFORM taskd.drop_keys_v1(
-            ARRAY(SELECT ROW(h.key, h.id)::taskd.held_key FROM unnest(p_holdings) h WHERE h.key IS NOT NULL));
+        keys := ARRAY(SELECT ROW(h.key, h.id)::taskd.held_key FROM unnest(p_holdings) h WHERE h.key IS NOT NULL);
+        IF keys <> '{}' THEN
+            PERFORM taskd.drop_keys_v1(keys);
+        END IF;
     END IF;
     INSERT INTO taskd.mail (kind, ids, ok)
     SELECT 'f', array_agg(u.id), array_agg(coalesce(u.good, true))
@@ -205,8 +208,9 @@ END $$;
 
 -- Work off letters: at most p_rounds rounds of p_letters, and p_arrivals jobs that join lines.
 -- Anyone may call it at any time, in a short transaction of taskd's own, never in a caller's.
--- The letters settled, so 0 means that there is nothing to do now; -1: somebody else is at it, or
--- this is no READ COMMITTED transaction.
+-- The letters settled, so 0 means that there is nothing to do now; -1: somebody else is at it, or this
+-- is no READ COMMITTED transaction; -2: some cannot be settled yet, because a transaction that is open
+-- moves that job: come again in a while.
 CREATE FUNCTION taskd.dispatch_v1(p_letters integer, p_rounds integer, p_arrivals integer)
 RETURNS integer LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
@@ -218,6 +222,7 @@ DECLARE
     admitted integer;
     total integer := 0;
     returned integer;
+    has_more boolean;
     room integer := p_arrivals;
 BEGIN
     IF NOT taskd.has_mail_v1() THEN
@@ -231,7 +236,8 @@ BEGIN
         FROM taskd.dispatch_round_v1(p_letters, room, recancel, recheck) r;
         total := total + taken;
         room := room - admitted;
-        EXIT WHEN taken = 0 OR NOT taskd.has_mail_v1();
+        has_more := taken > 0 AND taskd.has_mail_v1();
+        EXIT WHEN NOT has_more;
     END LOOP;
     -- What could not be settled, because somebody moves that job at this moment, comes again.
     INSERT INTO taskd.mail (kind, ids)
@@ -239,10 +245,10 @@ BEGIN
     FROM (VALUES ('c'::"char", recancel), ('k', recheck)) AS l (kind, ids)
     WHERE l.ids <> '{}';
     GET DIAGNOSTICS returned = ROW_COUNT;
-    IF (taken > 0 OR room <= 0) AND taskd.has_mail_v1() THEN   -- for maintenance, at once
+    IF has_more OR (room <= 0 AND taskd.has_mail_v1()) THEN   -- for maintenance, at once
         PERFORM pg_notify('taskd', '"mail"');
     END IF;
-    RETURN total - returned;
+    RETURN CASE WHEN returned > 0 THEN -2 ELSE total END;
 END $$;
 
 -- One round, under the dispatch lock. The order within it: checks and ends of parents, cancels,
