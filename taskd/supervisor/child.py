@@ -62,6 +62,7 @@ class Seed(Talker):
     """An interpreter with taskd's runtime, which forks maintenance and forkservers."""
 
     kind: str
+    is_given_up: bool = False
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

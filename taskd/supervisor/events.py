@@ -160,6 +160,22 @@ class CannotStart(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SeedHangs(Event):
+    """A seed has not become ready; it is killed, and started anew after a pause."""
+
+    level: ClassVar[int] = logging.ERROR
+    kind: str
+    pid: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"seed {self.kind}: pid {self.pid} was not ready within {self.seconds:.0f} s, killing "
+            "it: does the disk that Python and taskd are on answer?"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class MaintenanceHangs(Event):
     """Maintenance has shown no sign of life for a third of the lease; it is replaced."""
 

@@ -20,7 +20,7 @@ from taskd.events import Events
 from taskd.pool.signals import ORDERS
 from taskd.supervisor.channel import Channel
 from taskd.supervisor.child import Seed, how_it_ended
-from taskd.supervisor.events import CannotStart, HelperDied
+from taskd.supervisor.events import CannotStart, HelperDied, SeedHangs
 from taskd.supervisor.restart import Backoff
 
 PATIENCE_SECONDS = 60.0
@@ -60,7 +60,9 @@ class Seeds:
         """Start those that are missing, as far as back-off allows."""
         now = monotonic()
         for seed in self:
-            if not seed.is_ready and seed.lived > PATIENCE_SECONDS:
+            if not seed.is_ready and not seed.is_given_up and seed.lived > PATIENCE_SECONDS:
+                seed.is_given_up = True
+                self._events.emit(SeedHangs(seed.kind, seed.pid, PATIENCE_SECONDS))
                 seed.signal(SIGKILL)
         for kind in needed - self._seeds.keys():
             backoff = self._backoffs.setdefault(kind, Backoff())

@@ -313,7 +313,7 @@ MUTANTS = [
         "what could not be settled counts as settled",
         "10_mail.sql",
         "dispatch_v1",
-        "RETURN total - returned",
+        "RETURN CASE WHEN returned > 0 THEN -2 ELSE total END",
         "RETURN total",
     ),
     Mutant(
