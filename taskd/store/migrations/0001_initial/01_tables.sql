@@ -16,6 +16,12 @@ $$;
 CREATE FUNCTION taskd.version_of_v1(p_part text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT nullif(split_part(p_part, '@', 2), '')
 $$;
+
+-- Whether a part is one of a queue's; a range of an index on parts. No name of a queue holds an @.
+CREATE FUNCTION taskd.is_part_v1(p_part text, p_queue text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_part = p_queue OR (p_part > p_queue || '@' AND p_part < p_queue || 'A')
+$$;
+
 -- Where a job of a part waits once it is moved to another queue.
 CREATE FUNCTION taskd.moved_part_v1(p_part text, p_queue text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT p_queue || coalesce(substring(p_part, '@.*'), '')

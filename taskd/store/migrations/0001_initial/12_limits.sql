@@ -173,15 +173,11 @@ BEGIN
         SELECT c.name FROM taskd.capacity c
         WHERE c.name LIKE '@queue %'
           AND EXISTS (SELECT FROM taskd.queued q
-                      WHERE (q.queue = substring(c.name FROM 8)
-                             OR (q.queue > substring(c.name FROM 8) || '@'
-                                 AND q.queue < substring(c.name FROM 8) || 'A'))
+                      WHERE taskd.is_part_v1(q.queue, substring(c.name FROM 8))
                         AND (q.res IS NULL OR q.res[cardinality(q.res)] <> c.name)
                       UNION ALL
                       SELECT FROM taskd.running r
-                      WHERE (r.queue = substring(c.name FROM 8)
-                             OR (r.queue > substring(c.name FROM 8) || '@'
-                                 AND r.queue < substring(c.name FROM 8) || 'A'))
+                      WHERE taskd.is_part_v1(r.queue, substring(c.name FROM 8))
                         AND (r.res IS NULL OR r.res[cardinality(r.res)] <> c.name)));
     IF strays = '{}' AND NOT EXISTS (SELECT FROM taskd.limit_changes_v1()) THEN
         RETURN false;
@@ -265,7 +261,7 @@ BEGIN
     WITH gone AS (
         DELETE FROM taskd.queued WHERE ctid = ANY (ARRAY(
             SELECT q.ctid FROM taskd.queued q
-            WHERE (q.queue = p_queue OR (q.queue > p_queue || '@' AND q.queue < p_queue || 'A'))
+            WHERE taskd.is_part_v1(q.queue, p_queue)
               AND (q.res IS NULL OR q.res[cardinality(q.res)] <> p_gate)
             FOR UPDATE SKIP LOCKED))
         RETURNING *
@@ -282,7 +278,7 @@ BEGIN
     SELECT array_agg(g.id ORDER BY g.lane DESC, g.seq) INTO arrivals FROM gone g;
     UPDATE taskd.blocked b SET res = array_append(b.res, p_gate), need = array_append(b.need, 1)
     WHERE b.stage = 'l' AND b.level < 3 AND b.res[cardinality(b.res)] <> p_gate
-      AND (b.queue = p_queue OR (b.queue > p_queue || '@' AND b.queue < p_queue || 'A'));
+      AND taskd.is_part_v1(b.queue, p_queue);
     WITH taken AS (
         UPDATE taskd.running r
         SET res = array_append(r.res, p_gate), need = array_append(r.need, 1),
