@@ -13,6 +13,7 @@ stuck can still be seen. An eventfd a slot only says "look".
 
 from taskd.board.lanes import GIVEN_BACK_LANE, QUARANTINE_LANE, Lane, LaneTable, LaneTableFull
 from taskd.board.layout import Board, BoardMismatch, Slot, SlotReading, Why, WorkerState
+from taskd.board.memory import SlotMemory, read_memory, write_memory
 from taskd.board.offers import OffersTooLong, read_offers, write_offers
 from taskd.board.seating import Seating
 from taskd.board.wakeups import Wakeups
@@ -28,10 +29,13 @@ __all__ = [
     "OffersTooLong",
     "Seating",
     "Slot",
+    "SlotMemory",
     "SlotReading",
     "Wakeups",
     "Why",
     "WorkerState",
+    "read_memory",
     "read_offers",
+    "write_memory",
     "write_offers",
 ]

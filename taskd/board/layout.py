@@ -10,7 +10,7 @@ from enum import IntEnum
 from taskd.errors import TaskdError
 
 MAGIC = 0x7461736B64
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 4
 WORD = 8
 
 # Words of the header. The master writes all but HOST and MAINTENANCE_BEAT, which are maintenance's.
@@ -28,8 +28,8 @@ _SEATS = SLOT_FIELDS + OFFER_WORDS
 _LANE_ARRAYS = _SEATS + MOST_SEATS
 _ARRAYS_BY_LANE = 4
 
-# Words of a slot. The worker writes them, but for LOOK and WARM (maintenance), and BREAK, BREAK_WHY
-# and TELL (the master).
+# Words of a slot. The worker writes them, but for LOOK and WARM (maintenance), and BREAK,
+# BREAK_WHY, TELL and what begins with MEMORY (the master).
 #   SEATS: how many jobs it can run at once.
 #   POOL: which pool it works for, as the pool says it (taskd.pool.place).
 #   DUE: when a greenlet worker beats again at the latest; STOOD: how late it was, when it last was.
@@ -37,6 +37,7 @@ _ARRAYS_BY_LANE = 4
 #   TOLD, TOLD_AT, TOLD_WHY: the running job that was told to end first, when, and why.
 #   BREAK, BREAK_WHY: the job that the master found to block its hub, and why it is to end.
 #   TELL: write where everybody stands.
+#   MEMORY…: see taskd.board.memory.
 (
     PID,
     GENERATION,
@@ -67,7 +68,12 @@ _ARRAYS_BY_LANE = 4
     BREAK,
     BREAK_WHY,
     TELL,
-) = range(29)
+    MEMORY,
+    MEMORY_CHILDREN,
+    MEMORY_LOW,
+    MEMORY_HIGH,
+    MEMORY_PEAK,
+) = range(34)
 
 
 class WorkerState(IntEnum):

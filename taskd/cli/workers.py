@@ -33,6 +33,7 @@ COLUMNS = (
     Column("STATE", painted=True),
     Column("JOBS", right=True),
     Column("MEMORY", right=True),
+    Column("PEAK", right=True),
     Column("UPTIME", right=True),
 )
 
@@ -96,7 +97,8 @@ def workers(as_json: bool) -> None:
     """Show every process of the running daemons, on all hosts.
 
     Asks the daemons and waits up to 1.5 seconds for their answers. A host that does not answer is
-    shown as it was when it last did, as silent. MEMORY is resident memory without what is shared.
+    shown as it was when it last did, as silent. MEMORY is resident memory without what is shared,
+    of a worker with all processes below it, and PEAK the most that it has held.
     """
     with open_jobs() as connection:
         reports = fresh_reports(connection)
@@ -143,7 +145,8 @@ def _row(process: dict[str, Any]) -> tuple[object, ...]:
         process["generation"],
         "silent" if process["silent"] else process["state"],
         process["in_flight"],
-        size(process["memory_bytes"]),
+        size(process["memory_bytes"] + process.get("children_bytes", 0)),
+        size(process.get("peak_bytes")),
         "-" if process["uptime"] is None else span(process["uptime"]),
     )
 

@@ -231,6 +231,15 @@ class RetentionSettings:
             example="1d",
         ).metadata,
     )
+    memory: float = field(
+        default=14 * DAY,
+        metadata=About(
+            Kind.DURATION,
+            "How long it is kept what the processes of daemons held.",
+            between=(3600, 10 * YEAR),
+            example="2d",
+        ).metadata,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@
     a notification ─── jobs in a lane, something due, new orders, letters ──────────────┤
     the master ─────── the tree, the tasks of a pool, new settings ─────────────────────┤
                                                                                         ▼
-              limits · look · promote · dispatch · requests · publish · declare · cron · burst
+      limits · look · promote · dispatch · requests · publish · declare · cron · burst · readings
 
 Whoever brings the news only notes it; the chore runs in the thread of all chores.
 """
@@ -28,6 +28,7 @@ from taskd.maintenance.listen import Check, Listener
 from taskd.maintenance.look import Look
 from taskd.maintenance.promote import Promote
 from taskd.maintenance.publish import Publish
+from taskd.maintenance.readings import Readings
 from taskd.maintenance.report import processes_json
 from taskd.maintenance.requests import InterruptOrder, Requests
 from taskd.maintenance.setup import Setup
@@ -63,6 +64,7 @@ class Agenda:
         self._publish = Publish(host, hurry)
         self._schedules = Schedules(host, hurry, lambda: self._declare.soon())
         self._declare = Declare(host, setup.settings, hurry, self._schedules.soon)
+        self._readings = Readings(host)
         self._check = Check(setup.incarnation, hurry)
         for chore in (
             self.limits,
@@ -74,6 +76,7 @@ class Agenda:
             self._declare,
             self._schedules,
             self._check,
+            self._readings,
         ):
             self._chores.add(chore)
         self._listener = self._make_listener(setup.settings, dsn)
@@ -106,6 +109,7 @@ class Agenda:
     def take_tree(self, processes: Sequence[TreeProcess]) -> None:
         """These are the daemon's processes now."""
         self._processes = tuple(processes)
+        self._readings.take_tree(self._processes)
         self.look.soon()
 
     def take_tasks(self, told: Mapping[str, Any]) -> None:

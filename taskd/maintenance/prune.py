@@ -15,7 +15,7 @@ from taskd.config.settings import QueueSettings, RetentionSettings
 from taskd.events import Events
 from taskd.maintenance.events import PartitionsMissing
 from taskd.maintenance.loop import Loop
-from taskd.store import hosts, retention
+from taskd.store import hosts, memory, retention
 from taskd.store.connect import Connection
 from taskd.store.link import Link
 
@@ -63,6 +63,7 @@ class Prune:
                 # What history names must be there to be named.
                 keep_seconds = max(self._settings.workers, self._settings.history)
                 retention.prune_records(connection, keep_seconds)
+                memory.prune_memory(connection, self._settings.memory)
                 is_done = self._drop_partitions(connection)
         finally:
             self._link.close()

@@ -6,14 +6,19 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from taskd.board import WorkerState, read_offers
+from taskd.board import SlotMemory, WorkerState, read_memory, read_offers
+from taskd.board.layout import PID
 from taskd.maintenance import procfs
 from taskd.maintenance.tree import TreeProcess
 from taskd.maintenance.worker_slots import WorkerSlots
 
 
 def processes_json(processes: Sequence[TreeProcess], slots: WorkerSlots) -> str:
-    """The living processes as a JSON list; memory_bytes is resident without shared memory."""
+    """The living processes as a JSON list; memory is resident without what is shared.
+
+    memory_bytes: of the process itself; children_bytes: of all below a worker; peak_bytes: the most
+    that a worker and all below it have held together, None before the first look.
+    """
     entries = [_entry(process, slots) for process in processes]
     return json.dumps([entry for entry in entries if entry is not None])
 
@@ -23,6 +28,7 @@ def _entry(process: TreeProcess, slots: WorkerSlots) -> dict[str, Any] | None:
     if started is None:
         return None
     state, in_flight = _work(process, slots)
+    held = _held(process, slots)
     return {
         "pid": process.pid,
         "role": process.role,
@@ -33,6 +39,8 @@ def _entry(process: TreeProcess, slots: WorkerSlots) -> dict[str, Any] | None:
         "state": state,
         "in_flight": in_flight,
         "memory_bytes": procfs.private_memory(process.pid),
+        "children_bytes": held.children,
+        "peak_bytes": held.peak or None,
         "started": started.isoformat(timespec="milliseconds"),
     }
 
@@ -42,6 +50,13 @@ def _offers(process: TreeProcess, slots: WorkerSlots) -> list[str]:
     if process.role != "worker" or process.slot is None:
         return []
     return sorted(read_offers(slots[process.slot]))
+
+
+def _held(process: TreeProcess, slots: WorkerSlots) -> SlotMemory:
+    """What the master has seen of a worker; nothing of others."""
+    if process.slot is None or slots[process.slot].words[PID] != process.pid:
+        return SlotMemory(bytes=0)
+    return read_memory(slots[process.slot])
 
 
 def _work(process: TreeProcess, slots: WorkerSlots) -> tuple[str, int]:

@@ -26,6 +26,7 @@ from taskd.supervisor.events import (
 )
 from taskd.supervisor.hubs import Hubs
 from taskd.supervisor.job_events import NeighboursTold, StackTold
+from taskd.supervisor.memory.watch import MemoryWatch
 from taskd.supervisor.nursery import Nursery
 from taskd.supervisor.plan import PoolView, WorkerView
 from taskd.supervisor.restart import Backoff
@@ -46,6 +47,7 @@ class Crew:
         self._backoffs: dict[str, Backoff] = {}
         self._is_told_full = False
         self._hubs = Hubs(board)
+        self._memory = MemoryWatch(board)
         self._enforcer = Enforcer(board, self._hubs, events)
 
     # -- what is there ----------------------------------------------------------------------------
@@ -83,6 +85,10 @@ class Crew:
         return self._hubs.is_any_still or any(
             self._board.slot(slot).words[TOLD] for slot in self.workers
         )
+
+    def watch_memory(self) -> None:
+        """Look what the workers hold, if it is time to."""
+        self._memory.look(self.workers.values())
 
     def excuse(self) -> None:
         """The master stood still: what looks late may be fresh."""
@@ -263,6 +269,7 @@ class Crew:
         del self.workers[worker.slot]
         worker.close()
         self._hubs.forget(worker.slot)
+        self._memory.forget(worker.slot)
         self._forget_replacement_of(worker.slot)
         # Nobody is to be woken there, nor waited for; the marks stay for the slot's next worker.
         self._board.slot(worker.slot).clear()

@@ -229,6 +229,7 @@ class Master:
         self._end_survivors()
         self._nursery.tend(lacks_maintenance=self._steward.is_lacking)
         self._crew.forget_lost()
+        self._crew.watch_memory()
         if not self._to_end or monotonic() > self._born_at + SURVIVORS_SECONDS:
             self._steward.tend(self._nursery.seed_for_maintenance())
         self._steward.watch()
