@@ -282,7 +282,8 @@ def test_a_storm_of_deaths_leaves_a_whole_tree_and_nothing_open(master: Supervis
     settings = master.settings({"io": replace(IO, processes=4), "cpu": PoolSettings()})
     master.start(settings)
     eventually(lambda: is_whole(master, workers=5))
-    descriptors = len(os.listdir(f"/proc/{master.pid}/fd"))
+    eventually(lambda: len(open_files(master, "/proc/")) == 2 * 5)  # each worker's memory
+    descriptors = len(open_files(master))
     chance = random.Random(7)
 
     for _ in range(60):
@@ -294,9 +295,20 @@ def test_a_storm_of_deaths_leaves_a_whole_tree_and_nothing_open(master: Supervis
     master.reload(settings)
 
     eventually(lambda: is_whole(master, workers=5), 60)
-    assert len(os.listdir(f"/proc/{master.pid}/fd")) == descriptors
+    eventually(lambda: len(open_files(master, "/proc/")) == 2 * 5)
+    assert len(open_files(master)) == descriptors
     eventually(lambda: untold(master) == set())
     assert master.stop() == 0
+
+
+def open_files(master: Supervised, under: str = "") -> list[str]:
+    """What the master has open, below a path."""
+    folder = Path(f"/proc/{master.pid}/fd")
+    found = []
+    for name in os.listdir(folder):
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(folder / name))
+    return [path for path in found if path.startswith(under)]
 
 
 def is_whole(master: Supervised, workers: int) -> bool:
