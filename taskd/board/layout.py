@@ -92,6 +92,7 @@ class Why(IntEnum):
     TIMEOUT = 1
     CANCEL = 2
     HOG = 3
+    MEMORY = 4
 
 
 class BoardMismatch(TaskdError):

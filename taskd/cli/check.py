@@ -33,9 +33,9 @@ Examples:
 def check(as_json: bool) -> None:
     """Find what would keep a daemon from running well: each finding with its remedy.
 
-    Looks at the configuration, at the limits of this machine, at the database (its version, its
-    schema, LISTEN, the number of connections), and imports the modules of `imports` in a process
-    of its own. Nothing is changed, except that the embedded PostgreSQL is started.
+    Looks at the configuration, at the limits and the memory of this machine, at the database (its
+    version, its schema, LISTEN, the number of connections), and imports the modules of `imports` in
+    a process of its own. Nothing is changed, except that the embedded PostgreSQL is started.
 
     Status 0: no faults, though maybe warnings. Status 1: faults. Status 2: the configuration itself
     is at fault.
@@ -66,8 +66,10 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     from taskd.cli.checks.imports import check_imports
     from taskd.cli.checks.limits import check_limits
     from taskd.cli.checks.machine import check_machine
+    from taskd.cli.checks.memory import check_memory
 
     yield from check_machine(settings)
+    yield from check_memory(settings)
     yield from check_limits(settings)
     yield from check_imports(settings)
     yield from check_database(settings)

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, Field, dataclass, fields
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
-from taskd.config.units import format_duration, format_size
+from taskd.config.units import format_duration, format_share, format_size
 
 
 class Kind(StrEnum):
@@ -18,6 +18,8 @@ class Kind(StrEnum):
     DURATION = "a duration"
     DAYS = "whole days"
     SIZE = "a size"
+    MEMORY = "a size or a share of the memory there is"
+    SHARE = "a share"
     RATE = "a rate"
     TEXT = "text"
     CHOICE = "a choice"
@@ -64,8 +66,10 @@ class About:
         match self.kind:
             case Kind.DURATION | Kind.DAYS:
                 return format_duration(amount)
-            case Kind.SIZE:
+            case Kind.SIZE | Kind.MEMORY:
                 return format_size(int(amount))
+            case Kind.SHARE:
+                return format_share(amount)
             case _:
                 return str(amount)
 

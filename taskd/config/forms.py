@@ -4,9 +4,10 @@ from dataclasses import MISSING, Field
 from enum import StrEnum
 
 from taskd.config.about import About, Kind
+from taskd.config.memory import LEAST_MEMORY, MOST_MEMORY
 from taskd.config.names import MODULE_PATTERN, QUEUE_PATTERN, SCHEDULE_PATTERN
 from taskd.config.rates import RATE_PATTERN
-from taskd.config.units import DURATION_PATTERN, SIZE_PATTERN
+from taskd.config.units import DURATION_PATTERN, SHARE_PATTERN, SIZE_PATTERN
 from taskd.config.versions import VERSION_PATTERN
 from taskd.config.weights import MAX_WEIGHT
 
@@ -79,6 +80,17 @@ def _scalar_forms(about: About) -> list[Form]:
             return [
                 {"type": "integer", **_bounds(about)},
                 {"type": "string", "pattern": SIZE_PATTERN},
+            ]
+        case Kind.MEMORY:
+            return [
+                {"type": "integer", "minimum": LEAST_MEMORY, "maximum": MOST_MEMORY},
+                {"type": "string", "pattern": SIZE_PATTERN},
+                {"type": "string", "pattern": SHARE_PATTERN},
+            ]
+        case Kind.SHARE:
+            return [
+                {"type": "number", **_bounds(about)},
+                {"type": "string", "pattern": SHARE_PATTERN},
             ]
         case Kind.CHOICE:
             return [{"type": "string", "enum": list(about.choices)}]

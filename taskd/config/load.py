@@ -10,6 +10,7 @@ from taskd.config.document import read_document
 from taskd.config.files import find_file, full_name, read_text, shown_name
 from taskd.config.layer import Layer, Path
 from taskd.config.limit_faults import find_limit_faults
+from taskd.config.memory_faults import find_memory_faults
 from taskd.config.model import check_layer
 from taskd.config.overrides import Given, as_command_line, as_layer, given_flags, given_variables
 from taskd.config.paths import default_state_dir, working_directory
@@ -64,6 +65,7 @@ def resolve_settings(
         faults += check_layer(double)[1]
     faults += find_schedule_faults(said, faults)
     faults += find_limit_faults(said)
+    faults += find_memory_faults(said)
     if faults:
         raise ConfigurationInvalid(_in_order(faults))
     values.setdefault("state_dir", default_state_dir(environ))

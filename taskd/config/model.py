@@ -52,7 +52,7 @@ from taskd.config.repeats import find_repeats
 from taskd.config.schedules import ScheduleSettings
 from taskd.config.sections import PoolSettings
 from taskd.config.settings import Settings
-from taskd.config.units import parse_duration, parse_size
+from taskd.config.units import parse_duration, parse_share, parse_size
 from taskd.config.values import (
     TEXT_CHECKS,
     check_json,
@@ -62,6 +62,7 @@ from taskd.config.values import (
     parse_days,
     read_count,
     read_listen,
+    read_memory,
 )
 from taskd.config.versions import check_version
 from taskd.config.weights import check_weight
@@ -195,6 +196,10 @@ def _checked(about: About) -> object:
             return Annotated[float, BeforeValidator(parse_days), bounds]
         case Kind.SIZE:
             return Annotated[int, BeforeValidator(parse_size), bounds]
+        case Kind.SHARE:
+            return Annotated[float, BeforeValidator(parse_share), bounds]
+        case Kind.MEMORY:
+            return Annotated[object, PlainValidator(read_memory)]
         case _:
             return _checked_list(about)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from taskd.config.memory import MemorySettings
 from taskd.config.origin import Origin
 from taskd.config.queues import LimitSettings, QueueSettings
 from taskd.config.schedules import CatchUp, Overlap, ScheduleSettings
@@ -23,9 +24,11 @@ def as_it_is(value: Any) -> Any:
 
 def _pool(values: dict[str, Any]) -> PoolSettings:
     queues = values.get("queues", ())
-    return PoolSettings(
-        **{**values, "queues": queues if isinstance(queues, dict) else tuple(queues)}
-    )
+    read = {
+        "queues": queues if isinstance(queues, dict) else tuple(queues),
+        "memory": MemorySettings(**values.get("memory", {})),
+    }
+    return PoolSettings(**{**values, **read})
 
 
 def _log(values: dict[str, Any]) -> LogSettings:

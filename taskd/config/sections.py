@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from taskd.config.about import About, Kind
+from taskd.config.memory import MemorySettings
 
 DAY = 86400.0
 YEAR = 365 * DAY
@@ -85,27 +86,12 @@ class PoolSettings:
             ),
         ).metadata,
     )
-    max_jobs: int | None = field(
-        default=None,
+    memory: MemorySettings = field(
+        default_factory=MemorySettings,
         metadata=About(
-            Kind.COUNT,
-            "After how many jobs a worker is replaced.",
-            between=(1, 1_000_000_000),
-            example="10000",
-            without="no limit",
-            if_zero="leave it out for no limit",
-        ).metadata,
-    )
-    max_lifetime: float | None = field(
-        default=None,
-        metadata=About(
-            Kind.DURATION,
-            "After how long a worker is replaced; spread at random, "
-            "so that a pool's workers do not all go at once.",
-            between=(1, YEAR),
-            example="12h",
-            without="no limit",
-            if_zero="leave it out for no limit",
+            Kind.SECTION,
+            "When a worker is replaced or killed because of what it holds, or has done.",
+            section=MemorySettings,
         ).metadata,
     )
     timeout: float | None = field(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from taskd.config.about import About, Kind, Sectioned, fields_with_about
 from taskd.config.dsn import mask_dsn
 from taskd.config.layer import Path
+from taskd.config.memory import MemorySettings
 from taskd.config.sections import PoolSettings
 from taskd.config.settings import Settings
 
@@ -53,6 +54,8 @@ def unknown(path: Path) -> str:
     key = str(path[-1])
     section = find_setting(path[:-1]).section
     known = list(fields_with_about(section)) if section else []
+    if key in fields_with_about(MemorySettings) and section is PoolSettings:
+        return f"unknown setting here: it belongs to the pool's memory, as memory: {{{key}: …}}"
     near = difflib.get_close_matches(key[:100].lower(), known, n=1)
     if near:
         return f"unknown setting: did you mean {near[0]}?"

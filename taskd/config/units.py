@@ -23,11 +23,13 @@ SPOKEN = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 # Numbers of at most 15 digits are exact in a float.
 NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?"
+SHARE_PATTERN = rf"^({NUMBER}) ?%$"
 DURATION_PATTERN = rf"^({NUMBER}) ?({'|'.join(SECONDS)})?$"
 SIZE_PATTERN = rf"^({NUMBER}) ?({'|'.join(BYTES)})?$"
 
 _DURATION = re.compile(DURATION_PATTERN)
 _SIZE = re.compile(SIZE_PATTERN)
+_SHARE = re.compile(SHARE_PATTERN)
 
 
 def parse_duration(value: object) -> float:
@@ -54,6 +56,18 @@ def parse_size(value: object) -> int:
     if abs(size - round(size)) > 1e-6:
         raise ValueError("is not a whole number of bytes")
     return round(size)
+
+
+def parse_share(value: object) -> float:
+    """A part of one from a number such as 0.2, or from text such as `20%`.
+
+    Raises ValueError with a sentence for the reader of the configuration.
+    """
+    if isinstance(value, str) and (found := _SHARE.fullmatch(value)):
+        return float(found[1]) / 100
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1:
+        return float(value)
+    raise ValueError("is not a share: write a percentage such as 20%")
 
 
 def _split(value: object, pattern: re.Pattern[str]) -> tuple[float | None, str | None]:
@@ -86,6 +100,20 @@ def format_size(size: int) -> str:
         if size % BYTES[unit] == 0:
             return f"{size // BYTES[unit]}{unit}"
     return f"{size}B"
+
+
+def format_share(share: float) -> str:
+    """Write a part of one: 0.2 is `20%`."""
+    return f"{share * 100:.15g}%"
+
+
+def roughly(size: int) -> str:
+    """Say a size in three digits or so: `412 MB`, `1.53 GB`; as settings are written."""
+    for unit in ("GB", "MB", "kB"):
+        if size >= BYTES[unit]:
+            amount = size / BYTES[unit]
+            return f"{amount:.0f} {unit}" if amount >= 100 else f"{amount:.3g} {unit}"
+    return f"{size} B"
 
 
 def span(seconds: float) -> str:

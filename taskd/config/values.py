@@ -12,10 +12,11 @@ from taskd.config.about import Kind
 from taskd.config.cron import check_cron, check_moment, check_timezone
 from taskd.config.dsn import check_dsn
 from taskd.config.forms import COUNT_PATTERN
+from taskd.config.memory import LEAST_MEMORY, LEAST_SHARE, MOST_MEMORY
 from taskd.config.names import check_queue_name, check_schedule_name
 from taskd.config.rates import parse_rate
 from taskd.config.sections import DAY
-from taskd.config.units import parse_duration
+from taskd.config.units import parse_duration, parse_share, parse_size
 
 T = TypeVar("T")
 
@@ -32,6 +33,21 @@ def parse_days(value: object) -> float:
     if seconds % DAY:
         raise ValueError("is not a whole number of days: write it such as 14d")
     return seconds
+
+
+def read_memory(value: object) -> int | str:
+    """Bytes, or a share as it is written, such as `80%`."""
+    if isinstance(value, str) and value.endswith("%"):
+        if not LEAST_SHARE <= parse_share(value) <= 1:
+            raise ValueError("is not between 1% and 100%")
+        return value
+    try:
+        size = parse_size(value)
+    except ValueError:
+        raise ValueError("is neither a size such as 400MB nor a share such as 80%") from None
+    if not LEAST_MEMORY <= size <= MOST_MEMORY:
+        raise ValueError("is not between 1MB and 1000000GB")
+    return size
 
 
 def choose(choices: tuple[str, ...], value: object) -> str:

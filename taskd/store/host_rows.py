@@ -36,10 +36,10 @@ class Request(NamedTuple):
 class Judgement:
     """Beside who has died: how much a job may bear, and whether one of them was to blame.
 
-    The workers were killed because of the job `culprit` (0: of none), `why` is "timeout", "hog" or
-    "cancel", and `stack` is where it stood; "crash": it ran alone when its worker died. `begun` are
-    the jobs that had begun and not ended, as far as is known. `interrupted`: the workers had been
-    told to stop.
+    The workers were killed because of the job `culprit` (0: of none), `why` is "timeout", "hog",
+    "memory" or "cancel", and `stack` is where it stood; "crash": it ran alone when its worker died.
+    `begun` are the jobs that had begun and not ended, as far as is known, or those of them that may
+    be to blame. `interrupted`: the workers had been told to stop.
     """
 
     max_losses: int = 5

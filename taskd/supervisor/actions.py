@@ -9,10 +9,14 @@ from taskd.board import Why
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Fork a worker for a pool; `replaces` is the slot of the one it will stand in for."""
+    """Fork a worker for a pool; `replaces` is the slot of the one it will stand in for.
+
+    `why` is the end of a sentence about that one for people; empty if they need not hear of it.
+    """
 
     pool: str
     replaces: int | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Kill:
     """End a worker. `charge`: all of its jobs share the blame.
 
     `culprit` is the one job that it is killed for, and `why`; then the others go back uncharged.
+    With `suspects`, only these share the blame.
     """
 
     slot: int
@@ -88,6 +93,7 @@ class Kill:
     charge: bool = False
     culprit: int = 0
     why: Why | None = None
+    suspects: tuple[int, ...] = ()
 
 
 Action = Start | Drain | Interrupt | Warn | Ask | Report | Break | Dump | Kill

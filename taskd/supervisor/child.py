@@ -11,6 +11,7 @@ from taskd.board.seating import is_open
 from taskd.clock import monotonic
 from taskd.supervisor.channel import Channel
 from taskd.supervisor.ladder import HubView, ToldView
+from taskd.supervisor.memory.rules import Held
 from taskd.supervisor.plan import WorkerView
 
 _NS = 1e9
@@ -79,12 +80,14 @@ class Forkserver(Talker):
 class Worker(Child):
     """A worker in its slot, with what it was ordered to do.
 
-    `cancels` are jobs that it was to end and did not hear of, with the times of these orders.
+    `share` is how much of its pool's `max_jobs` it may do. `cancels` are jobs that it was to end
+    and did not hear of, with the times of these orders.
     """
 
     slot: int
     parent: Forkserver
     lives_until: float | None = None
+    share: float = 1.0
     replaces: int | None = None
     drained_at: float | None = None
     interrupted_at: float | None = None
@@ -92,6 +95,7 @@ class Worker(Child):
     charge: bool = False
     culprit: int = 0
     why: Why | None = None
+    suspects: tuple[int, ...] = ()
     stack: str = ""
     warned: int = 0
     warned_at: float = 0.0
@@ -130,7 +134,9 @@ class Worker(Child):
         if self.seating is not None:
             self.seating.close()
 
-    def view(self, reading: SlotReading, hub: HubView | None = None) -> WorkerView:
+    def view(
+        self, reading: SlotReading, hub: HubView | None = None, held: Held | None = None
+    ) -> WorkerView:
         """How the plan sees it, with what its slot says."""
         own = reading.pid == self.pid != 0
         watched = own and self.is_process and reading.job != 0
@@ -141,6 +147,7 @@ class Worker(Child):
             state=reading.state if own else WorkerState.EMPTY,
             started_at=self.started_at,
             lives_until=self.lives_until,
+            share=self.share,
             jobs_done=reading.succeeded + reading.failed + reading.retried if own else 0,
             replaces=self.replaces,
             drained_at=self.drained_at,
@@ -154,6 +161,7 @@ class Worker(Child):
             cancelled_at=self.cancels.get(reading.job) if watched else None,
             told=_told(reading) if own else None,
             hub=hub,
+            held=held,
             dumped=self.dumped,
             dumped_at=self.dumped_at,
         )

@@ -6,6 +6,7 @@ import math
 import os
 import random
 import signal
+from collections.abc import Sequence
 
 from taskd.board import Board, SlotReading, WorkerState
 from taskd.board.layout import TOLD
@@ -26,12 +27,12 @@ from taskd.supervisor.events import (
 )
 from taskd.supervisor.hubs import Hubs
 from taskd.supervisor.job_events import NeighboursTold, StackTold
+from taskd.supervisor.memory.events import WorkerReplaced
+from taskd.supervisor.memory.oom import offer_to_kernel
 from taskd.supervisor.memory.watch import MemoryWatch
 from taskd.supervisor.nursery import Nursery
 from taskd.supervisor.plan import PoolView, WorkerView
 from taskd.supervisor.restart import Backoff
-
-LIFETIME_JITTER = 0.2
 
 
 class Crew:
@@ -47,7 +48,7 @@ class Crew:
         self._backoffs: dict[str, Backoff] = {}
         self._is_told_full = False
         self._hubs = Hubs(board)
-        self._memory = MemoryWatch(board)
+        self._memory = MemoryWatch(board, events)
         self._enforcer = Enforcer(board, self._hubs, events)
 
     # -- what is there ----------------------------------------------------------------------------
@@ -63,6 +64,7 @@ class Crew:
                 processes=wanted,
                 generation=self._nursery.broods[name].generation if self.dsn else None,
                 may_start=self._backoff(name).may_start(now),
+                limits=self._memory.limits(name, settings),
             )
         return views
 
@@ -72,7 +74,8 @@ class Crew:
 
     def _view(self, worker: Worker) -> WorkerView:
         reading = self._read(worker)
-        return worker.view(reading, self._hubs.look(worker, reading))
+        hub = self._hubs.look(worker, reading)
+        return worker.view(reading, hub, self._memory.held(worker.slot))
 
     @property
     def is_starting(self) -> bool:
@@ -81,14 +84,22 @@ class Crew:
 
     @property
     def is_troubled(self) -> bool:
-        """Whether a hub stands still, or a job was told to end: look again soon."""
+        """Whether a hub stands still, or a job or worker is to end: look again soon."""
         return self._hubs.is_any_still or any(
-            self._board.slot(slot).words[TOLD] for slot in self.workers
+            self._board.slot(slot).words[TOLD] or self._is_doomed(worker)
+            for slot, worker in self.workers.items()
         )
 
-    def watch_memory(self) -> None:
-        """Look what the workers hold, if it is time to."""
-        self._memory.look(self.workers.values())
+    def _is_doomed(self, worker: Worker) -> bool:
+        settings = self._nursery.settings.pools.get(worker.pool)
+        return settings is not None and self._memory.is_over_hard(
+            worker.slot, worker.pool, settings
+        )
+
+    def watch_memory(self, helpers: Sequence[int]) -> None:
+        """Look what the workers hold, if it is time to; `helpers` are the tree's other pids."""
+        pools = self._nursery.settings.pools
+        self._memory.look(list(self.workers.values()), helpers, pools)
 
     def excuse(self) -> None:
         """The master stood still: what looks late may be fresh."""
@@ -141,11 +152,17 @@ class Crew:
         forkserver = self._nursery.broods[action.pool].current
         if forkserver is None:
             return
-        settings = self._nursery.settings.pools[action.pool]
+        if action.replaces is not None and action.why:
+            self._events.emit(WorkerReplaced(action.pool, action.replaces, action.why))
+        memory = self._nursery.settings.pools[action.pool].memory
+        share = random.uniform(1 - memory.jitter, 1.0)  # so that not all of a pool end at once
         self.workers[slot] = Worker(
             slot=slot,
             parent=forkserver,
-            lives_until=_end_of_life(settings.max_lifetime),
+            share=share,
+            lives_until=None
+            if memory.max_lifetime is None
+            else monotonic() + memory.max_lifetime * share,
             replaces=action.replaces,
         )
         forkserver.channel.send("fork", slot=slot, generation=forkserver.generation, dsn=self.dsn)
@@ -170,6 +187,8 @@ class Crew:
         worker.end_reason, worker.charge = action.reason, action.charge
         if action.why is not None:
             worker.culprit, worker.why = action.culprit, action.why
+            worker.suspects = action.suspects
+        if worker.dumped_at is not None and action.why is not None:
             self._tell_stacks(worker)
         worker.signal(signal.SIGKILL)
         if worker.pid == 0:
@@ -212,6 +231,7 @@ class Crew:
         if worker is None or worker.parent is not parent or worker.pid:
             return  # nobody waits for it any more: it is a stranger, and will be ended as one
         worker.pid = message["pid"]
+        offer_to_kernel(worker.pid)
         self._events.emit(
             WorkerStarted(worker.pool, worker.slot, worker.pid, worker.parent.generation)
         )
@@ -234,7 +254,8 @@ class Crew:
     def _account_for(self, worker: Worker, status: int) -> Message:
         reading = self._read(worker)
         own = reading.pid == worker.pid
-        how = how_it_ended(status)
+        is_killed = worker.end_reason is not None
+        how = how_it_ended(status) if is_killed else self._memory.how_it_ended(worker.slot, status)
         said_goodbye = status == 0 and reading.state is WorkerState.EXITING  # a job may _exit(0)
         clean = worker.was_ordered_to_end or said_goodbye
         if clean:
@@ -256,7 +277,8 @@ class Crew:
             "why": why_in_words(worker.why),
             "stack": worker.stack,
             "interrupted": worker.interrupted_at is not None,
-            "begun": self._board.slot(worker.slot).seated() if own else [],
+            "begun": list(worker.suspects)
+            or (self._board.slot(worker.slot).seated() if own else []),
         }
 
     def forget_lost(self) -> None:
@@ -273,13 +295,6 @@ class Crew:
         self._forget_replacement_of(worker.slot)
         # Nobody is to be woken there, nor waited for; the marks stay for the slot's next worker.
         self._board.slot(worker.slot).clear()
-
-
-def _end_of_life(max_lifetime: float | None) -> float | None:
-    """Spread at random, so that a pool's workers do not all end at once."""
-    if max_lifetime is None:
-        return None
-    return monotonic() + max_lifetime * random.uniform(1 - LIFETIME_JITTER, 1.0)
 
 
 def _end_group(pid: int) -> None:

@@ -165,3 +165,5 @@ def _reason(job: int, why: Why) -> str:
             return f"{who} was cancelled and did not end"
         case Why.HOG:
             return f"{who} let no other job run"
+        case Why.MEMORY:
+            return f"{who} took too much memory"

@@ -229,12 +229,12 @@ class Master:
         self._end_survivors()
         self._nursery.tend(lacks_maintenance=self._steward.is_lacking)
         self._crew.forget_lost()
-        self._crew.watch_memory()
         if not self._to_end or monotonic() > self._born_at + SURVIVORS_SECONDS:
             self._steward.tend(self._nursery.seed_for_maintenance())
         self._steward.watch()
         processes = list_processes(self._crew, self._nursery, self._steward)
         self._steward.tell_tree(processes)
+        self._crew.watch_memory([one["pid"] for one in processes if one["role"] != "worker"])
         self._strangers.look({process["pid"] for process in processes} | self._reload.pids)
 
     def _end_survivors(self) -> None:

@@ -5,7 +5,7 @@ A worker's way through the plan:
     start ──► (starting) ──► ready ──► drain ──► interrupt ──► kill
                   │                      ▲
                   └─ not ready in time ──┼─ the daemon stops, or there is one too many
-                                         └─ its replacement is ready (old code, worn out)
+                                         └─ its replacement is ready (old code, worn, too large)
 
 A replacement is started first and the old worker drained only when the new one is ready, so that a
 pool never has fewer workers than wanted; of a pool at most a tenth, but one, is replaced at a time.
@@ -21,6 +21,7 @@ from taskd.board import Why, WorkerState
 from taskd.config.sections import PoolSettings
 from taskd.supervisor.actions import Action, Drain, Interrupt, Kill, Start, Warn
 from taskd.supervisor.ladder import HubView, Ladder, ToldView
+from taskd.supervisor.memory.rules import NO_LIMITS, Held, Limits, about_hard, why_worn
 
 
 class Urgency(IntEnum):
@@ -39,7 +40,8 @@ class WorkerView:
     `deadline` is that of its running job if it is a process worker's, `attempt` its fence;
     `warned` is the fence of the attempt that was told its time is over, at `warned_at`. The job was
     told to end because it is cancelled at `cancelled_at`. `told` and `hub` are a greenlet worker's.
-    `dumped` is the job for whose sake it wrote its stacks, at `dumped_at`.
+    `dumped` is the job for whose sake it wrote its stacks, at `dumped_at`. `share` is how much of
+    `max_jobs` it may do, `held` its memory, None as long as nothing is known of it.
     """
 
     slot: int
@@ -63,6 +65,8 @@ class WorkerView:
     hub: HubView | None = None
     dumped: int = 0
     dumped_at: float | None = None
+    share: float = 1.0
+    held: Held | None = None
 
     @property
     def is_live(self) -> bool:
@@ -78,6 +82,7 @@ class PoolView:
     processes: int
     generation: int | None
     may_start: bool = True
+    limits: Limits = NO_LIMITS
 
 
 def decide(
@@ -89,7 +94,8 @@ def decide(
         if not worker.killed:
             pool = pools.get(worker.pool)
             settings = pool.settings if pool is not None else PoolSettings()
-            actions.extend(_about_one(worker, settings, urgency, now))
+            limits = pool.limits if pool is not None else NO_LIMITS
+            actions.extend(_about_one(worker, settings, limits, urgency, now))
     if urgency is not Urgency.NONE:
         return actions
     for name, pool in pools.items():
@@ -104,11 +110,15 @@ def decide(
 
 
 def _about_one(
-    worker: WorkerView, settings: PoolSettings, urgency: Urgency, now: float
+    worker: WorkerView, settings: PoolSettings, limits: Limits, urgency: Urgency, now: float
 ) -> list[Action]:
-    """What time, urgency and its jobs ask of a single worker."""
-    actions = list(_about_its_life(worker, settings, urgency, now))
-    if not any(isinstance(action, Kill) for action in actions):
+    """What time, urgency, its memory and its jobs ask of a single worker."""
+    waited = None if worker.dumped_at is None else now - worker.dumped_at
+    doomed = list(about_hard(worker.slot, worker.held, limits, worker.dumped, waited))
+    if any(isinstance(action, Kill) for action in doomed):
+        return doomed
+    actions = doomed + list(_about_its_life(worker, settings, urgency, now))
+    if not doomed and not any(isinstance(action, Kill) for action in actions):
         actions += _about_its_jobs(worker, settings, now)
     return actions
 
@@ -167,7 +177,7 @@ def _about_pool(
     yield from _send_away(surplus, replacements)
     for old_slot, new in replacements.items():
         if new.state is WorkerState.READY and by_slot[old_slot] not in surplus:
-            yield Drain(old_slot, "replaced")
+            yield Drain(old_slot, _why_worn(by_slot[old_slot], pool, now) or "replaced")
     if surplus or pool.generation is None or not pool.may_start:
         return
     for _ in range(pool.processes - len(standing)):
@@ -202,19 +212,31 @@ def _replace(
     leaving = [worker for worker in workers if not worker.is_live]
     busy = sum(worker.slot in under_way for worker in standing) + len(leaving)
     room = max(1, pool.processes // 10) - busy
-    for worker in standing:
+    # The most worn first: of those with old code, whichever.
+    for worker in sorted(standing, key=lambda one: -one.held.bytes if one.held else 0):
         if room <= 0:
             return
-        if worker.slot not in under_way and _is_worn(worker, pool, now):
-            yield Start(name, replaces=worker.slot)
+        if worker.slot not in under_way and _why_worn(worker, pool, now):
+            why = why_worn(worker.held, pool.limits) if _is_of_age(worker, pool, now) else ""
+            yield Start(name, replaces=worker.slot, why=why)
             room -= 1
 
 
-def _is_worn(worker: WorkerView, pool: PoolView, now: float) -> bool:
-    """Whether a worker is to be replaced: old code, enough jobs, or old enough."""
-    settings = pool.settings
-    return (
-        worker.generation != pool.generation
-        or (settings.max_jobs is not None and worker.jobs_done >= settings.max_jobs)
-        or (worker.lives_until is not None and now >= worker.lives_until)
-    )
+def _why_worn(worker: WorkerView, pool: PoolView, now: float) -> str:
+    """Why a worker is to be replaced: old code, its memory, its jobs, its age; empty if not."""
+    if worker.generation != pool.generation:
+        return "replaced"
+    if not _is_of_age(worker, pool, now):
+        return ""
+    most_jobs = pool.settings.memory.max_jobs
+    if most_jobs is not None and worker.jobs_done >= max(int(most_jobs * worker.share), 1):
+        return f"it has done {worker.jobs_done} jobs"
+    if worker.lives_until is not None and now >= worker.lives_until:
+        return "it has lived for its max_lifetime"
+    worn = why_worn(worker.held, pool.limits)
+    return worn and f"it {worn.removeprefix('it ')}"
+
+
+def _is_of_age(worker: WorkerView, pool: PoolView, now: float) -> bool:
+    """Whether it has lived long enough to be worn by anything but old code."""
+    return now - worker.started_at >= pool.settings.memory.min_lifetime

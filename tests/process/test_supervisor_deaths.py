@@ -13,6 +13,7 @@ from time import monotonic
 
 import pytest
 
+from taskd.config.memory import MemorySettings
 from taskd.config.sections import PoolSettings
 from tests.process.daemon import is_alive
 from tests.process.supervised import IO, Supervised, supervised
@@ -206,7 +207,8 @@ def test_a_job_over_its_time_is_warned_then_its_worker_killed_and_charged(
 
 def test_a_worn_worker_is_replaced_by_one_that_is_ready_first(master: Supervised) -> None:
     master.stage.direct("worker", "worn")
-    master.start(master.settings({"io": PoolSettings(greenlets=5, max_jobs=100)}))
+    of_100_jobs = MemorySettings(max_jobs=100, min_lifetime=0.0)
+    master.start(master.settings({"io": PoolSettings(greenlets=5, memory=of_100_jobs)}))
     (old,) = master.wait_for_workers(1)
     master.stage.direct("worker", "well")
 

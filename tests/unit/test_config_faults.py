@@ -67,7 +67,6 @@ def test_a_word_for_no_greenlets_gets_the_same_advice(folder: Folder, value: str
         ("greenlets: 999999999999999999", "999999999999999999 is not between 1 and 10000"),
         ("processes: 0", "0 is not between 1 and 1000"),
         ("processes:", "has no value: write one, or leave the setting out"),
-        ("max_jobs: 0", "0 is not between 1 and 1000000000: leave it out for no limit"),
         ("timeout: 0s", "'0s' is not between 1ms and 365d: leave it out for no limit"),
         ("timeout: 0", "0s is not between 1ms and 365d: leave it out for no limit"),
         ("timeout: 1:30", "'1:30' is not a duration: write seconds, or a number with ms, s, m, h or d"),
@@ -124,7 +123,7 @@ def test_value_is_refused_with_what_is_wanted(folder: Folder, setting: str, said
         ("log: {Level: info}", "log.Level: unknown setting: did you mean level?"),
         ("log: {zzz: 1}", "log.zzz: unknown setting: known here are level, format, file, job_level, job_bytes"),
         ("greenlets: 5", "greenlets: unknown setting here: it belongs to a pool, as pools.NAME.greenlets"),
-        ("retention: {'': 1}", "retention.'': unknown setting: known here are history, results, logs, partitions_ahead, workers"),
+        ("retention: {'': 1}", "retention.'': unknown setting: known here are history, results, logs, partitions_ahead, workers, memory"),
     ],
 )  # fmt: skip
 def test_unknown_setting_is_told_with_the_nearest_known(
@@ -144,7 +143,7 @@ def test_duplicate_pool_names_both_lines(folder: Folder) -> None:
 
 
 def test_what_a_duplicate_says_is_checked_too(folder: Folder) -> None:
-    text = "pools:\n  io:\n  io:\n    greenlets: 0\n    max_jobs: 010\n    queues: [a, a]\n"
+    text = "pools:\n  io:\n  io:\n    greenlets: 0\n    processes: 010\n    queues: [a, a]\n"
 
     lines = [fault.partition(": ")[0] for fault in folder.faults(text)]
 

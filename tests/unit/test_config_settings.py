@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from taskd.config.memory import MemorySettings
 from taskd.config.paths import default_state_dir
 from taskd.config.settings import (
     LogFormat,
@@ -34,7 +35,9 @@ def test_settings_survive_the_way_through_json() -> None:
         offers=("v1", "v2"),
         pools={
             "io": PoolSettings(queues=("a", "b"), processes=4, greenlets=25, timeout=0.5),
-            "cpu": PoolSettings(max_jobs=10, max_lifetime=3600.0),
+            "cpu": PoolSettings(
+                memory=MemorySettings(soft="80%", hard=10**9, max_jobs=10, max_lifetime=3600.0)
+            ),
             "mixed": PoolSettings(queues={"a": 5, "b": 1}, ageing=300.0),
         },
         queues={"приём": QueueSettings(timeout=1.5, description="in")},

@@ -5,18 +5,27 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from taskd.board import Board, WorkerState, read_memory
-from taskd.board.layout import PID, STATE
+from taskd.board.layout import PID, SEATS, STATE
+from taskd.config.memory import MemorySettings
+from taskd.config.sections import PoolSettings
+from taskd.events import Event, Events
 from taskd.supervisor.channel import Channel
 from taskd.supervisor.child import Forkserver, Worker
 from taskd.supervisor.memory.course import Course, Reading, look
+from taskd.supervisor.memory.machine import Machine
+from taskd.supervisor.memory.oom import offer_to_kernel
 from taskd.supervisor.memory.procfs import Process, private_memory, proportional_memory
+from taskd.supervisor.memory.rules import Limits
 from taskd.supervisor.memory.watch import MemoryWatch
+from tests.waiting import eventually
 
 MB = 1_000_000
 HOLD = "import sys; held = b'x' * int(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
@@ -95,53 +104,215 @@ def test_a_course_remembers_the_start_the_last_ten_and_the_most() -> None:
     assert (course.told.low, course.told.high, course.told.peak) == (32, 41, 91)
 
 
-@contextmanager
-def worker_on(board: Board, pid: int, state: WorkerState = WorkerState.READY) -> Iterator[Worker]:
-    channel = Channel()
-    parent = Forkserver(channel=channel, pool="io", generation=1, kind="greenlet")
-    words = board.slot(0).words
-    words[PID], words[STATE] = pid, state
-    yield Worker(slot=0, parent=parent, pid=pid)
-    channel.close()
-    channel.handed_over()
-    os.close(board.fd)
+POOLS = {"io": PoolSettings(greenlets=5, memory=MemorySettings(hard="50%"))}
+LIMITED = {"io": PoolSettings(greenlets=5, memory=MemorySettings(soft=20 * MB))}
 
 
-def test_the_board_tells_what_a_worker_holds() -> None:
-    board = Board.create(1, 1)
-    watch = MemoryWatch(board)
+class Stand:
+    """A watch over workers that exist on the board alone, which it may take for any process."""
 
-    with running(HOLD, "30000000") as pid, worker_on(board, pid) as worker:
-        watch.look([worker])
-        told = read_memory(board.slot(0))
-        watch.forget(0)
+    def __init__(self, root: Path) -> None:
+        (root / "proc").mkdir()
+        self._vmstat = root / "proc" / "vmstat"
+        (root / "proc" / "meminfo").write_text("MemTotal: 1000000 kB\n")
+        self._vmstat.write_text("oom_kill 5\n")
+        self.told: list[Event] = []
+        events = Events()
+        events.subscribe(self.told.append)
+        self.board = Board.create(4, 1)
+        self.watch = MemoryWatch(self.board, events, Machine(str(root)))
+        self.workers: list[Worker] = []
+        self._channels: list[Channel] = []
 
+    def hire(self, pid: int, state: WorkerState = WorkerState.READY, *jobs: int) -> Worker:
+        channel = Channel()
+        self._channels.append(channel)
+        slot = len(self.workers)
+        parent = Forkserver(channel=channel, pool="io", generation=1, kind="greenlet")
+        words = self.board.slot(slot).words
+        words[PID], words[STATE], words[SEATS] = pid, state, len(jobs)
+        for seat, job in enumerate(jobs):
+            self.board.slot(slot).seats[seat] = job
+        worker = Worker(slot=slot, parent=parent, pid=pid, started_at=monotonic() - 100)
+        self.workers.append(worker)
+        return worker
+
+    def look(self, pools: Mapping[str, PoolSettings] = POOLS, helpers: Sequence[int] = ()) -> None:
+        """Look now, however soon after the last time."""
+        self.watch._next_look = 0.0
+        self.watch.look(self.workers, helpers, pools)
+
+    def course(self, slot: int = 0) -> Course:
+        course = self.watch.course(slot)
+        assert course is not None
+        return course
+
+    def kernel_kills(self, count: int) -> None:
+        self._vmstat.write_text(f"oom_kill {count}\n")
+
+    def close(self) -> None:
+        for worker in self.workers:
+            self.watch.forget(worker.slot)
+        for channel in self._channels:
+            channel.close()
+            channel.handed_over()
+        os.close(self.board.fd)
+
+
+@pytest.fixture
+def stand(tmp_path: Path) -> Iterator[Stand]:
+    stand = Stand(tmp_path)
+    yield stand
+    stand.close()
+
+
+def test_the_board_tells_what_a_worker_holds(stand: Stand) -> None:
+    with running(HOLD, "30000000") as pid:
+        stand.hire(pid)
+        stand.look()
+
+    told = read_memory(stand.board.slot(0))
     assert told.bytes == told.low == told.high == told.peak > 30 * MB
 
 
 def test_a_worker_is_looked_at_once_a_second_and_when_it_has_become_ready(
-    monkeypatch: pytest.MonkeyPatch,
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    board = Board.create(1, 1)
-    watch = MemoryWatch(board)
-    moment = [100.0]
+    moment = [1e6]
     monkeypatch.setattr("taskd.supervisor.memory.watch.monotonic", lambda: moment[0])
+    stand.hire(os.getpid(), WorkerState.STARTING)
 
-    with worker_on(board, os.getpid(), WorkerState.STARTING) as worker:
-        looks = []
-        for now, state in (
-            (100.0, WorkerState.STARTING),
-            (100.2, WorkerState.STARTING),
-            (100.4, WorkerState.READY),
-            (100.6, WorkerState.READY),
-            (101.0, WorkerState.READY),
-        ):
-            moment[0] = now
-            board.slot(0).words[STATE] = state
-            watch.look([worker])
-            course = watch.course(0)
-            assert course is not None
-            looks.append(len(course.window))
-        watch.forget(0)
+    looks = []
+    for now, state in (
+        (0.0, WorkerState.STARTING),
+        (0.2, WorkerState.STARTING),
+        (0.4, WorkerState.READY),
+        (0.6, WorkerState.READY),
+        (1.0, WorkerState.READY),
+    ):
+        moment[0] = 1e6 + now
+        stand.board.slot(0).words[STATE] = state
+        stand.watch.look(stand.workers, (), POOLS)
+        looks.append(len(stand.course().window))
 
     assert looks == [1, 1, 2, 2, 3]
+
+
+def test_a_share_is_one_of_the_memory_there_is(stand: Stand) -> None:
+    stand.look()
+
+    assert stand.watch.limits("io", POOLS["io"]) == Limits(hard=500_000 * 1024)
+
+
+def test_a_fresh_worker_over_its_limit_ends_replacements_for_it_and_is_told_once(
+    stand: Stand,
+) -> None:
+    with running(HOLD, "30000000") as pid, running(HOLD, "30000000") as other:
+        stand.hire(pid)
+        stand.look(LIMITED)
+        stand.hire(other)
+        stand.look(LIMITED)
+
+        assert stand.watch.limits("io", LIMITED["io"]) == Limits()
+    (said,) = map(str, stand.told)
+    assert said.startswith("pool io: a fresh worker already holds 3")
+    assert "over its soft limit of 20 MB; until one holds less, no worker is replaced" in said
+    assert said.endswith("raise pools.io.memory.soft, or import less")
+
+
+def test_a_fresh_worker_that_holds_less_puts_the_limit_in_force_again(stand: Stand) -> None:
+    with running(HOLD, "30000000") as large, running(HOLD, "0") as small:
+        stand.hire(large)
+        stand.look(LIMITED)
+        stand.hire(small)
+        stand.look(LIMITED)
+
+    assert stand.watch.limits("io", LIMITED["io"]) == Limits(soft=20 * MB)
+
+
+def test_children_that_were_forked_count_what_they_share_once(stand: Stand) -> None:
+    fork = (
+        "import os, sys; held = b'x' * 40_000_000; r, w = os.pipe(); pid = os.fork()\n"
+        "if pid: print('forked', flush=True); sys.stdin.read(); os.close(w); os.waitpid(pid, 0)\n"
+        "else: os.close(w); os.read(r, 1)"
+    )
+    with running(fork) as pid:
+        process = Process(pid)
+        eventually(lambda: list(process.descendants()))
+        twice, once = look(process), look(process, limit=70 * MB)
+        process.close()
+
+    assert twice is not None
+    assert once is not None
+    assert twice.bytes > 80 * MB > once.bytes
+
+
+def test_the_most_grown_worker_gives_way_when_the_daemon_holds_too_much(stand: Stand) -> None:
+    budget = {"io": PoolSettings(greenlets=5, memory=MemorySettings(host_budget=50 * MB))}
+    with running(HOLD, "60000000") as large, running(HOLD, "0") as small:
+        stand.hire(large)
+        stand.look(budget)
+        stand.hire(small)
+        stand.look(budget)
+        stand.look(budget)
+
+        held = [stand.watch.held(slot) for slot in (0, 1)]
+
+    assert held[0] is not None
+    assert "over its host budget of 50 MB" in held[0].gives_way
+    assert held[1] is not None
+    assert held[1].gives_way == ""
+
+
+def test_when_nobody_can_give_way_that_is_told_once(stand: Stand) -> None:
+    budget = {"io": PoolSettings(greenlets=5, memory=MemorySettings(host_budget=MB))}
+    stand.hire(os.getpid())
+
+    stand.look(budget, helpers=[os.getppid()])
+    stand.look(budget)
+
+    (said,) = map(str, stand.told)
+    assert said.startswith("the daemon holds ")
+    assert said.endswith("have fewer processes or more memory")
+
+
+# -- the kernel's kills ---------------------------------------------------------------------------
+
+KILLED, EXITED = 9, 256
+
+
+def test_a_kill_that_the_kernel_has_counted_is_its_own_with_the_last_reading(stand: Stand) -> None:
+    with running(HOLD, "30000000") as pid:
+        stand.hire(pid)
+        stand.look()
+    stand.kernel_kills(6)
+
+    said = stand.watch.how_it_ended(0, KILLED)
+
+    assert said.startswith("killed by the kernel, which had run out of memory; it last held 3")
+
+
+def test_each_of_its_kills_explains_one_death(stand: Stand) -> None:
+    stand.kernel_kills(6)
+
+    told = [stand.watch.how_it_ended(slot, KILLED) for slot in (0, 1)]
+
+    assert told == ["killed by the kernel, which had run out of memory", "killed by SIGKILL"]
+
+
+def test_other_deaths_and_other_kills_are_not_the_kernels(stand: Stand) -> None:
+    assert stand.watch.how_it_ended(0, KILLED) == "killed by SIGKILL"
+    stand.kernel_kills(6)
+    assert stand.watch.how_it_ended(0, EXITED) == "exited with status 1"
+    stand.look()  # by now the death of a worker would have been seen
+
+    assert stand.watch.how_it_ended(0, KILLED) == "killed by SIGKILL"
+
+
+def test_the_kernel_is_offered_workers_first() -> None:
+    with running(HOLD, "0") as pid:
+        offer_to_kernel(pid)
+        own, score = (int(Path(f"/proc/{one}/oom_score_adj").read_text()) for one in ("self", pid))
+    offer_to_kernel(pid)  # gone: harmless
+
+    assert score == min(own + 500, 1000)

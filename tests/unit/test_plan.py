@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from taskd.board import WorkerState
+from taskd.config.memory import MemorySettings
 from taskd.supervisor.actions import Drain, Interrupt, Kill, Start
 from taskd.supervisor.plan import Urgency
 from tests.unit.planning import NOW, plan, pool, worker
@@ -75,7 +76,7 @@ def test_the_next_replacement_waits_until_the_last_one_has_left() -> None:
 def test_a_worker_with_enough_jobs_is_replaced() -> None:
     worn = worker(0, jobs_done=100)
 
-    assert plan(pool(1, max_jobs=100), worn) == [Start("io", replaces=0)]
+    assert plan(pool(1, memory=MemorySettings(max_jobs=100)), worn) == [Start("io", replaces=0)]
 
 
 def test_a_worker_past_its_lifetime_is_replaced() -> None:

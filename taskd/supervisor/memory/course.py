@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from taskd.board.memory import WINDOW_SECONDS, SlotMemory
-from taskd.supervisor.memory.procfs import Process, private_memory
+from taskd.supervisor.memory.procfs import Process, private_memory, proportional_memory
+from taskd.supervisor.memory.rules import Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +26,41 @@ class Reading:
 
 @dataclass(slots=True, eq=False)
 class Course:
-    """What one worker has held; `fresh` is what it held when it was ready, 0 before that."""
+    """What one worker has held; `fresh` is what it held when it was ready, 0 before that.
+
+    `before` is what it held just before each of its running jobs began.
+    """
 
     pid: int
     now: Reading = field(default_factory=lambda: Reading(0))
     peak: int = 0
     fresh: int = 0
     window: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW_SECONDS))
+    before: dict[int, int] = field(default_factory=dict)
 
-    def take(self, reading: Reading, is_ready: bool) -> None:
-        """Take one more reading."""
+    def take(self, reading: Reading, is_ready: bool, jobs: Sequence[int] = ()) -> None:
+        """Take one more reading, at which these jobs run."""
+        earlier = self.now.bytes if self.window else reading.bytes
+        self.before = {job: self.before.get(job, earlier) for job in jobs}
         self.now = reading
         self.peak = max(self.peak, reading.bytes)
         self.window.append(reading.bytes)
         if is_ready and not self.fresh:
             self.fresh = reading.bytes
+
+    def held(self, gives_way: str = "") -> Held | None:
+        """How the plan sees it; nothing before the worker was ready."""
+        if not self.fresh:
+            return None
+        held = self.now.bytes
+        grown = max(held - self.fresh, 1)
+        suspects = (job for job, before in self.before.items() if 2 * (held - before) >= grown)
+        return Held(
+            bytes=held,
+            suspects=tuple(suspects),
+            is_alone=len(self.before) == 1,
+            gives_way=gives_way,
+        )
 
     @property
     def told(self) -> SlotMemory:
@@ -52,9 +74,17 @@ class Course:
         )
 
 
-def look(process: Process) -> Reading | None:
-    """Look at a worker and at all below it; None if it is gone."""
+def look(process: Process, limit: int | None = None) -> Reading | None:
+    """Look at a worker and at all below it; None if it is gone.
+
+    A child that was forked shares pages with its parent, which would count twice. So where children
+    make the difference to a limit, they are looked at more closely, which takes a millisecond each.
+    """
     own = process.private()
     if own is None:
         return None
-    return Reading(own, sum(private_memory(child) for child in process.descendants()))
+    children = list(process.descendants())
+    reading = Reading(own, sum(map(private_memory, children)))
+    if children and limit is not None and own <= limit < reading.bytes:
+        return Reading(own, sum(map(proportional_memory, children)))
+    return reading

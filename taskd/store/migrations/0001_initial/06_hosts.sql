@@ -145,7 +145,7 @@ END $$;
 -- p_charge: nobody is to blame, so each of p_begun counts a loss (NULL: each, for it is not known
 -- which of them had begun); at p_max_losses it fails.
 -- p_culprit: the job that its worker was killed for, and p_why: timeout (the attempt counts, and the
--- job fails if it was the last), hog or cancel; p_stack is where it stood. Or crash: its worker died,
+-- job fails if it was the last), hog, memory or cancel; p_stack is where it stood. Or crash: its worker died,
 -- and it alone had begun. It counts a crash; at p_max_crashes it fails. Its neighbours go back
 -- uncharged.
 -- p_interrupted: the workers were stopped before their jobs were done.

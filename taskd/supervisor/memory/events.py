@@ -1,0 +1,58 @@
+"""What the master has to tell of memory."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
+
+from taskd.config.units import roughly
+from taskd.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReplaced(Event):
+    """A worker is replaced because of what it holds; `why` as the end of a sentence."""
+
+    pool: str
+    slot: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.pool}/{self.slot}: {self.why}: it is replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class FreshOverLimit(Event):
+    """A worker holds more than its limit before it has run a job: replacing it helps nobody.
+
+    `limit` is "soft" or "hard".
+    """
+
+    level: ClassVar[int] = logging.WARNING
+    pool: str
+    limit: str
+    size: int
+    fresh: int
+
+    def __str__(self) -> str:
+        done = "replaced" if self.limit == "soft" else "killed"
+        return (
+            f"pool {self.pool}: a fresh worker already holds {roughly(self.fresh)}, over its "
+            f"{self.limit} limit of {roughly(self.size)}; until one holds less, no worker is "
+            f"{done} for it: raise pools.{self.pool}.memory.{self.limit}, or import less"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NobodyGivesWay(Event):
+    """Memory is short, and no replacement of a worker would change that."""
+
+    level: ClassVar[int] = logging.WARNING
+    why: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.why}, and no worker has grown so much that its replacement would help: have "
+            "fewer processes or more memory"
+        )
