@@ -29,7 +29,7 @@ _LANE_ARRAYS = _SEATS + MOST_SEATS
 _ARRAYS_BY_LANE = 4
 
 # Words of a slot. The worker writes them, but for LOOK and WARM (maintenance), and BREAK,
-# BREAK_WHY, TELL and what begins with MEMORY (the master).
+# BREAK_WHY, TELL, TRIM, SUSPECT and what begins with MEMORY (the master).
 #   SEATS: how many jobs it can run at once.
 #   POOL: which pool it works for, as the pool says it (taskd.pool.place).
 #   DUE: when a greenlet worker beats again at the latest; STOOD: how late it was, when it last was.
@@ -38,6 +38,9 @@ _ARRAYS_BY_LANE = 4
 #   BREAK, BREAK_WHY: the job that the master found to block its hub, and why it is to end.
 #   TELL: write where everybody stands.
 #   MEMORY…: see taskd.board.memory.
+#   LIVE: what its allocators have handed out, in bytes, after LIVE_JOBS jobs.
+#   TRIM: the master's request to collect garbage and tell LIVE anew; TRIMMED: the last one obeyed.
+#   SUSPECT: the bytes a job by which LIVE grows, if it does for certain.
 (
     PID,
     GENERATION,
@@ -73,7 +76,12 @@ _ARRAYS_BY_LANE = 4
     MEMORY_LOW,
     MEMORY_HIGH,
     MEMORY_PEAK,
-) = range(34)
+    LIVE,
+    LIVE_JOBS,
+    TRIM,
+    TRIMMED,
+    SUSPECT,
+) = range(39)
 
 
 class WorkerState(IntEnum):

@@ -34,6 +34,7 @@ COLUMNS = (
     Column("JOBS", right=True),
     Column("MEMORY", right=True),
     Column("PEAK", right=True),
+    Column("LEAK/JOB", right=True),
     Column("UPTIME", right=True),
 )
 
@@ -99,6 +100,7 @@ def workers(as_json: bool) -> None:
     Asks the daemons and waits up to 1.5 seconds for their answers. A host that does not answer is
     shown as it was when it last did, as silent. MEMORY is resident memory without what is shared,
     of a worker with all processes below it, and PEAK the most that it has held.
+    LEAK/JOB is by how much a worker grows with each job, where a leak is suspected.
     """
     with open_jobs() as connection:
         reports = fresh_reports(connection)
@@ -147,6 +149,7 @@ def _row(process: dict[str, Any]) -> tuple[object, ...]:
         process["in_flight"],
         size(process["memory_bytes"] + process.get("children_bytes", 0)),
         size(process.get("peak_bytes")),
+        size(process.get("suspect_bytes_per_job")),
         "-" if process["uptime"] is None else span(process["uptime"]),
     )
 

@@ -80,6 +80,7 @@ def _of_helper(process: TreeProcess) -> MemoryReading:
         children=0,
         low=held,
         high=held,
+        live=0,
     )
 
 
@@ -100,4 +101,5 @@ def _of_worker(process: TreeProcess, slot: Slot) -> Iterator[MemoryReading]:
         children=held.children,
         low=held.low,
         high=held.high,
+        live=held.live,
     )

@@ -17,7 +17,9 @@ def processes_json(processes: Sequence[TreeProcess], slots: WorkerSlots) -> str:
     """The living processes as a JSON list; memory is resident without what is shared.
 
     memory_bytes: of the process itself; children_bytes: of all below a worker; peak_bytes: the most
-    that a worker and all below it have held together, None before the first look.
+    that a worker and all below it have held together, None before the first look. live_bytes: what
+    its allocators have handed out; suspect_bytes_per_job: by how much that grows, None unless a
+    leak is suspected.
     """
     entries = [_entry(process, slots) for process in processes]
     return json.dumps([entry for entry in entries if entry is not None])
@@ -41,6 +43,8 @@ def _entry(process: TreeProcess, slots: WorkerSlots) -> dict[str, Any] | None:
         "memory_bytes": procfs.private_memory(process.pid),
         "children_bytes": held.children,
         "peak_bytes": held.peak or None,
+        "live_bytes": held.live or None,
+        "suspect_bytes_per_job": held.suspect or None,
         "started": started.isoformat(timespec="milliseconds"),
     }
 

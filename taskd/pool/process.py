@@ -49,6 +49,7 @@ from taskd.pool.journal import Journal
 from taskd.pool.lanes import Suspects
 from taskd.pool.life import LifeHooks, NotStarted
 from taskd.pool.limits import TimeLimits
+from taskd.pool.live import LiveBytes
 from taskd.pool.outage import Outage
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import KEEP_SECONDS, Place
@@ -114,6 +115,7 @@ class Worker:
         self._runner = Runner(place.settings.imports, max_result=place.settings.max_result)
         self._seating = Seating.create(1)
         self._seats = place.own.seats
+        self._live = LiveBytes(place.own)
         self._words[SEATS] = 1
         self._running: JobAttempt | None = None
         self._told: JobAttempt | None = None
@@ -255,6 +257,7 @@ class Worker:
 
     def _beat(self) -> None:
         self._words[BEAT] = monotonic_ns()
+        self._live.beat()
         self._outbox.failures.settle()
         if not self._place.has_master:
             self._events.emit(MasterGone(self._place.name))

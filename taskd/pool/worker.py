@@ -33,6 +33,7 @@ from taskd.pool.events import JobsInterrupted, MasterGone, WorkerDrains, WorkerR
 from taskd.pool.failures import FailureHandlers
 from taskd.pool.life import LifeHooks, NotStarted
 from taskd.pool.limits import TimeLimits
+from taskd.pool.live import LiveBytes
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import KEEP_SECONDS, Place
 from taskd.pool.pulse import Pulse
@@ -102,6 +103,7 @@ class Worker:
         self.claimer.on_cancel = self._cancel
         self.reporter.on_let_in = self.claimer.expect
         self._sweeper = Sweeper(self._words, self.slots, self._told, self.claimer.review)
+        self._live = LiveBytes(place.own)
         self._pulse = Pulse(place, self._tend, self._be_orphaned)
         self._drain_ordered = Event()
         self._why_drain = ""
@@ -199,6 +201,7 @@ class Worker:
     def _tend(self) -> None:
         """Tell what was counted, give connections back when quiet; the warm worker keeps one."""
         self._log_handler.stay()
+        self._live.beat()
         self._outbox.failures.settle()
         if not self._place.hears:
             self.order_drain("a job has closed its eventfd")

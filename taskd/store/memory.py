@@ -1,10 +1,12 @@
 """What the processes of daemons have held: written by maintenance, thinned with age.
 
-age          one row of a process in
-----------   -----------------------
-up to 2 h    10 s
-up to 2 d    1 min
-older        10 min
+    age          one row of a process in
+    ----------   -----------------------
+    up to 2 h    10 s
+    up to 2 d    1 min
+    older        10 min
+
+Of a process that holds what it held there is one a minute.
 """
 
 from __future__ import annotations
@@ -30,11 +32,11 @@ _THINNED = ((10, 60, 2 * 3600.0), (60, 600, 2 * 86400.0))
 _WRITE = """
 SELECT taskd.write_memory_v1(
     %s, %s::bigint[], %s::integer[], %s::text[], %s::text[], %s::smallint[], %s::bigint[],
-    %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+    %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
 """
 _CURVE = """
 SELECT m.at, m.seconds, m.host, m.worker, m.pid, m.role, m.pool, m.slot, m.jobs, m.bytes,
-       m.children, m.low, m.high
+       m.children, m.low, m.high, m.live
 FROM taskd.memory_reading m
 WHERE m.seconds IN (10, 60, 600) AND m.at > now() - %(since)s * interval '1 second'
   AND (%(host)s::bigint IS NULL OR m.host = %(host)s)
@@ -50,7 +52,8 @@ class MemoryReading:
     """What one process holds, in bytes; `worker` is its id, None if it is none, as for its slot.
 
     `bytes` includes `children`, the processes below it; `low` and `high` are the extremes of the
-    time that the reading covers. `jobs` is how many it has ended in its life.
+    time that the reading covers. `live` is what its allocators have handed out, 0 if it does not
+    tell. `jobs` is how many it has ended in its life.
     """
 
     worker: int | None
@@ -63,6 +66,7 @@ class MemoryReading:
     children: int
     low: int
     high: int
+    live: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,7 @@ class MemoryPoint(MemoryReading):
 
 def write_memory(connection: AnyConnection, host: int, readings: Sequence[MemoryReading]) -> None:
     """Store what processes of a host hold now."""
-    numbers = ("jobs", "bytes", "children", "low", "high")
+    numbers = ("jobs", "bytes", "children", "low", "high", "live")
     connection.execute(
         _WRITE,
         (

@@ -26,6 +26,7 @@ READING = MemoryReading(
     children=10_000,
     low=40_000,
     high=60_000,
+    live=30_000,
 )
 MASTER = replace(READING, worker=None, pid=1, role="master", pool=None, slot=None, children=0)
 HOUR, DAY = 3600, 86400
@@ -58,7 +59,8 @@ def test_a_curve_has_what_was_written_oldest_first(connection: Connection) -> No
     assert (first.bytes, first.seconds, first.host) == (50_000, 10, 1)
     assert {one.role for one in last} == {"worker", "master"}
     assert (first.worker, first.pid, first.pool, first.slot) == (7, 70, "io", 3)
-    assert (first.jobs, first.children, first.low, first.high) == (100, 10_000, 40_000, 60_000)
+    assert (first.jobs, first.children, first.live) == (100, 10_000, 30_000)
+    assert (first.low, first.high) == (40_000, 60_000)
 
 
 def test_a_curve_may_be_of_one_host_pool_or_worker_and_has_a_bound(connection: Connection) -> None:

@@ -45,6 +45,36 @@ class FreshOverLimit(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LeakSuspected(Event):
+    """What a worker's code holds grows with each job, also after garbage was collected."""
+
+    level: ClassVar[int] = logging.WARNING
+    pool: str
+    slot: int
+    bytes_a_job: float
+    jobs: int
+
+    def __str__(self) -> str:
+        grown = roughly(int(self.bytes_a_job * self.jobs))
+        return (
+            f"{self.pool}/{self.slot}: a leak is suspected: what the code holds grows by "
+            f"{roughly(round(self.bytes_a_job))} a job, seen over {self.jobs} jobs ({grown}), also "
+            "after garbage was collected"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SuspicionEnds(Event):
+    """What was taken for a leak has stopped to grow."""
+
+    pool: str
+    slot: int
+
+    def __str__(self) -> str:
+        return f"{self.pool}/{self.slot}: it grows no more: no leak, maybe a cache that has filled"
+
+
+@dataclass(frozen=True, slots=True)
 class NobodyGivesWay(Event):
     """Memory is short, and no replacement of a worker would change that."""
 

@@ -1,7 +1,7 @@
 """Whom the kernel kills for want of memory: workers before the master, and we can tell.
 
-a worker ends by SIGKILL, nobody here sent it
-and the kernel has counted one more kill, of our control group or of the machine
+It was the kernel if a worker ends by SIGKILL, nobody here has sent it, and the kernel has counted
+one more kill, of our control group or of the machine.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from taskd.supervisor.memory.machine import Machine
 from taskd.supervisor.memory.oom import KernelKills, is_sigkill
 from taskd.supervisor.memory.procfs import Process, private_memory, proportional_memory
 from taskd.supervisor.memory.rules import Held, Limits, is_over_hard
+from taskd.supervisor.memory.suspicion import Suspicions
 
 LOOK_SECONDS = 1.0
 MACHINE_SECONDS = 10.0
@@ -48,6 +49,7 @@ class MemoryWatch:
         self._fresh: dict[str, int] = {}
         self._useless: set[tuple[str, str]] = set()
         self._told: set[FreshOverLimit] = set()
+        self._suspicions = Suspicions(board, events)
         self._giving_way: tuple[int, int, str] | None = None
         self._settled_at = 0.0
         self._is_told_short = False
@@ -78,6 +80,7 @@ class MemoryWatch:
         if is_time:
             self._next_look = now + LOOK_SECONDS
             self._look_at_all(workers, helpers, pools, now)
+            self._suspicions.look(workers)
 
     def course(self, slot: int) -> Course | None:
         """What the worker of a slot has held; None if it was not looked at yet."""
@@ -94,6 +97,7 @@ class MemoryWatch:
 
     def forget(self, slot: int) -> None:
         """Its worker is gone."""
+        self._suspicions.forget(slot)
         watched = self._watched.pop(slot, None)
         if watched is not None:
             watched.process.close()
