@@ -85,15 +85,10 @@ class Crew:
     @property
     def is_troubled(self) -> bool:
         """Whether a hub stands still, or a job or worker is to end: look again soon."""
-        return self._hubs.is_any_still or any(
-            self._board.slot(slot).words[TOLD] or self._is_doomed(worker)
-            for slot, worker in self.workers.items()
-        )
-
-    def _is_doomed(self, worker: Worker) -> bool:
-        settings = self._nursery.settings.pools.get(worker.pool)
-        return settings is not None and self._memory.is_over_hard(
-            worker.slot, worker.pool, settings
+        return (
+            self._hubs.is_any_still
+            or self._memory.is_any_over_hard
+            or any(self._board.slot(slot).words[TOLD] for slot in self.workers)
         )
 
     def watch_memory(self, helpers: Sequence[int]) -> None:
@@ -156,13 +151,13 @@ class Crew:
             self._events.emit(WorkerReplaced(action.pool, action.replaces, action.why))
         memory = self._nursery.settings.pools[action.pool].memory
         share = random.uniform(1 - memory.jitter, 1.0)  # so that not all of a pool end at once
+        most = memory.max_lifetime
+        lives_until = None if most is None else monotonic() + most * share
         self.workers[slot] = Worker(
             slot=slot,
             parent=forkserver,
             share=share,
-            lives_until=None
-            if memory.max_lifetime is None
-            else monotonic() + memory.max_lifetime * share,
+            lives_until=lives_until,
             replaces=action.replaces,
         )
         forkserver.channel.send("fork", slot=slot, generation=forkserver.generation, dsn=self.dsn)

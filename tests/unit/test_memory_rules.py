@@ -190,9 +190,9 @@ def test_before_a_worker_was_ready_nothing_is_said_of_it() -> None:
 
 # -- the host's budget ----------------------------------------------------------------------------
 
-GROWN = Candidate(slot=1, pool="io", bytes=300 * MB, fresh=20 * MB)
-LARGEST = Candidate(slot=2, pool="io", bytes=500 * MB, fresh=450 * MB)
-OTHER = Candidate(slot=3, pool="cpu", bytes=900 * MB, fresh=20 * MB)
+GROWN = Candidate(pid=1, pool="io", bytes=300 * MB, fresh=20 * MB)
+LARGEST = Candidate(pid=2, pool="io", bytes=500 * MB, fresh=450 * MB)
+OTHER = Candidate(pid=3, pool="cpu", bytes=900 * MB, fresh=20 * MB)
 BUDGETS = {"io": 1000 * MB, "cpu": 2000 * MB}
 
 

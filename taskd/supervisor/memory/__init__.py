@@ -2,7 +2,7 @@
 
     procfs ──► course (one worker's life) ──► watch ──► board ──► maintenance ──► memory_reading
                      machine (limits, OOM) ──┘  │ │
-                        rules, budget ◄─────────┘ └──► suspicion: trend (one worker's live bytes)
+                        rules, relief ◄─────────┘ └──► suspicion: trend (one worker's live bytes)
                         whom to replace or kill        who leaks; nothing is done about it
 
 What is read is resident memory without what is shared, of a worker and of all processes below it:

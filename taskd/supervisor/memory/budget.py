@@ -23,7 +23,7 @@ LEAST_GAIN_SHARE = 0.2
 class Candidate:
     """A worker that could be replaced, what it holds, and what a fresh one of its pool holds."""
 
-    slot: int
+    pid: int
     pool: str
     bytes: int
     fresh: int

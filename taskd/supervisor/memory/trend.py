@@ -26,7 +26,7 @@ WARM_UP = 0.25
 """So much of a life is not looked at: imports on demand, pools of connections, caches that fill."""
 
 LEAST_JOBS = 1000
-LEAST_READINGS = 80
+LEAST_READINGS = 60
 LEAST_SLOPE = 200.0
 LEAST_GROWTH = 32_000_000
 """What has grown less is not worth a word; and a cache of that size shows by then that it fills."""
@@ -34,9 +34,9 @@ LEAST_GROWTH = 32_000_000
 SURE = 3.3
 STRAIGHT = 0.7
 NEEDED = 3
-"""So many looks must agree, each with a tenth more jobs than the last."""
+"""So many looks must agree, each with a twentieth more jobs than the last."""
 
-LOOK_GROWTH = 1.1
+LOOK_GROWTH = 1.05
 
 
 @dataclass(frozen=True, slots=True)

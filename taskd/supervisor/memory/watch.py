@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from taskd.board import Board, SlotReading, WorkerState, write_memory
@@ -12,22 +12,19 @@ from taskd.config.sections import PoolSettings
 from taskd.config.units import parse_share, roughly
 from taskd.events import Events
 from taskd.supervisor.child import Worker, how_it_ended
-from taskd.supervisor.memory.budget import SETTLE_SECONDS, Candidate, want_of, who_gives_way
+from taskd.supervisor.memory.budget import Candidate
 from taskd.supervisor.memory.course import Course, look
-from taskd.supervisor.memory.events import FreshOverLimit, NobodyGivesWay
+from taskd.supervisor.memory.events import FreshOverLimit
 from taskd.supervisor.memory.machine import Machine
 from taskd.supervisor.memory.oom import KernelKills, is_sigkill
-from taskd.supervisor.memory.procfs import Process, private_memory, proportional_memory
+from taskd.supervisor.memory.procfs import Process, private_memory
+from taskd.supervisor.memory.relief import Relief
 from taskd.supervisor.memory.rules import Held, Limits, is_over_hard
 from taskd.supervisor.memory.suspicion import Suspicions
 
 LOOK_SECONDS = 1.0
 MACHINE_SECONDS = 10.0
 """So often it is looked how much memory there is."""
-
-EXACT_SECONDS = 30.0
-EXACT_PROCESSES = 8
-"""So often, and for so many of the largest processes, shared pages are told from others."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,14 +43,12 @@ class MemoryWatch:
         self._kernel_kills = KernelKills(self._machine)
         self._there_is = 0
         self._watched: dict[int, _Watched] = {}
+        self._over_hard: set[int] = set()
         self._fresh: dict[str, int] = {}
         self._useless: set[tuple[str, str]] = set()
         self._told: set[FreshOverLimit] = set()
         self._suspicions = Suspicions(board, events)
-        self._giving_way: tuple[int, int, str] | None = None
-        self._settled_at = 0.0
-        self._is_told_short = False
-        self._own_share, self._own_share_at = 1.0, 0.0
+        self._relief = Relief(self._machine, events)
         self._next_look = self._next_machine = 0.0
 
     # -- looking ----------------------------------------------------------------------------------
@@ -98,6 +93,7 @@ class MemoryWatch:
     def forget(self, slot: int) -> None:
         """Its worker is gone."""
         self._suspicions.forget(slot)
+        self._over_hard.discard(slot)
         watched = self._watched.pop(slot, None)
         if watched is not None:
             watched.process.close()
@@ -128,6 +124,10 @@ class MemoryWatch:
         write_memory(slot, course.told)
         if course.fresh and not was_fresh:
             self._judge(worker.pool, course.fresh, limits)
+        if is_over_hard(course.held(), self.limits(worker.pool, settings)):
+            self._over_hard.add(worker.slot)
+        else:
+            self._over_hard.discard(worker.slot)
 
     # -- limits -----------------------------------------------------------------------------------
 
@@ -144,14 +144,12 @@ class MemoryWatch:
         course = self.course(slot)
         if course is None:
             return None
-        giving = self._giving_way
-        if giving is None or giving[:2] != (slot, course.pid):
-            return course.held()
-        return course.held(gives_way=f"it has grown most, and {giving[2]}")
+        return course.held(gives_way=self._relief.why(course.pid))
 
-    def is_over_hard(self, slot: int, pool: str, settings: PoolSettings) -> bool:
-        """Whether a worker is about to be killed."""
-        return is_over_hard(self.held(slot), self.limits(pool, settings))
+    @property
+    def is_any_over_hard(self) -> bool:
+        """Whether some worker is about to be killed."""
+        return bool(self._over_hard)
 
     def _resolve(self, memory: MemorySettings) -> Limits:
         return Limits(soft=self._bytes(memory.soft), hard=self._bytes(memory.hard))
@@ -185,57 +183,18 @@ class MemoryWatch:
         pools: Mapping[str, PoolSettings],
         now: float,
     ) -> None:
-        if self._is_giving_way(now) or now < self._settled_at:
-            return
+        held = {pid: private_memory(pid) for pid in helpers}
+        held |= {one.course.pid: one.course.now.bytes for one in self._watched.values()}
         budgets = {
             name: budget
             for name, settings in pools.items()
             if (budget := self._bytes(settings.memory.host_budget)) is not None
         }
-        total = self._total(helpers, budgets, now)
-        want = want_of(total, budgets, self._machine.pressure())
-        if want is None:
-            self._is_told_short = False
-            return
-        chosen = who_gives_way(want, self._candidates(workers, pools, now))
-        if chosen is not None:
-            self._giving_way = (chosen.slot, self._watched[chosen.slot].course.pid, want.why)
-        elif not self._is_told_short:
-            self._is_told_short = True
-            self._events.emit(NobodyGivesWay(want.why))
-
-    def _is_giving_way(self, now: float) -> bool:
-        """Whether the one that was chosen is still there."""
-        if self._giving_way is None:
-            return False
-        slot, pid, _ = self._giving_way
-        course = self.course(slot)
-        if course is not None and course.pid == pid:
-            return True
-        self._giving_way = None
-        self._settled_at = now + SETTLE_SECONDS
-        return False
-
-    def _total(self, helpers: Iterable[int], budgets: Mapping[str, int], now: float) -> int:
-        """What the tree holds.
-
-        Pages that workers share with what they were forked from count in each of them, until that
-        makes a difference: then it is looked how much of the largest is their own.
-        """
-        held = {pid: private_memory(pid) for pid in helpers}
-        held |= {one.course.pid: one.course.now.bytes for one in self._watched.values()}
-        total = sum(held.values())
-        if total > min(budgets.values(), default=total) and now >= self._own_share_at:
-            self._own_share_at = now + EXACT_SECONDS
-            largest = sorted(held, key=lambda pid: held[pid])[-EXACT_PROCESSES:]
-            exact = sum(proportional_memory(pid) for pid in largest)
-            shown = sum(private_memory(pid) for pid in largest)
-            self._own_share = min(exact / shown, 1.0) if exact and shown else 1.0
-        return int(total * self._own_share)
+        self._relief.look(held, list(self._candidates(workers, pools, now)), budgets, now)
 
     def _candidates(
         self, workers: Iterable[Worker], pools: Mapping[str, PoolSettings], now: float
-    ) -> Iterable[Candidate]:
+    ) -> Iterator[Candidate]:
         for worker in workers:
             course = self.course(worker.slot)
             settings = pools.get(worker.pool)
@@ -243,7 +202,7 @@ class MemoryWatch:
                 continue
             if now - worker.started_at >= settings.memory.min_lifetime:
                 yield Candidate(
-                    slot=worker.slot,
+                    pid=worker.pid,
                     pool=worker.pool,
                     bytes=course.now.bytes,
                     fresh=self._fresh.get(worker.pool, course.fresh),
