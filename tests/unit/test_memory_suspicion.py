@@ -152,6 +152,29 @@ def test_live_bytes_grow_by_what_is_allocated_and_fall_when_it_is_given_up() -> 
     os.close(board.fd)
 
 
+def test_a_heap_that_is_slow_to_read_is_read_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = Board.create(1, 1)
+    slot, moment = board.slot(0), [100.0]
+    live = LiveBytes(slot)
+    monkeypatch.setattr("taskd.pool.live.monotonic", lambda: moment[0])
+
+    def read_slowly() -> int:
+        moment[0] += 0.05
+        return MB
+
+    monkeypatch.setattr(live, "read", read_slowly)
+    read_at = []
+    while moment[0] < 130.0:
+        slot.words[SUCCEEDED] += 1
+        live.beat()
+        if slot.words[LIVE_JOBS] == slot.words[SUCCEEDED]:
+            read_at.append(moment[0])
+        moment[0] += 0.5
+
+    assert len(read_at) == 3
+    os.close(board.fd)
+
+
 def test_the_worker_reads_once_a_second_and_only_after_jobs() -> None:
     board = Board.create(1, 1)
     slot = board.slot(0)
