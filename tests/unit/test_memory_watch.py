@@ -21,7 +21,7 @@ from taskd.supervisor.channel import Channel
 from taskd.supervisor.child import Forkserver, Worker
 from taskd.supervisor.memory.course import Course, Reading, look
 from taskd.supervisor.memory.machine import Machine
-from taskd.supervisor.memory.oom import offer_to_kernel
+from taskd.supervisor.memory.oom import KernelKills, offer_to_kernel
 from taskd.supervisor.memory.procfs import Process, private_memory, proportional_memory
 from taskd.supervisor.memory.rules import Limits
 from taskd.supervisor.memory.watch import MemoryWatch
@@ -120,7 +120,8 @@ class Stand:
         events = Events()
         events.subscribe(self.told.append)
         self.board = Board.create(4, 1)
-        self.watch = MemoryWatch(self.board, events, Machine(str(root)))
+        self.machine = Machine(str(root))
+        self.watch = MemoryWatch(self.board, events, self.machine)
         self.workers: list[Worker] = []
         self._channels: list[Channel] = []
 
@@ -304,9 +305,19 @@ def test_other_deaths_and_other_kills_are_not_the_kernels(stand: Stand) -> None:
     assert stand.watch.how_it_ended(0, KILLED) == "killed by SIGKILL"
     stand.kernel_kills(6)
     assert stand.watch.how_it_ended(0, EXITED) == "exited with status 1"
-    stand.look()  # by now the death of a worker would have been seen
 
-    assert stand.watch.how_it_ended(0, KILLED) == "killed by SIGKILL"
+
+def test_a_kill_is_not_forgotten_before_its_death_can_have_been_seen(stand: Stand) -> None:
+    kills = KernelKills(stand.machine)
+    stand.kernel_kills(6)
+    kills.forget()
+    assert kills.take()
+
+    stand.kernel_kills(7)
+    kills.forget()
+    kills.forget()
+
+    assert not kills.take()
 
 
 def test_the_kernel_is_offered_workers_first() -> None:

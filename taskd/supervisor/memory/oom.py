@@ -21,11 +21,12 @@ class KernelKills:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._accounted = machine.kills() or 0
+        self._accounted = self._seen = machine.kills() or 0
 
     def forget(self) -> None:
-        """What was counted up to now was none of ours, or its death would have been seen by now."""
-        self._accounted = self._machine.kills() or 0
+        """What was counted at the last call was none of ours: we would have seen the death."""
+        self._accounted = max(self._accounted, self._seen)
+        self._seen = self._machine.kills() or 0
 
     def take(self) -> bool:
         """Whether a death may be put down to the kernel; each of its kills counts for one."""

@@ -46,7 +46,7 @@ class MemoryWatch:
         self._over_hard: set[int] = set()
         self._fresh: dict[str, int] = {}
         self._useless: set[tuple[str, str]] = set()
-        self._told: set[FreshOverLimit] = set()
+        self._told: set[tuple[str, str, int]] = set()
         self._suspicions = Suspicions(board, events)
         self._relief = Relief(self._machine, events)
         self._next_look = self._next_machine = 0.0
@@ -167,12 +167,9 @@ class MemoryWatch:
                 self._useless.discard((pool, name))
                 continue
             self._useless.add((pool, name))
-            if not any(
-                (one.pool, one.limit, one.size) == (pool, name, limit) for one in self._told
-            ):
-                told = FreshOverLimit(pool, name, limit, fresh)
-                self._told.add(told)
-                self._events.emit(told)
+            if (pool, name, limit) not in self._told:
+                self._told.add((pool, name, limit))
+                self._events.emit(FreshOverLimit(pool, name, limit, fresh))
 
     # -- the whole tree ---------------------------------------------------------------------------
 
