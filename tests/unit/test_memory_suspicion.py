@@ -43,7 +43,7 @@ class Stand:
             for _ in range(per):
                 job()
             self.slot.words[SUCCEEDED] += per
-            self.live._next_read = 0.0
+            self.live.read_soon()
             self.live.beat()
             self.suspicions.look([self.worker])
 
@@ -185,7 +185,7 @@ def test_the_worker_reads_once_a_second_and_only_after_jobs() -> None:
     slot.words[SUCCEEDED] = 5
     live.beat()
     assert slot.words[LIVE] == 0  # not yet
-    live._next_read = 0.0
+    live.read_soon()
     live.beat()
 
     assert (slot.words[LIVE] > MB, slot.words[LIVE_JOBS]) == (True, 5)

@@ -1,0 +1,85 @@
+"""Run every load, with and without a leak: `python -m benchmarks.leaks [--runs 4] [--json]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+
+from benchmarks.leaks.loads import LOADS
+
+LEAK_BYTES = 10_240
+LEAKING_SHARE = 0.20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was found in the runs of one load; jobs and bytes are medians of those found."""
+
+    load: str
+    runs: int
+    false_alarms: int
+    found: int
+    found_after: int | None
+    bytes_a_job: int | None
+
+
+def main() -> None:
+    """Do the runs and print them as one table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.leaks", description=__doc__)
+    parser.add_argument("--runs", type=int, default=4, help="runs of each load, of each kind (4)")
+    parser.add_argument("--jobs", type=int, default=30_000, help="jobs of one run (30000)")
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+    chosen = parser.parse_args()
+    outcomes = [measure(load, chosen.runs, chosen.jobs) for load in LOADS]
+    if chosen.json:
+        print(json.dumps([asdict(outcome) for outcome in outcomes], indent=2))
+    else:
+        print(table(outcomes))
+
+
+def measure(load: str, runs: int, jobs: int) -> Outcome:
+    """Run one load; each run with another seed."""
+    quiet = [run(load, seed, 0, jobs) for seed in range(runs)]
+    leaking = [run(load, seed, LEAK_BYTES, jobs) for seed in range(runs)]
+    found = [one for one in leaking if one["found_after"] is not None]
+    return Outcome(
+        load=load,
+        runs=runs,
+        false_alarms=sum(one["found_after"] is not None for one in quiet),
+        found=len(found),
+        found_after=_middle([one["found_after"] for one in found]),
+        bytes_a_job=_middle([one["bytes_a_job"] for one in found]),
+    )
+
+
+def run(load: str, seed: int, leak: int, jobs: int) -> dict[str, int]:
+    """One run, in a process of its own."""
+    print(f"{load}, seed {seed}, {leak} bytes …", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", "benchmarks.leaks.load", load, str(seed), str(leak), str(jobs)]
+    found: dict[str, int] = json.loads(subprocess.check_output(command, text=True))
+    return found
+
+
+def _middle(values: list[int]) -> int | None:
+    return int(statistics.median(values)) if values else None
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """The outcomes for people."""
+    lines = [
+        f"{'load':<12} {'false alarms':>12} {'found':>8} {'after jobs':>11} {'bytes a job':>12}"
+    ]
+    for one in outcomes:
+        alarms, found = f"{one.false_alarms} of {one.runs}", f"{one.found} of {one.runs}"
+        after, size = one.found_after or "-", one.bytes_a_job or "-"
+        lines.append(f"{one.load:<12} {alarms:>12} {found:>8} {after:>11} {size:>12}")
+    lines.append(f"The leak is {LEAK_BYTES * LEAKING_SHARE:.0f} bytes a job of all.")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

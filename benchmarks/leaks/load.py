@@ -1,0 +1,118 @@
+"""One run: `python -m benchmarks.leaks.load LOAD SEED LEAK JOBS`; prints one JSON object."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+from collections import OrderedDict, deque
+
+import gevent
+
+from benchmarks.leaks.loads import LOADS, Load
+from taskd.board import Board, WorkerState, read_memory
+from taskd.board.layout import PID, STATE, SUCCEEDED
+from taskd.events import Events
+from taskd.pool.live import LiveBytes
+from taskd.supervisor.channel import Channel
+from taskd.supervisor.child import Forkserver, Worker
+from taskd.supervisor.memory.suspicion import Suspicions
+
+GREENLETS = 25
+READING_JOBS = 250
+"""Between two readings of a worker; its jobs are the clock, so that a run takes seconds."""
+
+LEAKING_TASK = 2
+LEAK_PIECES = 10
+
+
+class Watched:
+    """A worker that is this process, and the master's look at it."""
+
+    def __init__(self) -> None:
+        board = Board.create(1, 1)
+        self._slot = board.slot(0)
+        self._slot.words[PID], self._slot.words[STATE] = os.getpid(), WorkerState.READY
+        self._live = LiveBytes(self._slot)
+        self._suspicions = Suspicions(board, Events())
+        parent = Forkserver(channel=Channel(), pool="io", generation=1, kind="greenlet")
+        self._worker = Worker(slot=0, parent=parent, pid=os.getpid())
+        self.found_after: int | None = None
+        self.bytes_a_job = 0
+
+    def look(self, jobs: int) -> None:
+        """Let the worker read and the master look."""
+        self._slot.words[SUCCEEDED] = jobs
+        self._live.read_soon()
+        self._live.beat()
+        self._suspicions.look([self._worker])
+        suspect = read_memory(self._slot).suspect
+        if suspect and self.found_after is None:
+            self.found_after, self.bytes_a_job = jobs, suspect
+
+
+class Run:
+    """The jobs of one run, and what they leave behind."""
+
+    def __init__(self, load: Load, seed: int, leak: int, jobs: int) -> None:
+        self._load, self._leak, self._jobs = load, leak, jobs
+        self._chance = random.Random(seed)
+        self._cache: OrderedDict[int, bytes] = OrderedDict()
+        self._ring: deque[bytes] = deque(maxlen=load.ring)
+        self._kept: list[list[bytes]] = []
+        self._done = 0
+        self.watched = Watched()
+
+    def run(self) -> None:
+        """Run all jobs, or stop at the first suspicion."""
+        gevent.joinall([gevent.spawn(self._greenlet) for _ in range(GREENLETS)], raise_error=True)
+
+    def _greenlet(self) -> None:
+        while self._done < self._jobs and self.watched.found_after is None:
+            is_late = self._done > self._jobs / 2
+            weights = self._load.later if is_late and self._load.later else self._load.weights
+            (task,) = self._chance.choices(range(len(weights)), weights)
+            self._job(task)
+            self._done += 1
+            if self._done % READING_JOBS == 0:
+                self.watched.look(self._done)
+
+    def _job(self, task: int) -> None:
+        """Hold a buffer and small objects over some switches; touch the cache; leak."""
+        chance, load = self._chance, self._load
+        buffer = bytearray(min(int(chance.lognormvariate(10.5 + task / 4, 0.8)), 4_000_000))
+        gevent.sleep(0)
+        small = [bytes(chance.randrange(60, 2000)) for _ in range(10 + 40 * task)]
+        gevent.sleep(0)
+        self._touch(chance.randrange(load.keys))
+        self._ring.append(small[chance.randrange(len(small))])  # outlives the rest: holes
+        if chance.random() < load.spikes:
+            spike = [bytes(chance.randrange(300, 3000)) for _ in range(8000)]
+            gevent.sleep(0)
+            del spike
+        if task == LEAKING_TASK and self._leak:
+            self._kept.append([bytes(self._leak // LEAK_PIECES) for _ in range(LEAK_PIECES)])
+        gevent.sleep(0)
+        del buffer
+
+    def _touch(self, key: int) -> None:
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return
+        self._cache[key] = bytes(self._chance.randrange(2000, 7000))
+        if len(self._cache) > self._load.cache:
+            self._cache.popitem(last=False)
+
+
+def main() -> None:
+    """Do one run and print what was found."""
+    name, seed, leak, jobs = sys.argv[1:]
+    run = Run(LOADS[name], int(seed), int(leak), int(jobs))
+    run.run()
+    found = {"found_after": run.watched.found_after, "bytes_a_job": run.watched.bytes_a_job}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The loads of the benchmark of leaks, one of each kind, short."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.leaks.__main__ import Outcome, run, table
+from benchmarks.leaks.loads import LOADS
+
+JOBS = 17_000
+
+
+def test_a_leak_in_one_of_five_tasks_is_found_under_a_noisy_load() -> None:
+    found = run("all", 1, leak=20_480, jobs=JOBS)
+
+    assert found["found_after"] <= JOBS
+    assert found["bytes_a_job"] == pytest.approx(0.2 * 20_480, rel=0.25)
+
+
+def test_a_cache_that_fills_slowly_is_no_leak() -> None:
+    assert run("slow cache", 1, leak=0, jobs=JOBS)["found_after"] is None
+
+
+def test_the_table_has_a_line_a_load() -> None:
+    nothing = Outcome(
+        load="all", runs=1, false_alarms=0, found=0, found_after=None, bytes_a_job=None
+    )
+
+    assert len(table([nothing] * len(LOADS)).splitlines()) == len(LOADS) + 2
