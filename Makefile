@@ -1,7 +1,7 @@
 # What developers type. `make` alone shows this list.
 PYTHON ?= .venv/bin/python
 
-.PHONY: help venv test model stress mutants lint types bench bench-resources bench-peers bench-small
+.PHONY: help venv test model stress mutants lint types bench bench-resources bench-leaks bench-peers bench-small
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' Makefile
 
@@ -35,6 +35,9 @@ bench: ## the benchmarks, as ratios (run nothing else meanwhile)
 
 bench-resources: ## of these, what resources cost
 	$(PYTHON) -m benchmarks resources
+
+bench-leaks: ## whether leaks are found under noisy loads, and nothing else is taken for one
+	$(PYTHON) -m benchmarks.leaks
 
 bench-peers: ## taskd beside its peers, hours (BENCH="--scale 0.1 --runs 1" for less)
 	$(PYTHON) -m benchmarks.contest $(BENCH)

@@ -1,7 +1,7 @@
 """What a pool's workers may hold, and when they are worn: the part `memory` of a pool.
 
 Sizes are bytes, or a share such as `80%` of the memory there is: of the control group's limit, or
-the machine's. Only the daemon knows it, so a share stays as it is written; `units.parse_share` reads it.
+the machine's. Only the daemon knows it, so a share stays as it is written; `parse_share` reads it.
 """
 
 from dataclasses import dataclass, field
