@@ -132,6 +132,7 @@ class SlotReading:
     told: int
     told_at: int
     told_why: int
+    seats: int = 0
 
 
 class Slot:
@@ -195,6 +196,7 @@ class Slot:
             told=w[TOLD],
             told_at=w[TOLD_AT],
             told_why=w[TOLD_WHY],
+            seats=w[SEATS],
         )
 
 

@@ -14,6 +14,10 @@ from taskd.supervisor.ladder import HubView, ToldView
 from taskd.supervisor.memory.rules import Held
 from taskd.supervisor.plan import WorkerView
 
+SETTLE_SECONDS = 1.0
+FULL_SHARE = 0.9
+"""So busy a worker is at work; or, if there are not so many jobs, after so long."""
+
 _NS = 1e9
 
 
@@ -88,6 +92,7 @@ class Worker(Child):
     parent: Forkserver
     lives_until: float | None = None
     share: float = 1.0
+    ready_at: float | None = None
     replaces: int | None = None
     drained_at: float | None = None
     interrupted_at: float | None = None
@@ -164,7 +169,16 @@ class Worker(Child):
             held=held,
             dumped=self.dumped,
             dumped_at=self.dumped_at,
+            is_settled=own and self._is_settled(reading),
         )
+
+    def _is_settled(self, reading: SlotReading) -> bool:
+        if reading.state is not WorkerState.READY:
+            return False
+        now = monotonic()
+        self.ready_at = now if self.ready_at is None else self.ready_at
+        is_full = 0 < FULL_SHARE * reading.seats <= reading.in_flight
+        return is_full or now >= self.ready_at + SETTLE_SECONDS
 
 
 def _told(reading: SlotReading) -> ToldView | None:

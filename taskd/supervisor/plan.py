@@ -7,8 +7,8 @@ A worker's way through the plan:
                   └─ not ready in time ──┼─ the daemon stops, or there is one too many
                                          └─ its replacement is ready (old code, worn, too large)
 
-A replacement is started first and the old worker drained only when the new one is ready, so that a
-pool never has fewer workers than wanted; of a pool at most a tenth, but one, is replaced at a time.
+A replacement is started first and the old worker drained only when the new one is at work, so that
+a pool never has fewer workers than wanted; of a pool at most a tenth, but one, is replaced at once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class WorkerView:
     `warned` is the fence of the attempt that was told its time is over, at `warned_at`. The job was
     told to end because it is cancelled at `cancelled_at`. `told` and `hub` are a greenlet worker's.
     `dumped` is the job for whose sake it wrote its stacks, at `dumped_at`. `share` is how much of
-    `max_jobs` it may do, `held` its memory, None as long as nothing is known of it.
+    `max_jobs` it may do, `held` its memory, None as long as nothing is known of it. It `is_settled`
+    when it is ready and as busy as it can be, or would be by now if there were jobs.
     """
 
     slot: int
@@ -67,6 +68,7 @@ class WorkerView:
     dumped_at: float | None = None
     share: float = 1.0
     held: Held | None = None
+    is_settled: bool = True
 
     @property
     def is_live(self) -> bool:
@@ -176,7 +178,8 @@ def _about_pool(
     surplus = _surplus(standing, pool)
     yield from _send_away(surplus, replacements)
     for old_slot, new in replacements.items():
-        if new.state is WorkerState.READY and by_slot[old_slot] not in surplus:
+        is_up = new.state is WorkerState.READY and new.is_settled
+        if is_up and by_slot[old_slot] not in surplus:
             yield Drain(old_slot, _why_worn(by_slot[old_slot], pool, now) or "replaced")
     if surplus or pool.generation is None or not pool.may_start:
         return
