@@ -132,7 +132,6 @@ class SlotReading:
     told: int
     told_at: int
     told_why: int
-    seats: int = 0
 
 
 class Slot:
@@ -196,7 +195,6 @@ class Slot:
             told=w[TOLD],
             told_at=w[TOLD_AT],
             told_why=w[TOLD_WHY],
-            seats=w[SEATS],
         )
 
 

@@ -14,10 +14,6 @@ from taskd.supervisor.ladder import HubView, ToldView
 from taskd.supervisor.memory.rules import Held
 from taskd.supervisor.plan import WorkerView
 
-SETTLE_SECONDS = 1.0
-FULL_SHARE = 0.9
-"""So busy a worker is at work; or, if there are not so many jobs, after so long."""
-
 _NS = 1e9
 
 
@@ -144,6 +140,8 @@ class Worker(Child):
     ) -> WorkerView:
         """How the plan sees it, with what its slot says."""
         own = reading.pid == self.pid != 0
+        if own and self.ready_at is None and reading.state is WorkerState.READY:
+            self.ready_at = monotonic()
         watched = own and self.is_process and reading.job != 0
         return WorkerView(
             slot=self.slot,
@@ -169,16 +167,9 @@ class Worker(Child):
             held=held,
             dumped=self.dumped,
             dumped_at=self.dumped_at,
-            is_settled=own and self._is_settled(reading),
+            in_flight=reading.in_flight if own else 0,
+            ready_at=self.ready_at,
         )
-
-    def _is_settled(self, reading: SlotReading) -> bool:
-        if reading.state is not WorkerState.READY:
-            return False
-        now = monotonic()
-        self.ready_at = now if self.ready_at is None else self.ready_at
-        is_full = 0 < FULL_SHARE * reading.seats <= reading.in_flight
-        return is_full or now >= self.ready_at + SETTLE_SECONDS
 
 
 def _told(reading: SlotReading) -> ToldView | None:

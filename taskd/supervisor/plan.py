@@ -23,6 +23,9 @@ from taskd.supervisor.actions import Action, Drain, Interrupt, Kill, Start, Warn
 from taskd.supervisor.ladder import HubView, Ladder, ToldView
 from taskd.supervisor.memory.rules import NO_LIMITS, Held, Limits, about_hard, why_worn
 
+BUSY_SHARE = 0.9
+AT_WORK_SECONDS = 1.0
+
 
 class Urgency(IntEnum):
     """How the daemon is to stop."""
@@ -41,8 +44,8 @@ class WorkerView:
     `warned` is the fence of the attempt that was told its time is over, at `warned_at`. The job was
     told to end because it is cancelled at `cancelled_at`. `told` and `hub` are a greenlet worker's.
     `dumped` is the job for whose sake it wrote its stacks, at `dumped_at`. `share` is how much of
-    `max_jobs` it may do, `held` its memory, None as long as nothing is known of it. It `is_settled`
-    when it is ready and as busy as it can be, or would be by now if there were jobs.
+    `max_jobs` it may do, `held` its memory, None as long as nothing is known of it. It runs
+    `in_flight` jobs, and was ready at `ready_at`.
     """
 
     slot: int
@@ -68,7 +71,8 @@ class WorkerView:
     dumped_at: float | None = None
     share: float = 1.0
     held: Held | None = None
-    is_settled: bool = True
+    in_flight: int = 0
+    ready_at: float | None = None
 
     @property
     def is_live(self) -> bool:
@@ -178,14 +182,22 @@ def _about_pool(
     surplus = _surplus(standing, pool)
     yield from _send_away(surplus, replacements)
     for old_slot, new in replacements.items():
-        is_up = new.state is WorkerState.READY and new.is_settled
-        if is_up and by_slot[old_slot] not in surplus:
-            yield Drain(old_slot, _why_worn(by_slot[old_slot], pool, now) or "replaced")
+        old = by_slot[old_slot]
+        if old not in surplus and _is_at_work(new, old, now):
+            yield Drain(old_slot, _why_worn(old, pool, now) or "replaced")
     if surplus or pool.generation is None or not pool.may_start:
         return
     for _ in range(pool.processes - len(standing)):
         yield Start(name)
     yield from _replace(name, pool, standing, workers, now)
+
+
+def _is_at_work(new: WorkerView, old: WorkerView, now: float) -> bool:
+    """Whether a replacement is about as busy as who it replaces, or has had the time to be."""
+    if new.state is not WorkerState.READY:
+        return False
+    is_busy = new.in_flight >= BUSY_SHARE * old.in_flight
+    return is_busy or (new.ready_at is not None and now >= new.ready_at + AT_WORK_SECONDS)
 
 
 def _surplus(standing: Sequence[WorkerView], pool: PoolView) -> Sequence[WorkerView]:

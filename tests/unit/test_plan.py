@@ -73,6 +73,17 @@ def test_the_next_replacement_waits_until_the_last_one_has_left() -> None:
     assert plan(pool(2, generation=2), leaving, worker(1), worker(2, generation=2)) == []
 
 
+def test_a_replacement_must_be_at_work_before_the_old_worker_drains() -> None:
+    old = worker(0, in_flight=25)
+    new = worker(1, generation=2, replaces=0, ready_at=NOW - 0.5)
+    pools = pool(1, generation=2)
+
+    assert plan(pools, old, replace(new, in_flight=22)) == []
+    assert plan(pools, old, replace(new, in_flight=23)) == [Drain(0, "replaced")]
+    assert plan(pools, old, replace(new, ready_at=NOW - 1)) == [Drain(0, "replaced")]
+    assert plan(pools, worker(0), new) == [Drain(0, "replaced")]  # there are no jobs
+
+
 def test_a_worker_with_enough_jobs_is_replaced() -> None:
     worn = worker(0, jobs_done=100)
 
