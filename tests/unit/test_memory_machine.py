@@ -45,6 +45,15 @@ def root(tmp_path: Path) -> Root:
     return Root(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["\n", "nonsense\n", "full\n\n", "oom_kill\nfull some\n"])
+def test_files_that_say_something_else_are_no_error(root: Root, text: str) -> None:
+    for name in ("meminfo", "vmstat", "pressure/memory", "self/cgroup", "self/mountinfo"):
+        root.write(f"proc/{name}", text)
+    machine = root.machine()
+
+    assert (machine.total(), machine.kills(), machine.pressure()) == (0, None, 0.0)
+
+
 def test_without_a_group_it_is_the_machines_memory(root: Root) -> None:
     assert root.machine().total() == 16_000_000 * 1024
 

@@ -73,10 +73,8 @@ class Machine:
         told = "" if self.group is None else self.group.pressure()
         told = told or _read(f"{self._root}/proc/pressure/memory")
         for line in told.splitlines():
-            kind, *fields = line.split()
-            if kind == "full":
-                shares = dict(field.partition("=")[::2] for field in fields)
-                return float(shares.get("avg10", 0.0)) / 100
+            if line.startswith("full avg10="):
+                return float(line[len("full avg10=") :].split()[0]) / 100
         return 0.0
 
 
@@ -84,7 +82,9 @@ def _find_group(root: str) -> Group | None:
     """The group that accounts for memory: of version 1 if its controller is bound there."""
     paths = {}
     for line in _read(f"{root}/proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if not path:
+            continue
         if not controllers:
             paths[2] = path
         elif "memory" in controllers.split(","):
@@ -101,7 +101,7 @@ def _mounts(root: str) -> Iterator[tuple[int, tuple[str, str]]]:
     for line in _read(f"{root}/proc/self/mountinfo").splitlines():
         about, _, source = line.partition(" - ")
         kind, _, options = [*source.split(" ", 2), "", ""][:3]
-        begins, place = about.split()[3:5]
+        begins, place = [*about.split(), *[""] * 5][3:5]
         if kind == "cgroup2":
             yield 2, (begins, place)
         elif kind == "cgroup" and "memory" in options.split(","):
@@ -123,9 +123,9 @@ def _group(root: str, version: int, path: str, begins: str, place: str) -> Group
 
 def _field(text: str, name: str) -> int | None:
     for line in text.splitlines():
-        key, *values = line.split()
-        if key == name and values:
-            return int(values[0])
+        key, _, value = line.partition(" ")
+        if key == name:
+            return _number(value.split(maxsplit=1)[0] if value.strip() else "")
     return None
 
 
