@@ -63,8 +63,8 @@ class Prune:
                 # What history names must be there to be named.
                 keep_seconds = max(self._settings.workers, self._settings.history)
                 retention.prune_records(connection, keep_seconds)
-                memory.prune_memory(connection, self._settings.memory)
                 is_done = self._drop_partitions(connection)
+                memory.prune_memory(connection, self._settings.memory)
         finally:
             self._link.close()
         return ROUND_SECONDS if is_done else RETRY_SECONDS
