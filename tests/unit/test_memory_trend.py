@@ -15,12 +15,17 @@ KB = 1_000
 
 
 def watch(
-    live: Callable[[int], float], jobs: int = 30_000, per: int = 100, noise: float = 300 * KB
+    live: Callable[[int], float],
+    jobs: int = 30_000,
+    per: int = 100,
+    noise: float = 300 * KB,
+    running: Callable[[int], int] = lambda jobs: 25,
 ) -> tuple[int, Growth] | None:
     """Draw a line with noise, one reading in `per` jobs; when it was taken for a leak."""
     chance, trend = random.Random(7), Trend()
     for done in range(per, jobs, per):
-        growth = trend.take(done, int(50 * MB + live(done) + abs(chance.gauss(0, noise))))
+        held = 50 * MB + live(done) + abs(chance.gauss(0, noise))
+        growth = trend.take(done, int(held), running(done))
         if growth is not None:
             return done, growth
     return None
@@ -63,6 +68,36 @@ def test_it_is_found_after_a_long_life_without_one() -> None:
 )
 def test_what_is_no_leak_is_not_taken_for_one(live: Callable[[int], float]) -> None:
     assert watch(live, jobs=100_000) is None
+
+
+def rising(jobs: int) -> int:
+    """A load that rises from one job at once to 25, slowly and evenly, and stays there."""
+    return 1 + min(24 * jobs // 40_000, 24)
+
+
+def test_what_ever_more_running_jobs_hold_is_no_leak() -> None:
+    assert watch(lambda jobs: 2 * MB * rising(jobs), jobs=100_000, running=rising) is None
+
+
+def test_a_leak_under_a_rising_load_is_found_when_that_is_even() -> None:
+    found = watch(lambda jobs: 4 * KB * jobs, jobs=100_000, running=rising)
+
+    assert found is not None
+    assert found[1].slope == pytest.approx(4 * KB, rel=0.05)
+
+
+def test_a_life_whose_jobs_came_nearly_all_at_once_says_nothing() -> None:
+    trend = Trend()
+
+    assert [trend.take(jobs, MB * jobs) for jobs in (*range(1, 70), 10_000)] == [None] * 70
+
+
+def test_a_rising_load_does_not_end_a_leak() -> None:
+    trend = Trend()
+    for done in range(100, 90_000, 100):
+        trend.take(done, 4 * KB * done, rising(max(done - 30_000, 0)))
+
+    assert not trend.has_ended
 
 
 def test_readings_without_new_jobs_add_nothing() -> None:

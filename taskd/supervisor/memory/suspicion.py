@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from taskd.board import Board, Slot, WorkerState
-from taskd.board.layout import LIVE, LIVE_JOBS, SUSPECT, TRIM, TRIMMED
+from taskd.board.layout import IN_FLIGHT, LIVE, LIVE_JOBS, SUSPECT, TRIM, TRIMMED
 from taskd.clock import monotonic
 from taskd.events import Events
 from taskd.supervisor.child import Worker
@@ -67,7 +67,7 @@ class Suspicions:
             self._conclude(worker, slot, known, known.growth)
             known.growth = None
         elif known.growth is None and words[LIVE]:
-            known.growth = known.trend.take(words[LIVE_JOBS], words[LIVE])
+            known.growth = known.trend.take(words[LIVE_JOBS], words[LIVE], words[IN_FLIGHT])
             if known.growth is not None and known.is_confirmed:
                 words[SUSPECT] = round(known.growth.slope)
                 known.growth = None

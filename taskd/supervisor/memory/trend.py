@@ -9,6 +9,7 @@
     Mann-Kendall  whether they rise at all, and not by chance (Mann 1945, Kendall 1975)
     straight      a cache grows as well, ever slower; a leak goes on: the slope of the younger half
                   must not fall behind
+    at even load  what running jobs hold grows with their number: while that rises, nothing is said
 
 The readings of a whole life are kept, at growing distances, so that the line becomes ever longer.
 """
@@ -51,27 +52,33 @@ class Growth:
 
 @dataclass(slots=True, eq=False)
 class Trend:
-    """The live bytes of one worker by the jobs it has done."""
+    """The live bytes of one worker by the jobs it has done, and how many ran then."""
 
     jobs: list[int] = field(default_factory=list)
     live: list[int] = field(default_factory=list)
+    running: list[int] = field(default_factory=list)
     _step: int = 1
     _look_at: float = LEAST_JOBS
     _agreed: int = 0
     _denied: int = 0
 
-    def take(self, jobs: int, live: int) -> Growth | None:
+    def take(self, jobs: int, live: int, running: int = 0) -> Growth | None:
         """Take a reading after so many jobs; how it grows, when that has become certain."""
         if self.jobs and jobs < self.jobs[-1] + self._step:
             self.live[-1] = min(self.live[-1], live)
+            self.running[-1] = min(self.running[-1], running)
             return None
         self.jobs.append(jobs)
         self.live.append(live)
+        self.running.append(running)
         if len(self.jobs) > MOST_READINGS:
             self._thin()
         if jobs < self._look_at or len(self.jobs) < LEAST_READINGS:
             return None
         self._look_at = jobs * LOOK_GROWTH
+        if load_rises(self.jobs, self.running):
+            self._agreed = 0
+            return None
         growth = growth_of(self.jobs, self.live)
         self._agreed = self._agreed + 1 if growth is not None else 0
         self._denied = self._denied + 1 if growth is None else 0
@@ -89,13 +96,21 @@ class Trend:
     def _thin(self) -> None:
         """Keep one of two, with the lower reading of both."""
         self._step *= 2
-        self.live = [min(pair) for pair in zip(self.live[::2], self.live[1::2], strict=False)]
+        self.live = _lower_of_two(self.live)
+        self.running = _lower_of_two(self.running)
         self.jobs = self.jobs[1::2]
+
+
+def load_rises(jobs: Sequence[int], running: Sequence[int]) -> bool:
+    """Whether ever more jobs have run at once."""
+    begins = _warm(jobs)
+    _, load = _floors(jobs[begins:], running[begins:])
+    return len(load) >= FLOORS // 2 and _rises(load) >= SURE
 
 
 def growth_of(jobs: Sequence[int], live: Sequence[int]) -> Growth | None:
     """How live bytes grow, if they do for certain."""
-    begins = next(index for index, done in enumerate(jobs) if done >= WARM_UP * jobs[-1])
+    begins = _warm(jobs)
     x, y = _floors(jobs[begins:], live[begins:])
     if len(x) < FLOORS // 2:
         return None
@@ -108,6 +123,15 @@ def growth_of(jobs: Sequence[int], live: Sequence[int]) -> Growth | None:
     if later < STRAIGHT * max(earlier, slope):
         return None
     return Growth(slope, int(range_), int(slope * range_), int(y[0]))
+
+
+def _warm(jobs: Sequence[int]) -> int:
+    """The first reading that is looked at."""
+    return next(index for index, done in enumerate(jobs) if done >= WARM_UP * jobs[-1])
+
+
+def _lower_of_two(readings: Sequence[int]) -> list[int]:
+    return [min(pair) for pair in zip(readings[::2], readings[1::2], strict=False)]
 
 
 def _floors(jobs: Sequence[int], live: Sequence[int]) -> tuple[list[float], list[float]]:
