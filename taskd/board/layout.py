@@ -38,6 +38,7 @@ _ARRAYS_BY_LANE = 4
 #   BREAK, BREAK_WHY: the job that the master found to block its hub, and why it is to end.
 #   TELL: write where everybody stands.
 #   MEMORY…: see taskd.board.memory.
+#   FRESH: the bytes that it held when it was ready.
 #   LIVE: what its allocators have handed out, in bytes, after LIVE_JOBS jobs.
 #   TRIM: the master's request to collect garbage and tell LIVE anew; TRIMMED: the last one obeyed.
 #   SUSPECT: the bytes a job by which LIVE grows, if it does for certain.
@@ -76,12 +77,13 @@ _ARRAYS_BY_LANE = 4
     MEMORY_LOW,
     MEMORY_HIGH,
     MEMORY_PEAK,
+    FRESH,
     LIVE,
     LIVE_JOBS,
     TRIM,
     TRIMMED,
     SUSPECT,
-) = range(39)
+) = range(40)
 
 
 class WorkerState(IntEnum):

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 from collections.abc import Callable
 
 from taskd.board import Slot
-from taskd.board.layout import FAILED, LIVE, LIVE_JOBS, RETRIED, SUCCEEDED, TRIM, TRIMMED
+from taskd.board.layout import FAILED, FRESH, LIVE, LIVE_JOBS, RETRIED, SUCCEEDED, TRIM, TRIMMED
 from taskd.clock import monotonic
 
 READ_SECONDS = 1.0
@@ -48,6 +49,12 @@ class LiveBytes:
         self._words = slot.words
         self._next_read = 0.0
         self._malloc_info, self._malloc_trim = _allocator()
+
+    def begin(self) -> None:
+        """Tell what the kernel has given to this process before its first job."""
+        with open("/proc/self/statm", encoding="ascii") as statm:
+            _, resident, shared, *_ = statm.read().split()
+        self._words[FRESH] = (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
 
     def beat(self) -> None:
         """Read if it is time to and jobs have ended since; or if the master has asked for it."""

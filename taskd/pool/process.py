@@ -148,6 +148,7 @@ class Worker:
         )
         spawn.accept_orders()
         self._life.start()
+        self._live.begin()
         self._words[STATE] = WorkerState.READY
         self._events.emit(WorkerReady(self._place.name, os.getpid()))
 

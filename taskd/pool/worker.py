@@ -130,6 +130,7 @@ class Worker:
         self.claimer.start()
         self._sweeper.start()
         self._pulse.start()
+        self._live.begin()
         self._words[STATE] = WorkerState.READY
         self._events.emit(WorkerReady(self._place.name, os.getpid()))
 

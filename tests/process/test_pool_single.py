@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from taskd.board import WorkerState
-from taskd.board.layout import LOOK
+from taskd.board.layout import FRESH, LOOK
 from taskd.clock import monotonic_ns
 from taskd.config.settings import PoolSettings
 from taskd.store import jobs
@@ -124,6 +124,14 @@ def test_a_process_worker_never_sees_gevent(stand: Stand) -> None:
     job = stand.enqueue("modules")
 
     assert stand.wait_for(job, "succeeded")[0] == "[]"
+
+
+def test_a_worker_tells_what_it_held_before_its_first_job(stand: Stand) -> None:
+    stand.start("cpu")
+
+    eventually(lambda: stand.read().state is WorkerState.READY)
+
+    assert stand.board.slot(0).words[FRESH] > 1_000_000
 
 
 def test_the_board_tells_the_running_job_and_its_deadline(stand: Stand) -> None:

@@ -155,11 +155,14 @@ def test_a_killed_worker_is_not_killed_twice() -> None:
 # -- who is to blame ------------------------------------------------------------------------------
 
 
-def course(*readings: tuple[int, tuple[int, ...]]) -> Held:
-    """Readings, in MB, with the jobs that ran then; the first was when the worker was ready."""
+def course(*readings: tuple[int, tuple[int, ...]], done: Sequence[int] = ()) -> Held:
+    """Readings, in MB, with the jobs that ran then; the first was when the worker was ready.
+
+    `done`: how many had ended by each of them; none if it is not given.
+    """
     one = Course(1)
-    for held, jobs in readings:
-        one.take(Reading(held * MB), is_ready=True, jobs=jobs)
+    for (held, jobs), ended in zip(readings, done or [0] * len(readings), strict=True):
+        one.take(Reading(held * MB), is_ready=True, jobs=jobs, done=ended)
     held_now = one.held()
     assert held_now is not None
     return held_now
@@ -173,6 +176,25 @@ def test_a_job_that_began_when_the_worker_was_nearly_full_is_not() -> None:
     held = course((10, ()), (400, (5,)), (880, (6,)), (900, (7,)))
 
     assert (held.culprit, held.suspects) == (0, ())
+
+
+def test_a_job_is_no_culprit_for_what_came_while_others_ran_beside_it() -> None:
+    held = course((10, ()), (20, (7,)), (600, (7, 8)), (900, (7,)), (910, (7,)))
+
+    assert (held.culprit, held.suspects) == (0, (7,))
+
+
+def test_a_job_is_no_culprit_for_what_one_left_that_came_and_went_between_two_looks() -> None:
+    beside = course((10, ()), (20, (7,)), (900, (7,)), done=[0, 0, 1])
+    before = course((10, ()), (20, ()), (900, (7,)), done=[0, 0, 1])
+
+    assert (beside.culprit, beside.suspects) == (before.culprit, before.suspects) == (0, (7,))
+
+
+def test_a_job_that_has_become_alone_is_the_culprit_of_what_comes_then() -> None:
+    held = course((10, ()), (20, (7, 8)), (100, (7,)), (900, (7,)), done=[0, 0, 1, 1])
+
+    assert held.culprit == 7
 
 
 def test_of_several_those_are_suspects_during_which_half_of_it_came() -> None:

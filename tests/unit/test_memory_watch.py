@@ -13,7 +13,7 @@ from time import monotonic
 import pytest
 
 from taskd.board import Board, WorkerState, read_memory
-from taskd.board.layout import PID, SEATS, STATE
+from taskd.board.layout import FRESH, PID, SEATS, STATE
 from taskd.config.memory import MemorySettings
 from taskd.config.sections import PoolSettings
 from taskd.events import Event, Events
@@ -91,6 +91,19 @@ def test_a_process_that_is_gone_has_no_reading_even_if_its_pid_lives_on() -> Non
     assert private_memory(pid) == proportional_memory(pid) == 0
     process.close()
     process.close()
+
+
+def test_a_process_that_has_ended_and_was_not_waited_for_has_no_reading() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    process = Process(ended.pid)
+    assert look(process) is not None
+
+    ended.kill()
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+
+    assert look(process) is None
+    process.close()
+    ended.communicate()
 
 
 def test_a_course_remembers_the_start_the_last_ten_and_the_most() -> None:
@@ -231,6 +244,19 @@ def test_a_fresh_worker_that_holds_less_puts_the_limit_in_force_again(stand: Sta
     assert stand.watch.limits("io", LIMITED["io"]) == Limits(soft=20 * MB)
 
 
+def test_what_a_first_job_took_before_the_first_look_was_not_there_when_it_was_fresh(
+    stand: Stand,
+) -> None:
+    with running(HOLD, "30000000") as pid:
+        stand.hire(pid, WorkerState.READY, 7)
+        stand.board.slot(0).words[FRESH] = 8 * MB
+        stand.look(LIMITED)
+
+        assert stand.course().fresh == 8 * MB
+        assert stand.watch.limits("io", LIMITED["io"]) == Limits(soft=20 * MB)
+    assert stand.told == []
+
+
 def test_children_that_were_forked_count_what_they_share_once(stand: Stand) -> None:
     fork = (
         "import os, sys; held = b'x' * 40_000_000; r, w = os.pipe(); pid = os.fork()\n"
@@ -240,7 +266,7 @@ def test_children_that_were_forked_count_what_they_share_once(stand: Stand) -> N
     with running(fork) as pid:
         process = Process(pid)
         eventually(lambda: list(process.descendants()))
-        twice, once = look(process), look(process, limit=70 * MB)
+        twice, once = look(process), look(process, [30 * MB, 70 * MB])
         process.close()
 
     assert twice is not None

@@ -50,9 +50,14 @@ class Process:
         self._children = ProcFile(f"/proc/{pid}/task/{pid}/children")
 
     def private(self) -> int | None:
-        """Resident bytes without what is shared; None if the process is gone."""
+        """Resident bytes without what is shared; None if the process is gone.
+
+        One that is on its way out, or was not waited for, has no memory left: it says zeros.
+        """
         fields = (self._statm.read() or b"").split()
-        return (int(fields[1]) - int(fields[2])) * _PAGE if len(fields) > 2 else None
+        if len(fields) < 3 or fields[1] == b"0":
+            return None
+        return (int(fields[1]) - int(fields[2])) * _PAGE
 
     def descendants(self) -> Iterator[int]:
         """All processes below it, as far as the kernel tells.

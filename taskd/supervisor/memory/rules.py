@@ -35,7 +35,8 @@ class Held:
     """What a worker holds, in bytes, with all processes below it.
 
     `suspects` are running jobs while which at least half of what it has grown by came; `is_alone`:
-    no job but the first of them runs. `gives_way` is why it was chosen to, empty if it was not.
+    that came while no job but the first of them ran. `gives_way` is why it was chosen to, empty if
+    it was not.
     """
 
     bytes: int

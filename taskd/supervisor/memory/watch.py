@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from taskd.board import Board, SlotReading, WorkerState, write_memory
+from taskd.board import Board, Slot, SlotReading, WorkerState, write_memory
+from taskd.board.layout import FAILED, FRESH, RETRIED, SUCCEEDED
 from taskd.clock import monotonic
 from taskd.config.memory import MemorySettings
 from taskd.config.sections import PoolSettings
@@ -113,14 +114,13 @@ class MemoryWatch:
             watched = _Watched(Process(worker.pid), Course(worker.pid))
             self._watched[worker.slot] = watched
         limits = self._resolve(settings.memory)
-        lowest = min((one for one in (limits.soft, limits.hard) if one is not None), default=None)
-        reading = look(watched.process, lowest)
+        reading = look(watched.process, (one for one in (limits.soft, limits.hard) if one))
         if reading is None:
             return  # it has ended: what it held last stands
         slot, course = self._board.slot(worker.slot), watched.course
         was_fresh = bool(course.fresh)
         jobs = slot.seated() if limits.hard is not None else ()
-        course.take(reading, self._is_ready(worker), jobs)
+        course.take(reading, self._is_ready(worker), jobs, _done(slot), slot.words[FRESH])
         write_memory(slot, course.told)
         if course.fresh and not was_fresh:
             self._judge(worker.pool, course.fresh, limits)
@@ -204,3 +204,8 @@ class MemoryWatch:
                     bytes=course.now.bytes,
                     fresh=self._fresh.get(worker.pool, course.fresh),
                 )
+
+
+def _done(slot: Slot) -> int:
+    words = slot.words
+    return int(words[SUCCEEDED] + words[FAILED] + words[RETRIED])
