@@ -4,7 +4,7 @@
     a notification ─── jobs in a lane, something due, new orders, letters ──────────────┤
     the master ─────── the tree, the tasks of a pool, new settings ─────────────────────┤
                                                                                         ▼
-      limits · look · promote · dispatch · requests · publish · declare · cron · burst · readings
+  limits · look · promote · dispatch · requests · publish · declare · cron · burst · readings · tally
 
 Whoever brings the news only notes it; the chore runs in the thread of all chores.
 """
@@ -32,6 +32,7 @@ from taskd.maintenance.readings import Readings
 from taskd.maintenance.report import processes_json
 from taskd.maintenance.requests import InterruptOrder, Requests
 from taskd.maintenance.setup import Setup
+from taskd.maintenance.tally import Tally
 from taskd.maintenance.tree import TreeProcess
 from taskd.maintenance.wakeup import read_news
 from taskd.store.link import Link
@@ -66,6 +67,7 @@ class Agenda:
         self._declare = Declare(host, setup.settings, hurry, self._schedules.soon)
         self._readings = Readings(host)
         self._check = Check(setup.incarnation, hurry)
+        self._tally = Tally(host)
         for chore in (
             self.limits,
             self.look,
@@ -77,6 +79,7 @@ class Agenda:
             self._schedules,
             self._check,
             self._readings,
+            self._tally,
         ):
             self._chores.add(chore)
         self._listener = self._make_listener(setup.settings, dsn)

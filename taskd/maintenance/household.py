@@ -33,7 +33,7 @@ from taskd.maintenance.setup import Setup
 from taskd.maintenance.tree import TreeProcess, pools_by_slot
 from taskd.maintenance.wakeup import Waker
 from taskd.maintenance.worker_slots import WorkerSlots
-from taskd.store import hosts
+from taskd.store import hosts, statistics
 from taskd.store.connect import Connection
 from taskd.store.host_rows import Judgement
 from taskd.store.link import Link
@@ -130,6 +130,7 @@ class Household:
             with link.connection() as connection:
                 self._rescue.settle(connection)
                 hosts.rescue_host(connection, self._host.id, None, "the daemon stopped", False)
+                statistics.roll_up(connection)
         except DatabaseError as error:
             self._host.events.emit(HostNotEnded(self._host.id, str(error)))
         finally:

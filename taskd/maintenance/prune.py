@@ -15,7 +15,7 @@ from taskd.config.settings import QueueSettings, RetentionSettings
 from taskd.events import Events
 from taskd.maintenance.events import PartitionsMissing
 from taskd.maintenance.loop import Loop
-from taskd.store import hosts, memory, retention
+from taskd.store import hosts, memory, retention, statistics
 from taskd.store.connect import Connection
 from taskd.store.link import Link
 
@@ -64,6 +64,7 @@ class Prune:
                 keep_seconds = max(self._settings.workers, self._settings.history)
                 retention.prune_records(connection, keep_seconds)
                 is_done = self._drop_partitions(connection)
+                statistics.thin_statistics(connection)
                 memory.prune_memory(connection, self._settings.memory)
         finally:
             self._link.close()

@@ -204,6 +204,9 @@ CREATE TABLE taskd.attempt (
     ended_at     timestamptz NOT NULL DEFAULT now(),
     number       smallint    NOT NULL,
     outcome      "char"      NOT NULL,
+    queue        text COLLATE "C" NOT NULL,
+    task         text COLLATE "C" NOT NULL,
+    ready_at     timestamptz NOT NULL,          -- since when it had waited for a worker
     error        text,
     traceback    text
 ) PARTITION BY RANGE (ended_at);

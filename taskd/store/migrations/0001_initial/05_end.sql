@@ -158,8 +158,10 @@ BEGIN
                   (SELECT o.kind FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel' LIMIT 1)
                   IS NOT NULL AS is_cancelled
     ), kept AS (
-        INSERT INTO taskd.attempt (job, fence, worker, started_at, number, outcome, error, traceback)
-        SELECT g.id, g.fence, g.worker, g.started_at, g.attempt, g.outcome, g.error, g.traceback
+        INSERT INTO taskd.attempt (
+            job, fence, worker, started_at, number, outcome, queue, task, ready_at, error, traceback)
+        SELECT g.id, g.fence, g.worker, g.started_at, g.attempt, g.outcome, g.queue, g.task,
+               coalesce(g.ready_at, g.created_at), g.error, g.traceback
         FROM gone g WHERE NOT g.is_cancelled
     ), over AS (
         INSERT INTO taskd.history (

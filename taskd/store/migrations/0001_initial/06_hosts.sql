@@ -205,11 +205,12 @@ BEGIN
                      3600) AS pause
         FROM judged j
     ), kept AS (
-        INSERT INTO taskd.attempt (job, fence, worker, started_at, number, outcome, error, traceback)
+        INSERT INTO taskd.attempt (
+            job, fence, worker, started_at, number, outcome, queue, task, ready_at, error, traceback)
         SELECT f.id, f.fence, f.worker, f.claimed_at, f.attempt,
                CASE WHEN f.timed_out THEN 'h' WHEN f.guilty AND p_why <> 'crash' THEN 'k'
                     WHEN f.guilty OR f.lost THEN 'l' ELSE 'g' END,
-               p_reason, f.stack
+               f.queue, f.task, coalesce(f.ready_at, f.created_at), p_reason, f.stack
         FROM fated f WHERE f.fate IN ('b', 'l')
     ), ended AS (
         INSERT INTO taskd.history (

@@ -1,0 +1,68 @@
+"""Adds what has ended to the statistics, and notes once a minute what waits.
+
+Every host does it for all hosts; who comes first does it, and nobody waits for another. Tallies
+are read from behind the last one seen, since under a long transaction the deleted ones stay; those
+of who commits late lie before it, and are found by reading from the start, each minute at most, and
+so seldom that it costs a twentieth of the time.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from taskd.clock import monotonic
+from taskd.maintenance.host import ThisHost
+from taskd.store import statistics
+from taskd.store.connect import Connection
+
+BUSY_SECONDS = 10.0
+IDLE_SECONDS = 60.0
+FULL_SECONDS = 60.0
+BACKLOG_SECONDS = 60.0
+PART_OF_THE_TIME = 20
+BATCH = 5000
+
+
+class Tally:
+    """The chore that keeps the statistics; soon after jobs have run here, else once a minute."""
+
+    def __init__(self, host: ThisHost) -> None:
+        self._slots = host.slots
+        self._rolled_at = -inf
+        self._has_found = False
+        self._above = 0
+        self._full_from = -inf
+        self._backlog_from = -inf
+
+    def due(self) -> float:
+        """When to roll up next, on the monotonic clock."""
+        is_busy = self._has_found or self._slots.has_jobs()
+        return self._rolled_at + (BUSY_SECONDS if is_busy else IDLE_SECONDS)
+
+    def run(self, connection: Connection) -> None:
+        """Roll up all that is there, and note the backlog if its time has come."""
+        began = self._rolled_at = monotonic()
+        is_full = began >= self._full_from
+        if is_full:
+            self._above = 0
+        self._has_found = self._roll_up(connection)
+        if is_full:
+            self._full_from = _again(began, FULL_SECONDS)
+        if began >= self._backlog_from:
+            asked = monotonic()
+            statistics.note_backlog(connection)
+            self._backlog_from = _again(asked, BACKLOG_SECONDS)
+
+    def _roll_up(self, connection: Connection) -> bool:
+        has_found = False
+        taken = BATCH
+        while taken == BATCH:
+            taken, last = statistics.roll_up(connection, self._above, BATCH)
+            self._above = max(self._above, last or 0)
+            has_found |= taken > 0
+        return has_found
+
+
+def _again(began: float, least: float) -> float:
+    """When to do again what began then and is done now."""
+    return max(began + least, monotonic() + PART_OF_THE_TIME * (monotonic() - began))
