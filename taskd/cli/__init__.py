@@ -5,6 +5,7 @@
     enqueue, run          one job, stored or run here
     jobs, queues, workers, tasks     look, cancel, requeue, pause
     schedules                        look, run, pause, preview
+    stats                            what has ended and what waits, in figures
     schema, check, config            set up and find faults
 
 Exit statuses: 0 fine, 1 the thing asked for failed, 2 wrong usage or configuration.

@@ -26,6 +26,10 @@ VERBS = {
         "Show resources and limits: what is held, by which jobs, and who stands in line.",
     ),
     "schedules": ("taskd.cli.schedules", "List, run, pause, resume and preview schedules."),
+    "stats": (
+        "taskd.cli.stats",
+        "Show rates, failures, run and wait times, and the backlog: by queue, task or pool.",
+    ),
     "workers": ("taskd.cli.workers", "Show every process of the running daemons, on all hosts."),
     "tasks": ("taskd.cli.tasks", "Show what may be run: signature, docstring, options, pools."),
     "schema": ("taskd.cli.schema", "Install, upgrade, look at or print the database schema."),

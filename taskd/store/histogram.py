@@ -58,6 +58,16 @@ class Histogram:
                 sum(count for each, count in self.counts.items() if each <= bucket),
             )
 
+    def to_json_dict(self) -> dict[str, float | None]:
+        """How many, their mean and quantiles in seconds."""
+        return {
+            "count": self.count,
+            "mean": self.mean,
+            "p50": self.quantile(0.5),
+            "p95": self.quantile(0.95),
+            "p99": self.quantile(0.99),
+        }
+
 
 def upper_bound(bucket: int) -> float:
     """Where a bucket ends, in seconds."""

@@ -5,7 +5,8 @@ No statement here counts a table of jobs, so each takes milliseconds whatever wa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from importlib.resources import files
@@ -32,6 +33,8 @@ _SPANS = (
     ("d", DAY, KEEP_HOURS),
 )
 """The spans of the statistics, how long each is, and for what time at most it is read."""
+
+_COUNTED = ("started", "succeeded", "failed", "cancelled", "retried", "lost", "returned")
 
 _ROLL_UP = "SELECT taken, last FROM taskd.roll_up_v1(%s, %s)"
 
@@ -85,13 +88,42 @@ class Counts:
         attempts = self.succeeded + self.failed + self.retried
         return (self.failed + self.retried) / attempts if attempts else None
 
+    def to_json_dict(self) -> dict[str, Any]:
+        """The counts, and of run and wait times (seconds) count, mean and quantiles."""
+        numbers = {name: getattr(self, name) for name in _COUNTED}
+        return {
+            **numbers,
+            "failure_rate": self.failure_rate,
+            "run": self.runs.to_json_dict(),
+            "wait_for_worker": self.waits.to_json_dict(),
+            "wait_for_resources": self.asks.to_json_dict(),
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The counts of some time, of one queue, task or pool (its `name`), or of all ("")."""
+    """The counts of some time, of one queue, task or pool (its `name`), or of all ("").
+
+    seconds: how long that time is, for rates.
+    """
 
     name: str
     counts: Counts
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Jobs that succeeded or failed, per second."""
+        return self.counts.ended / self.seconds
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """Its name, rate and counts."""
+        return {
+            "name": self.name,
+            "seconds": self.seconds,
+            "jobs_per_second": self.rate,
+            **self.counts.to_json_dict(),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +132,10 @@ class Point:
 
     at: datetime
     counts: Counts
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """Its begin as ISO 8601, and its counts."""
+        return {"at": self.at.isoformat(), **self.counts.to_json_dict()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +227,7 @@ def summarize(
     """
     parameters = {**_window(since), "by": str(by), "queue": queue, "task": task}
     rows = _fetch(connection, "summarize_statistics.sql", parameters)
-    return [Summary(name=row["key"], counts=_counts(row)) for row in rows]
+    return [Summary(name=row["key"], counts=_counts(row), seconds=row["seconds"]) for row in rows]
 
 
 def curve(
@@ -235,6 +271,35 @@ def backlog_curve(
         return cursor.execute(_statement("curve_backlog.sql"), parameters).fetchall()
 
 
+def merge_parts(parts: Sequence[Backlog]) -> list[Backlog]:
+    """One row a queue, whatever versions of the code its jobs require; in the order given."""
+    merged: dict[str, Backlog] = {}
+    for part in parts:
+        held = merged.get(part.queue)
+        merged[part.queue] = replace(part, requires=None) if held is None else _both(held, part)
+    return list(merged.values())
+
+
+def _both(one: Backlog, other: Backlog) -> Backlog:
+    return replace(
+        one,
+        offered=one.offered and other.offered,
+        queued=one.queued + other.queued,
+        scheduled=one.scheduled + other.scheduled,
+        blocked=one.blocked + other.blocked,
+        running=one.running + other.running,
+        runnable=one.runnable + other.runnable,
+        is_exact=one.is_exact and other.is_exact,
+        queued_seconds=_longest(one.queued_seconds, other.queued_seconds),
+        overdue_seconds=_longest(one.overdue_seconds, other.overdue_seconds),
+        blocked_seconds=_longest(one.blocked_seconds, other.blocked_seconds),
+    )
+
+
+def _longest(one: float | None, other: float | None) -> float | None:
+    return max((each for each in (one, other) if each is not None), default=None)
+
+
 def _window(since: float) -> dict[str, Any]:
     span, length, _ = next((each for each in _SPANS if since <= each[2]), _SPANS[-1])
     return {"since": since, "span": span, "length": length}
@@ -253,13 +318,7 @@ def _fetch(
 
 def _counts(row: dict[str, Any]) -> Counts:
     return Counts(
-        started=row["started"],
-        succeeded=row["succeeded"],
-        failed=row["failed"],
-        cancelled=row["cancelled"],
-        retried=row["retried"],
-        lost=row["lost"],
-        returned=row["returned"],
+        **{name: row[name] for name in _COUNTED},
         runs=Histogram.unpack(row["runs"], row["run_seconds"]),
         waits=Histogram.unpack(row["waits"], row["wait_seconds"]),
         asks=Histogram.unpack(row["asks"], row["ask_seconds"]),

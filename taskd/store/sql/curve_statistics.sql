@@ -4,7 +4,8 @@ WITH chosen AS MATERIALIZED (
     SELECT date_bin(%(step)s * interval '1 second', s.at, 'epoch') AS key, s.*
     FROM taskd.statistic s
     WHERE s.span = %(span)s
-      AND s.at >= date_bin(%(length)s * interval '1 second', now() - %(since)s * interval '1 second', 'epoch')
+      AND s.at >= date_bin(%(length)s * interval '1 second',
+                           now() - %(since)s * interval '1 second', 'epoch')
       AND (%(queue)s::text IS NULL OR s.queue = %(queue)s)
       AND (%(task)s::text IS NULL OR s.task = %(task)s)
 ), summed AS (

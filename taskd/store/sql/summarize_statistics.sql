@@ -5,7 +5,8 @@ WITH chosen AS MATERIALIZED (
                              ELSE '' END AS key, s.*
     FROM taskd.statistic s
     WHERE s.span = %(span)s
-      AND s.at >= date_bin(%(length)s * interval '1 second', now() - %(since)s * interval '1 second', 'epoch')
+      AND s.at >= date_bin(%(length)s * interval '1 second',
+                           now() - %(since)s * interval '1 second', 'epoch')
       AND (%(queue)s::text IS NULL OR s.queue = %(queue)s)
       AND (%(task)s::text IS NULL OR s.task = %(task)s)
 ), summed AS (
@@ -32,6 +33,8 @@ WITH chosen AS MATERIALIZED (
     FROM buckets b
     GROUP BY b.key
 )
-SELECT s.*, h.runs, h.waits, h.asks
+SELECT s.*, h.runs, h.waits, h.asks,
+       extract(epoch FROM now() - date_bin(%(length)s * interval '1 second',
+                                           now() - %(since)s * interval '1 second', 'epoch'))::float8 AS seconds
 FROM summed s LEFT JOIN histograms h ON h.key = s.key
 ORDER BY s.key
