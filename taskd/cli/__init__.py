@@ -6,6 +6,7 @@
     jobs, queues, workers, tasks     look, cancel, requeue, pause
     schedules                        look, run, pause, preview
     stats                            what has ended and what waits, in figures
+    dashboard                        serve metrics and the JSON API
     schema, check, config            set up and find faults
 
 Exit statuses: 0 fine, 1 the thing asked for failed, 2 wrong usage or configuration.

@@ -32,6 +32,10 @@ VERBS = {
     ),
     "workers": ("taskd.cli.workers", "Show every process of the running daemons, on all hosts."),
     "tasks": ("taskd.cli.tasks", "Show what may be run: signature, docstring, options, pools."),
+    "dashboard": (
+        "taskd.cli.dashboard",
+        "Serve metrics for Prometheus and a JSON API that only reads, until it is stopped.",
+    ),
     "schema": ("taskd.cli.schema", "Install, upgrade, look at or print the database schema."),
     "check": (
         "taskd.cli.check",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import Any
 
 import click
 
@@ -70,7 +68,7 @@ def _print_schedules(as_json: bool) -> None:
         found = store.list_schedules(connection)
         is_awake = any(host.beat_age < SILENT_SECONDS for host in list_hosts(connection))
     if as_json:
-        print_json([_as_json(row) for row in found])
+        print_json([row.to_json_dict() for row in found])
         return
     print_table(COLUMNS, [_row(row) for row in found], NOTHING)
     if found and not is_awake:
@@ -81,32 +79,14 @@ def _row(row: ScheduleRow) -> tuple[object, ...]:
     job = None if row.last_job is None else f"{row.last_job} {row.last_state or 'dropped'}"
     return (
         row.name,
-        state_of(row),
+        row.state,
         when(json.loads(row.spec)),
         row.task,
-        distance(row.next_at if state_of(row) == "active" else None, row.now),
+        distance(row.next_at if row.state == "active" else None, row.now),
         distance(row.last_at, row.now),
         job,
         row.source,
     )
-
-
-def state_of(row: ScheduleRow) -> str:
-    """What is to be expected of a schedule, in one word."""
-    if row.removed_at is not None:
-        return "removed"
-    if row.paused:
-        return "paused"
-    return "over" if row.next_at is None else "active"
-
-
-def _as_json(row: ScheduleRow) -> dict[str, Any]:
-    fields = {**asdict(row), "state": state_of(row)}
-    for name in ("definition", "now"):
-        del fields[name]
-    for name in ("spec", "args", "kwargs", "options"):
-        fields[name] = json.loads(fields[name] or "{}")
-    return fields
 
 
 @schedules.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -96,6 +96,24 @@ class ScheduleRow(StoredSchedule):
     removed_at: datetime | None
     created_at: datetime
     changed_at: datetime
+
+    @property
+    def state(self) -> str:
+        """What is to be expected of it: active, paused, over (no slot is left) or removed."""
+        if self.removed_at is not None:
+            return "removed"
+        if self.paused:
+            return "paused"
+        return "over" if self.next_at is None else "active"
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """What programs are told of it; times as they are."""
+        fields = {**asdict(self), "state": self.state}
+        for name in ("definition", "now"):
+            del fields[name]
+        for name in ("spec", "args", "kwargs", "options"):
+            fields[name] = json.loads(fields[name] or "{}")
+        return fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,6 +189,16 @@ class BacklogPoint:
     age: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolRow:
+    """A pool, of all hosts: living workers, jobs that they can run at once, jobs they have."""
+
+    name: str
+    workers: int
+    slots: int
+    running: int
+
+
 def roll_up(connection: AnyConnection, above: int = 0, most: int = 20_000) -> RolledUp:
     """Add what has ended to the statistics: at most `most` tallies with ids above `above`.
 
@@ -260,6 +270,12 @@ def fetch_backlog(connection: AnyConnection) -> list[Backlog]:
     with connection.cursor(row_factory=class_row(Backlog)) as cursor:
         statement = _statement("fetch_backlog.sql")
         return cursor.execute(statement, {"silent": SILENT_SECONDS}).fetchall()
+
+
+def list_pools(connection: AnyConnection) -> list[PoolRow]:
+    """The pools of the hosts that live, by name."""
+    with connection.cursor(row_factory=class_row(PoolRow)) as cursor:
+        return cursor.execute(_statement("list_pools.sql"), {"silent": SILENT_SECONDS}).fetchall()
 
 
 def backlog_curve(

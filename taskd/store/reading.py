@@ -1,0 +1,36 @@
+"""Reading for others to look at: one moment, nothing is written, and no statement takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from psycopg import errors as pg
+
+from taskd.errors import StatementTimedOut
+from taskd.store.connect import Connection, translate_errors
+from taskd.store.waits import one_moment
+
+if TYPE_CHECKING:
+    from psycopg_pool import ConnectionPool
+
+
+@contextmanager
+def reading(pool: ConnectionPool[Connection], wait: float, most: float) -> Iterator[Connection]:
+    """A connection in a transaction that only reads, of one moment.
+
+    Waits at most `wait` seconds for a free connection, and gives each statement at most `most`.
+    Raises DatabaseUnavailable, or StatementTimedOut for one that took longer.
+    """
+    with translate_errors():
+        try:
+            with pool.connection(timeout=wait) as connection, one_moment(connection):
+                connection.execute(
+                    "SELECT set_config('statement_timeout', %s, true), "
+                    "set_config('jit', 'off', true)",
+                    (f"{most * 1000:.0f}",),
+                )
+                yield connection
+        except pg.QueryCanceled as late:
+            raise StatementTimedOut(most) from late

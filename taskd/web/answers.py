@@ -1,0 +1,177 @@
+"""One function a route: what the database says, as what JSON can hold. Times stay datetimes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from taskd.store import hosts, look, resources, schedules, statistics
+from taskd.store.connect import Connection
+from taskd.store.failures import list_failures
+from taskd.store.hosts import SILENT_SECONDS, HostRow
+from taskd.store.logs import fetch_progress
+from taskd.store.resources import NOBODY, Holders, ResourceRow
+from taskd.store.rows import JobFilter, JobRow, State
+from taskd.store.statistics import By
+from taskd.web.source import Source
+
+Values = Mapping[str, Any]
+STEPS = 90
+"""At most so many points has a curve that names no step."""
+_STEPS_SECONDS = (60.0, 600.0, 3600.0, 4 * 3600.0, 86400.0)
+_FILTERS = ("state", "queue", "task", "older_than", "error", "cause", "group", "args", "kwargs")
+
+
+class NotThere(Exception):
+    """What was asked for does not exist; the text says so."""
+
+
+def queues(source: Source, values: Values) -> list[dict[str, Any]]:
+    """The queues, with what waits and runs in each, by the version of the code that is required."""
+    return [asdict(each) for each in source.figures().backlog]
+
+
+def jobs(source: Source, values: Values) -> dict[str, Any]:
+    """A page of jobs, newest first, and where the next one begins."""
+    wanted = JobFilter(
+        limit=values["limit"] + 1,
+        before=values["before"],
+        **{name: values[name] for name in _FILTERS},
+    )
+    with source.reading() as connection:
+        found = look.list_jobs(connection, wanted)
+        page = found[: values["limit"]]
+        shown = _with_progress(connection, page)
+    return {"jobs": shown, "next_before": page[-1].id if len(found) > len(page) else None}
+
+
+def job(source: Source, values: Values) -> dict[str, Any]:
+    """All that is known of one job."""
+    job_id = values["id"]
+    with source.reading() as connection:
+        found = look.fetch_job(connection, job_id)
+        if found is None:
+            raise NotThere(f"job {job_id} is unknown: no such job, or its history was dropped")
+        attempts = look.fetch_attempts(connection, job_id)
+        (shown,) = _with_progress(connection, [found])
+    return {**shown, "attempts": [asdict(attempt) for attempt in attempts]}
+
+
+def _with_progress(connection: Connection, found: list[JobRow]) -> list[dict[str, Any]]:
+    running = [each.id for each in found if each.state.is_running]
+    progress = fetch_progress(connection, running) if running else {}
+    return [{**asdict(each), "progress": _as_dict(progress.get(each.id))} for each in found]
+
+
+def _as_dict(value: Any) -> dict[str, Any] | None:
+    return None if value is None else asdict(value)
+
+
+def failures(source: Source, values: Values) -> dict[str, Any]:
+    """What has failed, by task and cause, the most frequent first."""
+    with source.reading() as connection:
+        found = list_failures(
+            connection, values["last"], values["queue"], values["task"], values["limit"]
+        )
+    return {"groups": [asdict(group) for group in found.groups], "looked_at": found.looked_at}
+
+
+def workers(source: Source, values: Values) -> list[dict[str, Any]]:
+    """The hosts that live, with their processes as they last told."""
+    source.ask_hosts()
+    with source.reading() as connection:
+        return [_host(host) for host in hosts.list_hosts(connection)]
+
+
+def _host(host: HostRow) -> dict[str, Any]:
+    now = host.beat_at + timedelta(seconds=host.beat_age)
+    told = host.reported_at and max((now - host.reported_at).total_seconds(), 0.0)
+    return {
+        "id": host.id,
+        "name": host.name,
+        "pid": host.pid,
+        "version": host.version,
+        "started_at": host.started_at,
+        "beat_age": host.beat_age,
+        "silent": host.beat_age >= SILENT_SECONDS,
+        "idle": host.idle,
+        "report_age": told,
+        "processes": json.loads(host.processes),
+    }
+
+
+def pools(source: Source, values: Values) -> list[dict[str, Any]]:
+    """The pools of all hosts, with their slots and what runs in them."""
+    return [asdict(pool) for pool in source.figures().pools]
+
+
+def tasks(source: Source, values: Values) -> list[dict[str, Any]]:
+    """What the running daemons offer: signature, docstring, options, pools."""
+    with source.reading() as connection:
+        return hosts.list_tasks(connection)
+
+
+def list_of_resources(source: Source, values: Values) -> list[dict[str, Any]]:
+    """Resources and limits that are held, waited for or declared; waited-for ones first."""
+    with source.reading() as connection:
+        found = resources.list_resources(connection, None, values["limit"], 3)
+        held = resources.find_holders(connection, {each.name: each.used for each in found}, 3)
+    return [_resource(each, held.get(each.name, NOBODY)) for each in found]
+
+
+def _resource(one: ResourceRow, holders: Holders) -> dict[str, Any]:
+    return {
+        **asdict(one),
+        "holders": [asdict(holder) for holder in holders.first],
+        "holders_found": holders.found,
+        "hidden_units": holders.hidden,
+    }
+
+
+def list_of_schedules(source: Source, values: Values) -> list[dict[str, Any]]:
+    """What daemons have declared, with their next slots and last jobs."""
+    with source.reading() as connection:
+        return [row.to_json_dict() for row in schedules.list_schedules(connection)]
+
+
+def stats(source: Source, values: Values) -> dict[str, Any]:
+    """What has ended in a time, by queue, task or pool."""
+    by = By(values["by"])
+    with source.reading_statistics() as connection:
+        found = statistics.summarize(
+            connection, values["last"], by, values["queue"], values["task"]
+        )
+    return {"by": str(by), "rows": [summary.to_json_dict() for summary in found]}
+
+
+def curves(source: Source, values: Values) -> dict[str, Any]:
+    """The same in steps, with what waited meanwhile."""
+    last, queue, task = values["last"], values["queue"], values["task"]
+    step = _step(last)
+    with source.reading_statistics() as connection:
+        points = statistics.curve(connection, last, step, queue, task)
+        waiting = statistics.backlog_curve(connection, last, step, queue)
+    return {
+        "step": step,
+        "points": [point.to_json_dict() for point in points],
+        "backlog": [asdict(point) for point in waiting],
+    }
+
+
+def _step(last: float) -> float:
+    return next((step for step in _STEPS_SECONDS if last / step <= STEPS), _STEPS_SECONDS[-1])
+
+
+def states() -> tuple[str, ...]:
+    """The words for a job's state."""
+    return tuple(str(state) for state in State)
+
+
+def as_json(value: object) -> str:
+    """What json.dumps does not know: a time, as ISO 8601."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in JSON")

@@ -1,0 +1,39 @@
+"""What the server tells in its log."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from taskd.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Listening(Event):
+    """The server answers from now on."""
+
+    url: str
+    has_token: bool
+
+    def __str__(self) -> str:
+        whom = "who shows the token" if self.has_token else "programs on this machine"
+        return f"answers {whom} at {self.url}"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFailed(Event):
+    """A request met a fault of ours."""
+
+    level: ClassVar[int] = logging.ERROR
+    path: str
+    traceback: str
+
+    @classmethod
+    def of(cls, path: str, fault: Exception) -> Self:
+        """With the traceback, which holds no values."""
+        return cls(path, "".join(traceback.format_exception(fault)))
+
+    def __str__(self) -> str:
+        return f"could not answer {self.path}\n{self.traceback}"

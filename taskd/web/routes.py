@@ -1,0 +1,154 @@
+"""What there is to ask: the JSON API, each route with its parameters and its answer's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from taskd.store.failures import FailureGroup
+from taskd.store.rows import AttemptRow, JobRow
+from taskd.store.statistics import KEEP_HOURS, Backlog, BacklogPoint, PoolRow
+from taskd.web import answers
+from taskd.web.parameters import MAX_ID, Json, OneOf, Parameter, Span, Text, Whole
+from taskd.web.shapes import (
+    COUNTS,
+    HOST,
+    RESOURCE,
+    SCHEDULE,
+    Shape,
+    array,
+    nullable,
+    object_of,
+    shape_of,
+)
+from taskd.web.source import Source
+
+PREFIX = "/api/v1"
+LONGEST = 10_000 * 86400.0
+
+QUEUE = Parameter("queue", Text(), "Of this queue.")
+TASK = Parameter("task", Text(), "Of this task.")
+LAST = Parameter("last", Span(60, KEEP_HOURS), "Of so long a time until now.", default="15m")
+
+
+def _limit(usual: int, greatest: int) -> Parameter:
+    return Parameter("limit", Whole(1, greatest), "At most so many.", default=str(usual))
+
+
+JOB = shape_of(JobRow) | {
+    "progress": nullable(
+        object_of({"fraction": {"type": "number"}, "message": {"type": "string"}}, is_open=True)
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path below the prefix, with `<name:int>` for what a parameter in it is."""
+
+    path: str
+    answer: Callable[[Source, dict[str, Any]], Any]
+    shape: Shape
+    parameters: tuple[Parameter, ...] = ()
+
+    @property
+    def about(self) -> str:
+        """What it answers: the docstring of its function."""
+        return (self.answer.__doc__ or "").strip()
+
+
+ROUTES = (
+    Route("/queues", answers.queues, array(object_of(shape_of(Backlog)))),
+    Route(
+        "/jobs",
+        answers.jobs,
+        object_of(
+            {"jobs": array(object_of(JOB)), "next_before": nullable({"type": "integer"})},
+        ),
+        (
+            Parameter("state", OneOf(answers.states()), "In this state."),
+            QUEUE,
+            TASK,
+            Parameter("older_than", Span(0, LONGEST), "Enqueued at least so long ago."),
+            Parameter("error", Text(), "With this text in their error."),
+            Parameter("cause", Text(), "With this cause, as /failures has it."),
+            Parameter("group", Whole(1, MAX_ID), "Of this flow."),
+            Parameter("args", Json(list), "Whose arguments begin so."),
+            Parameter("kwargs", Json(dict), "Whose keywords hold these."),
+            Parameter("before", Whole(1, MAX_ID), "Older than this job: `next_before` of a page."),
+            _limit(50, 1000),
+        ),
+    ),
+    Route(
+        "/jobs/<id>",
+        answers.job,
+        object_of({**JOB, "attempts": array(object_of(shape_of(AttemptRow)))}),
+        (Parameter("id", Whole(1, MAX_ID), "The id of the job.", in_path=True),),
+    ),
+    Route(
+        "/failures",
+        answers.failures,
+        object_of(
+            {
+                "groups": array(object_of(shape_of(FailureGroup))),
+                "looked_at": {"type": "integer"},
+            }
+        ),
+        (
+            Parameter("last", Span(1, KEEP_HOURS), "Failed so long ago at most.", default="1d"),
+            QUEUE,
+            TASK,
+            _limit(50, 1000),
+        ),
+    ),
+    Route("/workers", answers.workers, array(HOST)),
+    Route("/pools", answers.pools, array(object_of(shape_of(PoolRow)))),
+    Route("/tasks", answers.tasks, array({"type": "object"})),
+    Route("/resources", answers.list_of_resources, array(RESOURCE), (_limit(50, 1000),)),
+    Route("/schedules", answers.list_of_schedules, array(SCHEDULE)),
+    Route(
+        "/stats",
+        answers.stats,
+        object_of(
+            {
+                "by": {"type": "string"},
+                "rows": array(
+                    object_of(
+                        {
+                            "name": {"type": "string"},
+                            "seconds": {"type": "number"},
+                            "jobs_per_second": {"type": "number"},
+                            **COUNTS,
+                        }
+                    )
+                ),
+            }
+        ),
+        (
+            LAST,
+            Parameter(
+                "by",
+                OneOf(("queue", "task", "pool", "all")),
+                "What a row is about.",
+                default="queue",
+            ),
+            QUEUE,
+            TASK,
+        ),
+    ),
+    Route(
+        "/stats/curves",
+        answers.curves,
+        object_of(
+            {
+                "step": {"type": "number"},
+                "points": array(
+                    object_of({"at": {"type": "string", "format": "date-time"}, **COUNTS})
+                ),
+                "backlog": array(object_of(shape_of(BacklogPoint))),
+            }
+        ),
+        (LAST, QUEUE, TASK),
+    ),
+)

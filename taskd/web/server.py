@@ -1,0 +1,59 @@
+"""The process that answers: waitress, with threads, until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import NoReturn
+
+from waitress.server import create_server
+
+from taskd.events import Events
+from taskd.web.access import Access, Address
+from taskd.web.app import make_app
+from taskd.web.events import Listening
+from taskd.web.source import Source
+
+THREADS = 16
+MOST_BODY = 1024
+"""Bytes; nothing here takes a body."""
+IDLE_SECONDS = 60
+
+
+def serve(address: Address, access: Access, dsn: str, events: Events) -> None:
+    """Answer at an address until SIGTERM or SIGINT; must be called in the main thread.
+
+    Raises OSError if nobody may listen there.
+    """
+    source = Source(dsn)
+    try:
+        server = create_server(
+            make_app(source, access, events),
+            host=address.host,
+            port=address.port,
+            threads=THREADS,
+            ident=None,
+            max_request_body_size=MOST_BODY,
+            channel_timeout=IDLE_SECONDS,
+            clear_untrusted_proxy_headers=True,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _end)
+        events.emit(Listening(_url(address, server), access.token is not None))
+        server.run()  # returns at SystemExit, once the threads have answered
+        server.close()
+    finally:
+        source.close()
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    # Waitress ends its loop by this exception alone.
+    raise SystemExit(0)
+
+
+def _url(address: Address, server: object) -> str:
+    # One socket, or one for each address of a name, which all have the same port unless it was 0.
+    listens = getattr(server, "effective_listen", None)
+    port = listens[0][1] if listens else getattr(server, "effective_port", address.port)
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"http://{host}:{port}"

@@ -1,0 +1,125 @@
+"""What answers are made from: the database, read only, and figures that many may ask for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import inf
+from typing import Generic, TypeVar
+
+from taskd.clock import monotonic
+from taskd.errors import DatabaseError
+from taskd.store import hosts, schema, statistics
+from taskd.store.connect import Connection, connection_pool, translate_errors
+from taskd.store.reading import reading
+from taskd.store.statistics import Backlog, PoolRow, Total
+
+Value = TypeVar("Value")
+
+CONNECTIONS = 4
+WAIT_SECONDS = 2.0
+STATEMENT_SECONDS = 5.0
+KEPT_SECONDS = 1.0
+PART_OF_THE_TIME = 20
+ASK_SECONDS = 2.0
+
+
+class Kept(Generic[Value]):
+    """A value that many ask for: made anew at most once a second, and for a 20th of the time.
+
+    Of those who ask meanwhile one makes it, and the others wait for that. Thread-safe.
+    """
+
+    def __init__(self, make: Callable[[], Value]) -> None:
+        self._make = make
+        self._lock = threading.Lock()  # guards both, and lets one make it for all
+        self._value: Value | None = None
+        self._until = -inf
+
+    def get(self) -> Value:
+        """The value; raises what making it raises."""
+        with self._lock:
+            began = monotonic()
+            if self._value is None or began >= self._until:
+                self._value = self._make()
+                took = monotonic() - began
+                self._until = began + max(KEPT_SECONDS, PART_OF_THE_TIME * took)
+            return self._value
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the metrics are made of, all of one moment."""
+
+    totals: list[Total]
+    backlog: list[Backlog]
+    pools: list[PoolRow]
+    hosts: int
+
+
+class Source:
+    """The database behind all answers; `close` gives its connections back."""
+
+    def __init__(self, dsn: str) -> None:
+        self._pool = connection_pool(dsn, CONNECTIONS)
+        self._rolled_up = Kept(self._roll_up)
+        self._asked = Kept(self._ask)
+        self._figures = Kept(self._read_figures)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that only reads, of one moment; raises DatabaseError."""
+        with reading(self._pool, WAIT_SECONDS, STATEMENT_SECONDS) as connection:
+            yield connection
+
+    @contextmanager
+    def reading_statistics(self) -> Iterator[Connection]:
+        """The same, after what has ended until now was added to the statistics."""
+        self._rolled_up.get()
+        with self.reading() as connection:
+            yield connection
+
+    def check(self) -> None:
+        """Raise DatabaseError unless the database answers, with a schema that fits."""
+        with self.reading() as connection:
+            schema.check_compatible(connection)
+
+    def figures(self) -> Figures:
+        """Totals, backlog and pools, at most some seconds old."""
+        return self._figures.get()
+
+    def ask_hosts(self) -> None:
+        """Ask the daemons to report their processes, unless that was done a moment ago."""
+        self._asked.get()
+
+    def _read_figures(self) -> Figures:
+        with self.reading_statistics() as connection:
+            return Figures(
+                totals=statistics.totals(connection),
+                backlog=statistics.fetch_backlog(connection),
+                pools=statistics.list_pools(connection),
+                hosts=sum(
+                    host.beat_age < hosts.SILENT_SECONDS for host in hosts.list_hosts(connection)
+                ),
+            )
+
+    def _roll_up(self) -> bool:
+        return self._try(statistics.roll_up)
+
+    def _ask(self) -> bool:
+        return self._try(hosts.ask_reports)
+
+    def _try(self, write: Callable[[Connection], object]) -> bool:
+        """Whether we may write; a user who may only read sees what the daemons have written."""
+        try:
+            with translate_errors(), self._pool.connection(timeout=WAIT_SECONDS) as connection:
+                write(connection)
+        except DatabaseError:
+            return False
+        return True

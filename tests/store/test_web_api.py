@@ -1,0 +1,217 @@
+"""The JSON API on a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from taskd.errors import DatabaseUnavailable, StatementTimedOut
+from taskd.store import hosts, jobs, queues
+from taskd.store.connect import Connection
+from taskd.store.rows import JobEnd
+from taskd.tasks.options import DEFAULTS
+from taskd.tasks.publish import describe
+from taskd.web import source as source_module
+from taskd.web.source import Source
+from tests.store.asking import API, Site, site
+from tests.store.makers import add_host, add_jobs, add_worker, claim, fence_of
+from tests.store.test_statistics import succeed
+
+pytestmark = pytest.mark.one_server
+TOKEN = "0123456789abcdef"
+
+
+@pytest.fixture
+def web(dsn: str) -> Iterator[Site]:
+    with site(dsn) as found:
+        yield found
+        assert [str(event) for event in found.told] == []
+
+
+def end_jobs(connection: Connection) -> tuple[int, int]:
+    """One job has succeeded and one failed; their ids."""
+    worker = add_worker(connection)
+    add_jobs(connection, 2)
+    good, bad = claim(connection, worker)
+    succeed(connection, worker, [good])
+    jobs.complete_jobs(
+        connection, worker, [JobEnd(bad[0], fence_of(bad), 0.5, "f", None, "KeyError: 'x'", "tb")]
+    )
+    return good[0], bad[0]
+
+
+def test_queues_are_told_with_what_waits_in_them(web: Site, connection: Connection) -> None:
+    add_jobs(connection, 2, queue="mail")
+    add_jobs(connection, 1, queue="sync@v2", delay=600)
+    queues.pause_queue(connection, "mail")
+
+    mail, sync = web.api("/queues")
+
+    assert (mail["queue"], mail["queued"], mail["runnable"], mail["paused"]) == ("mail", 2, 0, True)
+    assert (sync["queue"], sync["requires"], sync["scheduled"]) == ("sync", "v2", 1)
+
+
+def test_jobs_come_in_pages_newest_first(web: Site, connection: Connection) -> None:
+    ids = add_jobs(connection, 5)
+    seen: list[int] = []
+    query: dict[str, Any] = {"limit": 2}
+
+    while True:
+        page = web.api("/jobs", **query)
+        seen += [job["id"] for job in page["jobs"]]
+        if page["next_before"] is None:
+            break
+        query["before"] = page["next_before"]
+
+    assert seen == ids[::-1]
+
+
+def test_jobs_are_found_by_each_filter(web: Site, connection: Connection) -> None:
+    good, bad = end_jobs(connection)
+    (mail,) = add_jobs(connection, 1, queue="mail")
+
+    def found(**query: Any) -> list[int]:
+        return [job["id"] for job in web.api("/jobs", **query)["jobs"]]
+
+    assert found(state="failed") == [bad]
+    assert found(queue="mail") == [mail]
+    assert found(state="succeeded", task="shop.sync") == [good]
+    assert found(task="shop.other") == []
+    assert found(error="KeyError") == [bad]
+    assert found(args="[1]") == [bad]
+    assert found(older_than="1h") == []
+
+
+def test_one_job_is_told_with_its_attempts(web: Site, connection: Connection) -> None:
+    _, bad = end_jobs(connection)
+
+    found = web.api(f"/jobs/{bad}")
+
+    assert (found["state"], found["error"], found["args"]) == ("failed", "KeyError: 'x'", [1])
+    assert found["attempts"] == []
+    assert found["created_at"].startswith("20")
+
+
+def test_what_is_not_there_is_told_as_such(web: Site) -> None:
+    for path in (f"{API}/jobs/4711", f"{API}/nothing", "/nothing"):
+        answer = web.ask(path)
+        assert answer.status == 404
+        assert "error" in answer.json
+    assert web.ask(f"{API}/jobs", method="POST").status == 405
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "words"),
+    [
+        ("/jobs", {"limit": "many"}, "limit: 'many' is no whole number"),
+        ("/jobs", {"limit": "0"}, "limit: '0' is not between 1 and 1000"),
+        ("/jobs", {"state": "lost"}, "state: 'lost' is none of scheduled,"),
+        ("/jobs", {"sort": "id"}, "there is no parameter 'sort' here: there are state, queue,"),
+        ("/jobs", {"queue": "a\0b"}, "holds characters that no text in the database can have"),
+        ("/jobs", {"args": "{}"}, "args: '{}' is no JSON array"),
+        ("/jobs/x", {}, "id: 'x' is no whole number"),
+        ("/stats", {"last": "91d"}, "last: '91d' is not between"),
+        ("/queues", {"x": "1"}, "there is no parameter 'x' here: there are none"),
+    ],
+)
+def test_a_parameter_that_cannot_be_read_is_named(
+    web: Site, path: str, query: dict[str, str], words: str
+) -> None:
+    answer = web.ask(API + path, **query)
+
+    assert answer.status == 400
+    assert words in answer.json["error"]
+
+
+def test_failures_workers_pools_and_tasks_are_told(web: Site, connection: Connection) -> None:
+    _, bad = end_jobs(connection)
+    (host, *_) = hosts.list_hosts(connection)
+    hosts.publish_tasks(connection, host.id, "io", [describe("shop.sync", add_jobs, DEFAULTS)])
+
+    (group,) = web.api("/failures")["groups"]
+    (told,) = web.api("/workers")
+    (pool,) = web.api("/pools")
+    (task,) = web.api("/tasks")
+
+    assert (group["cause"], group["sample_job"]) == ("KeyError: '…'", bad)
+    assert (told["name"], told["silent"], told["processes"]) == ("here", False, [])
+    assert (pool["name"], pool["workers"], pool["slots"]) == ("io", 1, 1)
+    assert (task["name"], task["pools"]) == ("shop.sync", ["io"])
+    assert connection.execute("SELECT kind FROM taskd.request").fetchall() == [("report",)]
+
+
+def test_stats_and_their_curves_hold_what_has_just_ended(web: Site, connection: Connection) -> None:
+    end_jobs(connection)
+
+    (row,) = web.api("/stats", by="task", last="6h")["rows"]
+    curves = web.api("/stats/curves", last="15m")
+
+    assert (row["name"], row["succeeded"], row["failed"]) == ("shop.sync", 1, 1)
+    assert curves["step"] == 60
+    assert sum(point["succeeded"] for point in curves["points"]) == 1
+
+
+def test_resources_and_schedules_are_lists(web: Site) -> None:
+    assert web.api("/resources") == []
+    assert web.api("/schedules") == []
+
+
+def test_nothing_is_told_without_the_token_but_that_the_server_is_well(dsn: str) -> None:
+    with site(dsn, TOKEN) as web:
+        for path in (f"{API}/queues", f"{API}/openapi.json", "/metrics"):
+            refused = web.ask(path)
+            assert refused.status == 401
+            assert refused.headers["www-authenticate"] == "Bearer"
+            assert web.ask(path, headers={"Authorization": f"Bearer {TOKEN}"}).status == 200
+        assert web.ask("/healthz").json == {"status": "ok"}
+        assert web.ask("/readyz").json == {"status": "ready"}
+
+
+def test_answers_are_kept_by_no_cache(web: Site) -> None:
+    assert web.ask(f"{API}/queues").headers["cache-control"] == "no-store"
+
+
+def test_without_the_database_it_lives_but_is_not_ready(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_module, "WAIT_SECONDS", 0.2)
+    nowhere = psycopg.conninfo.make_conninfo(dsn, port="1", password="hush-hush")
+    with site(nowhere) as web:
+        assert web.ask("/healthz").status == 200
+        answer = web.ask("/readyz")
+        assert answer.status == 503
+        assert answer.json == {"error": "the database is not ready"}
+        assert web.ask(f"{API}/queues").status == 503
+        assert b"hush-hush" not in web.ask(f"{API}/jobs").body
+
+
+def test_a_database_without_the_schema_is_not_ready(empty_dsn: str) -> None:
+    with site(empty_dsn) as web:
+        assert web.ask("/readyz").status == 503
+
+
+def test_a_statement_that_takes_too_long_is_cut_off(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_module, "STATEMENT_SECONDS", 0.05)
+    source = Source(dsn)
+    try:
+        with pytest.raises(StatementTimedOut), source.reading() as connection:
+            connection.execute("SELECT pg_sleep(5)")
+    finally:
+        source.close()
+
+
+def test_what_answers_is_in_no_position_to_write(dsn: str) -> None:
+    source = Source(dsn)
+    try:
+        with (
+            pytest.raises(DatabaseUnavailable, match="read-only transaction"),
+            source.reading() as connection,
+        ):
+            add_host(connection)
+    finally:
+        source.close()
