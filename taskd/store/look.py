@@ -13,9 +13,9 @@ import psycopg
 from psycopg.rows import class_row, dict_row
 
 from taskd.config.versions import Part
-from taskd.store.filters import conditions
 from taskd.store.hosts import SILENT_SECONDS
 from taskd.store.literals import integer_array, text_array
+from taskd.store.paging import newest_ids, page_of_ids
 from taskd.store.rows import AttemptRow, JobFilter, JobRow, State, Unfinished
 
 AnyConnection = psycopg.Connection[Any]
@@ -146,10 +146,18 @@ def fetch_state(connection: AnyConnection, job_id: int) -> State | None:
 
 
 def list_jobs(connection: AnyConnection, wanted: JobFilter) -> list[JobRow]:
-    """At most `wanted.limit` jobs, newest first."""
-    where, parameters = conditions(wanted)
-    tail = where + " ORDER BY j.id DESC LIMIT %(limit)s"
-    return _find(connection, tail, {**parameters, "limit": wanted.limit})
+    """At most `wanted.limit` jobs, newest first; looks as far back as it must."""
+    return fetch_jobs(connection, newest_ids(connection, wanted))
+
+
+def page_jobs(connection: AnyConnection, wanted: JobFilter) -> tuple[list[JobRow], int | None]:
+    """A page of at most `wanted.limit` jobs, newest first, and before which id the next begins.
+
+    Looks at a bounded number of jobs, so there may be fewer, even none, and yet a next page; None:
+    there is no older one.
+    """
+    page = page_of_ids(connection, wanted)
+    return fetch_jobs(connection, page.ids), page.next_before
 
 
 def _find(

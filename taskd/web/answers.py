@@ -35,17 +35,21 @@ def queues(source: Source, values: Values) -> list[dict[str, Any]]:
 
 
 def jobs(source: Source, values: Values) -> dict[str, Any]:
-    """A page of jobs, newest first, and where the next one begins."""
+    """A page of jobs, newest first, and where the next one begins.
+
+    Each looks at a bounded number of jobs, so it may hold fewer than `limit`, even none, and yet
+    have a next one: there is none when `next_before` is null.
+    """
     wanted = JobFilter(
-        limit=values["limit"] + 1,
+        limit=values["limit"],
         before=values["before"],
-        **{name: values[name] for name in _FILTERS},
+        **{name: values[name] for name in _FILTERS if name != "state"},
+        state=State(values["state"]) if values["state"] else None,
     )
     with source.reading() as connection:
-        found = look.list_jobs(connection, wanted)
-        page = found[: values["limit"]]
+        page, next_before = look.page_jobs(connection, wanted)
         shown = _with_progress(connection, page)
-    return {"jobs": shown, "next_before": page[-1].id if len(found) > len(page) else None}
+    return {"jobs": shown, "next_before": next_before}
 
 
 def job(source: Source, values: Values) -> dict[str, Any]:

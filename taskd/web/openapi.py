@@ -47,11 +47,12 @@ def _operation(route: Route) -> dict[str, Any]:
         refusals["404"] = "There is no such thing, or not any more."
     return {
         "operationId": route.answer.__name__,
-        "summary": route.about,
+        "summary": route.about.partition("\n")[0],
+        "description": " ".join(route.about.split()),
         "parameters": [_parameter(parameter) for parameter in route.parameters],
         "responses": {
             "200": {
-                "description": route.about,
+                "description": route.about.partition("\n")[0],
                 "content": {"application/json": {"schema": route.shape}},
             },
             **{status: _refusal(text) for status, text in refusals.items()},

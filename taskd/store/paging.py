@@ -1,0 +1,116 @@
+"""The ids of the newest jobs that match, without looking at all the others.
+
+The view of all jobs can be read in the order of ids only by its branches, each from its own index
+on id. So each state is asked by itself, and the answers are put together here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, LiteralString, NamedTuple
+
+import psycopg
+
+from taskd.store.filters import conditions
+from taskd.store.rows import JobFilter, State
+
+MOST_LOOKED_AT = 20_000
+MOST_FOLDED = 2_000
+"""Jobs of each state that a page looks at; fewer where it takes long to see what matches."""
+
+_RUNNING = frozenset({State.RUNNING, State.CANCELLING})
+# Not the view of ended jobs: as it has their results, it is not read in the order of an index.
+_BRANCHES: tuple[tuple[frozenset[State], LiteralString], ...] = (
+    (frozenset({State.QUEUED}), "(SELECT * FROM taskd.live_job WHERE state = 'queued')"),
+    (frozenset({State.SCHEDULED}), "(SELECT * FROM taskd.live_job WHERE state = 'scheduled')"),
+    (frozenset({State.BLOCKED}), "(SELECT * FROM taskd.live_job WHERE state = 'blocked')"),
+    (_RUNNING, "(SELECT * FROM taskd.live_job WHERE state IN ('running', 'cancelling'))"),
+    (
+        frozenset({State.SUCCEEDED}),
+        "(SELECT *, queue AS part FROM taskd.history WHERE state = 's')",
+    ),
+    (frozenset({State.FAILED}), "(SELECT *, queue AS part FROM taskd.history WHERE state = 'f')"),
+    (
+        frozenset({State.CANCELLED}),
+        "(SELECT *, queue AS part FROM taskd.history WHERE state = 'c')",
+    ),
+)
+
+
+class IdPage(NamedTuple):
+    """Ids, newest first; next_before: older ones are to be asked for, before this id."""
+
+    ids: list[int]
+    next_before: int | None
+
+
+def newest_ids(connection: psycopg.Connection[Any], wanted: JobFilter) -> list[int]:
+    """The ids of the `wanted.limit` newest jobs that match, newest first, however far back."""
+    where, parameters = conditions(_beside_state(wanted))
+    lists: list[LiteralString] = [
+        "(SELECT j.id FROM " + branch + " j" + where + " ORDER BY j.id DESC LIMIT %(most)s)"
+        for branch in _asked(wanted)
+    ]
+    # One statement, so of one moment: a job that moves meanwhile is in it once.
+    statement = (
+        "SELECT a.id FROM (" + " UNION ALL ".join(lists) + ") a ORDER BY a.id DESC LIMIT %(most)s"
+    )
+    rows = connection.execute(statement, {**parameters, "most": wanted.limit}).fetchall()
+    return [row[0] for row in rows]
+
+
+def page_of_ids(connection: psycopg.Connection[Any], wanted: JobFilter) -> IdPage:
+    """A page that is quickly found: of each state it looks at some thousands of jobs and no more.
+
+    So it may hold fewer than `wanted.limit` ids, even none, and yet have a next page. Several
+    statements: call it in a transaction of one moment, or a job that moves may be missing.
+    """
+    narrowed = replace(wanted, before=None, state=None)
+    most = _most(wanted) if not narrowed.is_empty else wanted.limit + 1
+    found: list[int] = []
+    floor: int | None = None  # all that is older was not looked at in some state
+    for branch in _asked(wanted):
+        ids, looked_at, lowest = _look(connection, branch, wanted, most)
+        found += ids
+        if looked_at == most:
+            floor = lowest if floor is None else max(floor, lowest)
+    ids = sorted((each for each in found if floor is None or each >= floor), reverse=True)
+    if len(ids) > wanted.limit:
+        return IdPage(ids[: wanted.limit], ids[wanted.limit - 1])
+    return IdPage(ids, floor)
+
+
+def _asked(wanted: JobFilter) -> list[LiteralString]:
+    return [
+        branch for states, branch in _BRANCHES if wanted.state is None or wanted.state in states
+    ]
+
+
+def _beside_state(wanted: JobFilter) -> JobFilter:
+    """The filter without what the choice of branches says; two states share one branch."""
+    return wanted if wanted.state in _RUNNING else replace(wanted, state=None)
+
+
+def _most(wanted: JobFilter) -> int:
+    return MOST_LOOKED_AT if wanted.cause is None else MOST_FOLDED
+
+
+def _look(
+    connection: psycopg.Connection[Any], branch: LiteralString, wanted: JobFilter, most: int
+) -> tuple[list[int], int, int]:
+    """Ids that match, how many jobs were looked at, and the lowest id of those."""
+    keys, _ = conditions(JobFilter(limit=wanted.limit, before=wanted.before))
+    match, parameters = conditions(replace(_beside_state(wanted), before=None))
+    statement = (
+        "SELECT array_agg(s.id) FILTER (WHERE s.fits), count(*), min(s.id) FROM (SELECT j.id, "
+        + (match.removeprefix(" WHERE ") or "true")
+        + " AS fits FROM (SELECT j.* FROM "
+        + branch
+        + " j"
+        + keys
+        + " ORDER BY j.id DESC LIMIT %(most)s) j) s"
+    )
+    values = {**parameters, "before": wanted.before, "most": most}
+    row = connection.execute(statement, values).fetchone()
+    ids, looked_at, lowest = row or (None, 0, None)
+    return ids or [], looked_at, lowest or 0

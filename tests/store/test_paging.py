@@ -1,0 +1,83 @@
+"""Lists of jobs, newest first, in all their states at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from taskd.store import jobs, look, paging
+from taskd.store.connect import Connection
+from taskd.store.rows import JobEnd, JobFilter, State
+from tests.store.makers import add_jobs, add_worker, claim, fence_of
+from tests.store.test_plans import FILL, rows_read
+
+
+def one_of_each(connection: Connection) -> list[int]:
+    """Jobs in all states but blocked, mixed; their ids."""
+    worker = add_worker(connection)
+    ids = add_jobs(connection, 12)
+    for row in claim(connection, worker, 8):
+        state = "sfcr"[row[0] % 4]
+        if state != "r":
+            jobs.complete_jobs(connection, worker, [JobEnd(row[0], fence_of(row), 0.1, state)])
+    return ids + add_jobs(connection, 3, delay=600.0)
+
+
+def pages(connection: Connection, **wanted: Any) -> list[list[int]]:
+    """The ids of all pages."""
+    found: list[list[int]] = []
+    before: int | None = None
+    while True:
+        page, before = look.page_jobs(connection, JobFilter(before=before, **wanted))
+        found.append([job.id for job in page])
+        if before is None:
+            return found
+
+
+def test_a_list_has_jobs_of_all_states_in_the_order_of_their_ids(connection: Connection) -> None:
+    ids = one_of_each(connection)
+
+    found = look.list_jobs(connection, JobFilter(limit=100))
+
+    assert [job.id for job in found] == ids[::-1]
+    assert len({job.state for job in found}) == 6
+    assert [job.id for job in look.list_jobs(connection, JobFilter(limit=4))] == ids[:-5:-1]
+
+
+@pytest.mark.parametrize("state", [None, State.QUEUED, State.SUCCEEDED, State.RUNNING])
+def test_the_pages_together_are_the_list(connection: Connection, state: State | None) -> None:
+    one_of_each(connection)
+
+    found = pages(connection, limit=2, state=state)
+
+    whole = look.list_jobs(connection, JobFilter(limit=100, state=state))
+    assert [each for page in found for each in page] == [job.id for job in whole]
+    assert all(len(page) == 2 for page in found[:-1])
+
+
+def test_a_page_that_looks_no_further_says_where_to_go_on(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "MOST_LOOKED_AT", 5)
+    (old,) = add_jobs(connection, 1, queue="mail")
+    add_jobs(connection, 12)
+    (late,) = add_jobs(connection, 1, queue="mail", delay=600.0)
+
+    found = pages(connection, limit=10, queue="mail")
+
+    assert [each for page in found for each in page] == [late, old]
+    assert len(found) == 3
+
+
+def test_a_list_reads_no_more_than_it_shows_of_each_state(connection: Connection) -> None:
+    connection.execute(FILL, (20_000,))
+    connection.execute("ANALYZE taskd.queued")
+
+    with connection.transaction():
+        before = rows_read(connection, "queued")
+        found = look.list_jobs(connection, JobFilter(limit=20))
+        read = rows_read(connection, "queued") - before
+
+    assert len(found) == 20
+    assert read < 200
