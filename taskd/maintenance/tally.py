@@ -20,7 +20,8 @@ IDLE_SECONDS = 60.0
 FULL_SECONDS = 60.0
 BACKLOG_SECONDS = 60.0
 PART_OF_THE_TIME = 20
-BATCH = 5000
+BATCH = 1000
+"""Tallies at once, of up to some hundred jobs each: other chores wait for no more than that."""
 
 
 class Tally:
@@ -30,22 +31,25 @@ class Tally:
         self._slots = host.slots
         self._rolled_at = -inf
         self._has_found = False
+        self._has_more = False
         self._above = 0
         self._full_from = -inf
         self._backlog_from = -inf
 
     def due(self) -> float:
         """When to roll up next, on the monotonic clock."""
+        if self._has_more:
+            return self._rolled_at
         is_busy = self._has_found or self._slots.has_jobs()
         return self._rolled_at + (BUSY_SECONDS if is_busy else IDLE_SECONDS)
 
     def run(self, connection: Connection) -> None:
-        """Roll up all that is there, and note the backlog if its time has come."""
+        """Roll up one batch, and note the backlog if its time has come."""
         began = self._rolled_at = monotonic()
         is_full = began >= self._full_from
         if is_full:
             self._above = 0
-        self._has_found = self._roll_up(connection)
+        self._roll_up(connection)
         if is_full:
             self._full_from = _again(began, FULL_SECONDS)
         if began >= self._backlog_from:
@@ -53,14 +57,11 @@ class Tally:
             statistics.note_backlog(connection)
             self._backlog_from = _again(asked, BACKLOG_SECONDS)
 
-    def _roll_up(self, connection: Connection) -> bool:
-        has_found = False
-        taken = BATCH
-        while taken == BATCH:
-            taken, last = statistics.roll_up(connection, self._above, BATCH)
-            self._above = max(self._above, last or 0)
-            has_found |= taken > 0
-        return has_found
+    def _roll_up(self, connection: Connection) -> None:
+        taken, last = statistics.roll_up(connection, self._above, BATCH)
+        self._above = max(self._above, last or 0)
+        self._has_found = taken > 0 or self._has_more
+        self._has_more = taken == BATCH
 
 
 def _again(began: float, least: float) -> float:

@@ -317,9 +317,11 @@ END $$;
 -- Note the backlog of this minute, once whoever asks; whether it was us.
 CREATE FUNCTION taskd.note_backlog_v1() RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT pg_try_advisory_xact_lock('taskd.tally'::regclass::oid::integer, 2)
-       OR EXISTS (SELECT FROM taskd.backlog b WHERE b.at = date_trunc('minute', now()))
-    THEN
+    IF NOT pg_try_advisory_xact_lock('taskd.tally'::regclass::oid::integer, 2) THEN
+        RETURN false;
+    END IF;
+    -- A statement of its own: it sees what the last one to hold the lock has committed.
+    IF EXISTS (SELECT FROM taskd.backlog b WHERE b.at = date_trunc('minute', now())) THEN
         RETURN false;
     END IF;
     INSERT INTO taskd.backlog (at, queue, state, jobs, is_exact, age)
