@@ -67,8 +67,9 @@ def dashboard(listen: str, token_file: str | None) -> None:
             pass  # its schema fits; or that is told before anybody asks
         try:
             serve(address, access, dsn, events)
-        except OSError as error:
-            raise Failure(f"cannot listen on {listen}: {error.strerror or error}") from error
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise Failure(f"cannot listen on {listen}: {reason}") from error
 
 
 def _token(file: str | None) -> str | None:

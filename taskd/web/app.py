@@ -33,7 +33,7 @@ def make_app(source: Source, access: Access, events: Events) -> bottle.Bottle:
     app.route("/healthz", callback=answer.open(lambda: {"status": "ok"}))
     app.route("/readyz", callback=answer.open(lambda: _ready(source)))
     app.route("/metrics", callback=answer.closed(lambda: _metrics(source)))
-    document = json.dumps(describe_api(), indent=1)
+    document = json.dumps(describe_api(has_token=access.token is not None), indent=1)
     app.route(f"{PREFIX}/openapi.json", callback=answer.closed(lambda: document))
     for route in ROUTES:
         app.route(PREFIX + route.path, callback=answer.closed(_asked(route, source)))
@@ -51,14 +51,21 @@ def _metrics(source: Source) -> bytes:
 
 def _asked(route: Route, source: Source) -> Callable[..., Any]:
     def ask(**in_path: str) -> Any:
-        query = bottle.request.query.decode()
-        given = {name: query.getall(name) for name in query}
+        given = _query()
         for name in given.keys() & in_path.keys():
             raise ParameterInvalid(f"{name} stands in the path already")
         given.update({name: [text] for name, text in in_path.items()})
         return route.answer(source, read_parameters(route.parameters, given))
 
     return ask
+
+
+def _query() -> dict[str, list[str]]:
+    try:
+        query = bottle.request.query.decode()
+    except UnicodeDecodeError as error:
+        raise ParameterInvalid("the query is no UTF-8") from error
+    return {name: query.getall(name) for name in query}
 
 
 class _Answers:

@@ -32,7 +32,7 @@ class AnswerFailed(Event):
 
     @classmethod
     def of(cls, path: str, fault: Exception) -> Self:
-        """With the traceback, which holds no values."""
+        """With the traceback and the message of the fault."""
         return cls(path, "".join(traceback.format_exception(fault)))
 
     def __str__(self) -> str:

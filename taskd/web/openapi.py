@@ -19,8 +19,8 @@ _REFUSALS = {
 }
 
 
-def describe_api() -> dict[str, Any]:
-    """The OpenAPI document."""
+def describe_api(*, has_token: bool) -> dict[str, Any]:
+    """The OpenAPI document of a server that wants a token, or of one that answers this machine."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -30,19 +30,21 @@ def describe_api() -> dict[str, Any]:
             "Nothing here changes anything. Times are ISO 8601, durations seconds, sizes bytes.",
         },
         "servers": [{"url": PREFIX}],
-        "security": [{"token": []}],
+        "security": [{"token": []}] if has_token else [],
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {"Error": _ERROR},
         },
         "paths": {
-            re.sub(r"<(\w+)>", r"{\1}", route.path): {"get": _operation(route)} for route in ROUTES
+            re.sub(r"<(\w+)>", r"{\1}", route.path): {"get": _operation(route, has_token)}
+            for route in ROUTES
         },
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Route, has_token: bool) -> dict[str, Any]:
     refusals = dict(_REFUSALS)
+    del refusals["403" if has_token else "401"]
     if any(parameter.in_path for parameter in route.parameters):
         refusals["404"] = "There is no such thing, or not any more."
     return {

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isinf
 from typing import Any, Protocol
 
 from taskd.config.units import parse_duration
 
 MAX_ID = 2**63 - 1
 LONGEST_TEXT = 2000
+SPAN_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,15})? ?(ms|s|m|h|d)?$"
 
 
 class ParameterInvalid(Exception):
@@ -63,7 +65,7 @@ class Span:
 
     def schema(self) -> dict[str, Any]:
         """A text, for it may have a unit."""
-        return {"type": "string", "pattern": r"^[0-9]{1,9}(s|m|h|d)?$", "example": "15m"}
+        return {"type": "string", "pattern": SPAN_PATTERN, "example": "15m"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class Json:
         """Decode it."""
         name = "array" if self.kind is list else "object"
         try:
-            found = json.loads(Text().read(text), parse_constant=_refuse)
+            found = json.loads(Text().read(text), parse_constant=_refuse, parse_float=_finite)
         except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"is no JSON {name}") from error
         if not isinstance(found, self.kind) or "\\u0000" in text or "\\ud" in text.lower():
@@ -126,6 +128,12 @@ class Json:
 
 def _refuse(name: str) -> object:
     raise ValueError(f"is no JSON: {name} is no number there")
+
+
+def _finite(text: str) -> float:
+    if isinf(number := float(text)):
+        raise ValueError(f"holds a number that is too large: {text}")
+    return number
 
 
 @dataclass(frozen=True, slots=True)

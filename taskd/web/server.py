@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import socket
 from types import FrameType
 from typing import NoReturn
 
-from waitress.server import create_server
+import bottle
+from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
 
 from taskd.events import Events
 from taskd.web.access import Access, Address
@@ -23,20 +25,11 @@ IDLE_SECONDS = 60
 def serve(address: Address, access: Access, dsn: str, events: Events) -> None:
     """Answer at an address until SIGTERM or SIGINT; must be called in the main thread.
 
-    Raises OSError if nobody may listen there.
+    Raises OSError if nobody may listen there, UnicodeError if it can be no name.
     """
     source = Source(dsn)
     try:
-        server = create_server(
-            make_app(source, access, events),
-            host=address.host,
-            port=address.port,
-            threads=THREADS,
-            ident=None,
-            max_request_body_size=MOST_BODY,
-            channel_timeout=IDLE_SECONDS,
-            clear_untrusted_proxy_headers=True,
-        )
+        server = _listen(address, make_app(source, access, events))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end)
         events.emit(Listening(_url(address, server), access.token is not None))
@@ -44,6 +37,21 @@ def serve(address: Address, access: Access, dsn: str, events: Events) -> None:
         server.close()
     finally:
         source.close()
+
+
+def _listen(address: Address, app: bottle.Bottle) -> MultiSocketServer | BaseWSGIServer:
+    # Waitress tells only that a name is wrong; this raises an OSError that says how.
+    socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    return create_server(
+        app,
+        host=address.host,
+        port=address.port,
+        threads=THREADS,
+        ident=None,
+        max_request_body_size=MOST_BODY,
+        channel_timeout=IDLE_SECONDS,
+        clear_untrusted_proxy_headers=True,
+    )
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

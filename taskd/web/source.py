@@ -10,7 +10,7 @@ from math import inf
 from typing import Generic, TypeVar
 
 from taskd.clock import monotonic
-from taskd.errors import DatabaseError
+from taskd.errors import DatabaseError, DatabaseUnavailable
 from taskd.store import hosts, schema, statistics
 from taskd.store.connect import Connection, connection_pool, translate_errors
 from taskd.store.reading import reading
@@ -29,24 +29,37 @@ ASK_SECONDS = 2.0
 class Kept(Generic[Value]):
     """A value that many ask for: made anew at most once a second, and for a 20th of the time.
 
-    Of those who ask meanwhile one makes it, and the others wait for that. Thread-safe.
+    Of those who ask meanwhile one makes it, and the others wait for that; if it fails, it has
+    failed for all of them, so that they do not try in turn. Thread-safe.
     """
 
     def __init__(self, make: Callable[[], Value]) -> None:
         self._make = make
-        self._lock = threading.Lock()  # guards both, and lets one make it for all
+        self._lock = threading.Lock()  # guards all, and lets one make it for all
         self._value: Value | None = None
         self._until = -inf
+        self._failure: DatabaseError | None = None
+        self._failed_at = -inf
 
     def get(self) -> Value:
         """The value; raises what making it raises."""
+        asked = monotonic()
         with self._lock:
+            if self._failure is not None and asked <= self._failed_at:
+                raise DatabaseUnavailable(str(self._failure)) from self._failure
             began = monotonic()
             if self._value is None or began >= self._until:
-                self._value = self._make()
+                self._value = self._make_anew()
                 took = monotonic() - began
                 self._until = began + max(KEPT_SECONDS, PART_OF_THE_TIME * took)
             return self._value
+
+    def _make_anew(self) -> Value:
+        try:
+            return self._make()
+        except DatabaseError as error:
+            self._failure, self._failed_at = error, monotonic()
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,3 +97,17 @@ def test_what_would_be_unsafe_or_cannot_be_is_wrong_usage(
 
     assert result.returncode == 2
     assert words in result.stderr
+
+
+def test_an_address_that_does_not_exist_is_told_in_a_sentence(
+    project: Project, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    project.taskd("schema", "install")
+
+    result = project.taskd("dashboard", "--listen", "a..b:0", "--token-file", str(file))
+
+    assert result.returncode == 1
+    assert "cannot listen on a..b:0: " in result.stderr
+    assert "Traceback" not in result.stderr

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 
+from taskd.clock import monotonic
 from taskd.errors import DatabaseUnavailable, StatementTimedOut
 from taskd.store import hosts, jobs, queues
 from taskd.store.connect import Connection
@@ -15,10 +19,12 @@ from taskd.store.rows import JobEnd
 from taskd.tasks.options import DEFAULTS
 from taskd.tasks.publish import describe
 from taskd.web import source as source_module
-from taskd.web.source import Source
+from taskd.web.parameters import Span
+from taskd.web.source import Kept, Source
 from tests.store.asking import API, Site, site
 from tests.store.makers import add_host, add_jobs, add_worker, claim, fence_of
 from tests.store.test_statistics import succeed
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.one_server
 TOKEN = "0123456789abcdef"
@@ -111,14 +117,17 @@ def test_what_is_not_there_is_told_as_such(web: Site) -> None:
         ("/jobs", {"state": "lost"}, "state: 'lost' is none of scheduled,"),
         ("/jobs", {"sort": "id"}, "there is no parameter 'sort' here: there are state, queue,"),
         ("/jobs", {"queue": "a\0b"}, "holds characters that no text in the database can have"),
+        ("/jobs", {"queue": b"\xff"}, "the query is no UTF-8"),
         ("/jobs", {"args": "{}"}, "args: '{}' is no JSON array"),
+        ("/jobs", {"args": "[1e999]"}, "args: '[1e999]' holds a number that is too large: 1e999"),
+        ("/jobs", {"args": "[" * 1000 + "]" * 1000}, "is no JSON array"),
         ("/jobs/x", {}, "id: 'x' is no whole number"),
         ("/stats", {"last": "91d"}, "last: '91d' is not between"),
         ("/queues", {"x": "1"}, "there is no parameter 'x' here: there are none"),
     ],
 )
 def test_a_parameter_that_cannot_be_read_is_named(
-    web: Site, path: str, query: dict[str, str], words: str
+    web: Site, path: str, query: dict[str, str | bytes], words: str
 ) -> None:
     answer = web.ask(API + path, **query)
 
@@ -168,6 +177,52 @@ def test_nothing_is_told_without_the_token_but_that_the_server_is_well(dsn: str)
             assert web.ask(path, headers={"Authorization": f"Bearer {TOKEN}"}).status == 200
         assert web.ask("/healthz").json == {"status": "ok"}
         assert web.ask("/readyz").json == {"status": "ready"}
+
+
+def test_the_description_says_whether_a_token_is_wanted(dsn: str) -> None:
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    with site(dsn) as free, site(dsn, TOKEN) as closed:
+        open_one = free.api("/openapi.json")
+        closed_one = closed.ask(f"{API}/openapi.json", headers=bearer).json
+
+    assert open_one["security"] == []
+    assert closed_one["security"] == [{"token": []}]
+    refusals = [set(each["paths"]["/jobs"]["get"]["responses"]) for each in (open_one, closed_one)]
+    assert refusals == [{"200", "400", "403", "503"}, {"200", "400", "401", "503"}]
+
+
+@pytest.mark.parametrize("text", ["15m", "900", "900.5", "0.25h", "15 m", "60000ms"])
+def test_the_description_allows_each_duration_that_is_read(text: str) -> None:
+    assert Span(60, 900.5).read(text)
+    assert re.search(Span(60, 900.5).schema()["pattern"], text)
+
+
+def test_those_who_wait_for_what_fails_do_not_try_it_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    have_asked: set[int] = set()
+    tries: list[int] = []
+
+    def noted_clock() -> float:
+        now = monotonic()
+        have_asked.add(threading.get_ident())
+        return now
+
+    def make() -> int:
+        tries.append(1)
+        eventually(lambda: len(have_asked) == 3)
+        raise DatabaseUnavailable("gone")
+
+    def ask(_: int) -> str:
+        with pytest.raises(DatabaseUnavailable) as refused:
+            kept.get()
+        return str(refused.value)
+
+    kept = Kept(make)
+    monkeypatch.setattr(source_module, "monotonic", noted_clock)
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(ask, range(3))) == ["gone"] * 3
+    assert len(tries) == 1
 
 
 def test_answers_are_kept_by_no_cache(web: Site) -> None:
