@@ -1,0 +1,188 @@
+"""One daemon as a service manager keeps it: started again when it has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.process.daemon import is_alive
+from tests.waiting import eventually
+
+REPOSITORY = Path(__file__).parents[2]
+RESTART_SECONDS = 0.2
+ROLES = ("worker", "forkserver", "maintenance", "master")
+
+CONFIG = """
+imports: [tests.faults.work]
+lease: {lease}s
+max_losses: 1000
+max_crashes: 1000
+pools:
+  io: {{queues: [default], processes: {processes}, greenlets: 10, shutdown_timeout: 10s}}
+  cpu: {{queues: [cpu], processes: 1}}
+log: {{level: info}}
+"""
+
+
+@dataclass
+class Host:
+    """A daemon with a state directory of its own: to all others a machine of its own."""
+
+    folder: Path
+    dsn: str
+    ledger_dsn: str
+    config: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
+    """What the daemon is started with: the words of `ip netns exec …`, say."""
+    starts: list[float] = field(default_factory=list)
+    """When it was started, seconds since 1970."""
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir()
+        (self.folder / "taskd.yaml").write_text(self.config)
+        self.log_path = self.folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_wanted = False
+        self._is_over = threading.Event()
+        self._lock = threading.Lock()  # guards _process and _is_wanted
+        self._keeper = threading.Thread(target=self._keep, daemon=True)
+
+    # -- its life ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self.restore()
+        self._keeper.start()
+
+    def restore(self) -> None:
+        """Let the host be there, from now on."""
+        with self._lock:
+            self._is_wanted = True
+            if self._process is None or self._process.poll() is not None:
+                self._start()
+
+    def lose(self) -> list[int]:
+        """Kill all of its processes at once, as when its power fails; their pids."""
+        with self._lock:
+            self._is_wanted = False
+            return self._kill_all()
+
+    def stop(self) -> int:
+        """End it in good order; the exit status."""
+        with self._lock:
+            self._is_wanted = False
+            process = self._process
+        assert process is not None
+        process.terminate()
+        try:
+            return process.wait(60)
+        except subprocess.TimeoutExpired as late:
+            raise AssertionError(f"the daemon did not end:\n{self.log()}") from late
+
+    def close(self) -> None:
+        self._is_over.set()
+        self.lose()
+        self._keeper.join(10)
+
+    def _keep(self) -> None:
+        while not self._is_over.wait(0.05):
+            with self._lock:
+                process = self._process
+                ended = self._is_wanted and process is not None and process.poll() is not None
+            if ended and not self._is_over.wait(RESTART_SECONDS):
+                with self._lock:
+                    if self._is_wanted:
+                        self._start()
+
+    def _start(self) -> None:
+        self.starts.append(time.time())
+        state = self.folder / "state"
+        state.mkdir(exist_ok=True)
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self.prefix, sys.executable, "-m", "taskd"],
+                cwd=self.folder,
+                env={
+                    **os.environ,
+                    "TASKD_DATABASE": self.dsn,
+                    "TASKD_STATE_DIR": str(state),
+                    "FAULTS_LEDGER": self.ledger_dsn,
+                    "PYTHONPATH": str(REPOSITORY),
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                    **self.variables,
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _kill_all(self) -> list[int]:
+        if self._process is None:
+            return []
+        killed = [*self.pids("master"), *_children(self._process.pid)]
+        for pid in killed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(20)
+        eventually(lambda: not any(map(is_alive, killed)))
+        return killed
+
+    # -- what it is made of -----------------------------------------------------------------------
+
+    def pids(self, role: str) -> list[int]:
+        """Its processes of one role that live now; none while it is down."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return []
+        if role == "master":
+            return [process.pid]
+        return [pid for pid in _children(process.pid) if _title(pid).startswith(_titles(role))]
+
+    def tree(self) -> dict[str, set[int]]:
+        """All of them, by role."""
+        return {role: set(self.pids(role)) for role in ROLES}
+
+    def is_ready(self) -> bool:
+        """Whether all of its workers have come up; looked for in its log."""
+        process = self._process
+        assert process is not None
+        if process.poll() is not None and not self._is_wanted:
+            raise AssertionError(f"the daemon ended early:\n{self.log()}")
+        return "master: ready: " in self.log()
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+
+def _titles(role: str) -> tuple[str, ...]:
+    return {
+        "worker": ("taskd: worker",),
+        "maintenance": ("taskd: maintenance",),
+        "forkserver": ("taskd: io forkserver", "taskd: cpu forkserver"),
+    }[role]
+
+
+def _children(pid: int) -> list[int]:
+    """The children of a process: all of a daemon's are its master's."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+        found = [Path(f"/proc/{pid}/task/{one}/children").read_text().split() for one in threads]
+    except OSError:
+        return []
+    return [int(child) for children in found for child in children]
+
+
+def _title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+    except OSError:
+        return ""

@@ -1,0 +1,189 @@
+"""Several hosts on one database, under load, and what strikes them."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from taskd.errors import DatabaseError
+from tests.faults.host import CONFIG, Host
+from tests.faults.ledger import KINDS, AnyTask, Ledger, Verdict
+from tests.faults.plan import Strike
+from tests.waiting import eventually
+
+Fault = Callable[["Stand", random.Random], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """A fault that has struck: when, in seconds since 1970, and which processes died of it."""
+
+    fault: str
+    at: float
+    pids: tuple[int, ...] = ()
+    until: float | None = None
+
+
+@dataclass
+class Stand:
+    """Hosts, a ledger and the load that keeps them busy."""
+
+    hosts: list[Host]
+    ledger: Ledger
+    seed: int
+    struck: list[Struck] = field(default_factory=list)
+    refused_enqueues: int = 0
+
+    def start(self) -> None:
+        for host in self.hosts:
+            host.start()
+        for host in self.hosts:
+            eventually(host.is_ready, 60)
+
+    @contextmanager
+    def load(
+        self,
+        jobs_a_second: float,
+        seconds: float = 0.05,
+        kinds: Sequence[AnyTask] = KINDS,
+        batch: int = 20,
+    ) -> Iterator[None]:
+        """Enqueue at this rate while the block runs; what fails is tried again, as clients do."""
+        over = threading.Event()
+        chance = random.Random(self.seed)
+
+        def enqueue() -> None:
+            pause = batch / jobs_a_second
+            next_at = time.monotonic()
+            while not over.wait(max(0.0, next_at - time.monotonic())):
+                next_at = max(next_at + pause, time.monotonic() - 1.0)
+                try:
+                    self.ledger.enqueue(batch, chance.choice(kinds), chance, seconds)
+                except (psycopg.Error, DatabaseError):
+                    self.refused_enqueues += 1
+                    over.wait(0.1)
+
+        thread = threading.Thread(target=enqueue, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join(60)
+
+    def run(self, plan: Sequence[Strike], faults: Mapping[str, Fault]) -> None:
+        """Strike as planned, each in a thread of its own, so that faults overlap; wait for all."""
+        begun = time.monotonic()
+        threads: list[threading.Thread] = []
+        errors: list[BaseException] = []
+
+        def strike(one: Strike) -> None:
+            try:
+                faults[one.fault](self, random.Random(one.seed))
+            except BaseException as error:  # told in the thread that waits for this one
+                errors.append(error)
+
+        for one in plan:
+            time.sleep(max(0.0, begun + one.at - time.monotonic()))
+            threads.append(threading.Thread(target=strike, args=(one,), daemon=True))
+            threads[-1].start()
+        for thread in threads:
+            thread.join(300)
+        if errors:
+            raise errors[0]
+
+    def settle(self, seconds: float = 60.0) -> Verdict:
+        """Wait until every job has ended, then judge."""
+        self.wait_until_quiet(seconds)
+        return self.ledger.judge()
+
+    def wait_until_quiet(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._is_quiet():
+            if time.monotonic() > deadline:
+                left = self.ledger.query("SELECT state, count(*) FROM taskd.live_job GROUP BY 1")
+                raise AssertionError(f"still there after {seconds:g} s: {left}\n{self.logs()}")
+            time.sleep(0.05)
+
+    def _is_quiet(self) -> bool:
+        try:
+            return self.ledger.is_quiet()
+        except psycopg.OperationalError:
+            return False
+
+    def strike(
+        self,
+        fault: str,
+        pids: Sequence[int] = (),
+        at: float | None = None,
+        until: float | None = None,
+    ) -> None:
+        """Note that a fault has struck."""
+        self.struck.append(Struck(fault, time.time() if at is None else at, tuple(pids), until))
+
+    def resumed(self, fault: str) -> list[float]:
+        """Of all jobs that a fault interrupted, the seconds until they ran again."""
+        return sorted(
+            seconds
+            for one in self.struck
+            if one.fault == fault
+            for seconds in self.ledger.resumed(one.pids, one.at)
+        )
+
+    def back_at_work(self, host: Host, since: float) -> float:
+        """Seconds from `since` until a worker that the host has now began its first job."""
+
+        def first() -> float | None:
+            return self.ledger.first_effect(host.pids("worker"), since)
+
+        found = eventually(first, 60)
+        assert found is not None
+        return found
+
+    def logs(self) -> str:
+        return "".join(f"--- {host.folder.name}\n{host.log()[-6000:]}" for host in self.hosts)
+
+    def close(self) -> None:
+        for host in self.hosts:
+            host.close()
+
+
+@contextmanager
+def open_stand(
+    folder: Path,
+    dsn: str,
+    *,
+    hosts: int = 2,
+    seed: int = 1,
+    lease: float = 3.0,
+    processes: int = 2,
+    ledger_dsn: str | None = None,
+    extra: str = "",
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Stand]:
+    """Hosts that run, and nothing else yet; ended at the end of the block, whatever their state.
+
+    `dsn` is what the daemons are given, `ledger_dsn` what ledger and jobs use (the same, usually);
+    `extra` is added to the configuration.
+    """
+    own = ledger_dsn or dsn
+    ledger = Ledger(own)
+    ledger.create()
+    config = CONFIG.format(lease=lease, processes=processes) + extra
+    made = [
+        Host(folder / f"host-{number}", dsn, own, config, variables or {})
+        for number in range(hosts)
+    ]
+    stand = Stand(made, ledger, seed)
+    try:
+        stand.start()
+        yield stand
+    finally:
+        stand.close()

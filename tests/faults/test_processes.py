@@ -1,0 +1,70 @@
+"""Processes of two hosts are killed, crashed and stopped at random; the ledger judges."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults import work
+from tests.faults.plan import make_plan
+from tests.faults.process_faults import kill, lose_host, process_faults
+from tests.faults.report import Report
+from tests.faults.stand import Stand
+from tests.waiting import eventually
+
+LEASE = 3.0
+BESIDE_OTHERS = 5.0
+"""So much longer may things take here, where other tests want the same two processors."""
+
+
+@pytest.mark.timeout(150)
+def test_random_deaths_of_all_kinds_of_processes_lose_and_double_nothing(
+    dsn: str, open_hosts: Callable[..., Stand], seed: int, report: Report
+) -> None:
+    stand = open_hosts(dsn, lease=LEASE)
+    faults = process_faults(away=LEASE + 2.0)
+    plan = make_plan(list(faults), count=20, seconds=12.0, seed=seed)
+
+    with stand.load(jobs_a_second=120, seconds=0.5):
+        stand.run(plan, faults)
+    verdict = stand.settle()
+
+    what = f"processes die at random, {len(stand.struck)} times"
+    report.add(what, "nothing lost, doubled, stale, held", str(verdict), not verdict.faults)
+    assert verdict.faults == {}, stand.logs()
+    assert verdict.unexplained == 0, stand.ledger.unexplained()
+    assert verdict.jobs > 500
+    assert verdict.repeated > 0
+
+
+def test_what_dies_comes_back_in_time(
+    dsn: str, open_hosts: Callable[..., Stand], seed: int, report: Report
+) -> None:
+    stand = open_hosts(dsn, lease=LEASE)
+    chance = random.Random(seed)
+    first = stand.hosts[0]
+
+    with stand.load(jobs_a_second=40, seconds=0.8, kinds=[work.note, work.book], batch=5):
+        time.sleep(1.5)
+        kill(stand, chance, role="worker", number=signal.SIGKILL)
+        time.sleep(1.5)
+        os.kill(first.pids("master")[0], signal.SIGKILL)
+        eventually(lambda: len(first.starts) == 2)
+        master = stand.back_at_work(first, first.starts[-1])
+        lose_host(stand, chance, away=LEASE + 3.0)
+    verdict = stand.settle()
+
+    worker, host = stand.resumed("SIGKILL worker"), stand.resumed("host lost")
+    report.add_times("worker killed", "its jobs run again in 1 s", worker, 1 * BESIDE_OTHERS)
+    report.add_times("master killed", "3 s after the restart", [master], 3 * BESIDE_OTHERS)
+    report.add_times(
+        "host lost", f"in a lease ({LEASE:g} s) + 5 s", host, LEASE + 5 * BESIDE_OTHERS
+    )
+    assert verdict.faults == {}, stand.logs()
+    assert len(report.lines) == 3
+    assert report.broken == []

@@ -1,0 +1,74 @@
+"""The tasks of the fault runs: each execution says in the ledger that it has begun.
+
+The row is written in a transaction of its own before anything else is done, so an execution whose
+end counts has always left one. `ledger.booking` is for what must be there exactly once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import cache
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from taskd import Retry, current_job, exclusive, task
+
+_BEGIN = "INSERT INTO ledger.effect (id, attempt, fence, pid) VALUES (%s, %s, %s, %s)"
+_BOOK = "INSERT INTO ledger.booking (id, fence) VALUES (%s, %s)"
+
+# The ledger is in the database that is struck: what cannot write into it tries again later.
+PATIENT = Retry(10_000, delay=0.2, backoff=lambda retry: 0.2)
+
+
+@cache
+def _ledger() -> ConnectionPool[psycopg.Connection]:
+    """Connections of the worker that calls first; every worker has its own."""
+    return ConnectionPool(
+        os.environ["FAULTS_LEDGER"],
+        kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": 5},
+        min_size=0,
+        max_size=3,
+        max_idle=5.0,
+        timeout=20.0,
+        reconnect_timeout=1.0,
+        check=ConnectionPool.check_connection,
+        open=True,
+    )
+
+
+def begin() -> None:
+    """Leave a row for this execution."""
+    job = current_job()
+    with _ledger().connection() as connection:
+        connection.execute(_BEGIN, [job.id, job.attempt, job._attempt.fence, os.getpid()])
+
+
+@task(retry=PATIENT)
+def note(seconds: float) -> None:
+    begin()
+    time.sleep(seconds)
+
+
+@task(retry=PATIENT)
+def book(seconds: float) -> None:
+    begin()
+    job = current_job()
+    with job.transaction() as transaction:
+        transaction.connection.execute(_BOOK, [job.id, job._attempt.fence])
+        time.sleep(seconds / 5)
+
+
+@task(retry=PATIENT, resources=lambda seconds, shelf: [exclusive(f"shelf:{shelf}")])
+def hold(seconds: float, shelf: int) -> None:
+    begin()
+    time.sleep(seconds / 10)
+
+
+@task(retry=PATIENT, queue="cpu")
+def compute(seconds: float) -> None:
+    begin()
+    end = time.monotonic() + seconds / 50
+    while time.monotonic() < end:
+        pass
