@@ -11,7 +11,12 @@ from taskd.events import Events
 from taskd.maintenance.events import EmbeddedServerDown
 from taskd.maintenance.loop import Backoff, Loop
 from taskd.store import schema
-from taskd.store.connect import Connection, check_encoding, check_isolation
+from taskd.store.connect import (
+    STATEMENT_DEADLINE,
+    Connection,
+    check_encoding,
+    check_isolation,
+)
 from taskd.store.link import Link
 from taskd.tasks.database_client import MAX_CONNECTIONS
 
@@ -60,7 +65,7 @@ class Database:
         self._notes: tuple[str, ...] = ()
         self._is_open = self._is_over = False
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
-        self._link = Link(self.dsn, "start")
+        self._link = Link(self.dsn, "start", STATEMENT_DEADLINE)
         self._loop = Loop(self._link, self.step, events)
 
     def dsn(self) -> str | None:

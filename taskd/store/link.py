@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from taskd.errors import DatabaseUnavailable
-from taskd.store.connect import STATEMENT_DEADLINE, Connection, connect, translate_errors
+from taskd.errors import DatabaseUnavailable, StatementTimedOut
+from taskd.store.connect import Connection, connect, translate_errors
+
+NOTICE_SECONDS = 10.0
+"""A statement that got no answer for so long is taken for one of a dead connection …"""
+
+LONGEST_SECONDS = 80.0
+"""… and the next may take twice as long, up to this: perhaps it is the server that is slow."""
 
 
 class Link:
@@ -14,17 +20,22 @@ class Link:
 
     `dsn` may be asked for at each opening; None: it is not known yet. The server shows `name` with
     "taskd" before it. Each statement gets `deadline` seconds.
+
+    Without `deadline` it gets ten: nobody tells of a connection whose other side is gone. After one
+    that was too slow the next gets twice that, until one has been answered, so that a server that
+    needs longer is not asked the same thing in vain for ever.
     """
 
     def __init__(
         self,
         dsn: str | Callable[[], str | None],
         name: str,
-        deadline: float = STATEMENT_DEADLINE,
+        deadline: float | None = None,
     ) -> None:
         self.name = name
         self._dsn = dsn
-        self._deadline = deadline
+        self._may_grow = deadline is None
+        self._usual_deadline = self._deadline = NOTICE_SECONDS if deadline is None else deadline
         self._connection: Connection | None = None
         self._users = 0
 
@@ -42,10 +53,18 @@ class Link:
         self._users += 1
         try:
             with translate_errors():
-                yield self._open()
+                connection = self._open()
+                yield connection
+        except StatementTimedOut:
+            if self._may_grow:
+                self._deadline = min(self._deadline * 2, LONGEST_SECONDS)
+            self.close()
+            raise
         except BaseException:
             self.close()
             raise
+        else:
+            self._deadline = connection.deadline = self._usual_deadline
         finally:
             self._users -= 1
 
