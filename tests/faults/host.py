@@ -139,7 +139,7 @@ class Host:
     # -- what it is made of -----------------------------------------------------------------------
 
     def pids(self, role: str) -> list[int]:
-        """Its processes of one role that live now; none while it is down."""
+        """Those of one role that live now ("worker io": of one pool); none while it is down."""
         process = self._process
         if process is None or process.poll() is not None:
             return []
@@ -164,11 +164,9 @@ class Host:
 
 
 def _titles(role: str) -> tuple[str, ...]:
-    return {
-        "worker": ("taskd: worker",),
-        "maintenance": ("taskd: maintenance",),
-        "forkserver": ("taskd: io forkserver", "taskd: cpu forkserver"),
-    }[role]
+    if role == "forkserver":
+        return ("taskd: io forkserver", "taskd: cpu forkserver")
+    return (f"taskd: {role}",)
 
 
 def _children(pid: int) -> list[int]:

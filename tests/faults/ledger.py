@@ -80,6 +80,8 @@ SELECT count(*), count(*) FILTER (WHERE NOT EXISTS (
 FROM ledger.effect e JOIN fate f USING (id) WHERE e.fence IS DISTINCT FROM f.fence
 """
 
+_RESCUED = "SELECT count(*) FROM taskd.attempt WHERE outcome IN ('l', 'g', 'k')"
+
 _UNEXPLAINED = """
 SELECT e.*, f.fence, f.kind FROM ledger.effect e JOIN fate f USING (id)
 WHERE e.fence IS DISTINCT FROM f.fence AND NOT EXISTS (
@@ -118,13 +120,15 @@ class Verdict:
     faults: Mapping[str, tuple[int, ...]]
     repeated: int
     """Executions beyond the one whose end counts."""
+    rescued: int
+    """Attempts that others ended because their worker was gone, or was taken for gone."""
     unexplained: int
     """Those of them of which no attempt says how they ended."""
 
     def __str__(self) -> str:
         return (
             f"{self.jobs} jobs, {self.executions} executions, {self.repeated} repeated "
-            f"({self.unexplained} without an attempt that tells why), faults: "
+            f"({self.rescued} rescued, {self.unexplained} unexplained), faults: "
             f"{dict(self.faults) or 'none'}"
         )
 
@@ -172,8 +176,9 @@ class Ledger:
             (executions,) = connection.execute("SELECT count(*) FROM ledger.effect").fetchone() or (
                 0,
             )
+            (rescued,) = _ids(connection, _RESCUED)
         faults = {name: ids[:10] for name, ids in found.items() if ids}
-        return Verdict(len(known), executions, faults, repeated, unexplained)
+        return Verdict(len(known), executions, faults, repeated, rescued, unexplained)
 
     def resumed(self, pids: Iterable[int], at: float) -> list[float]:
         """Seconds from a kill until each job that it interrupted ran again, the shortest first."""

@@ -51,7 +51,7 @@ def test_what_dies_comes_back_in_time(
 
     with stand.load(jobs_a_second=40, seconds=0.8, kinds=[work.note, work.book], batch=5):
         time.sleep(1.5)
-        kill(stand, chance, role="worker", number=signal.SIGKILL)
+        kill(stand, chance, role="worker io", number=signal.SIGKILL)
         time.sleep(1.5)
         os.kill(first.pids("master")[0], signal.SIGKILL)
         eventually(lambda: len(first.starts) == 2)
@@ -59,7 +59,7 @@ def test_what_dies_comes_back_in_time(
         lose_host(stand, chance, away=LEASE + 3.0)
     verdict = stand.settle()
 
-    worker, host = stand.resumed("SIGKILL worker"), stand.resumed("host lost")
+    worker, host = stand.resumed("SIGKILL worker io"), stand.resumed("host lost")
     report.add_times("worker killed", "its jobs run again in 1 s", worker, 1 * BESIDE_OTHERS)
     report.add_times("master killed", "3 s after the restart", [master], 3 * BESIDE_OTHERS)
     report.add_times(

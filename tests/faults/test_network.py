@@ -1,0 +1,92 @@
+"""The network between a host and its database is cut, silenced and slowed; the ledger judges."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from taskd.store import connect, schema
+from tests.faults import work
+from tests.faults.postgres import Postgres, running_postgres
+from tests.faults.proxy import Proxy, open_proxy, seconds_until
+from tests.faults.report import Report
+from tests.faults.stand import Stand
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.timeout(150)
+
+NOTICED_SECONDS = 15.0
+QUICK = [work.note, work.book, work.hold]
+OpenHosts = Callable[..., Stand]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with running_postgres() as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(server: Postgres) -> Iterator[Proxy]:
+    """What lies between the hosts and a server with a fresh schema."""
+    server.execute("DROP SCHEMA IF EXISTS taskd CASCADE")
+    server.execute("DROP SCHEMA IF EXISTS ledger CASCADE")
+    with connect.connect(server.dsn) as connection:
+        schema.install_or_upgrade(connection)
+    with open_proxy(server.port) as opened:
+        yield opened
+
+
+def test_cuts_in_mid_message_latency_and_a_black_hole_lose_nothing(
+    server: Postgres, proxy: Proxy, open_hosts: OpenHosts, seed: int, report: Report
+) -> None:
+    stand = open_hosts(proxy.dsn, ledger_dsn=server.dsn, lease=5.0)
+    before = [host.tree() for host in stand.hosts]
+    chance = random.Random(seed)
+
+    with stand.load(80, seconds=0.1, kinds=QUICK):
+        for _ in range(12):
+            proxy.cut_in_mid_message(chance)
+            time.sleep(chance.uniform(0.1, 0.6))
+        proxy.latency = 0.2
+        time.sleep(3.0)
+        proxy.latency = 0.0
+        proxy.is_black_hole = True
+        time.sleep(4.0)
+        proxy.is_black_hole = False
+    verdict = stand.settle()
+
+    report.add("network cut and silent", "nothing lost, doubled, stale, held", str(verdict), True)
+    assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()
+    assert verdict.unexplained == 0, stand.ledger.unexplained()
+    assert [host.tree() for host in stand.hosts] == before
+
+
+def test_half_open_connections_are_noticed(
+    server: Postgres, proxy: Proxy, open_hosts: OpenHosts, report: Report
+) -> None:
+    stand = open_hosts(proxy.dsn, ledger_dsn=server.dsn, hosts=1, processes=1, lease=5.0)
+    chance = random.Random(1)
+
+    for connection in ("claims", "reports", "listen", "lease"):
+        stand.ledger.enqueue(5, work.note, chance, seconds=0.0)
+        stand.wait_until_quiet(30)
+        wait_for_idle_beats(stand)
+        assert proxy.silence(connection) > 0
+        stand.ledger.enqueue(5, work.note, chance, seconds=0.0)
+        seconds = seconds_until(stand.ledger.is_quiet, 60)
+        report.add_times(f"half-open: {connection}", "noticed in 15 s", [seconds], NOTICED_SECONDS)
+
+    verdict = stand.settle()
+    assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()
+    assert report.broken == []
+
+
+def wait_for_idle_beats(stand: Stand) -> None:
+    """Wait until the host has said twice that it is idle, so that it relies on being told."""
+    ((before,),) = stand.ledger.query("SELECT beat FROM taskd.host")
+    idle = f"SELECT idle AND beat >= {before} + 2 FROM taskd.host"
+    eventually(lambda: stand.ledger.query(idle) == [(True,)])
