@@ -181,26 +181,16 @@ def translate_errors() -> Iterator[None]:
 
 def connection_pool(dsn: str, max_size: int) -> ConnectionPool[Connection]:
     """A pool of at most `max_size` connections, opened when first needed, thread-safe."""
-    from psycopg_pool import ConnectionPool  # half a megabyte that only clients need
+    from taskd.store.pooled import PatientPool  # half a megabyte that only clients need
 
-    return ConnectionPool(
-        dsn,
-        connection_class=Connection,
-        kwargs={
-            "autocommit": True,
-            "prepare_threshold": None,
-            **_SETTINGS,
-            **_given(dsn),
-            "application_name": "taskd client",
-        },
-        min_size=0,
-        max_size=max_size,
-        max_idle=60.0,
-        timeout=30.0,
-        check=check_connection,
-        open=True,
-        name="taskd",
-    )
+    kwargs = {
+        "autocommit": True,
+        "prepare_threshold": None,
+        **_SETTINGS,
+        **_given(dsn),
+        "application_name": "taskd client",
+    }
+    return PatientPool(dsn, max_size, kwargs)
 
 
 def check_connection(connection: psycopg.Connection[Any]) -> None:
