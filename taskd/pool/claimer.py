@@ -24,6 +24,7 @@ from taskd.events import Events
 from taskd.pool.appetite import Appetite
 from taskd.pool.claims import Claims, Row
 from taskd.pool.events import LoopFailed
+from taskd.pool.illness import Illness
 from taskd.pool.outage import Outage
 from taskd.pool.place import Place
 from taskd.pool.quarantine import LOOK_SECONDS, Quarantine
@@ -61,6 +62,7 @@ class Claimer:
         self._unreported = unreported
         self._events = events
         self._outage = Outage(place.name, events)
+        self._illness = Illness(lambda: self.on_illness())
         self._appetite = Appetite(slots.count)
         self._quarantine = Quarantine(place, claims, slots)
         self._alarm = Event()
@@ -71,6 +73,7 @@ class Claimer:
         self._returning: list[Row] = []
         self._empty_handed = Event()
         self.on_cancel: Callable[[int], None] = lambda job: None
+        self.on_illness: Callable[[], None] = lambda: None
         self.claimed_at = monotonic()
         slots.on_room = self._alarm.set
 
@@ -128,12 +131,16 @@ class Claimer:
 
     def _step_or_recover(self) -> float:
         try:
-            return self.step()
+            pause = self.step()
         except DatabaseError as error:
             gevent.sleep(self._outage.failed(error))
         except Exception:
             self._events.emit(LoopFailed(self._place.name, "the claimer", traceback.format_exc()))
+            self._illness.failed()
             gevent.sleep(AFTER_FAULT_SECONDS)
+        else:
+            self._illness.passed()
+            return pause
         self._called = True  # whoever called was not heard to the end
         return 0.0
 

@@ -1,16 +1,22 @@
 """What a job starts in a greenlet worker: greenlets, threads (greenlets under gevent), children.
 
-Greenlets and threads belong to their job; the end of a child that it forks is heard.
+Greenlets and threads belong to their job; the end of a child that it forks is heard. The child is
+no second worker: of all greenlets only the one that forked goes on there, and ends with its task.
 """
 
 from __future__ import annotations
 
 import os
 from contextvars import copy_context
+from typing import NoReturn
 
 from gevent import Greenlet, get_hub
+from gevent._hub_local import set_hub
+from gevent.hub import Hub
+from greenlet import getcurrent
 
 from taskd.tasks.context import running_attempt
+from taskd.tasks.outcome import Failed, Outcome
 
 
 def let_greenlets_inherit() -> None:
@@ -30,6 +36,35 @@ def watch_before_fork() -> None:
     that something below Python has forked, as it always was from the first child on.
     """
     os.register_at_fork(before=get_hub().loop.install_sigchld)
+
+
+def leave_others_behind() -> None:
+    """Let a child that a job forks run the greenlet that forked it, and no other.
+
+    Its first wait would otherwise run what the worker's other greenlets have to do a second time:
+    its neighbours' jobs, claims and reports, on the same connections. So the child gets a hub of
+    its own, with a loop that knows nothing; whatever waits for the old one waits for ever.
+    """
+    os.register_at_fork(after_in_child=_get_a_hub)
+
+
+def end_child(outcome: Outcome) -> NoReturn:
+    """End a child in which a task has come to its end, as if that were the program's."""
+    os._exit(1 if isinstance(outcome, Failed) else 0)
+
+
+def _get_a_hub() -> None:
+    old: Hub = get_hub()
+    top = getcurrent()
+    while top.parent is not None and top.parent is not old:
+        top = top.parent
+    if top.parent is not old:
+        return  # it was forked outside of all greenlets, or by the hub
+    old.loop.destroy()
+    new = Hub(default=True)
+    new.parent = old.parent
+    top.parent = new
+    set_hub(new)
 
 
 def _inherit(spawned: Greenlet) -> None:

@@ -16,6 +16,7 @@ import select
 import signal
 import time
 import traceback
+from os import getpid
 from time import perf_counter
 from types import FrameType
 
@@ -45,6 +46,7 @@ from taskd.pool.ending import escaped, put, refusal
 from taskd.pool.events import LoopFailed, MasterGone, WorkerDrains, WorkerReady
 from taskd.pool.failures import FailureHandlers
 from taskd.pool.hook_faults import alarm
+from taskd.pool.illness import Illness
 from taskd.pool.journal import Journal
 from taskd.pool.lanes import Suspects
 from taskd.pool.life import LifeHooks, NotStarted
@@ -98,6 +100,7 @@ class Worker:
 
     def __init__(self, place: Place, events: Events, life: LifeHooks) -> None:
         self._place = place
+        self._pid = getpid()
         self._life = life
         self._failures = FailureHandlers(place.name, events, alarm)
         self._words = place.own.words
@@ -109,6 +112,7 @@ class Worker:
         self._scribe = Scribe(place, self._journal, lambda: self._claims.worker, events)
         self._journal.on_said = self._scribe.said
         self._outage = Outage(place.name, events)
+        self._illness = Illness(self._drain)
         self._limits = TimeLimits(place.settings, place.pool)
         self._ear = select.poll()
         self._ear.register(place.wakeups.fds[place.slot], select.POLLIN)
@@ -197,6 +201,8 @@ class Worker:
             outcome = self._runner.interrupted(attempt)
         except BaseException as fault:  # a border: a worker outlives whatever a job does
             outcome = escaped(fault)
+        if getpid() != self._pid:  # a child that the job has forked came to the task's end
+            os._exit(1 if isinstance(outcome, Failed) else 0)
         seconds = perf_counter() - started
         self._words[DEADLINE] = 0
         if isinstance(outcome, Failed):
@@ -245,8 +251,10 @@ class Worker:
             self._wait(self._outage.failed(error))
         except Exception:
             self._events.emit(LoopFailed(self._place.name, "its loop", traceback.format_exc()))
+            self._illness.failed()
             time.sleep(AFTER_FAULT_SECONDS)
         else:
+            self._illness.passed()
             return
         self._called = True  # whoever called was not heard to the end
 

@@ -18,6 +18,7 @@ from taskd.errors import DatabaseError
 from taskd.events import Events
 from taskd.pool.claims import Claims
 from taskd.pool.events import LoopFailed
+from taskd.pool.illness import Illness
 from taskd.pool.journal import Journal
 from taskd.pool.outage import Outage
 from taskd.pool.outbox import Outbox
@@ -33,7 +34,8 @@ class Reporter:
     """Stores what is in the outbox and the journal of one worker.
 
     `is_waiting`: `wake` it after adding to the outbox; the journal calls by itself. `on_let_in` is
-    called when jobs have ended for whose resources others may have waited.
+    called when jobs have ended for whose resources others may have waited, `on_illness` when it
+    fails again and again.
     """
 
     def __init__(self, place: Place, outbox: Outbox, claims: Claims, link: Link, events: Events):
@@ -46,11 +48,13 @@ class Reporter:
         self.journal = Journal(place.name, place.settings.log.job_bytes, events)
         self.journal.on_said = self._hear
         self._outage = Outage(place.name, events)
+        self._illness = Illness(lambda: self.on_illness())
         self._news = Event()
         self._empty = Event()
         self._empty.set()
         self.is_waiting = False
         self.on_let_in: Callable[[], None] = lambda: None
+        self.on_illness: Callable[[], None] = lambda: None
         self._is_resting = False
 
     def start(self) -> None:
@@ -91,12 +95,15 @@ class Reporter:
 
     def _step_or_recover(self) -> float:
         try:
-            return self.step()
+            pause = self.step()
         except DatabaseError as error:
             return self._outage.failed(error)
         except Exception:
             self._events.emit(LoopFailed(self._place.name, "the reporter", traceback.format_exc()))
+            self._illness.failed()
             return AFTER_FAULT_SECONDS
+        self._illness.passed()
+        return pause
 
     def step(self) -> float:
         """Store what is there; the seconds to gather more before the next step."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from os import getpid
 from time import perf_counter
 
 from taskd.board.layout import SUCCEEDED, WORKER
@@ -11,6 +12,7 @@ from taskd.pool.claims import Row
 from taskd.pool.ending import escaped, put, refusal, tell_ended
 from taskd.pool.failures import FailureHandlers
 from taskd.pool.limits import TimeLimits
+from taskd.pool.offspring import end_child
 from taskd.pool.outbox import Outbox
 from taskd.pool.reporter import Reporter
 from taskd.pool.slots import Seat
@@ -23,8 +25,8 @@ class SeatRunner:
     """From a claimed row to an outcome in the outbox; each microsecond here is one of every job."""
 
     __slots__ = (
-        "_failures", "_journal", "_limit", "_outbox", "_reporter", "_run_attempt", "_runner",
-        "_tells_ends", "_words",
+        "_failures", "_journal", "_limit", "_outbox", "_pid", "_reporter", "_run_attempt",
+        "_runner", "_tells_ends", "_words",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +47,7 @@ class SeatRunner:
         self._reporter = reporter
         self._journal = reporter.journal
         self._failures = failures
+        self._pid = getpid()
 
     def run(self, seat: Seat, row: Row) -> float:
         """Run the job of a row; perf_counter's time when it ended."""
@@ -63,6 +66,8 @@ class SeatRunner:
             outcome = refusal(extra) or self._run_attempt(attempt, args, kwargs)
         except Interrupt:  # a signal struck as the job ended
             outcome = self._runner.interrupted(attempt)
+        if getpid() != self._pid:
+            end_child(outcome)
         ended = perf_counter()
         if limit is not None:
             seat.show_deadline(inf)

@@ -56,6 +56,7 @@ def run_worker(place: Place) -> int:
     waiting.install()
     offspring.let_greenlets_inherit()
     offspring.watch_before_fork()
+    offspring.leave_others_behind()
     client.configure(database=place.dsn, max_args=place.settings.max_args)
     events = Events()
     logs.install(events, place.settings.log, f"worker {place.name}")
@@ -102,6 +103,7 @@ class Worker:
         self.claimer = Claimer(place, claims, self.slots, self._outbox.__len__, events)
         self.claimer.on_cancel = self._cancel
         self.reporter.on_let_in = self.claimer.expect
+        self.claimer.on_illness = self.reporter.on_illness = self._be_ill
         self._sweeper = Sweeper(self._words, self.slots, self._told, self.claimer.review)
         self._live = LiveBytes(place.own)
         self._pulse = Pulse(place, self._tend, self._be_orphaned)
@@ -216,6 +218,9 @@ class Worker:
         elif is_quiet:
             self._claim_link.give_back()
             self._report_link.give_back()
+
+    def _be_ill(self) -> None:
+        self.order_drain("it fails again and again; the next one may do better")
 
     def _be_orphaned(self, seconds: float) -> None:
         """Nobody will end this worker but itself."""
