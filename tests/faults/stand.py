@@ -165,20 +165,21 @@ def open_stand(
     lease: float = 3.0,
     processes: int = 2,
     ledger_dsn: str | None = None,
-    extra: str = "",
+    config: str = CONFIG,
+    prefix: tuple[str, ...] = (),
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[Stand]:
     """Hosts that run, and nothing else yet; ended at the end of the block, whatever their state.
 
     `dsn` is what the daemons are given, `ledger_dsn` what ledger and jobs use (the same, usually);
-    `extra` is added to the configuration.
+    `config` is a text with places for `lease` and `processes`.
     """
     own = ledger_dsn or dsn
     ledger = Ledger(own)
     ledger.create()
-    config = CONFIG.format(lease=lease, processes=processes) + extra
+    filled = config.format(lease=lease, processes=processes)
     made = [
-        Host(folder / f"host-{number}", dsn, own, config, variables or {})
+        Host(folder / f"host-{number}", dsn, own, filled, variables or {}, prefix)
         for number in range(hosts)
     ]
     stand = Stand(made, ledger, seed)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from functools import cache
 
 import psycopg
-from psycopg_pool import ConnectionPool
 
 from taskd import Retry, current_job, exclusive, task
 
@@ -22,26 +20,11 @@ _BOOK = "INSERT INTO ledger.booking (id, fence) VALUES (%s, %s)"
 PATIENT = Retry(10_000, delay=0.2, backoff=lambda retry: 0.2)
 
 
-@cache
-def _ledger() -> ConnectionPool[psycopg.Connection]:
-    """Connections of the worker that calls first; every worker has its own."""
-    return ConnectionPool(
-        os.environ["FAULTS_LEDGER"],
-        kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": 5},
-        min_size=0,
-        max_size=3,
-        max_idle=5.0,
-        timeout=20.0,
-        reconnect_timeout=1.0,
-        check=ConnectionPool.check_connection,
-        open=True,
-    )
-
-
 def begin() -> None:
     """Leave a row for this execution."""
     job = current_job()
-    with _ledger().connection() as connection:
+    dsn = os.environ["FAULTS_LEDGER"]
+    with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
         connection.execute(_BEGIN, [job.id, job.attempt, job._attempt.fence, os.getpid()])
 
 
