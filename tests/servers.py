@@ -141,10 +141,11 @@ def start_pgbouncer(dsn: str) -> RunningServer:
     folder = Path(tempfile.mkdtemp(prefix="taskd-bouncer-"))
     folder.chmod(0o700)
     account.own(folder)
-    host = psycopg.conninfo.conninfo_to_dict(dsn)["host"]
+    named = psycopg.conninfo.conninfo_to_dict(dsn)
+    host, port = named["host"], named.get("port", "5432")
     configuration = folder / "pgbouncer.ini"
     configuration.write_text(
-        f"[databases]\n* = host={host} user=taskd\n"
+        f"[databases]\n* = host={host} port={port} user=taskd\n"
         "[pgbouncer]\nlisten_addr =\n"
         f"unix_socket_dir = {folder}\nlisten_port = 6432\nauth_type = any\n"
         "pool_mode = transaction\ndefault_pool_size = 4\nmax_client_conn = 200\n"

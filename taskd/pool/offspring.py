@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from contextvars import copy_context
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from gevent import Greenlet, get_hub
 from gevent._hub_local import set_hub
 from gevent.hub import Hub
-from greenlet import getcurrent
+from greenlet import getcurrent, greenlet
 
 from taskd.tasks.context import running_attempt
 from taskd.tasks.outcome import Failed, Outcome
@@ -54,15 +54,16 @@ def end_child(outcome: Outcome) -> NoReturn:
 
 
 def _get_a_hub() -> None:
-    old: Hub = get_hub()
-    top = getcurrent()
-    while top.parent is not None and top.parent is not old:
+    hub = cast(Hub, get_hub())
+    loop, main = hub.loop, hub.parent
+    top = cast(greenlet, getcurrent())
+    while top.parent is not None and top.parent is not hub:
         top = top.parent
-    if top.parent is not old:
+    if top.parent is None:
         return  # it was forked outside of all greenlets, or by the hub
-    old.loop.destroy()
+    loop.destroy()
     new = Hub(default=True)
-    new.parent = old.parent
+    new.parent = main
     top.parent = new
     set_hub(new)
 

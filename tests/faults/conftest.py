@@ -1,8 +1,7 @@
-"""Stands for the short form."""
+"""Stands for the tests, and one table of all that they have measured."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -10,24 +9,35 @@ from typing import Any
 
 import pytest
 
+from tests.faults import sizes
+from tests.faults.postgres import Postgres, running_postgres
 from tests.faults.report import Report
 from tests.faults.stand import Stand, open_stand
 
-SEED = int(os.environ.get("TASKD_FAULTS_SEED", "1"))
+_TOTAL = pytest.StashKey[Report]()
 
 
 @pytest.fixture
 def seed() -> int:
     """The seed of this run's plans: TASKD_FAULTS_SEED, so that a bad run can be had again."""
-    return SEED
+    return sizes.SEED
 
 
 @pytest.fixture
-def report() -> Iterator[Report]:
+def report(pytestconfig: pytest.Config) -> Iterator[Report]:
     """What the test measures, printed at its end (`pytest -s`, or when it fails)."""
     made = Report()
     yield made
     print(f"\n{made}")
+    pytestconfig.stash.setdefault(_TOTAL, Report()).lines.extend(made.lines)
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    """A server for this test alone, with the schema; the test may do to it what it likes."""
+    with running_postgres(max_connections="120") as running:
+        running.install_schema()
+        yield running
 
 
 @pytest.fixture
@@ -40,3 +50,11 @@ def open_hosts(tmp_path: Path, seed: int) -> Iterator[Callable[..., Stand]]:
             return stack.enter_context(opened)
 
         yield open_one
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the whole table after a long run."""
+    if sizes.IS_LONG and _TOTAL in config.stash:
+        terminalreporter.write_line(str(config.stash[_TOTAL]))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.process.daemon import is_alive
@@ -158,6 +159,11 @@ class Host:
         if process.poll() is not None and not self._is_wanted:
             raise AssertionError(f"the daemon ended early:\n{self.log()}")
         return "master: ready: " in self.log()
+
+    def clock(self) -> float:
+        """How far its clock was ahead when it was started, in seconds, as its log says."""
+        first = datetime.fromisoformat(self.log().partition("+")[0]).replace(tzinfo=UTC)
+        return first.timestamp() - self.starts[0]
 
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")

@@ -190,10 +190,23 @@ class Ledger:
             connection.execute(_STATES)
             return connection.execute(_UNEXPLAINED).fetchall()
 
+    def waiting(self) -> int:
+        """How many jobs wait to be claimed."""
+        ((count,),) = self.query("SELECT count(*) FROM taskd.queued")
+        return int(count)
+
     def first_effect(self, pids: Iterable[int], since: float) -> float | None:
         """Seconds from `since` until the first job began in one of these processes, if any has."""
         ((seconds,),) = self.query(_FIRST, {"pids": list(pids), "at": since})
         return None if seconds is None else float(seconds)
+
+    def first_claim(self, since: float) -> bool:
+        """Whether a job has begun since then, by the clock of the server."""
+        begun = "SELECT count(*) > 0 FROM ledger.effect WHERE at > to_timestamp(%s)"
+        try:
+            return bool(self.query(begun, [since])[0][0])
+        except psycopg.OperationalError:
+            return False
 
     def rate(self, begin: float, span: float) -> float:
         """Jobs a second that ended in the `span` seconds from `begin`, seconds since 1970."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 
+from taskd.store import connect, schema
 from tests.process.daemon import is_alive
 from tests.servers import DEBIAN_POSTGRES, Account, fast_disk, install, wait_until_it_answers
 from tests.waiting import eventually
@@ -111,6 +112,22 @@ class Postgres:
             else f"ALTER SYSTEM SET {name} = '{value}'"
         )
         self.execute("SELECT pg_reload_conf()")
+
+    def allow(self, address: str) -> None:
+        """Let this address connect."""
+        with (self.data / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {address}/32 trust\n")
+            rules.write("host all all samehost trust\n")
+        self.execute("SELECT pg_reload_conf()")
+
+    def install_schema(self) -> None:
+        with connect.connect(self.dsn) as connection:
+            schema.install_or_upgrade(connection)
+
+    def clock(self) -> float:
+        """What it takes for the time, in seconds since 1970."""
+        ((now,),) = self.query("SELECT extract(epoch FROM clock_timestamp())::float8")
+        return float(now)
 
     def promote(self) -> None:
         """Make a standby the primary; returns when it takes writes."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 import psycopg
@@ -166,12 +167,14 @@ def open_stand(
     processes: int = 2,
     ledger_dsn: str | None = None,
     config: str = CONFIG,
-    prefix: tuple[str, ...] = (),
-    variables: Mapping[str, str] | None = None,
+    prefixes: Sequence[tuple[str, ...]] = ((),),
+    variables: Sequence[Mapping[str, str]] = ({},),
 ) -> Iterator[Stand]:
     """Hosts that run, and nothing else yet; ended at the end of the block, whatever their state.
 
     `dsn` is what the daemons are given, `ledger_dsn` what ledger and jobs use (the same, usually);
+    `variables` are those of the environment and `prefixes` the words before the daemon's own, for
+    the first host, the second, …;
     `config` is a text with places for `lease` and `processes`.
     """
     own = ledger_dsn or dsn
@@ -179,8 +182,8 @@ def open_stand(
     ledger.create()
     filled = config.format(lease=lease, processes=processes)
     made = [
-        Host(folder / f"host-{number}", dsn, own, filled, variables or {}, prefix)
-        for number in range(hosts)
+        Host(folder / f"host-{number}", dsn, own, filled, environment, prefix)
+        for number, environment, prefix in zip(range(hosts), cycle(variables), cycle(prefixes))
     ]
     stand = Stand(made, ledger, seed)
     try:

@@ -12,14 +12,14 @@ import pytest
 
 from taskd import enqueue_many
 from tests.faults import bad_jobs as bad
-from tests.faults import work
+from tests.faults import sizes, work
 from tests.faults.host import CONFIG
 from tests.faults.ledger import AnyTask
 from tests.faults.report import Report
 from tests.faults.stand import Stand
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(sizes.TIMEOUT)
 
 OpenHosts = Callable[..., Stand]
 Calls = Sequence[tuple[AnyTask, tuple[Any, ...]]]
@@ -138,7 +138,7 @@ def test_a_job_that_wants_all_memory_fails_and_its_neighbours_do_not(
     dsn: str, open_hosts: OpenHosts, report: Report
 ) -> None:
     stand = open_hosts(
-        dsn, hosts=1, processes=1, config=STRICT, prefix=("prlimit", "--as=1500000000")
+        dsn, hosts=1, processes=1, config=STRICT, prefixes=[("prlimit", "--as=1500000000")]
     )
     stand.ledger.enqueue(5, work.note, random.Random(1), seconds=0.5)
 

@@ -8,42 +8,32 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from taskd.store import connect, schema
-from tests.faults import work
+from tests.faults import sizes, work
+from tests.faults.netns import OURS, THEIRS, network_namespace
 from tests.faults.postgres import Postgres, running_postgres
 from tests.faults.proxy import Proxy, open_proxy, seconds_until
 from tests.faults.report import Report
 from tests.faults.stand import Stand
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(sizes.TIMEOUT)
 
 NOTICED_SECONDS = 15.0
 QUICK = [work.note, work.book, work.hold]
 OpenHosts = Callable[..., Stand]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with running_postgres() as running:
-        yield running
-
-
 @pytest.fixture
-def proxy(server: Postgres) -> Iterator[Proxy]:
-    """What lies between the hosts and a server with a fresh schema."""
-    server.execute("DROP SCHEMA IF EXISTS taskd CASCADE")
-    server.execute("DROP SCHEMA IF EXISTS ledger CASCADE")
-    with connect.connect(server.dsn) as connection:
-        schema.install_or_upgrade(connection)
-    with open_proxy(server.port) as opened:
+def proxy(postgres: Postgres) -> Iterator[Proxy]:
+    """What lies between the hosts and the server."""
+    with open_proxy(postgres.port) as opened:
         yield opened
 
 
 def test_cuts_in_mid_message_latency_and_a_black_hole_lose_nothing(
-    server: Postgres, proxy: Proxy, open_hosts: OpenHosts, seed: int, report: Report
+    postgres: Postgres, proxy: Proxy, open_hosts: OpenHosts, seed: int, report: Report
 ) -> None:
-    stand = open_hosts(proxy.dsn, ledger_dsn=server.dsn, lease=5.0)
+    stand = open_hosts(proxy.dsn, ledger_dsn=postgres.dsn, lease=5.0)
     before = [host.tree() for host in stand.hosts]
     chance = random.Random(seed)
 
@@ -55,9 +45,9 @@ def test_cuts_in_mid_message_latency_and_a_black_hole_lose_nothing(
         time.sleep(3.0)
         proxy.latency = 0.0
         proxy.is_black_hole = True
-        time.sleep(4.0)
+        time.sleep(sizes.BLACK_HOLE_SECONDS)
         proxy.is_black_hole = False
-    verdict = stand.settle()
+    verdict = stand.settle(120)
 
     report.add("network cut and silent", "nothing lost, doubled, stale, held", str(verdict), True)
     assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()
@@ -66,9 +56,9 @@ def test_cuts_in_mid_message_latency_and_a_black_hole_lose_nothing(
 
 
 def test_half_open_connections_are_noticed(
-    server: Postgres, proxy: Proxy, open_hosts: OpenHosts, report: Report
+    postgres: Postgres, proxy: Proxy, open_hosts: OpenHosts, report: Report
 ) -> None:
-    stand = open_hosts(proxy.dsn, ledger_dsn=server.dsn, hosts=1, processes=1, lease=5.0)
+    stand = open_hosts(proxy.dsn, ledger_dsn=postgres.dsn, hosts=1, processes=1, lease=5.0)
     chance = random.Random(1)
 
     for connection in ("claims", "reports", "listen", "lease"):
@@ -90,3 +80,37 @@ def wait_for_idle_beats(stand: Stand) -> None:
     ((before,),) = stand.ledger.query("SELECT beat FROM taskd.host")
     idle = f"SELECT idle AND beat >= {before} + 2 FROM taskd.host"
     eventually(lambda: stand.ledger.query(idle) == [(True,)])
+
+
+def test_a_host_whose_link_is_down_is_replaced_and_comes_back(
+    open_hosts: OpenHosts, report: Report
+) -> None:
+    with network_namespace() as namespace, running_postgres(listen_addresses="*") as postgres:
+        postgres.allow(THEIRS)
+        postgres.install_schema()
+        afar = f"host={OURS} port={postgres.port} user=taskd dbname=postgres"
+        stand = open_hosts(afar, lease=3.0, prefixes=[namespace.prefix, ()])
+        remote = stand.hosts[0]
+        before = remote.tree()
+
+        with stand.load(20, seconds=1.0, kinds=[work.note, work.book], batch=2):
+            time.sleep(2.0)
+            pids, at = remote.pids("worker"), time.time()
+            namespace.set_link("down")
+            stand.strike("link down", pids, at)
+            time.sleep(8.0)
+            namespace.set_link("up")
+            up = time.time()
+            back = stand.back_at_work(remote, up)
+        verdict = stand.settle(120)
+
+        away = stand.resumed("link down")
+        most = 3.0 + 5.0 * sizes.PATIENCE
+        report.add_times("link down: its jobs", "in a lease (3 s) + 5 s", away, most)
+        report.add_times("link up: first job", "noticed in 15 s", [back], 15 * sizes.PATIENCE)
+        report.add("link down and up", "nothing lost, doubled, stale, held", str(verdict), True)
+        assert verdict.faults == {}, stand.logs()
+        assert verdict.unexplained == 0, stand.ledger.unexplained()
+        assert away
+        assert remote.tree() == before
+        assert report.broken == []

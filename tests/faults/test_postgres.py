@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -15,9 +16,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from taskd.store import connect, schema
+from taskd.store import connect
 from tests.faults import postgres_faults as faults
-from tests.faults import work
+from tests.faults import sizes, work
 from tests.faults.plan import make_plan
 from tests.faults.postgres import Postgres, running_postgres
 from tests.faults.report import Report
@@ -25,23 +26,10 @@ from tests.faults.stand import Stand
 from tests.servers import Account, fast_disk
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(sizes.TIMEOUT)
 
 QUICK = [work.note, work.book, work.hold]
 OpenHosts = Callable[..., Stand]
-
-
-def install_schema(server: Postgres) -> None:
-    with connect.connect(server.dsn) as connection:
-        schema.install_or_upgrade(connection)
-
-
-@pytest.fixture
-def server() -> Iterator[Postgres]:
-    """A server for this test alone, with the schema."""
-    with running_postgres(max_connections="120") as running:
-        install_schema(running)
-        yield running
 
 
 def trees(stand: Stand) -> list[dict[str, set[int]]]:
@@ -49,11 +37,11 @@ def trees(stand: Stand) -> list[dict[str, set[int]]]:
 
 
 def test_whatever_happens_to_the_server_no_process_exits_and_nothing_is_lost(
-    server: Postgres, open_hosts: OpenHosts, seed: int, report: Report
+    postgres: Postgres, open_hosts: OpenHosts, seed: int, report: Report
 ) -> None:
-    stand = open_hosts(server.dsn, lease=5.0)
-    known = faults.postgres_faults(server, seconds=1.5)
-    plan = make_plan(list(known), count=len(known), seconds=12.0, seed=seed)
+    stand = open_hosts(postgres.dsn, lease=5.0)
+    known = faults.postgres_faults(postgres, seconds=1.5)
+    plan = make_plan(list(known), count=sizes.ROUNDS * len(known), seconds=12.0, seed=seed)
     before = trees(stand)
 
     with stand.load(jobs_a_second=80, seconds=0.3, kinds=QUICK):
@@ -61,7 +49,7 @@ def test_whatever_happens_to_the_server_no_process_exits_and_nothing_is_lost(
             known[strike.fault](stand, random.Random(strike.seed))
             time.sleep(0.5)
         eventually(lambda: stand.ledger.query("SELECT 1"), 60)
-    verdict = stand.settle(90)
+    verdict = stand.settle(120)
 
     report.add("server struck", "nothing lost, doubled, stale, held", str(verdict), True)
     assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()
@@ -70,16 +58,18 @@ def test_whatever_happens_to_the_server_no_process_exits_and_nothing_is_lost(
 
 
 def test_locks_long_transactions_and_injected_conflicts_delay_and_lose_nothing(
-    server: Postgres, open_hosts: OpenHosts, seed: int, report: Report
+    postgres: Postgres, open_hosts: OpenHosts, seed: int, report: Report
 ) -> None:
-    stand = open_hosts(server.dsn, lease=5.0)
+    stand = open_hosts(postgres.dsn, lease=5.0)
     before = trees(stand)
 
-    with faults.long_transaction(server), stand.load(80, seconds=0.2, kinds=QUICK):
-        with faults.injected_errors(server):
+    with faults.long_transaction(postgres), stand.load(80, seconds=0.2, kinds=QUICK):
+        with faults.injected_errors(postgres):
             time.sleep(4.0)
-        faults.lock_all_tables(stand, random.Random(seed), server=server, seconds=0.5)
-    verdict = stand.settle()
+        faults.lock_all_tables(
+            stand, random.Random(seed), server=postgres, seconds=sizes.LOCK_SECONDS
+        )
+    verdict = stand.settle(120)
 
     locked = [one.fault for one in stand.struck]
     report.add("locks, conflicts", "nothing lost, doubled, stale, held", str(verdict), True)
@@ -90,15 +80,15 @@ def test_locks_long_transactions_and_injected_conflicts_delay_and_lose_nothing(
 
 
 def test_jobs_in_flight_finish_and_are_recorded_after_an_outage_longer_than_the_lease(
-    server: Postgres, open_hosts: OpenHosts, seed: int, report: Report
+    postgres: Postgres, open_hosts: OpenHosts, seed: int, report: Report
 ) -> None:
-    stand = open_hosts(server.dsn, lease=2.0)
+    stand = open_hosts(postgres.dsn, lease=sizes.LEASE)
     before = trees(stand)
     chance = random.Random(seed)
-    stand.ledger.enqueue(30, work.note, chance, seconds=2.0)
+    stand.ledger.enqueue(30, work.note, chance, seconds=3.0)
     eventually(lambda: stand.ledger.query("SELECT count(*) FROM ledger.effect") == [(30,)])
 
-    faults.outage(stand, chance, server=server, seconds=5.0)
+    faults.outage(stand, chance, server=postgres, seconds=sizes.OUTAGE_SECONDS)
 
     verdict = stand.settle()
     report.add("outage over the lease", "0 rescues of live jobs", f"{verdict.repeated}", True)
@@ -107,13 +97,13 @@ def test_jobs_in_flight_finish_and_are_recorded_after_an_outage_longer_than_the_
 
 
 def test_the_rate_is_back_soon_after_a_restart(
-    server: Postgres, open_hosts: OpenHosts, seed: int, report: Report
+    postgres: Postgres, open_hosts: OpenHosts, seed: int, report: Report
 ) -> None:
-    stand = open_hosts(server.dsn, lease=5.0)
+    stand = open_hosts(postgres.dsn, lease=5.0)
 
     with stand.load(jobs_a_second=100, seconds=0.02, kinds=[work.note]):
         time.sleep(5.0)
-        server.restart()
+        postgres.restart()
         back_at = time.time()
         time.sleep(8.0)
     stand.settle()
@@ -127,17 +117,17 @@ def test_the_rate_is_back_soon_after_a_restart(
 
 
 def test_a_dump_over_a_change_of_day_keeps_nobody_from_ending_jobs(
-    server: Postgres, open_hosts: OpenHosts, seed: int, report: Report
+    postgres: Postgres, open_hosts: OpenHosts, seed: int, report: Report
 ) -> None:
-    stand = open_hosts(server.dsn, lease=5.0)
+    stand = open_hosts(postgres.dsn, lease=5.0)
     chance = random.Random(seed)
     stand.ledger.enqueue(500, work.note, chance, seconds=0.0)
     stand.settle()
-    expire_a_day(server)
+    expire_a_day(postgres)
 
-    with faults.open_dump(server):
-        eventually(lambda: server.query(DUMPS) == [(1,)])
-        with connect.connect(server.dsn) as connection:
+    with faults.open_dump(postgres):
+        eventually(lambda: postgres.query(DUMPS) == [(1,)])
+        with connect.connect(postgres.dsn) as connection:
             connection.execute("SELECT taskd.make_partitions_v1(9)")  # as at a change of day
         ends = []
         for _ in range(5):
@@ -154,16 +144,16 @@ def test_a_dump_over_a_change_of_day_keeps_nobody_from_ending_jobs(
     report.add_times("pg_dump, change of day", "ends wait for nobody", ends, 2.0)
     assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()
     assert max(ends) < 10
-    eventually(lambda: server.query(OLD_PARTITIONS) == [(0,)], 90)
+    eventually(lambda: postgres.query(OLD_PARTITIONS) == [(0,)], 90)
 
 
 DUMPS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump'"
 OLD_PARTITIONS = "SELECT count(*) FROM pg_class WHERE relname = 'history_20200101'"
 
 
-def expire_a_day(server: Postgres) -> None:
+def expire_a_day(postgres: Postgres) -> None:
     """Give the history a day that retention will drop."""
-    server.execute(
+    postgres.execute(
         "CREATE TABLE taskd.history_20200101 PARTITION OF taskd.history "
         "FOR VALUES FROM ('2020-01-01 00:00:00+00') TO ('2020-01-02 00:00:00+00')"
     )
@@ -203,9 +193,9 @@ def test_a_full_disk_delays_and_loses_nothing(
         data.mkdir(mode=0o700)
         Account.unprivileged().own(data)
         small = {"min_wal_size": "32MB", "max_wal_size": "32MB", "shared_buffers": "16MB"}
-        with running_postgres(data, **small) as server:
-            install_schema(server)
-            stand = open_hosts(server.dsn, lease=3.0)
+        with running_postgres(data, **small) as postgres:
+            postgres.install_schema()
+            stand = open_hosts(postgres.dsn, lease=3.0)
             ballast = disk / "ballast"
 
             with stand.load(60, seconds=0.05, kinds=QUICK):
@@ -214,7 +204,7 @@ def test_a_full_disk_delays_and_loses_nothing(
                 time.sleep(4.0)
                 refused = stand.refused_enqueues
                 ballast.unlink()
-                start_again_if_it_ended(server)
+                start_again_if_it_ended(postgres)
                 time.sleep(1.0)
             verdict = stand.settle(60)
 
@@ -225,15 +215,16 @@ def test_a_full_disk_delays_and_loses_nothing(
 
 
 def fill(disk: Path, ballast: Path) -> None:
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free)
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while shutil.disk_usage(disk).free:
+            file.write(bytes(2**16))
 
 
-def start_again_if_it_ended(server: Postgres) -> None:
+def start_again_if_it_ended(postgres: Postgres) -> None:
     """A server that cannot write its log ahead ends, and its service manager starts it again."""
     time.sleep(0.5)
     try:
-        server.query("SELECT 1")
+        postgres.query("SELECT 1")
     except psycopg.OperationalError:
-        server.close()
-        server.start()
+        postgres.close()
+        postgres.start()

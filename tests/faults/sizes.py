@@ -1,0 +1,35 @@
+"""How long and how much: the short form of the suite, or the long one, each size by environment."""
+
+from __future__ import annotations
+
+import os
+
+IS_LONG = os.environ.get("TASKD_FAULTS") == "long"
+
+
+def _size(name: str, short: float, long: float) -> float:
+    return float(os.environ.get(f"TASKD_FAULTS_{name}", long if IS_LONG else short))
+
+
+SEED = int(_size("SEED", 1, 1))
+
+PATIENCE = _size("PATIENCE", 5, 1)
+"""How many times longer than promised things may take: the suite's tests share the processors."""
+
+LEASE = _size("LEASE", 3, 15)
+STRIKES = int(_size("STRIKES", 20, 150))
+"""On processes; those on the server come as often for each second."""
+
+STRIKE_SECONDS = _size("STRIKE_SECONDS", 12, 120)
+ROUNDS = int(_size("ROUNDS", 1, 5))
+"""How often the server is struck in each way."""
+
+LOCK_SECONDS = _size("LOCK_SECONDS", 0.5, 10)
+OUTAGE_SECONDS = _size("OUTAGE_SECONDS", 5, 30)
+BLACK_HOLE_SECONDS = _size("BLACK_HOLE_SECONDS", 4, 30)
+RESTARTS = int(_size("RESTARTS", 0, 100))
+JOBS = int(_size("JOBS", 0, 100_000))
+"""Under random kills."""
+
+TIMEOUT = _size("TIMEOUT", 150, 3600)
+"""Seconds for one test."""
