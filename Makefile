@@ -1,7 +1,8 @@
 # What developers type. `make` alone shows this list.
 PYTHON ?= .venv/bin/python
 
-.PHONY: help venv test model stress mutants lint types bench bench-resources bench-leaks bench-peers bench-small
+.PHONY: help venv test model stress faults mutants lint types bench bench-resources bench-leaks bench-peers
+.PHONY: bench-small
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' Makefile
 
@@ -18,6 +19,9 @@ model: ## the model of jobs, resources and limits, half a million steps, others 
 
 stress: ## many processes, some killed, for two minutes
 	TASKD_STRESS_SECONDS=120 $(PYTHON) -m pytest -s tests/store/test_stress.py
+
+faults: ## kill, cut and fill up everything, for a quarter of an hour and more; sizes: tests/faults/sizes.py
+	TASKD_FAULTS=long $(PYTHON) -m pytest -s tests/faults
 
 mutants: ## breaks the SQL line by line: each must fail a test
 	$(PYTHON) -m tests.store.mutants

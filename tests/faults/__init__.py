@@ -1,14 +1,18 @@
 """Kill anything, cut anything, lose nothing: real faults on real daemons and a real PostgreSQL.
 
-    work       the tasks that run meanwhile; each execution leaves a row (id, attempt, fence)
-    ledger     enqueues them, and judges afterwards: what is lost, doubled, stale, held or late
-    plan       which fault strikes whom and when, from a seed
-    host       one daemon with its supervisor, its tree, and its end
-    stand      several hosts on one database under load
-    postgres   a server that can be stopped, killed, cut short and filled up
-    proxy      a network between the two that can be cut, silenced and slowed
-    report     one table: fault, promise, measured
+    work             the tasks that run meanwhile; each execution leaves a row (id, attempt, fence)
+    bad_jobs         tasks that do to their worker what no task should
+    ledger           enqueues them, and judges: what is lost, doubled, stale, held or late
+    plan             which fault strikes when, from a seed
+    host             one daemon with its supervisor, its tree, and its end
+    stand            several hosts on one database under load
+    process_faults   killed, crashed and stopped processes, lost hosts
+    postgres         a server that can be stopped, killed and promoted
+    postgres_faults  what happens to it
+    proxy, netns     networks that can be cut, silenced and slowed
+    clocks           clocks that are wrong
+    report           one table: fault, promise, measured
+    sizes            the short form, and the long one, each size by environment
 
-The short form runs with the suite, a few tests of which each takes some seconds; `make faults`
-runs the long form (`python -m tests.faults`), sizes by environment, and prints the table.
+The short form runs with the suite; `make faults` runs the long form and prints the table.
 """

@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tests.faults.ledger import Verdict
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -25,6 +27,15 @@ class Report:
 
     def add(self, fault: str, promise: str, measured: str, is_kept: bool) -> None:
         self.lines.append(Line(fault, promise, measured, is_kept))
+
+    def add_verdict(self, fault: str, verdict: Verdict, rescues: int | None = None) -> None:
+        """What the ledger says; `rescues` is how many there may be, if their number is promised."""
+        is_kept = not verdict.faults and not verdict.unexplained
+        promise = "nothing lost, doubled, stale or held"
+        if rescues is not None:
+            promise += f", {rescues} rescues of live jobs"
+            is_kept = is_kept and verdict.rescued == rescues
+        self.add(fault, promise, str(verdict), is_kept)
 
     def add_times(self, fault: str, promise: str, seconds: Sequence[float], most: float) -> None:
         """Times of which none may be longer than `most`."""

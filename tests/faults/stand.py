@@ -79,8 +79,17 @@ class Stand:
             over.set()
             thread.join(60)
 
-    def run(self, plan: Sequence[Strike], faults: Mapping[str, Fault]) -> None:
-        """Strike as planned, each in a thread of its own, so that faults overlap; wait for all."""
+    def run(
+        self,
+        plan: Sequence[Strike],
+        faults: Mapping[str, Fault],
+        is_over: threading.Event | None = None,
+    ) -> None:
+        """Strike as planned, each in a thread of its own, so that faults overlap; wait for all.
+
+        Once `is_over` is set no further one strikes.
+        """
+        is_over = is_over or threading.Event()
         begun = time.monotonic()
         threads: list[threading.Thread] = []
         errors: list[BaseException] = []
@@ -92,7 +101,8 @@ class Stand:
                 errors.append(error)
 
         for one in plan:
-            time.sleep(max(0.0, begun + one.at - time.monotonic()))
+            if is_over.wait(max(0.0, begun + one.at - time.monotonic())):
+                break
             threads.append(threading.Thread(target=strike, args=(one,), daemon=True))
             threads[-1].start()
         for thread in threads:

@@ -71,7 +71,7 @@ def test_rude_jobs_end_and_their_neighbours_do_not_notice(
     stand.ledger.enqueue(10, neighbour, random.Random(1), seconds=0.2)
     verdict = stand.settle()
 
-    report.add(f"rude jobs in {queue}", "no neighbour fails", str(verdict), True)
+    report.add(f"rude jobs in {queue}", "no neighbour fails", str(verdict), not verdict.faults)
     assert (verdict.faults, verdict.executions) == ({}, 20), stand.logs()
     assert {state for state, _ in ends(stand, harmless).values()} == {"succeeded"}
     assert {state for state, _ in ends(stand, failing).values()} == {"failed"}
@@ -90,7 +90,7 @@ def test_deadly_jobs_of_a_process_pool_are_found_and_their_neighbours_run_on(
     verdict = stand.settle(90)
 
     found = ends(stand, deadly)
-    report.add("poison", "poisoned, no neighbour fails", f"{found}; {verdict}", True)
+    report.add("poison", "poisoned, no neighbour fails", f"{found}; {verdict}", not verdict.faults)
     assert verdict.faults == {}, stand.logs()
     assert all("poisoned" in str(error) for _, error in found.values()), found
     assert "SIGSEGV" in str(found["crash"]), found
@@ -110,7 +110,7 @@ def test_poison_is_found_among_25_neighbours_of_a_greenlet_pool(
 
     found, seconds = ends(stand, poison), time.monotonic() - begun
     what = f"{found}, after {seconds:.1f} s; {verdict}"
-    report.add("poison among 25", "poisoned, no neighbour fails", what, True)
+    report.add("poison among 25", "poisoned, no neighbour fails", what, not verdict.faults)
     assert verdict.faults == {}, stand.logs()
     assert "poisoned" in str(found["crash"]), found
     assert "SIGSEGV" in str(found["crash"]), found
@@ -128,7 +128,8 @@ def test_a_job_that_takes_its_whole_host_along_is_found(
 
     found = ends(stand, killer)
     starts = len(stand.hosts[0].starts)
-    report.add("whole cgroup killed", "poisoned", f"{starts} starts; {found}; {verdict}", True)
+    what = f"{starts} starts; {found}; {verdict}"
+    report.add("whole cgroup killed", "poisoned", what, not verdict.faults)
     assert verdict.faults == {}, stand.logs()
     assert "poisoned" in str(found["kill_host"])
     assert starts == 4
@@ -147,7 +148,7 @@ def test_a_job_that_wants_all_memory_fails_and_its_neighbours_do_not(
     verdict = stand.settle()
 
     found = ends(stand, greedy)
-    report.add("memory exhausted", "no neighbour fails", f"{found}; {verdict}", True)
+    report.add("memory exhausted", "no neighbour fails", f"{found}; {verdict}", not verdict.faults)
     assert verdict.faults == {}, stand.logs()
     assert found["exhaust_memory"][0] == "failed"
 

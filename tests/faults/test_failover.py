@@ -65,7 +65,7 @@ def test_a_failover_loses_nothing_and_rescues_no_living_job(
 
         what = f"failover, clock {ahead / MINUTES:g} min ahead"
         report.add_times(what, "first claim 5 s after the promote", [seconds], 5 * sizes.PATIENCE)
-        report.add(what, "nothing lost, 0 rescues of live jobs", str(verdict), True)
+        report.add_verdict(what, verdict, rescues=0)
         assert first
         assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()
         assert [host.tree() for host in stand.hosts] == before
@@ -86,5 +86,5 @@ def test_clocks_of_hosts_that_are_off_and_step_back_rescue_nobody(
         time.sleep(5.0)
     verdict = stand.settle()
 
-    report.add("clocks off and stepping", "0 rescues of live jobs", str(verdict), True)
+    report.add_verdict("clocks off and stepping", verdict, rescues=0)
     assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()

@@ -49,7 +49,7 @@ def test_cuts_in_mid_message_latency_and_a_black_hole_lose_nothing(
         proxy.is_black_hole = False
     verdict = stand.settle(120)
 
-    report.add("network cut and silent", "nothing lost, doubled, stale, held", str(verdict), True)
+    report.add_verdict("network cut and silent", verdict)
     assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()
     assert verdict.unexplained == 0, stand.ledger.unexplained()
     assert [host.tree() for host in stand.hosts] == before
@@ -108,7 +108,7 @@ def test_a_host_whose_link_is_down_is_replaced_and_comes_back(
         most = 3.0 + 5.0 * sizes.PATIENCE
         report.add_times("link down: its jobs", "in a lease (3 s) + 5 s", away, most)
         report.add_times("link up: first job", "noticed in 15 s", [back], 15 * sizes.PATIENCE)
-        report.add("link down and up", "nothing lost, doubled, stale, held", str(verdict), True)
+        report.add_verdict("link down and up", verdict)
         assert verdict.faults == {}, stand.logs()
         assert verdict.unexplained == 0, stand.ledger.unexplained()
         assert away

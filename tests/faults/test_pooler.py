@@ -79,7 +79,7 @@ def test_hosts_behind_a_pooler_with_and_without_listen_lose_nothing(
         time.sleep(2.0)
     verdict = stand.settle()
 
-    report.add("PgBouncer", "nothing lost, doubled, stale, held", str(verdict), True)
+    report.add_verdict("PgBouncer", verdict)
     assert verdict.faults == {}, stand.logs()
     assert verdict.unexplained == 0
 

@@ -33,7 +33,7 @@ def test_random_deaths_of_all_kinds_of_processes_lose_and_double_nothing(
     verdict = stand.settle()
 
     what = f"processes die at random, {len(stand.struck)} times"
-    report.add(what, "nothing lost, doubled, stale, held", str(verdict), not verdict.faults)
+    report.add_verdict(what, verdict)
     assert verdict.faults == {}, stand.logs()
     assert verdict.unexplained == 0, stand.ledger.unexplained()
     assert verdict.jobs > 500
