@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from taskd.clock import monotonic
 from taskd.errors import DatabaseUnavailable, StatementTimedOut
 from taskd.store.connect import Connection, connect, translate_errors
 
@@ -14,6 +15,9 @@ NOTICE_SECONDS = 10.0
 LONGEST_SECONDS = 80.0
 """… and the next may take twice as long, up to this: perhaps it is the server that is slow."""
 
+PATIENT_SECONDS = 120.0
+"""For so long after the last that was too slow."""
+
 
 class Link:
     """The connection of one thread or greenlet: opened when it is needed, replaced after it failed.
@@ -22,8 +26,8 @@ class Link:
     "taskd" before it. Each statement gets `deadline` seconds.
 
     Without `deadline` it gets ten: nobody tells of a connection whose other side is gone. After one
-    that was too slow the next gets twice that, until one has been answered, so that a server that
-    needs longer is not asked the same thing in vain for ever.
+    that was too slow those of the next two minutes get twice that, so that a server that needs
+    longer is not asked the same thing in vain for ever, whatever else it answers in between.
     """
 
     def __init__(
@@ -34,8 +38,9 @@ class Link:
     ) -> None:
         self.name = name
         self._dsn = dsn
-        self._may_grow = deadline is None
         self._usual_deadline = self._deadline = NOTICE_SECONDS if deadline is None else deadline
+        self._longest_deadline = LONGEST_SECONDS if deadline is None else deadline
+        self._slow_at = -PATIENT_SECONDS
         self._connection: Connection | None = None
         self._users = 0
 
@@ -56,15 +61,16 @@ class Link:
                 connection = self._open()
                 yield connection
         except StatementTimedOut:
-            if self._may_grow:
-                self._deadline = min(self._deadline * 2, LONGEST_SECONDS)
+            self._deadline = min(self._deadline * 2, self._longest_deadline)
+            self._slow_at = monotonic()
             self.close()
             raise
         except BaseException:
             self.close()
             raise
         else:
-            self._deadline = connection.deadline = self._usual_deadline
+            if self._deadline > self._usual_deadline and self._has_calmed_down():
+                self._deadline = connection.deadline = self._usual_deadline
         finally:
             self._users -= 1
 
@@ -77,6 +83,9 @@ class Link:
                 dsn, application_name=f"taskd {self.name}", deadline=self._deadline
             )
         return self._connection
+
+    def _has_calmed_down(self) -> bool:
+        return monotonic() - self._slow_at > PATIENT_SECONDS
 
     def close(self) -> None:
         """Close the connection; the next use opens another. Closing twice is harmless."""
