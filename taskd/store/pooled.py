@@ -50,6 +50,7 @@ class PatientPool(ConnectionPool[Connection]):
             try:
                 connection = super().getconn(min(left, TRY_SECONDS))
             except PoolTimeout:
+                self._forget_who_gave_up()
                 continue
             if self._is_sound(connection):
                 return connection
@@ -62,4 +63,13 @@ class PatientPool(ConnectionPool[Connection]):
         except psycopg.OperationalError:
             self.putconn(connection)
             return False
+        except BaseException:  # a job that is interrupted here; what it was given is no loss
+            self.putconn(connection)
+            raise
         return True
+
+    def _forget_who_gave_up(self) -> None:
+        """Keep the line short; the pool itself only tidies it when it has a connection to give."""
+        with self._lock:
+            while self._waiting and self._waiting[0].error:
+                self._waiting.popleft()

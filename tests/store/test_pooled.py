@@ -79,3 +79,33 @@ def test_an_outage_that_lasts_is_told(make_pool: MakePool, tmp_path: Path) -> No
 
     with pytest.raises(psycopg.OperationalError, match=r"after 0\.50 sec"):
         pool.getconn(0.5)
+
+
+def test_a_long_outage_leaves_nobody_in_line_who_does_not_wait(
+    make_pool: MakePool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskd.store.pooled.TRY_SECONDS", 0.02)
+    pool = make_pool(f"host={tmp_path} dbname=nowhere")
+
+    with pytest.raises(psycopg.OperationalError):
+        pool.getconn(0.5)
+
+    assert pool.get_stats()["requests_waiting"] <= 1
+
+
+def test_who_is_interrupted_while_a_connection_is_checked_takes_none_away(
+    dsn: str, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = make_pool(dsn)
+    open_all(pool)
+
+    def interrupt(connection: Connection) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("taskd.store.pooled.check_connection", interrupt)
+        for _ in range(4):
+            with pytest.raises(KeyboardInterrupt):
+                pool.getconn(5.0)
+
+    assert len(open_all(pool)) == 4
