@@ -62,7 +62,8 @@ class Claimer:
         self._unreported = unreported
         self._events = events
         self._outage = Outage(place.name, events)
-        self._illness = Illness(lambda: self.on_illness())
+        patience = place.pool_settings.shutdown_timeout
+        self._illness = Illness(lambda: self.on_illness(), patience)
         self._appetite = Appetite(slots.count)
         self._quarantine = Quarantine(place, claims, slots)
         self._alarm = Event()

@@ -15,13 +15,18 @@ DRAIN_AFTER = 5
 """Faults in a row, which come a second apart."""
 
 EXIT_AFTER = 60
+"""At least; jobs that run well may still end within their pool's `shutdown_timeout`."""
 
 
 class Illness:
-    """Counts the faults of one loop that no success came between."""
+    """Counts the faults of one loop that no success came between.
 
-    def __init__(self, order_drain: Callable[[], None]) -> None:
+    `patience`: how many seconds running jobs are given once the drain is ordered.
+    """
+
+    def __init__(self, order_drain: Callable[[], None], patience: float) -> None:
         self._order_drain = order_drain
+        self._exit_after = max(EXIT_AFTER, DRAIN_AFTER + patience)
         self._faults = 0
 
     def failed(self) -> None:
@@ -29,7 +34,7 @@ class Illness:
         self._faults += 1
         if self._faults == DRAIN_AFTER:
             self._order_drain()
-        if self._faults >= EXIT_AFTER:
+        if self._faults >= self._exit_after:
             os._exit(spawn.UNEXPECTED_EXIT)
 
     def passed(self) -> None:

@@ -112,7 +112,7 @@ class Worker:
         self._scribe = Scribe(place, self._journal, lambda: self._claims.worker, events)
         self._journal.on_said = self._scribe.said
         self._outage = Outage(place.name, events)
-        self._illness = Illness(self._drain)
+        self._illness = Illness(self._drain, place.pool_settings.shutdown_timeout)
         self._limits = TimeLimits(place.settings, place.pool)
         self._ear = select.poll()
         self._ear.register(place.wakeups.fds[place.slot], select.POLLIN)

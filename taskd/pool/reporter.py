@@ -48,7 +48,8 @@ class Reporter:
         self.journal = Journal(place.name, place.settings.log.job_bytes, events)
         self.journal.on_said = self._hear
         self._outage = Outage(place.name, events)
-        self._illness = Illness(lambda: self.on_illness())
+        patience = place.pool_settings.shutdown_timeout
+        self._illness = Illness(lambda: self.on_illness(), patience)
         self._news = Event()
         self._empty = Event()
         self._empty.set()
