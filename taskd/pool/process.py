@@ -147,6 +147,7 @@ class Worker:
         faulthandler.register(DUMP_SIGNAL, self._seating.fd, all_threads=False)
         self._words[SEATING] = self._seating.fd
         self._install_handlers()
+        os.register_at_fork(after_in_child=_let_sigterm_end)
         self._log_handler = job_handler.install(
             self._journal, self._place.settings.log, otherwise=lambda: self._running
         )
@@ -313,3 +314,8 @@ class Worker:
         if w[DEADLINE] and now >= w[DEADLINE]:
             self._told = attempt
             raise JobTimeout((w[DEADLINE] - w[STARTED]) / _NS)
+
+
+def _let_sigterm_end() -> None:
+    """In a child that a job forks: it has no orders to take."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
