@@ -25,7 +25,7 @@ def crash() -> None:
 def fork() -> None:
     """Leaves a child that lives on with all that the worker has."""
     if os.fork() == 0:
-        time.sleep(30)
+        time.sleep(10)
         os._exit(0)
 
 

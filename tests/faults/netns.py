@@ -6,12 +6,16 @@ our namespace ── 10.213.7.1 ══ veth ══ 10.213.7.2 ── the host's 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+
+from tests.servers import install
 
 OURS, THEIRS = "10.213.7.1", "10.213.7.2"
 
@@ -34,6 +38,7 @@ class Namespace:
 @contextmanager
 def network_namespace() -> Iterator[Namespace]:
     """Skips the test where none can be made."""
+    install("iproute2", Path(shutil.which("ip") or "/usr/sbin/ip"))
     name = f"taskd-faults-{os.getpid()}"
     link = f"tf{os.getpid()}"[:14]
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)

@@ -92,6 +92,7 @@ class Proxy:
 
     def close(self) -> None:
         self._is_over.set()
+        self._listener.shutdown(socket.SHUT_RDWR)  # to close it would wake nobody who accepts
         self._listener.close()
         self.cut()
 

@@ -101,7 +101,7 @@ def test_the_rate_is_back_soon_after_a_restart(
 ) -> None:
     stand = open_hosts(postgres.dsn, lease=5.0)
 
-    with stand.load(jobs_a_second=100, seconds=0.02, kinds=[work.note]):
+    with stand.load(jobs_a_second=60, seconds=0.02, kinds=[work.note]):
         time.sleep(5.0)
         postgres.restart()
         back_at = time.time()
@@ -113,7 +113,7 @@ def test_the_rate_is_back_soon_after_a_restart(
     in_time = next((second for second, rate in enumerate(after) if rate >= 0.95 * usual), None)
     what = f"in {in_time} s of {usual:.0f}/s"
     report.add("restarted", "95 % of the rate in 15 s", what, in_time is not None)
-    assert usual > 50
+    assert usual > 30
     assert in_time is not None, (usual, after)
 
 
