@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -185,6 +185,16 @@ class Supervised:
             raise AssertionError(f"not {count} workers:\n{self.told()}") from error
         assert pids is not None
         return pids
+
+    def wait_until_it_knows(self, pids: Sequence[int]) -> None:
+        """Wait until the master has told maintenance of these; a worker may be ready before."""
+
+        def is_told() -> bool:
+            heard = self.notes("maintenance", "heard", op="tree")
+            trees = ({one["pid"] for one in note["told"]["processes"]} for note in heard)
+            return any(tree.issuperset(pids) for tree in trees)
+
+        eventually(is_told)
 
     def say_as_maintenance(self, op: str, **fields: Any) -> None:
         """Let maintenance send a message to the master."""

@@ -313,6 +313,7 @@ def test_a_reader_that_does_not_read_holds_up_nobody(master: Supervised) -> None
     master.start(master.settings(log=quiet), stderr=writing)
     os.close(writing)
     workers = master.wait_for_workers(2)
+    master.wait_until_it_knows(workers)
 
     for count in range(1, 401):
         master.signal(signal.SIGUSR2)

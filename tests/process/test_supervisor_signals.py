@@ -45,7 +45,8 @@ def test_a_worker_is_drained_only_when_its_replacement_is_ready(master: Supervis
 
     master.reload(master.settings())
 
-    master.wait_for_note("worker", "started", generation=2)
+    new = master.wait_for_note("worker", "started", generation=2)["pid"]
+    master.wait_until_it_knows([new])
     master.signal(signal.SIGUSR2)
     master.wait_for_note("worker", "signal", generation=2, number=int(signal.SIGUSR2))
     assert master.ready_workers() == old
@@ -164,7 +165,7 @@ def test_a_resolver_that_prints_rubbish_is_a_fault_as_well(master: Supervised) -
 
 def test_a_reload_asked_for_during_a_reload_is_done_afterwards(master: Supervised) -> None:
     master.start()
-    master.wait_for_workers(2)
+    master.wait_until_it_knows(master.wait_for_workers(2))
     master.stage.direct("resolver", "waits")
     master.reload(master.settings())
     master.wait_for_note("resolver", "ran")
@@ -326,6 +327,7 @@ def test_usr1_opens_the_log_anew_and_tells_the_children(master: Supervised) -> N
 def test_usr2_tells_the_state_of_every_child_and_reaches_the_workers(master: Supervised) -> None:
     master.start()
     workers = master.wait_for_workers(2)
+    master.wait_until_it_knows(workers)
 
     master.signal(signal.SIGUSR2)
 
@@ -338,7 +340,7 @@ def test_usr2_tells_the_state_of_every_child_and_reaches_the_workers(master: Sup
 
 def test_usr2_tells_of_a_seed_while_there_is_one(master: Supervised) -> None:
     master.start()
-    master.wait_for_workers(2)
+    master.wait_until_it_knows(master.wait_for_workers(2))
     master.stage.direct("forkserver", "waits")
     master.reload(master.settings())
     master.wait_for_note("forkserver", generation=2)
