@@ -4,7 +4,8 @@
     a notification ─── jobs in a lane, something due, new orders, letters ──────────────┤
     the master ─────── the tree, the tasks of a pool, new settings ─────────────────────┤
                                                                                         ▼
-  limits · look · promote · dispatch · requests · publish · declare · cron · burst · readings · tally
+       limits · look · promote · dispatch · requests · publish · declare · cron · burst · readings ·
+                                                                                       tally
 
 Whoever brings the news only notes it; the chore runs in the thread of all chores.
 """
