@@ -11,7 +11,8 @@
                 requests (cancel, report), burst (is all done?), publish (tasks),
                 declare (what this host wants scheduled), cron (slots that have come),
                 limits (how much may run at once, as the file of this host says)
-                tally (what has ended and what waits becomes statistics)
+                tally (what has ended and what waits becomes statistics),
+                stalls (says where nothing begins though it could)
     rescue      gives back what the dead held                          a thread and connection
     prune       partitions made ahead and dropped, old rows deleted    a thread and connection
     wakeup      news of jobs becomes lanes, floors and wakeups on the board

@@ -4,8 +4,8 @@
     a notification ─── jobs in a lane, something due, new orders, letters ──────────────┤
     the master ─────── the tree, the tasks of a pool, new settings ─────────────────────┤
                                                                                         ▼
-       limits · look · promote · dispatch · requests · publish · declare · cron · burst · readings ·
-                                                                                       tally
+      limits · look · promote · dispatch · requests · publish · declare · cron · burst · readings ·
+                                                                              tally · stalls
 
 Whoever brings the news only notes it; the chore runs in the thread of all chores.
 """
@@ -33,6 +33,7 @@ from taskd.maintenance.readings import Readings
 from taskd.maintenance.report import processes_json
 from taskd.maintenance.requests import InterruptOrder, Requests
 from taskd.maintenance.setup import Setup
+from taskd.maintenance.stalls import Stalls
 from taskd.maintenance.tally import Tally
 from taskd.maintenance.tree import TreeProcess
 from taskd.maintenance.wakeup import read_news
@@ -81,6 +82,7 @@ class Agenda:
             self._check,
             self._readings,
             self._tally,
+            Stalls(host),
         ):
             self._chores.add(chore)
         self._listener = self._make_listener(setup.settings, dsn)

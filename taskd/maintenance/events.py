@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
+from taskd.config.units import span
 from taskd.events import Event, counted
 
 
@@ -134,6 +135,37 @@ class PartitionsMissing(Event):
 
     def __str__(self) -> str:
         return f"history has partitions for only {self.days} days ahead, and none can be made"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStalled(Event):
+    """Jobs could run, slots are free, and nothing begins; told once until it does."""
+
+    level: ClassVar[int] = logging.WARNING
+    queue: str
+    requires: str | None
+    jobs: int
+    free_slots: int
+    seconds: float
+    because: str
+    remedy: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.text}; {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueMoves(Event):
+    """A queue that stalled does so no more: jobs begin, none wait, or all slots are taken."""
+
+    queue: str
+    requires: str | None
+    seconds: float
+
+    def __str__(self) -> str:
+        name = self.queue if self.requires is None else f"{self.queue} ({self.requires})"
+        return f"queue {name} stalls no more, after {span(self.seconds)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,65 @@
+"""Looks for queues in which nothing begins though it could, and says so once a stall.
+
+Said is what two looks in a row have found: between two moments of one look jobs come and go. Every
+host looks and tells for itself, since nobody knows whose log is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from taskd.clock import monotonic
+from taskd.maintenance.events import QueueMoves, QueueStalled
+from taskd.maintenance.host import ThisHost
+from taskd.store.connect import Connection
+from taskd.tasks.stalls import STALL_SECONDS, Stall, find_stalls
+
+LOOK_SECONDS = 15.0
+PART_OF_THE_TIME = 20
+
+Key = tuple[str, str | None, bool]
+
+
+class Stalls:
+    """The chore that looks; the first time when there has been a worker for long enough."""
+
+    def __init__(
+        self, host: ThisHost, find: Callable[[Connection], list[Stall]] = find_stalls
+    ) -> None:
+        self._events = host.events
+        self._find = find
+        self._next_at = monotonic() + STALL_SECONDS
+        self._seen: set[Key] = set()
+        self._told: dict[Key, float] = {}
+
+    def due(self) -> float:
+        """When to look next, on the monotonic clock."""
+        return self._next_at
+
+    def run(self, connection: Connection) -> None:
+        """Look once; tell what has stalled, and what goes on again."""
+        began = monotonic()
+        self._next_at = began + LOOK_SECONDS
+        found = {stall.key: stall for stall in self._find(connection)}
+        now = monotonic()
+        for key, stall in found.items():
+            if key in self._seen and key not in self._told:
+                self._told[key] = now - stall.seconds
+                self._events.emit(_event(stall))
+        for key in self._told.keys() - found.keys() - self._seen:
+            self._events.emit(QueueMoves(key[0], key[1], now - self._told.pop(key)))
+        self._seen = set(found)
+        self._next_at = max(self._next_at, now + PART_OF_THE_TIME * (now - began))
+
+
+def _event(stall: Stall) -> QueueStalled:
+    return QueueStalled(
+        queue=stall.queue,
+        requires=stall.requires,
+        jobs=stall.jobs,
+        free_slots=stall.free_slots,
+        seconds=stall.seconds,
+        because=stall.because,
+        remedy=stall.remedy,
+        text=str(stall),
+    )
