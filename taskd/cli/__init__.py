@@ -6,6 +6,7 @@
     jobs, queues, workers, tasks     look, cancel, requeue, pause
     schedules                        look, run, pause, preview
     stats                            what has ended and what waits, in figures
+    top                              the same live, with workers and failures
     dashboard                        serve metrics and the JSON API
     schema, check, config            set up and find faults
 

@@ -30,6 +30,10 @@ VERBS = {
         "taskd.cli.stats",
         "Show rates, failures, run and wait times, and the backlog: by queue, task or pool.",
     ),
+    "top": (
+        "taskd.cli.top.command",
+        "Watch rates, waits, the backlog, workers and failures in the terminal, live.",
+    ),
     "workers": ("taskd.cli.workers", "Show every process of the running daemons, on all hosts."),
     "tasks": ("taskd.cli.tasks", "Show what may be run: signature, docstring, options, pools."),
     "dashboard": (
