@@ -9,6 +9,7 @@
     top                              the same live, with workers and failures
     dashboard                        serve metrics and the JSON API
     schema, check, config            set up and find faults
+    doctor                           find what is wrong with what runs
 
 Exit statuses: 0 fine, 1 the thing asked for failed, 2 wrong usage or configuration.
 Importing this package loads nothing but itself.

@@ -44,7 +44,7 @@ def check(as_json: bool) -> None:
     for finding in examine():
         findings.append(finding)
         if not as_json:
-            _print(finding)
+            print_finding(finding)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     leave(exit_status(findings))
@@ -83,7 +83,8 @@ def exit_status(findings: Iterable[Finding]) -> int:
     return FAILED if faulty else 0
 
 
-def _print(finding: Finding) -> None:
+def print_finding(finding: Finding) -> None:
+    """A finding in a line, its remedy below it."""
     level = click.style(f"{finding.level:<8}", fg=COLOURS[finding.level])
     click.echo(f"{level} {finding.subject:<{SUBJECT_WIDTH}} {one_line(finding.text)}")
     if finding.remedy:

@@ -45,6 +45,10 @@ VERBS = {
         "taskd.cli.check",
         "Find what would keep a daemon from running well: each finding with its remedy.",
     ),
+    "doctor": (
+        "taskd.cli.doctor.command",
+        "Look whether a running system is well, each finding with its remedy.",
+    ),
     "config": ("taskd.cli.config", "Show the settings in effect, or the JSON Schema of the file."),
 }
 """Verb: its module, where the command has the verb's name, and its line in the help."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from taskd.board import SlotMemory, WorkerState, read_memory, read_offers
 from taskd.board.layout import PID
+from taskd.clock import utc_now
 from taskd.maintenance import procfs
 from taskd.maintenance.tree import TreeProcess
 from taskd.maintenance.worker_slots import WorkerSlots
@@ -19,7 +20,7 @@ def processes_json(processes: Sequence[TreeProcess], slots: WorkerSlots) -> str:
     memory_bytes: of the process itself; children_bytes: of all below a worker; peak_bytes: the most
     that a worker and all below it have held together, None before the first look. live_bytes: what
     its allocators have handed out; suspect_bytes_per_job: by how much that grows, None unless a
-    leak is suspected.
+    leak is suspected. clock: of the master alone, what time it is here.
     """
     entries = [_entry(process, slots) for process in processes]
     return json.dumps([entry for entry in entries if entry is not None])
@@ -46,6 +47,7 @@ def _entry(process: TreeProcess, slots: WorkerSlots) -> dict[str, Any] | None:
         "live_bytes": held.live or None,
         "suspect_bytes_per_job": held.suspect or None,
         "started": started.isoformat(timespec="milliseconds"),
+        **({"clock": utc_now().isoformat()} if process.role == "master" else {}),
     }
 
 
