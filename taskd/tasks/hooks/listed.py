@@ -9,6 +9,9 @@ from taskd.errors import HookInvalid
 from taskd.tasks.hooks.middleware import Middleware, is_registered, middleware
 from taskd.tasks.names import is_inside
 
+EXTRAS = ("taskd.otel", "taskd.sentry")
+"""Modules of our own that may be listed, though they lie outside of `imports`."""
+
 
 def register_listed(path: str, imports: Sequence[str]) -> None:
     """Register the class of this dotted path, or an object of one; if it is, it stays as it is.
@@ -29,7 +32,7 @@ def register_listed(path: str, imports: Sequence[str]) -> None:
 
 def _find(path: str, imports: Sequence[str]) -> object:
     module_name, _, attribute = path.rpartition(".")
-    if not is_inside(module_name, imports):
+    if not is_inside(module_name, (*imports, *EXTRAS)):
         allowed = ", ".join(imports) or "which is empty"
         raise HookInvalid(f"middleware: {path} lies outside of imports ({allowed}): add its module")
     module = importlib.import_module(module_name)
