@@ -15,6 +15,11 @@ from taskd.store.connect import Connection
 from taskd.tasks.stalls import STALL_SECONDS, Stall, find_stalls
 
 LOOK_SECONDS = 15.0
+"""Between two looks while something is about to stall, or has …"""
+
+CALM_SECONDS = 60.0
+"""… and while nothing is: an idle host should ask the server next to nothing."""
+
 PART_OF_THE_TIME = 20
 
 Key = tuple[str, str | None, bool]
@@ -39,7 +44,7 @@ class Stalls:
     def run(self, connection: Connection) -> None:
         """Look once; tell what has stalled, and what goes on again."""
         began = monotonic()
-        self._next_at = began + LOOK_SECONDS
+        self._next_at = began + LOOK_SECONDS  # also if this look fails
         found = {stall.key: stall for stall in self._find(connection)}
         now = monotonic()
         for key, stall in found.items():
@@ -49,7 +54,8 @@ class Stalls:
         for key in self._told.keys() - found.keys() - self._seen:
             self._events.emit(QueueMoves(key[0], key[1], now - self._told.pop(key)))
         self._seen = set(found)
-        self._next_at = max(self._next_at, now + PART_OF_THE_TIME * (now - began))
+        pause = LOOK_SECONDS if self._seen or self._told else CALM_SECONDS
+        self._next_at = max(began + pause, now + PART_OF_THE_TIME * (now - began))
 
 
 def _event(stall: Stall) -> QueueStalled:

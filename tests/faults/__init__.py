@@ -14,6 +14,6 @@
     report           one table: fault, promise, measured
     sizes            the short form, and the long one, each size by environment
 
-The short form runs in CI, beside the suite, whose load would move its figures; `make faults` runs the
-long form and prints the table.
+The short form runs in CI beside the suite, whose load would move its figures; `make faults` runs
+the long form and prints the table.
 """

@@ -10,7 +10,7 @@ import pytest
 
 from taskd.clock import monotonic
 from taskd.errors import DatabaseError
-from taskd.maintenance.stalls import LOOK_SECONDS, Stalls
+from taskd.maintenance.stalls import CALM_SECONDS, LOOK_SECONDS, Stalls
 from taskd.store.connect import Connection
 from taskd.store.queues import pause_queue
 from taskd.tasks.stalls import STALL_SECONDS, Stall, find_stalls
@@ -261,3 +261,12 @@ def test_looks_begin_after_a_minute_and_go_on_when_one_fails(
         looker.run(connection)
 
     assert looker.due() - monotonic() == pytest.approx(LOOK_SECONDS, abs=5)
+
+
+@pytest.mark.one_server
+def test_while_nothing_stalls_it_looks_once_a_minute(connection: Connection, crew: Crew) -> None:
+    looker = Stalls(crew.host, lambda _: [])
+
+    looker.run(connection)
+
+    assert looker.due() - monotonic() == pytest.approx(CALM_SECONDS, abs=5)
