@@ -1,4 +1,4 @@
-"""`taskd schema`: install, upgrade, status, print."""
+"""`taskd schema`: install, upgrade, status, print, roles."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from taskd.cli.invocation import current
 from taskd.cli.output import print_json
 from taskd.cli.parameters import json_option
 from taskd.errors import SchemaMissing
+from taskd.store import roles as store_roles
 from taskd.store import schema as store_schema
 from taskd.store.schema import Migration, SchemaStatus
 
@@ -16,6 +17,7 @@ EXAMPLES = """\b
 Examples:
   taskd --database postgresql://taskd@db.example/shop schema install
   taskd schema print | less
+  taskd --database postgresql://postgres@db.example/shop schema roles --apply
 """
 
 
@@ -78,3 +80,22 @@ def _as_json(found: SchemaStatus) -> dict[str, object]:
 def print_command() -> None:
     """Print the whole schema as one SQL script, to review it or to run it by hand."""
     click.echo(store_schema.print_sql(), nl=False)
+
+
+@schema.command()
+@click.option("--apply", "is_applied", is_flag=True, help="Do it instead of printing it.")
+def roles(is_applied: bool) -> None:
+    """Print the SQL that makes the roles taskd_daemon, taskd_enqueuer and taskd_reader.
+
+    With --apply, make them and give each what it needs in the database, no more. Do it once, while
+    no daemon works, and again after each upgrade of the schema.
+    """
+    if not is_applied:
+        click.echo(store_roles.print_roles(), nl=False)
+        return
+    with open_database(current().client()) as connection:
+        store_roles.apply_roles(connection)
+    click.echo(
+        "taskd_daemon, taskd_enqueuer and taskd_reader are as they must be: "
+        "grant one of them to each role that logs in"
+    )

@@ -14,6 +14,7 @@ from taskd.cli.parameters import QUEUE, TASK, Duration, json_option
 from taskd.store import statistics
 from taskd.store.connect import Connection
 from taskd.store.histogram import Histogram
+from taskd.store.reading import try_to_write
 from taskd.store.statistics import KEEP_HOURS, Backlog, By, Summary
 
 ENDED = (
@@ -70,7 +71,7 @@ def stats(last: float, by: str, queue: str | None, task: str | None, as_json: bo
     RUNNABLE jobs could start now if a slot were free. ~ marks an estimate.
     """
     with open_jobs() as connection:
-        statistics.roll_up(connection)
+        try_to_write(connection, statistics.roll_up)  # else as the daemons have written them
         found = statistics.summarize(connection, last, By(by), queue, task)
         backlog = _backlog(connection, queue) if by == By.QUEUE and task is None else {}
     summaries = {summary.name: summary for summary in found}

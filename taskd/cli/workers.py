@@ -18,6 +18,7 @@ from taskd.cli.parameters import json_option
 from taskd.clock import monotonic
 from taskd.store.connect import Connection
 from taskd.store.hosts import SILENT_SECONDS, HostRow, ask_reports, list_hosts
+from taskd.store.reading import try_to_write
 
 ANSWER_SECONDS = 1.5
 LOOK_SECONDS = 0.05
@@ -113,11 +114,16 @@ def workers(as_json: bool) -> None:
 
 
 def fresh_reports(connection: Connection, seconds: float = ANSWER_SECONDS) -> list[Report]:
-    """Ask all hosts to report; their reports once all that live are fresh, or `seconds` later."""
-    before = {host.id: host.reported_at for host in list_hosts(connection)}
-    if not before:
+    """Ask all hosts to report; their reports once all that live are fresh, or `seconds` later.
+
+    Who may only read does not ask: he is given what they last wrote.
+    """
+    hosts = list_hosts(connection)
+    if not hosts:
         return []
-    ask_reports(connection)
+    if not try_to_write(connection, ask_reports):
+        return [Report.of(host, host.beat_age < SILENT_SECONDS) for host in hosts]
+    before = {host.id: host.reported_at for host in hosts}
     deadline = monotonic() + seconds
     while True:
         hosts = list_hosts(connection)

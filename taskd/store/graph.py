@@ -14,7 +14,12 @@ from taskd.errors import ParentUnknown
 from taskd.store import mail
 from taskd.store.rows import NewGraph
 
-_ENQUEUE = "SELECT taskd.enqueue_graph_v1(%s::json, %s, %s)"
+# As in enqueue_jobs, the second is for those who may do no more than enqueue.
+_ENQUEUE = """
+SELECT CASE WHEN has_table_privilege('taskd.queued', 'INSERT')
+            THEN taskd.enqueue_graph_v1(%(jobs)s::json, %(always)s, %(self)s)
+            ELSE taskd.enqueue_own_graph_v1(%(jobs)s::json, %(always)s) END
+"""
 _NO_SUCH_PARENT = "TD001"
 
 
@@ -26,10 +31,14 @@ def enqueue_graph(connection: psycopg.Connection[Any], new: NewGraph) -> list[in
     -id instead: the job of that id held the unique key already, and no new one was made. Raises
     ParentUnknown for a parent that the database does not know.
     """
-    document = json.dumps([job.to_json_dict() for job in new.jobs])
+    parameters = {
+        "jobs": json.dumps([job.to_json_dict() for job in new.jobs]),
+        "always": new.always_notify,
+        "self": new.self_id,
+    }
     try:
         with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-            row = cursor.execute(_ENQUEUE, (document, new.always_notify, new.self_id)).fetchone()
+            row = cursor.execute(_ENQUEUE, parameters).fetchone()
     except psycopg.Error as error:
         if error.sqlstate == _NO_SUCH_PARENT:
             raise ParentUnknown(str(error.diag.message_primary)) from error

@@ -25,9 +25,17 @@ class Claimed(list[Row]):
     is_cut = False
 
 
+# Who may not touch the tables calls what runs with the rights of their owner: see 18_own_jobs.sql.
 _ENQUEUE = """
-SELECT taskd.enqueue_jobs_v1(%s, %s::text[], %s::text[], %s, %s::smallint, %s::float8,
-                             %s::timestamptz, %s::smallint, %s::real, %s, %s::jsonb, %s::jsonb)
+SELECT CASE WHEN has_table_privilege('taskd.queued', 'INSERT')
+            THEN taskd.enqueue_jobs_v1(
+                %(task)s, %(args)s::text[], %(kwargs)s::text[], %(queue)s, %(priority)s::smallint,
+                %(delay)s::float8, %(run_at)s::timestamptz, %(max_attempts)s::smallint,
+                %(timeout)s::real, %(always)s, %(extra)s::jsonb, %(unique)s::jsonb)
+            ELSE taskd.enqueue_own_jobs_v1(
+                %(task)s, %(args)s::text[], %(kwargs)s::text[], %(queue)s, %(priority)s::smallint,
+                %(delay)s::float8, %(run_at)s::timestamptz, %(max_attempts)s::smallint,
+                %(timeout)s::real, %(always)s, %(extra)s::jsonb, %(unique)s::jsonb) END
 """
 _CLAIM = """
 SELECT taskd.claim_jobs_v1(%s, %s::text[], %s::smallint[], %s::bigint[], %s, %s::integer[], %s)
@@ -63,20 +71,20 @@ def enqueue_jobs(connection: AnyConnection, new: NewJobs) -> list[int]:
     Within a transaction of the connection's owner they commit or vanish with it. -id instead: the
     job of that id held the unique key already, and no new one was made.
     """
-    parameters = (
-        new.task,
-        text_array(new.args),
-        text_array(new.kwargs),
-        new.queue,
-        new.priority,
-        new.delay,
-        _as_text(new.run_at),
-        new.max_attempts,
-        new.timeout,
-        new.always_notify,
-        new.extra,
-        new.unique,
-    )
+    parameters = {
+        "task": new.task,
+        "args": text_array(new.args),
+        "kwargs": text_array(new.kwargs),
+        "queue": new.queue,
+        "priority": new.priority,
+        "delay": new.delay,
+        "run_at": _as_text(new.run_at),
+        "max_attempts": new.max_attempts,
+        "timeout": new.timeout,
+        "always": new.always_notify,
+        "extra": new.extra,
+        "unique": new.unique,
+    }
     with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
         row = cursor.execute(_ENQUEUE, parameters).fetchone()
     return list(row[0]) if row else []

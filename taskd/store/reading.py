@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -34,3 +34,15 @@ def reading(pool: ConnectionPool[Connection], wait: float, most: float) -> Itera
                 yield connection
         except pg.QueryCanceled as late:
             raise StatementTimedOut(most) from late
+
+
+def try_to_write(connection: Connection, write: Callable[[Connection], object]) -> bool:
+    """Do what makes the next look a fresher one; False if this user, or this server, only reads.
+
+    On a connection without a transaction, which a refusal would break.
+    """
+    try:
+        write(connection)
+    except (pg.InsufficientPrivilege, pg.ReadOnlySqlTransaction):
+        return False
+    return True

@@ -152,6 +152,7 @@ class JobRow:
 
     waited_for_resources: seconds until it had all resources and limits, of the attempt that it came
     to last, None if it needs none or has not got them; waited_for_worker: from then until it began.
+    states_only: this user may not see its arguments, result and error, so they are empty here.
     """
 
     id: int
@@ -180,10 +181,12 @@ class JobRow:
     waited_for_resources: float | None = None
     waited_for_worker: float | None = None
     worker: str | None
+    states_only: bool = False
 
     def to_json_dict(self) -> dict[str, Any]:
         """Its fields with times as ISO 8601 texts: what `--json` prints."""
         fields = asdict(self)
+        del fields["states_only"]
         return {
             name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in fields.items()

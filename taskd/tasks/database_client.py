@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskd.config.client import ClientSettings
 from taskd.config.dsn import mask_dsn
-from taskd.errors import ConnectionUnfit, JobUnknown, SchemaMissing
+from taskd.errors import ConnectionUnfit, DatabaseRefused, JobUnknown, SchemaMissing
 from taskd.store.rows import JobRow, NewGraph, NewJobs
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class DatabaseClient:
         self._transactions: ConnectionPool[Connection] | None = None
         self._dsn = ""
         self._is_deaf = False  # no notification comes through: a pooler stands in between
+        self._sees_states_only = False  # the tables were refused: the user may only enqueue
         self._held = ExitStack()
 
     @property
@@ -62,20 +63,30 @@ class DatabaseClient:
 
     def fetch(self, job_id: int) -> JobRow:
         """One job as it is now. Raises JobUnknown and DatabaseError."""
-        from taskd.store.look import fetch_job
-
-        with self.connection() as connection:
-            row = fetch_job(connection, job_id)
-        if row is None:
+        rows = self.fetch_many([job_id])
+        if not rows:
             raise JobUnknown(job_id, self._where())
-        return row
+        return rows[0]
 
     def fetch_many(self, job_ids: Sequence[int]) -> list[JobRow]:
-        """Jobs as they are now, in this order; unknown ones are left out. Raises DatabaseError."""
-        from taskd.store.look import fetch_jobs
+        """Jobs as they are now, in this order; unknown ones are left out. Raises DatabaseError.
 
+        A user who may do no more than enqueue sees the states of his own; the rest is unknown.
+        """
+        from taskd.store.look import fetch_jobs
+        from taskd.store.own_jobs import fetch_own_states
+
+        if not self._sees_states_only:
+            try:
+                with self.connection() as connection:
+                    return fetch_jobs(connection, job_ids)
+            except DatabaseRefused:
+                with self.connection() as connection:
+                    rows = fetch_own_states(connection, job_ids)  # else he may not even do that
+                self._sees_states_only = True
+                return rows
         with self.connection() as connection:
-            return fetch_jobs(connection, job_ids)
+            return fetch_own_states(connection, job_ids)
 
     def cancel(self, job_ids: Sequence[int]) -> dict[int, str]:
         """Cancel jobs; for each id "cancelled", "cancelling" (it runs), "ended" or "unknown"."""
@@ -100,7 +111,7 @@ class DatabaseClient:
 
         self._opened()
         listen = self._settings.listen
-        if not self._is_deaf and listen is not False:
+        if not self._is_deaf and not self._sees_states_only and listen is not False:
             dsn = self._dsn if listen is True else listen
             self._is_deaf = not wait_for_end(dsn, job_id, seconds, self.connection)
         else:

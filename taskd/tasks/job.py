@@ -8,7 +8,14 @@ from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from taskd.clock import monotonic
-from taskd.errors import JobFailed, JobWasCancelled, OptionInvalid, ResultExpired, ResultNotReady
+from taskd.errors import (
+    DatabaseRefused,
+    JobFailed,
+    JobWasCancelled,
+    OptionInvalid,
+    ResultExpired,
+    ResultNotReady,
+)
 from taskd.store.log_rows import LogFilter, LogLine, Progress
 from taskd.store.rows import JobRow, State
 from taskd.tasks.client import default_client
@@ -26,6 +33,11 @@ FIRST_PAUSE = 0.005
 LONGEST_PAUSE = 0.1
 """What ends soon is looked for; what takes longer is waited for, which takes a connection."""
 _PAUSE_GROWTH = 1.5
+
+_NOT_SHOWN = (
+    "job {} has {}, and this user of the database may not see more: who is to read results and "
+    "errors needs GRANT taskd_reader"
+)
 
 
 class Job(Generic[R]):
@@ -122,8 +134,11 @@ class Job(Generic[R]):
         As JSON has it: tuples come back as lists. Blocks; with a timeout of 0 it only looks.
         Raises JobFailed with the worker's traceback, JobWasCancelled, ResultExpired, and
         ResultNotReady (a TimeoutError) when the time is over; the job goes on then.
+        DatabaseRefused if this user may enqueue and see states, but no results.
         """
         row = self._wait(timeout)
+        if row.states_only and (row.has_result or row.state is not State.SUCCEEDED):
+            raise DatabaseRefused(_NOT_SHOWN.format(self.id, row.state))
         match row.state:
             case State.SUCCEEDED if row.has_result and row.result is None:
                 raise ResultExpired(self.id, row.task)

@@ -311,6 +311,7 @@ CREATE TABLE taskd.waiter (
 --   limits_at   when it said so, if not at its own enqueue but at that of the job that it is once more
 --   fair      the share by which its turn is reckoned where jobs of a task or a queue wait
 --   on_retry  "release": it holds nothing in the pause before a retry
+--   by        the user who enqueued it, if he may do no more than that
 
 -- What a job holds that it lets go of at its end: resources, if it has a place in their lines, and a
 -- unique key.

@@ -2,18 +2,20 @@
 
 -- Make the partitions for today and the next p_ahead days, of every partitioned table; the number
 -- made.
--- CREATE, then ATTACH: it takes no lock that a completion or a reader would wait for.
+-- CREATE, then ATTACH: it takes no lock that a completion or a reader would wait for. A partition
+-- belongs to whom its table does, so that another member of that role can drop it: see roles.sql.
 -- There is no default partition, because with one DETACH CONCURRENTLY is refused.
 CREATE FUNCTION taskd.make_partitions_v1(p_ahead integer) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     parent text;
+    owner name;
     day date;
     part text;
     made integer := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('taskd.make_partitions'));
-    FOR parent IN
-        SELECT c.relname FROM pg_class c
+    FOR parent, owner IN
+        SELECT c.relname, pg_get_userbyid(c.relowner) FROM pg_class c
         WHERE c.relnamespace = 'taskd'::regnamespace AND c.relkind = 'p'
         ORDER BY c.relname
     LOOP
@@ -22,6 +24,9 @@ BEGIN
             part := parent || to_char(day, '_YYYYMMDD');
             CONTINUE WHEN to_regclass('taskd.' || part) IS NOT NULL;
             EXECUTE format('CREATE TABLE taskd.%I (LIKE taskd.%I INCLUDING DEFAULTS)', part, parent);
+            IF owner <> current_user THEN
+                EXECUTE format('ALTER TABLE taskd.%I OWNER TO %I', part, owner);
+            END IF;
             EXECUTE format('ALTER TABLE taskd.%I ATTACH PARTITION taskd.%I FOR VALUES FROM (%L) TO (%L)',
                            parent, part, day || ' 00:00:00+00', (day + 1) || ' 00:00:00+00');
             made := made + 1;
