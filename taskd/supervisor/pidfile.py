@@ -7,6 +7,8 @@ import os
 
 from taskd.errors import TaskdError
 
+MODE = 0o600
+
 
 class PidFileTaken(TaskdError):
     """Another daemon holds this pid file; stop it, or give this one another file."""
@@ -49,12 +51,13 @@ class PidFile:
         while not _is_at(self.path, fd):  # its last owner has just removed it
             os.close(fd)
             fd = self._lock()
+        os.fchmod(fd, MODE)  # it may have been left behind by one that was killed
         os.ftruncate(fd, 0)
         os.write(fd, f"{os.getpid()}\n".encode())
         self._fd = fd
 
     def _lock(self) -> int:
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from taskd.store import connect, schema
 from taskd.tasks.client import configure
@@ -53,7 +54,7 @@ def taskd_database(taskd_server: str) -> Iterator[str]:
     """An empty database with taskd's schema, which this process enqueues into; its DSN."""
     name = f"taskd_test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(taskd_server, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}".encode())
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         dsn = psycopg.conninfo.make_conninfo(taskd_server, dbname=name)
         with closing(connect.connect(dsn)) as connection:
             schema.install_or_upgrade(connection)
@@ -62,7 +63,7 @@ def taskd_database(taskd_server: str) -> Iterator[str]:
             yield dsn
         finally:
             configure()
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @contextmanager
