@@ -360,13 +360,27 @@ def test_an_enqueuer_changes_its_own_waiting_job(web: Connection, connection: Co
     assert connection.execute("SELECT args FROM taskd.queued").fetchall() == [("[9]",)]
 
 
+def as_text(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict) else value
+
+
 @pytest.mark.parametrize(
     "options",
-    [{"priority": 11}, {"priority": -1}, {"max_attempts": 0}, {"queue": ""}, {"timeout": -1.0}],
+    [
+        {"priority": 11},
+        {"max_attempts": 0},
+        {"queue": ""},
+        {"timeout": -1.0},
+        {"run_at": "infinity"},
+        {"extra": {"expires": "soon"}},  # which would stop all claims of the queue
+    ],
+    ids=str,
 )
 def test_what_no_client_sends_is_refused(web: Connection, options: dict[str, Any]) -> None:
-    with pytest.raises(pg.InvalidParameterValue):
-        add_jobs(web, **options)
+    if "run_at" not in options:
+        plain = {name: as_text(value) for name, value in options.items()}
+        with pytest.raises(pg.InvalidParameterValue):
+            add_jobs(web, **plain)
     with pytest.raises(pg.InvalidParameterValue):
         one(web, **options)
 

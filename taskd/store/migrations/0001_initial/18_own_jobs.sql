@@ -7,14 +7,29 @@
 -- never changes: a job says in its column extra, under "by", whose it is.
 
 -- Column extra of somebody's own job: of what he says only what an enqueue may say, and who he is.
-CREATE FUNCTION taskd.own_extra_v1(p_extra jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
-    SELECT coalesce((
-               SELECT jsonb_object_agg(e.key, e.value)
-               FROM jsonb_each(p_extra) e
-               WHERE e.key IN ('expires', 'expires_in', 'headers', 'fair', 'on_lost', 'on_interrupt',
-                               'on_retry')), '{}')
-           || jsonb_build_object('by', session_user)
-$$;
+-- Raises 22023 for a value that no enqueue has, for it would be read when others are in the same
+-- statement: one "expires" that is no number, and nothing of its queue could be claimed any more.
+CREATE FUNCTION taskd.own_extra_v1(p_extra jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    said jsonb;
+    wrong text;
+BEGIN
+    SELECT jsonb_object_agg(e.key, e.value),
+           min(e.key) FILTER (WHERE NOT CASE
+               WHEN e.key IN ('expires', 'expires_in')
+               THEN jsonb_typeof(e.value) = 'number' AND (e.value #>> '{}')::numeric BETWEEN 0 AND 1e11
+               WHEN e.key = 'headers' THEN jsonb_typeof(e.value) = 'object'
+               WHEN e.key = 'fair' THEN jsonb_typeof(e.value) = 'string' AND length(e.value #>> '{}') <= 300
+               WHEN e.key = 'on_retry' THEN e.value = '"release"'
+               ELSE e.value = '"fail"' END)
+    INTO said, wrong
+    FROM jsonb_each(p_extra) e
+    WHERE e.key IN ('expires', 'expires_in', 'headers', 'fair', 'on_lost', 'on_interrupt', 'on_retry');
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'extra: % of a job cannot be so', wrong USING ERRCODE = '22023';
+    END IF;
+    RETURN coalesce(said, '{}') || jsonb_build_object('by', session_user);
+END $$;
 
 -- Raise 42501 if one of these jobs (-id: it held a key that a new one wanted) has not ended and is
 -- another's: a call that changes it must be undone.
@@ -33,15 +48,22 @@ BEGIN
 END $$;
 
 -- Raise 22023 for what no client of ours would send, and would be in the way of others if it were
--- stored, such as a priority that is a lane of taskd's own.
+-- stored: a priority that is a lane of taskd's own, a time that no program can read.
 CREATE FUNCTION taskd.check_own_values_v1(
-    p_task text, p_queue text, p_priority integer, p_max_attempts integer, p_timeout real
-) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+    p_task text, p_queue text, p_priority integer, p_max_attempts integer, p_timeout real,
+    p_delay double precision, p_run_at timestamptz, p_until text
+) RETURNS void LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    century double precision := 101 * 366 * 86400.0;
 BEGIN
     IF (length(p_task) BETWEEN 1 AND 500 AND length(p_queue) BETWEEN 1 AND 300
         AND p_priority BETWEEN 0 AND 9 AND p_max_attempts BETWEEN 1 AND 32767
-        AND coalesce(p_timeout > 0 AND p_timeout < 'infinity', true)) IS NOT TRUE THEN
-        RAISE EXCEPTION 'task, queue, priority (0 to 9), max_attempts or timeout of a job cannot be so'
+        AND coalesce(p_timeout > 0 AND p_timeout < century, true)
+        AND coalesce(abs(p_delay) < century, true)
+        AND coalesce(p_run_at BETWEEN '0001-01-02' AND now() + century * interval '1 second', true)
+        AND CASE WHEN p_until IN ('started', 'finished') THEN true
+                 ELSE coalesce(p_until::double precision BETWEEN 0 AND century, true) END) IS NOT TRUE THEN
+        RAISE EXCEPTION 'task, queue, priority (0 to 9), max_attempts, timeout, or a time of a job cannot be so'
         USING ERRCODE = '22023';
     END IF;
 END $$;
@@ -56,7 +78,8 @@ CREATE FUNCTION taskd.enqueue_own_jobs_v1(
 DECLARE
     ids bigint[];
 BEGIN
-    PERFORM taskd.check_own_values_v1(p_task, p_queue, p_priority, p_max_attempts, p_timeout);
+    PERFORM taskd.check_own_values_v1(
+        p_task, p_queue, p_priority, p_max_attempts, p_timeout, p_delay, p_run_at, p_unique->>'until');
     ids := taskd.enqueue_jobs_v1(
         p_task, p_args, p_kwargs, p_queue, p_priority, p_delay, p_run_at, p_max_attempts, p_timeout,
         p_always, taskd.own_extra_v1(p_extra), p_unique - 'self');
@@ -75,7 +98,8 @@ DECLARE
     ids bigint[];
     foreign_ids bigint[];
 BEGIN
-    PERFORM taskd.check_own_values_v1(j.task, j.queue, j.priority, j.max_attempts, j.timeout)
+    PERFORM taskd.check_own_values_v1(
+        j.task, j.queue, j.priority, j.max_attempts, j.timeout, j.delay, j.run_at, j.until)
     FROM unnest(jobs) j;
     foreign_ids := ARRAY(
         SELECT DISTINCT p.parent
