@@ -13,6 +13,7 @@ from taskd.errors import DatabaseError
 from taskd.events import Events
 from taskd.web.access import Access, AccessRefused
 from taskd.web.answers import NotThere, as_json
+from taskd.web.assets import add_routes
 from taskd.web.events import AnswerFailed
 from taskd.web.metrics import write_metrics
 from taskd.web.openapi import describe_api
@@ -37,6 +38,7 @@ def make_app(source: Source, access: Access, events: Events) -> bottle.Bottle:
     app.route(f"{PREFIX}/openapi.json", callback=answer.closed(lambda: document))
     for route in ROUTES:
         app.route(PREFIX + route.path, callback=answer.closed(_asked(route, source)))
+    add_routes(app)
     return app
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from taskd.store.failures import FailureGroup
 from taskd.store.rows import AttemptRow, JobRow
 from taskd.store.statistics import KEEP_HOURS, Backlog, BacklogPoint, PoolRow
-from taskd.web import answers
+from taskd.web import answers, family
 from taskd.web.parameters import MAX_ID, Json, OneOf, Parameter, Span, Text, Whole
 from taskd.web.shapes import (
     COUNTS,
@@ -84,6 +84,12 @@ ROUTES = (
         "/jobs/<id>",
         answers.job,
         object_of({**JOB, "attempts": array(object_of(shape_of(AttemptRow)))}),
+        (Parameter("id", Whole(1, MAX_ID), "The id of the job.", in_path=True),),
+    ),
+    Route(
+        "/jobs/<id>/family",
+        family.family,
+        family.SHAPE,
         (Parameter("id", Whole(1, MAX_ID), "The id of the job.", in_path=True),),
     ),
     Route(

@@ -1,0 +1,151 @@
+// Jobs by filter, a page at a time, and orders for those that are chosen or for all that match.
+
+import { may, offers } from "../api.js";
+import { h } from "../dom.js";
+import { between, call, duration, inline, when } from "../format.js";
+import { orderJobs } from "../orders.js";
+import { ENDED, address, badge, heading, jobLink, link, waiting } from "../parts.js";
+import { table } from "../table.js";
+
+const STATES = ["queued", "running", "scheduled", "blocked", "cancelling", "succeeded", "failed", "cancelled"];
+const TEXTS = [
+  { name: "queue", label: "Queue" },
+  { name: "task", label: "Task" },
+  { name: "error", label: "Error holds", example: "Timeout" },
+  { name: "cause", label: "Cause", isRare: true },
+  { name: "args", label: "Arguments begin with", example: "[42]", isRare: true },
+  { name: "kwargs", label: "Keywords hold", example: '{"to": "x"}', isRare: true },
+  { name: "older_than", label: "Older than", example: "15m", isRare: true },
+  { name: "worker", label: "Worker", isRare: true },
+  { name: "group", label: "Flow", isRare: true },
+];
+const FILTERS = ["state", ...TEXTS.map(({ name }) => name)];
+const NUMBERS = ["worker", "group"];
+const ORDERS = ["cancel", "requeue", "move", "delete"];
+
+export const title = () => "Jobs";
+
+export function open(view) {
+  view.chosen = new Set();
+  const { before } = view.params;
+  const query = { ...filterOf(view.params), before, limit: 50 };
+  view.load("page", "/jobs", query, before ? null : 3);
+  view.load("queues", "/queues", {}, null);
+  view.load("tasks", "/tasks", {}, null);
+  return () => [
+    heading("Jobs"),
+    form(view),
+    view.data.page ? list(view) : waiting(view, "page"),
+  ];
+}
+
+function filterOf(params) {
+  return Object.fromEntries(FILTERS.filter((name) => params[name]).map((name) => [name, params[name]]));
+}
+
+function form(view) {
+  const { params } = view;
+  const isRareUsed = TEXTS.some(({ name, isRare }) => isRare && params[name]);
+  const search = (event) => {
+    event.preventDefault();
+    location.hash = address("jobs", null, filterOf(Object.fromEntries(new FormData(event.target))));
+  };
+  const shown = TEXTS.filter(({ name }) => offers("/jobs", name));
+  return h("form", { class: "card filter", role: "search", "aria-label": "Filter jobs", onsubmit: search },
+    h("label", {}, h("span", {}, "State"), h("select", { name: "state" },
+      h("option", { value: "" }, "any"),
+      STATES.map((state) => h("option", { value: state, selected: params.state === state }, state)))),
+    shown.filter(({ isRare }) => !isRare).map((each) => text(view, each)),
+    h("details", { class: "rare", open: isRareUsed }, h("summary", {}, "More"), h("div", {}, shown.filter(({ isRare }) => isRare).map((each) => text(view, each)))),
+    h("div", { class: "buttons" },
+      h("button", { class: "primary" }, "Show"),
+      h("a", { class: "button", href: address("jobs") }, "Clear")),
+    names("queues", [...new Set((view.data.queues ?? []).map(({ queue }) => queue))]),
+    names("tasks", (view.data.tasks ?? []).map(({ name }) => name)));
+}
+
+function text({ params }, { name, label, example }) {
+  const list = { queue: "names-queues", task: "names-tasks" }[name];
+  return h("label", {}, h("span", {}, label),
+    h("input", { name, value: params[name] ?? "", placeholder: example && `as ${example}`, list, autocomplete: "off", spellcheck: "false" }));
+}
+
+function names(kind, values) {
+  return h("datalist", { id: `names-${kind}` }, values.map((value) => h("option", { value, key: value })));
+}
+
+function list(view) {
+  const { jobs } = view.data.page;
+  const mayOrder = ORDERS.some((what) => may(`jobs/${what}`));
+  return [
+    table({
+      view, id: "jobs", label: "Jobs, newest first", rows: jobs, key: ({ id }) => id, of: JSON.stringify(view.params),
+      empty: view.data.page.next_before === null ? "No job matches." : "None of the jobs looked at so far matches.",
+      chosen: mayOrder ? view.chosen : null,
+      title: mayOrder ? orders(view, jobs) : h("h2", {}, "Newest first"),
+      columns: [
+        { name: "job", cell: ({ id }) => jobLink(id) },
+        { name: "state", cell: ({ state, progress }) => [badge(state), progress && ` ${Math.floor(progress.fraction * 100)} %`] },
+        { name: "task", isWide: true, cell: (job) => [h("code", {}, job.task), h("small", {}, `(${call(job.args, job.kwargs, 60)})`)] },
+        { name: "queue", cell: ({ queue }) => link(queue, "jobs", null, { ...filterOf(view.params), queue }) },
+        { name: "attempt", isNumber: true, cell: (job) => `${job.attempt}/${job.max_attempts}` },
+        { name: "enqueued", cell: (job) => when(job.created_at) },
+        { name: "took", isNumber: true, cell: (job) => duration(took(job)) },
+        { name: "error", isWide: true, cell: ({ error }) => error && h("span", { class: "error" }, inline(error, 90)) },
+      ],
+    }),
+    pager(view),
+  ];
+}
+
+function took(job) {
+  return between(job.started_at, job.finished_at ?? (job.started_at && new Date().toISOString()));
+}
+
+function orders(view, jobs) {
+  const shown = new Set(jobs.map(({ id }) => id));
+  const ids = [...view.chosen].filter((id) => shown.has(id));
+  const isAll = ids.length === 0;
+  const isOff = isAll && !Object.keys(filterOf(view.params)).length;
+  const target = isAll ? { filter: bodyOf(view.params) } : { ids };
+  const whom = isAll ? "all that match" : `${ids.length} chosen`;
+  const one = (what, word, extra = {}) => fits(what, view.params.state) && orderJobs(view, {
+    kind: `jobs/${what}`, label: `${word} ${whom}`, target, isOff, after: () => view.chosen.clear(), ...extra,
+  });
+  return h("div", { class: "orders", role: "group", "aria-label": "Orders" },
+    one("cancel", "Cancel"),
+    one("requeue", "Requeue"),
+    one("move", "Move", { fields: [{ name: "to", label: "To the queue", options: (view.data.queues ?? []).map(({ queue }) => queue) }] }),
+    one("delete", "Delete", { isDangerous: true }),
+    isOff && h("span", { class: "note" }, "choose jobs, or filter"));
+}
+
+/** Whether an order makes sense of jobs in a state; without one, of some of them. */
+function fits(what, state) {
+  const isForEnded = what === "requeue" || what === "delete";
+  return !state || ENDED.has(state) === isForEnded;
+}
+
+/** The filter of the page as orders take it, in values where the address has texts. */
+function bodyOf(params) {
+  return Object.fromEntries(Object.entries(filterOf(params)).map(([name, text]) => [
+    name,
+    name === "args" || name === "kwargs" ? readJson(text) : NUMBERS.includes(name) ? Number(text) : text,
+  ]));
+}
+
+function readJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text; // the server says what is wrong with it
+  }
+}
+
+function pager(view) {
+  const next = view.data.page.next_before;
+  const filter = filterOf(view.params);
+  return h("nav", { class: "pager", "aria-label": "Pages" },
+    view.params.before ? h("a", { class: "button", href: address("jobs", null, filter) }, "Newest") : h("span"),
+    next !== null && h("a", { class: "button", href: address("jobs", null, { ...filter, before: next }) }, view.data.page.jobs.length ? "Older" : "Look further back"));
+}

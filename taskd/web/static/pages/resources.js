@@ -1,0 +1,48 @@
+// What jobs must hold to run, who holds it, and who stands in line.
+
+import { h } from "../dom.js";
+import { count, duration, parse, rate, when } from "../format.js";
+import { heading, jobLink, waiting } from "../parts.js";
+import { table } from "../table.js";
+
+const MOST_COUNTED = 1000;
+
+export const title = () => "Resources";
+
+export function open(view) {
+  view.load("resources", "/resources", { limit: 200 }, 3);
+  return () => [heading("Resources"), view.data.resources ? list(view) : waiting(view, "resources")];
+}
+
+function list(view) {
+  return table({
+    view, id: "resources", label: "Resources and limits", rows: view.data.resources, key: ({ name }) => name,
+    empty: "No resource or limit is held, waited for or declared.",
+    columns: [
+      { name: "resource", isWide: true, sort: ({ name }) => name, cell: ({ name }) => titleOf(name) },
+      { name: "held", isNumber: true, sort: ({ used }) => used, cell: ({ used, units }) => `${count(used)} of ${units === null ? "any" : count(units)}` },
+      { name: "rate", isNumber: true, cell: (row) => (row.rate === null ? "" : rate(row.rate)) },
+      { name: "holders", isWide: true, cell: holders },
+      { name: "in line", isNumber: true, sort: ({ waiting: number }) => number, cell: ({ waiting: number }) => `${count(number)}${number >= MOST_COUNTED ? "+" : ""}` },
+      { name: "first in line", cell: ({ first }) => first.map((id, at) => [at ? ", " : "", jobLink(id)]) },
+      { name: "waits for", isNumber: true, sort: ({ since }) => -parse(since), cell: ({ since }) => (since ? duration((Date.now() - parse(since)) / 1000) : "") },
+      { name: "next at", cell: ({ retry_at: at }) => when(at, "") },
+    ],
+  });
+}
+
+/** The limits of queues and tasks have names that no resource of a user can have. */
+function titleOf(name) {
+  const [whose, ...rest] = name.split(" ");
+  const kinds = { "@queue": "limit of queue", "@task": "limit of task" };
+  return whose in kinds ? [h("small", {}, kinds[whose]), h("code", {}, rest.join(" "))] : h("code", {}, name);
+}
+
+function holders(row) {
+  const others = row.holders_found - row.holders.length;
+  return [
+    row.holders.map((holder) => h("div", {}, jobLink(holder.id), " ", h("code", {}, holder.task), ` ${holder.state}`, holder.since && [" ", when(holder.since)])),
+    others > 0 && h("small", {}, `and ${count(others)} more`),
+    row.hidden_units > 0 && h("small", {}, `${count(row.hidden_units)} by jobs not found in time`),
+  ];
+}

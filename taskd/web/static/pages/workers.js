@@ -1,0 +1,71 @@
+// Hosts with the tree of their processes, the slots of pools, and what workers hold of memory.
+
+import { offers } from "../api.js";
+import { h } from "../dom.js";
+import { bytes, count, when } from "../format.js";
+import { order } from "../orders.js";
+import { badge, heading, rangeOf, ranges, waiting } from "../parts.js";
+import { memoryCharts } from "../memory.js";
+import { table } from "../table.js";
+
+const ORDER = ["master", "maintenance", "seed", "forkserver", "worker"];
+
+export const title = () => "Workers";
+
+export function open(view) {
+  view.load("hosts", "/workers", {}, 2);
+  view.load("pools", "/pools", {}, 2);
+  if (offers("/memory")) view.load("memory", "/memory", { last: rangeOf(view.params) }, 10);
+  return () => [
+    heading("Workers", offers("/memory") && ranges("workers", view.params)),
+    view.data.hosts ? [pools(view), view.data.hosts.length ? view.data.hosts.map((host) => processes(view, host)) : nobody()] : waiting(view, "hosts"),
+    memoryCharts(view),
+  ];
+}
+
+function nobody() {
+  return h("p", { class: "card empty" }, "No daemon lives: nothing runs until one is started.");
+}
+
+function pools(view) {
+  return table({
+    view, id: "pools", label: "Pools", rows: view.data.pools ?? [], key: ({ name }) => name, empty: "No pool has a worker.",
+    columns: [
+      { name: "pool", cell: ({ name }) => h("b", {}, name) },
+      { name: "workers", isNumber: true, cell: ({ workers }) => count(workers) },
+      { name: "jobs in hand", isNumber: true, cell: ({ running }) => count(running) },
+      { name: "slots", isNumber: true, cell: ({ slots }) => count(slots) },
+      { name: "used", cell: ({ running, slots }) => h("meter", { min: "0", max: String(slots || 1), value: String(Math.min(running, slots)), "aria-label": `${running} of ${slots} slots are used` }) },
+    ],
+  });
+}
+
+function processes(view, host) {
+  const rank = (each) => ORDER.indexOf(each.role);
+  const rows = [...host.processes].sort((one, other) => rank(one) - rank(other) || (one.pool ?? "").localeCompare(other.pool ?? "") || (one.slot ?? 0) - (other.slot ?? 0));
+  return table({
+    view, id: `host-${host.id}`, label: `Host ${host.name}`, rows, key: ({ pid }) => pid, empty: "It has not told its processes yet.",
+    title: h("div", {},
+      h("h2", {}, host.name, " ", badge(host.silent ? "silent" : host.idle ? "idle" : "active")),
+      h("small", {}, `pid ${host.pid}, taskd ${host.version}, started `, when(host.started_at), host.silent && `, last heard of ${Math.round(host.beat_age)} s ago`)),
+    columns: [
+      { name: "process", cell: (row) => h("b", {}, row.role === "worker" ? `${row.pool}/${row.slot}` : [row.role, row.pool].filter(Boolean).join(" ")) },
+      { name: "pid", isNumber: true, cell: ({ pid }) => String(pid) },
+      { name: "state", cell: ({ state }) => badge(state) },
+      { name: "jobs", isNumber: true, cell: (row) => (row.role === "worker" ? count(row.in_flight) : "") },
+      { name: "memory", isNumber: true, sort: (row) => row.memory_bytes, cell: (row) => bytes(row.memory_bytes) },
+      { name: "below it", isNumber: true, cell: (row) => (row.children_bytes ? bytes(row.children_bytes) : "") },
+      { name: "peak", isNumber: true, sort: (row) => row.peak_bytes, cell: (row) => (row.peak_bytes ? bytes(row.peak_bytes) : "") },
+      { name: "leak", cell: (row) => (row.suspect_bytes_per_job ? h("span", { class: "error" }, `${bytes(row.suspect_bytes_per_job)} a job`) : "") },
+      { name: "started", cell: (row) => when(row.started) },
+      { name: "orders", cell: (row) => drain(view, row) },
+    ].filter(({ name }) => name !== "orders" || rows.some((row) => row.worker ?? row.id)),
+  });
+}
+
+function drain(view, row) {
+  const id = row.worker ?? row.id;
+  if (!id || row.state === "draining") return null;
+  const name = `${row.pool}/${row.slot}`;
+  return order(view, { kind: "workers/drain", label: "Drain", name, path: `/workers/${id}/drain`, question: `Drain ${name}? It takes no more jobs, and another takes its place.`, done: `${name} drains.` });
+}
