@@ -40,3 +40,7 @@ NAMELESS = """() => {
     .map((node) => node.outerHTML.slice(0, 120));
 }"""
 """What can be pressed or filled in, and has no name for who cannot see it."""
+
+UNKNOWN = """[...document.querySelectorAll(".tile dd")]
+  .filter((each) => each.innerText[0] === "\\u2013")"""
+"""Figures that are not there yet."""

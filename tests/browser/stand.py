@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -156,8 +157,9 @@ def fill(stand: Stand) -> None:
 def add_history(connection: psycopg.Connection[Any], minutes: int = 15) -> None:
     """What ended and waited in the last minutes, as completions and maintenance leave it."""
     chance = random.Random(7)
-    for minute in range(1, minutes + 1):
+    for minute in range(minutes + 1):
         pace = 500 + round(220 * chance.random()) - 12 * minute
+        pace *= 1 if minute else time.time() % 60 / 60  # the one that goes on
         late = 0.02 + (0.5 if minute in (5, 6) else 0.03 * chance.random())
         for task, part, fails in (("shop.fetch", 0.7, 0.004), ("shop.sync", 0.3, 0.05)):
             _add_tally(connection, minute, task, "s", round(pace * part), late, chance)

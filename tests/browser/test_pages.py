@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.probes import FAINT, NAMELESS
+from tests.browser.probes import FAINT, NAMELESS, UNKNOWN
 from tests.browser.stand import Stand
 from tests.browser.visitor import DESKTOP, PHONE, Visitor
 from tests.waiting import eventually
@@ -54,6 +54,7 @@ def test_each_page_shows_what_there_is(visit: Visit, stand: Stand, size: str) ->
         visitor.go(place)
         for text in texts:
             visitor.read(text)
+        visitor.until(f"({UNKNOWN}).length === 0")
         assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place
         keep(visitor, f"{place.partition('/')[0] if '/' not in place else 'job'}-{size}")
 

@@ -97,9 +97,9 @@ function controls() {
       title: isPaused() ? "Show what happens" : "Hold still",
       onclick: () => { pause(!isPaused()); redraw(); },
     }, isPaused() ? "Paused" : "Live"),
-    h("button", { onclick: turnTheme, title: "Light or dark" }, `Theme: ${theme()}`),
+    h("button", { onclick: turnTheme, title: "Light or dark", "aria-label": `Theme: ${theme()}` }, h("span", { class: "long" }, "Theme: "), theme()),
     session.needsToken && session.role !== "none" && h("button", { onclick: leave }, "Sign out"),
-    session.role === "reader" && h("span", { class: "note" }, "read only"),
+    session.role === "reader" && h("span", { class: "note long" }, "read only"),
   ];
 }
 

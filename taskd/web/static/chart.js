@@ -14,11 +14,11 @@ const tables = new Set(); // the charts whose figures are shown as a table
  * A chart.
  * times: the begin of each step, milliseconds, ascending. series: {name, values, color} with a value
  * or null for each time. format: a value as text. isStacked: areas on top of each other. marks:
- * {at, text}, lines across. top: the least that the axis reaches.
+ * {at, text}, lines across. top: the least that the axis reaches. base: see niceTop.
  */
-export function chart({ view, id, label, times, series, format, isStacked = false, marks = [], top = 0 }) {
+export function chart({ view, id, label, times, series, format, isStacked = false, marks = [], top = 0, base = 1000 }) {
   const shown = isStacked ? stack(series, times) : series;
-  const most = niceTop(Math.max(top, ...shown.flatMap(({ values }) => values.map((value) => value ?? 0))));
+  const most = niceTop(Math.max(top, ...shown.flatMap(({ values }) => values.map((value) => value ?? 0))), base);
   const cursor = Math.min(cursors.get(id) ?? -1, times.length - 1);
   const span = times.length > 1 ? times.at(-1) - times[0] : 1;
   const x = (at) => ((at - times[0]) / span) * WIDTH;
@@ -46,7 +46,7 @@ export function chart({ view, id, label, times, series, format, isStacked = fals
         marks.map(({ at }) => h("line", { class: "mark", x1: x(at), x2: x(at), y1: 0, y2: HEIGHT })),
         cursor >= 0 && h("line", { class: "cursor", x1: x(times[cursor]), x2: x(times[cursor]), y1: 0, y2: HEIGHT }))),
     h("div", { class: "ticks", "aria-hidden": "true" }, ticks(times)),
-    legend(series, cursor, format, times),
+    legend(series, cursor, format),
     marks.length ? h("ul", { class: "marks" }, marks.slice(-3).map(({ at, text }) => h("li", {}, `${tick(at, 0)} ${text}`))) : null,
     figures(view, id, times, series, format));
 }
@@ -59,9 +59,11 @@ export function steps(seconds, step, now = Date.now()) {
   return Array.from({ length: number + 1 }, (_, at) => last - (number - at) * length);
 }
 
-function niceTop(most) {
+/** The next round figure; `base` is 1024 where sizes are told in its powers. */
+function niceTop(most, base) {
   if (most <= 0) return 1;
-  const size = 10 ** Math.floor(Math.log10(most));
+  const unit = base ** Math.floor(Math.log(most) / Math.log(base));
+  const size = unit * 10 ** Math.floor(Math.log10(most / unit));
   return [1, 2, 3, 4, 5, 6, 8, 10].map((part) => part * size).find((each) => each >= most * 0.999);
 }
 
@@ -70,17 +72,18 @@ function stack(series, times) {
   return series.map((each) => {
     const floor = [...sums];
     each.values.forEach((value, at) => { sums[at] += value ?? 0; });
-    return { ...each, floor, values: [...sums] };
+    return { ...each, floor, values: each.values.map((value, at) => (value === null ? null : sums[at])) };
   });
 }
 
 function drawn(each, times, x, y, isStacked) {
-  const upper = runs(each.values).map((run) => "M" + run.map((at) => `${x(times[at]).toFixed(1)},${y(each.values[at]).toFixed(1)}`).join("L"));
+  const along = (run, values) => run.map((at) => `${x(times[at]).toFixed(1)},${y(values[at]).toFixed(1)}`).join("L");
   const color = `color-${each.color}`;
-  const line = h("path", { class: `line ${color}`, d: upper.join("") || "M0,0" });
+  const parts = runs(each.values);
+  const line = h("path", { class: `line ${color}`, d: parts.map((run) => `M${along(run, each.values)}`).join("") || "M0,0" });
   if (!isStacked) return line;
-  const lower = times.map((at, number) => `${x(at).toFixed(1)},${y(each.floor[number]).toFixed(1)}`).reverse();
-  return h("g", {}, h("path", { class: `area ${color}`, d: `${upper.join("")}L${lower.join("L")}Z` }), line);
+  const areas = parts.map((run) => `M${along(run, each.values)}L${along([...run].reverse(), each.floor)}Z`);
+  return h("g", {}, h("path", { class: `area ${color}`, d: areas.join("") || "M0,0" }), line);
 }
 
 /** The numbers of the steps that have a value, those next to each other together. */
@@ -100,13 +103,13 @@ function ticks(times) {
     h("span", {}, tick(times[0] + (span * at) / (TICKS - 1), span)));
 }
 
-function legend(series, cursor, format, times) {
-  const at = cursor >= 0 ? cursor : times.length - 1;
+function legend(series, cursor, format) {
+  const value = ({ values }) => (cursor >= 0 ? values[cursor] : values.findLast((each) => each !== null)) ?? null;
   return h("ul", { class: "legend" }, series.map((each) =>
     h("li", { key: each.name },
       h("span", { class: `swatch color-${each.color}`, "aria-hidden": "true" }),
       h("span", {}, each.name),
-      h("b", {}, format(each.values[at] ?? null)))));
+      h("b", {}, format(value(each))))));
 }
 
 function describe(label, times, series, format) {

@@ -53,7 +53,7 @@ export function rate(perSecond) {
 /** A part of one, in percent. */
 export function percent(part) {
   if (part === null || part === undefined) return NONE;
-  return `${figure(part * 100)} %`;
+  return `${figure(part * 100)}\u00a0%`;
 }
 
 /** A duration in seconds: 12 ms, 3.4 s, 2m 5s, 3h 20m, 4d 2h. */

@@ -17,7 +17,7 @@ export function memoryCharts(view) {
   const times = timesOf(secondsOf(view.params));
   return h("div", { class: "charts", key: "memory" }, pools.map((pool) =>
     chart({
-      view, id: `memory-${pool}`, label: `Memory of pool ${pool}`, times, format: bytes,
+      view, id: `memory-${pool}`, label: `Memory of pool ${pool}`, times, format: bytes, base: 1024,
       series: seriesOf(points.filter((point) => point.pool === pool), times),
       marks: marksOf(memory.ends.filter((end) => end.pool === pool), times),
     })));

@@ -110,11 +110,17 @@ function line({ view, row, isGone, columns, key, chosen }) {
   const name = key(row);
   return h("tr", { role: "row", key: `row ${name}`, class: isGone && "gone" },
     chosen && h("td", { role: "cell", class: "choose" }, choose(view, chosen, name)),
-    columns.map((column) => h("td", {
-      role: "cell",
-      class: [column.isNumber && "number", column.isWide && "wide"].filter(Boolean).join(" ") || null,
-      "data-label": column.name,
-    }, column.cell(row))));
+    columns.map((column) => cell(column, row)));
+}
+
+function cell(column, row) {
+  const content = column.cell(row);
+  const isEmpty = content === null || content === undefined || content === false || content === "";
+  return h("td", {
+    role: "cell",
+    class: [column.isNumber && "number", column.isWide && "wide"].filter(Boolean).join(" ") || null,
+    "data-label": column.name,
+  }, isEmpty ? null : h("div", { class: "cell" }, content));
 }
 
 function choose(view, chosen, name) {

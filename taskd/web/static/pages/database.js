@@ -19,7 +19,7 @@ function parts(view, { server, tables, transactions, connections }) {
   const dead = tables.reduce((sum, each) => sum + each.dead, 0);
   const oldest = Math.max(0, ...transactions.map(({ seconds }) => seconds ?? 0));
   return [
-    h("dl", { class: "tiles" },
+    h("dl", { class: "tiles six" },
       tile("PostgreSQL", server.version.split(" ")[0], server.database),
       tile("Size", bytes(server.bytes)),
       tile("Connections", count(server.connections), `of ${count(server.max_connections)}`, server.connections > 0.9 * server.max_connections ? "bad" : null),

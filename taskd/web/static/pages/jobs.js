@@ -85,7 +85,7 @@ function list(view) {
       title: mayOrder ? orders(view, jobs) : h("h2", {}, "Newest first"),
       columns: [
         { name: "job", cell: ({ id }) => jobLink(id) },
-        { name: "state", cell: ({ state, progress }) => [badge(state), progress && ` ${Math.floor(progress.fraction * 100)} %`] },
+        { name: "state", cell: ({ state, progress }) => h("span", { class: "rigid" }, badge(state), progress && ` ${Math.floor(progress.fraction * 100)} %`) },
         { name: "task", isWide: true, cell: (job) => [h("code", {}, job.task), h("small", {}, `(${call(job.args, job.kwargs, 60)})`)] },
         { name: "queue", cell: ({ queue }) => link(queue, "jobs", null, { ...filterOf(view.params), queue }) },
         { name: "attempt", isNumber: true, cell: (job) => `${job.attempt}/${job.max_attempts}` },

@@ -2,10 +2,11 @@
 
 import { chart, steps } from "../chart.js";
 import { h } from "../dom.js";
-import { NONE, count, duration, percent, rate } from "../format.js";
+import { NONE, count, duration, many, percent, rate } from "../format.js";
 import { heading, link, rangeOf, ranges, secondsOf, tile } from "../parts.js";
 
 const MOST_QUEUES = 6;
+const LEAST_PART = 0.3;
 
 export const title = () => "Overview";
 
@@ -14,6 +15,7 @@ export function open(view) {
   const slow = last === "15m" ? 5 : 30;
   view.load("curves", "/stats/curves", { last }, slow);
   view.load("all", "/stats", { last, by: "all" }, slow);
+  view.load("queues", "/queues", {}, null); // until the first moment comes
   view.live((moment) => { view.data.now = moment; });
   return () => [
     heading("Overview", ranges("overview", view.params)),
@@ -24,12 +26,12 @@ export function open(view) {
 
 function tiles({ data }) {
   const all = data.all?.rows[0];
-  const queues = data.now?.queues ?? [];
+  const queues = data.now?.queues ?? data.queues ?? [];
   const sum = (name) => queues.reduce((total, queue) => total + queue[name], 0);
   const oldest = Math.max(...queues.map((queue) => queue.queued_seconds ?? 0), 0);
   const paused = new Set(queues.filter((queue) => queue.paused).map(({ queue }) => queue)).size;
   const isExact = queues.every((queue) => queue.is_exact);
-  const isKnown = data.now !== undefined;
+  const isKnown = (data.now ?? data.queues) !== undefined;
   const failing = all?.failure_rate ?? null;
   return h("dl", { class: "tiles" },
     tile("Throughput", data.all ? rate(all?.jobs_per_second ?? 0) : NONE),
@@ -39,15 +41,14 @@ function tiles({ data }) {
     tile("Queued", isKnown ? count(sum("queued"), isExact) : NONE, `${count(sum("runnable"))} could start`),
     tile("Oldest", isKnown ? duration(oldest) : NONE, "in a queue"),
     tile("Scheduled", isKnown ? count(sum("scheduled"), isExact) : NONE, `${count(sum("blocked"))} blocked`),
-    tile("Workers", isKnown ? count(data.now.workers) : NONE,
-      paused ? `${count(paused)} paused queue${paused === 1 ? "" : "s"}` : null, isKnown && !data.now.workers ? "bad" : null));
+    tile("Workers", count(data.now?.workers), paused ? `${many(paused, "queue")} paused` : null, data.now?.workers === 0 ? "bad" : null));
 }
 
 function charts(view) {
   const { data, params } = view;
   if (!data.curves) return h("p", { class: "empty", role: "status" }, view.failed.curves?.message ?? "Loading …");
   const { step, points, backlog } = data.curves;
-  const times = steps(secondsOf(params), step);
+  const times = begun(steps(secondsOf(params), step), step);
   const at = place(times, points);
   const seconds = times.map((time) => Math.max(Math.min(step, (Date.now() - time) / 1000), step / 10));
   const each = (read) => at.map((point, number) => read(point, seconds[number]));
@@ -68,6 +69,12 @@ function charts(view) {
   ];
 }
 
+/** Without the step that goes on while so little of it has passed that it says nothing. */
+function begun(times, step) {
+  const passed = (Date.now() - times.at(-1)) / 1000;
+  return passed < step * LEAST_PART ? times.slice(0, -1) : times;
+}
+
 function waitingCharts(view, times, backlog) {
   const queued = backlog.filter(({ state }) => state === "queued");
   const names = largest(queued);
@@ -75,9 +82,11 @@ function waitingCharts(view, times, backlog) {
     return [h("section", { class: "card", key: "backlog" }, h("h2", {}, "Backlog by queue"),
       h("p", { class: "empty" }, "Nothing has waited in this time. ", link("Queues", "queues")))];
   }
+  const isNoted = backlog.some(({ at }) => Date.parse(at) === times.at(-1));
   const series = (read) => names.map((name, color) => {
     const at = place(times, queued.filter(({ queue }) => queue === name));
-    return { name, color, values: at.map((point) => read(point)) };
+    // The backlog of the step that goes on may not have been noted yet.
+    return { name, color, values: at.map((point, number) => (isNoted || number < at.length - 1 ? read(point) : null)) };
   });
   return [
     chart({ view, id: "backlog", label: "Backlog by queue", times, format: count, isStacked: true, series: series((point) => point?.jobs ?? 0) }),

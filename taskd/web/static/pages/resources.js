@@ -6,6 +6,7 @@ import { heading, jobLink, waiting } from "../parts.js";
 import { table } from "../table.js";
 
 const MOST_COUNTED = 1000;
+const EXCLUSIVE = 2 ** 31 - 1; // what one holds who wants it for itself alone
 
 export const title = () => "Resources";
 
@@ -20,7 +21,7 @@ function list(view) {
     empty: "No resource or limit is held, waited for or declared.",
     columns: [
       { name: "resource", isWide: true, sort: ({ name }) => name, cell: ({ name }) => titleOf(name) },
-      { name: "held", isNumber: true, sort: ({ used }) => used, cell: ({ used, units }) => `${count(used)} of ${units === null ? "any" : count(units)}` },
+      { name: "held", isNumber: true, sort: ({ used }) => used, cell: held },
       { name: "rate", isNumber: true, cell: (row) => (row.rate === null ? "" : rate(row.rate)) },
       { name: "holders", isWide: true, cell: holders },
       { name: "in line", isNumber: true, sort: ({ waiting: number }) => number, cell: ({ waiting: number }) => `${count(number)}${number >= MOST_COUNTED ? "+" : ""}` },
@@ -38,10 +39,15 @@ function titleOf(name) {
   return whose in kinds ? [h("small", {}, kinds[whose]), h("code", {}, rest.join(" "))] : h("code", {}, name);
 }
 
+function held({ used, units }) {
+  if (used === EXCLUSIVE) return "by one alone";
+  return units === null ? count(used) : `${count(used)} of ${count(units)}`;
+}
+
 function holders(row) {
   const others = row.holders_found - row.holders.length;
   return [
-    row.holders.map((holder) => h("div", {}, jobLink(holder.id), " ", h("code", {}, holder.task), ` ${holder.state}`, holder.since && [" ", when(holder.since)])),
+    row.holders.map((holder) => h("div", {}, jobLink(holder.id), " ", h("code", {}, holder.task), ` ${holder.state}`, holder.since && [" since ", when(holder.since)])),
     others > 0 && h("small", {}, `and ${count(others)} more`),
     row.hidden_units > 0 && h("small", {}, `${count(row.hidden_units)} by jobs not found in time`),
   ];

@@ -16,7 +16,7 @@ export function open(view) {
 
 function list(view) {
   return table({
-    view, id: "schedules", label: "Schedules", rows: view.data.schedules, key: ({ name }) => name,
+    view, id: "schedules", label: "By name", rows: view.data.schedules, key: ({ name }) => name,
     empty: "No daemon has declared a schedule.",
     columns: [
       { name: "schedule", isWide: true, sort: ({ name }) => name, cell: (row) => [h("b", {}, row.name), h("small", {}, `${row.task}(${call(row.args, row.kwargs, 60)})`)] },

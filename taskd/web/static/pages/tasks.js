@@ -35,7 +35,7 @@ function list(view) {
     cell: ({ figures }) => (figures ? format(read(figures)) : NONE),
   });
   return table({
-    view, id: "tasks", label: "Tasks", rows: rows(view), of: rangeOf(view.params), key: ({ name }) => name,
+    view, id: "tasks", label: "By task", rows: rows(view), of: rangeOf(view.params), key: ({ name }) => name,
     empty: "No running daemon offers a task.",
     columns: [
       { name: "task", isWide: true, sort: ({ name }) => name, cell: name },
@@ -45,7 +45,7 @@ function list(view) {
       of("50 %", (figures) => figures.run.p50, duration),
       of("95 %", (figures) => figures.run.p95, duration),
       of("99 %", (figures) => figures.run.p99, duration),
-      of("work", (figures) => (figures.run.mean ?? 0) * figures.run.count, duration),
+      of("in all", (figures) => (figures.run.mean ?? 0) * figures.run.count, duration),
       { name: "queue", cell: ({ task }) => task?.queue ?? NONE },
       { name: "pools", cell: ({ task }) => (task ? task.pools.join(", ") : "offered by nobody") },
     ],
