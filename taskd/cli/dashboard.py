@@ -41,10 +41,10 @@ Examples:
     help="Holds the token that every request must show; else TASKD_DASHBOARD_TOKEN.",
 )
 def dashboard(listen: str, token_file: str | None) -> None:
-    """Serve the dashboard, metrics for Prometheus and a JSON API, until it is stopped.
+    """Serve metrics for Prometheus and a JSON API that only reads, until it is stopped.
 
-    The pages are at /. Beside them /healthz, /readyz, /metrics, and below /api/v1 all that the
-    lists of this command show; /api/v1/openapi.json describes it.
+    /healthz, /readyz, /metrics, and below /api/v1 all that the lists of this command show;
+    /api/v1/openapi.json describes it.
     """
     try:
         from taskd.web.access import Access, Address

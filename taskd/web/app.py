@@ -11,9 +11,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from taskd.errors import DatabaseError
 from taskd.events import Events
+from taskd.web import assets
 from taskd.web.access import Access, AccessRefused
 from taskd.web.answers import NotThere, as_json
-from taskd.web.assets import add_routes
 from taskd.web.events import AnswerFailed
 from taskd.web.metrics import write_metrics
 from taskd.web.openapi import describe_api
@@ -28,6 +28,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 def make_app(source: Source, access: Access, events: Events) -> bottle.Bottle:
     """The WSGI application; thread-safe."""
     app = bottle.Bottle()
+    assets.add_routes(app)
     app.config["catchall"] = False
     app.default_error_handler = _refuse_unknown
     answer = _Answers(access, events)
@@ -38,7 +39,6 @@ def make_app(source: Source, access: Access, events: Events) -> bottle.Bottle:
     app.route(f"{PREFIX}/openapi.json", callback=answer.closed(lambda: document))
     for route in ROUTES:
         app.route(PREFIX + route.path, callback=answer.closed(_asked(route, source)))
-    add_routes(app)
     return app
 
 

@@ -82,6 +82,12 @@ def report(region):
 
 
 @task
+def heal(cure):
+    """Succeeds once the file `cure` is there."""
+    return Path(cure).read_text()
+
+
+@task
 def echo(text):
     log.error("heard %s", text)
     raise ValueError(text)
@@ -145,9 +151,8 @@ def fill(stand: Stand) -> None:
     with stand.connected() as connection:
         queues.pause_queue(connection, "mail")
     enqueue("shop.send", [(f"user{n}@example.org", "Your order") for n in range(9)], "mail")
-    gate = str(stand.gate)
     held, _ = stand.call(
-        f"for _ in range(2): print(mirror.enqueue('debian', {gate!r}).id)\n"
+        "for _ in range(2): print(mirror.enqueue('debian', 'gate').id)\n"
         "report.options(delay=7200).enqueue('asia')\n"
         "chain(fetch.call('https://example.org/first'), send.call('boss@example.org')).enqueue()"
     )

@@ -101,13 +101,13 @@ def test_jobs_are_found_by_filters_and_page_by_page(visit: Visit, stand: Stand) 
     visitor.press("Tab")
     visitor.page.get_by_role("button", name="Show", exact=True).click()
     visitor.until("document.querySelectorAll('tbody tr').length == 50")
-    first = visitor.page.locator("tbody tr a").first.inner_text()
+    first = visitor.page.locator("tbody td[data-label=job] a").first.inner_text()
     visitor.page.get_by_role("link", name="Older").click()
 
     visitor.page.get_by_role("link", name="Newest").wait_for()
     visitor.until("document.querySelectorAll('tbody tr').length >= 10")
     ids = [
-        int(each) for each in visitor.page.locator("tbody tr td:first-child a").all_inner_texts()
+        int(each) for each in visitor.page.locator("tbody td[data-label=job] a").all_inner_texts()
     ]
     assert ids == sorted(ids, reverse=True)
     assert ids[0] <= int(first) - 50

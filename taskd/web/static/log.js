@@ -19,7 +19,7 @@ export function logOf(view, path) {
 }
 
 async function read(view, path, log) {
-  if (log.isBusy || log.isAllRead) return;
+  if (!view.data.job || log.isBusy || log.isAllRead) return;
   log.isBusy = true;
   try {
     const found = await get(`${path}/log`, { after: log.after }, view.stop.signal);

@@ -5,6 +5,7 @@ import { ask } from "./dialog.js";
 import { h } from "./dom.js";
 import { count, many } from "./format.js";
 import { tell } from "./notices.js";
+import { release } from "./table.js";
 
 /**
  * A button for an order; null where it may not be given.
@@ -60,6 +61,7 @@ async function preview(kind, target, fields, { words, button }) {
 async function give(view, path, body, done) {
   try {
     const answer = await post(path, body);
+    release();
     tell.done(typeof done === "function" ? done(answer ?? {}) : done);
   } catch (fault) {
     tell.refused(fault.message);

@@ -5,6 +5,13 @@ import { h } from "./dom.js";
 import { count } from "./format.js";
 
 const memories = new Map(); // by the table's id
+const FREE_MS = 3000;
+let freeUntil = 0;
+
+/** Let all lists change for a moment: who has ordered something wants to see what became of it. */
+export function release() {
+  freeUntil = performance.now() + FREE_MS;
+}
 
 /**
  * A table.
@@ -39,6 +46,7 @@ function recall(id, of) {
 }
 
 function isHeld(id, memory) {
+  if (performance.now() < freeUntil) return false;
   const body = document.getElementById(id)?.querySelector("tbody");
   return Boolean(memory.shown.length && body?.matches(":hover, :focus-within"));
 }
