@@ -119,4 +119,4 @@ def test_why_a_job_waits_and_how_the_database_is_are_told(visit: Visit, stand: S
     visitor.go("database")
     visitor.read("memory_reading")
     visitor.go("workers")
-    visitor.see("#memory-io path.line")
+    visitor.see("#memory-io .legend")

@@ -100,3 +100,12 @@ def test_files_are_kept_for_ever_under_names_that_change_with_them(site: Site) -
     assert "immutable" in site.ask(f"/{address}").headers["cache-control"]
     for other in ("static/0123456789abcdef/app.js", f"static/{read_assets().version}/../app.py"):
         assert site.ask(f"/{other}").status == 404
+
+
+def test_the_pictures_of_the_documentation_are_small_and_all_are_shown() -> None:
+    docs = STATIC.parents[2] / "docs"
+    pictures = {path.name: path.stat().st_size for path in (docs / "images").iterdir()}
+    page = (docs / "how-to" / "watch.md").read_text(encoding="utf-8")
+
+    assert sum(pictures.values()) < 600_000
+    assert set(re.findall(r"images/([\w-]+\.png)", page)) == set(pictures)
