@@ -14,6 +14,7 @@ from taskd.store.rows import State
 
 AnyConnection = psycopg.Connection[Any]
 
+MAX_ID = 2**63 - 1
 MOST = 100
 NEAR = 1000
 """A child that waits no more is found if it was enqueued so many jobs later at most."""
@@ -40,7 +41,7 @@ class Family(NamedTuple):
 def find_family(connection: AnyConnection, job_id: int) -> Family:
     """Whom a job comes after, and who comes after it, as far as that is quickly found."""
     statement = files("taskd.store").joinpath("sql", "find_family.sql").read_text("utf-8")
-    wanted = {"id": job_id, "most": MOST, "near": NEAR}
+    wanted = {"id": job_id, "most": MOST, "upto": min(job_id + NEAR, MAX_ID)}
     parents, children = connection.execute(statement.encode(), wanted).fetchone() or ([], [])
     return Family(_relatives(connection, parents), _relatives(connection, children))
 

@@ -61,6 +61,11 @@ def test_of_many_children_the_first_are_told(connection: Connection) -> None:
     assert ids(find_family(connection, parent).children) == children[:MOST]
 
 
+def test_a_job_that_is_unknown_has_none(connection: Connection) -> None:
+    for unknown in (4711, 2**63 - 1):
+        assert find_family(connection, unknown) == ([], [])
+
+
 def test_the_api_tells_them(dsn: str, connection: Connection) -> None:
     first, last = add_graph(connection, new_job(), new_job(parents=(-1,)))
 

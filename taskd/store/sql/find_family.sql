@@ -1,6 +1,6 @@
 -- The jobs that job %(id)s comes after, and those that come after it, at most %(most)s of each. Called
 -- by find_family. Parents stand in the job. Children that still wait stand in taskd.dependency (its
--- primary key); of those that do not, the ones are found whose ids follow within %(near)s, as those of
+-- primary key); of those that do not, the ones are found whose ids follow up to %(upto)s, as those of
 -- a flow do that was enqueued at once (the indexes of the branches of the view on id).
 WITH parents AS (
     SELECT p.id::bigint AS id
@@ -17,7 +17,7 @@ WITH parents AS (
     UNION
     (SELECT j.id
      FROM taskd.job j
-     WHERE j.id > %(id)s AND j.id <= %(id)s + %(near)s
+     WHERE j.id > %(id)s AND j.id <= %(upto)s
        AND j.extra->'parents' @> to_jsonb(%(id)s::bigint)
      ORDER BY j.id
      LIMIT %(most)s)
