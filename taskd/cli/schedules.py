@@ -12,15 +12,11 @@ from taskd.cli.moments import distance, when
 from taskd.cli.output import Column, print_json, print_table
 from taskd.cli.parameters import SCHEDULE, json_option
 from taskd.cli.schedule_preview import preview
-from taskd.config.schedules import Overlap
 from taskd.store import schedules as store
 from taskd.store.connect import Connection
 from taskd.store.hosts import SILENT_SECONDS, list_hosts
 from taskd.store.schedule_rows import ScheduleRow
-from taskd.store.tasks import find_task
-from taskd.tasks.definition import job_of
-from taskd.tasks.names import nearest_name
-from taskd.tasks.schedule import schedule_of
+from taskd.tasks import schedule_orders
 
 COLUMNS = (
     Column("SCHEDULE", flexible=True),
@@ -99,9 +95,7 @@ def run(name: str, as_json: bool) -> None:
     """
     with open_jobs() as connection:
         row = _find(connection, name)
-        new = job_of(row, find_task(connection, row.task))
-        skip = json.loads(row.options)["overlap"] == Overlap.SKIP
-        job, busy = store.run_schedule(connection, name, new, skip=skip)
+        job, busy = schedule_orders.run_now(connection, row)
     if job is None:
         raise Failure(
             f"job {busy} of {name} has not ended, and its overlap is skip: wait, or cancel the job"
@@ -141,14 +135,12 @@ def resume(names: tuple[str, ...]) -> None:
 
 
 def _resume(connection: Connection, row: ScheduleRow) -> str:
-    """Let one go on, however it changes meanwhile; what to say of it."""
-    while row.paused:
-        next_at = schedule_of(json.loads(row.spec)).next_after(row.now)
-        if store.resume_schedule(connection, row, next_at):
-            coming = "no slot is left" if next_at is None else f"next {distance(next_at, row.now)}"
-            return f"{row.name} goes on, {coming}"
-        row = _find(connection, row.name)
-    return f"{row.name} was not paused"
+    """Let one go on; what to say of it."""
+    was_paused, next_at = schedule_orders.go_on(connection, row)
+    if not was_paused:
+        return f"{row.name} was not paused"
+    coming = "no slot is left" if next_at is None else f"next {distance(next_at, row.now)}"
+    return f"{row.name} goes on, {coming}"
 
 
 def _find_all(connection: Connection, names: tuple[str, ...]) -> list[ScheduleRow]:
@@ -159,7 +151,7 @@ def _find_all(connection: Connection, names: tuple[str, ...]) -> list[ScheduleRo
 def _find(connection: Connection, name: str) -> ScheduleRow:
     row = store.find_schedule(connection, name)
     if row is None:
-        near = nearest_name(name, [one.name for one in store.list_schedules(connection)])
+        near = schedule_orders.near_names(connection, name)
         hint = f"did you mean {near}?" if near else "`taskd schedules` lists all"
         raise Failure(f"no schedule is named {name}: {hint}")
     return row

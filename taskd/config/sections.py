@@ -226,6 +226,15 @@ class RetentionSettings:
             example="2d",
         ).metadata,
     )
+    audit: float = field(
+        default=90 * DAY,
+        metadata=About(
+            Kind.DURATION,
+            "How long it is kept what people ordered through the dashboard.",
+            between=(DAY, 10 * YEAR),
+            example="365d",
+        ).metadata,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

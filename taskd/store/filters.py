@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, LiteralString
 
+from taskd.store.literals import text_array
 from taskd.store.rows import JobFilter
 
 _CONDITIONS: dict[str, LiteralString] = {
@@ -17,6 +18,8 @@ _CONDITIONS: dict[str, LiteralString] = {
     "older_than": "j.created_at < now() - %(older_than)s * interval '1 second'",
     "error": "strpos(j.error, %(error)s) > 0",
     "cause": "taskd.cause_of_v1(j.error) = %(cause)s",
+    "worker": "j.worker = %(worker)s",
+    "besides": "j.task <> ALL (%(besides)s::text[])",
     "group": "(j.extra->>'group')::bigint = %(group)s",
     "args": "taskd.holds_arguments_v1(j.args, j.kwargs, %(args)s::jsonb, NULL)",
     "kwargs": "taskd.holds_arguments_v1(j.args, j.kwargs, NULL, %(kwargs)s::jsonb)",
@@ -31,6 +34,8 @@ def conditions(wanted: JobFilter) -> tuple[LiteralString, dict[str, Any]]:
             given[name] = json.dumps(given[name])
     if "state" in given:
         given["state"] = str(given["state"])
+    if "besides" in given:
+        given["besides"] = text_array(given["besides"])
     clauses = [_CONDITIONS[name] for name in given]
     where: LiteralString = (" WHERE " + " AND ".join(clauses)) if clauses else ""
     return where, given

@@ -6,6 +6,7 @@ on id. So each state is asked by itself, and the answers are put together here.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, LiteralString, NamedTuple
 
@@ -59,17 +60,22 @@ def newest_ids(connection: psycopg.Connection[Any], wanted: JobFilter) -> list[i
     return [row[0] for row in rows]
 
 
-def page_of_ids(connection: psycopg.Connection[Any], wanted: JobFilter) -> IdPage:
+def page_of_ids(
+    connection: psycopg.Connection[Any],
+    wanted: JobFilter,
+    states: Collection[State] = tuple(State),
+) -> IdPage:
     """A page that is quickly found: of each state it looks at some thousands of jobs and no more.
 
     So it may hold fewer than `wanted.limit` ids, even none, and yet have a next page. Several
     statements: call it in a transaction of one moment, or a job that moves may be missing.
+    `states`: where to look beside what the filter says; running and cancelling are one there.
     """
     narrowed = replace(wanted, before=None, state=None)
     most = _most(wanted) if not narrowed.is_empty else wanted.limit + 1
     found: list[int] = []
     floor: int | None = None  # all that is older was not looked at in some state
-    for branch in _asked(wanted):
+    for branch in _asked(wanted, states):
         ids, looked_at, lowest = _look(connection, branch, wanted, most)
         found += ids
         if looked_at == most:
@@ -80,10 +86,9 @@ def page_of_ids(connection: psycopg.Connection[Any], wanted: JobFilter) -> IdPag
     return IdPage(ids, floor)
 
 
-def _asked(wanted: JobFilter) -> list[LiteralString]:
-    return [
-        branch for states, branch in _BRANCHES if wanted.state is None or wanted.state in states
-    ]
+def _asked(wanted: JobFilter, states: Collection[State] = tuple(State)) -> list[LiteralString]:
+    asked = set(states) if wanted.state is None else {wanted.state}.intersection(states)
+    return [branch for held, branch in _BRANCHES if not held.isdisjoint(asked)]
 
 
 def _beside_state(wanted: JobFilter) -> JobFilter:

@@ -212,8 +212,9 @@ class JobFilter:
 
     before: ids below this one. older_than: seconds since the enqueue. error: a part of its text;
     cause: what it has in common with others, as a FailureGroup has it. args: the leading arguments
-    (None: any). kwargs: some of the keywords. group: the id of a flow. A list is newest first, of
-    at most `limit` jobs; other orders are for all that match.
+    (None: any). kwargs: some of the keywords. group: the id of a flow. worker: the id of who has it
+    or had it last. besides: tasks that are not meant. A list is newest first, of at most `limit`
+    jobs; other orders are for all that match.
     """
 
     state: State | None = None
@@ -227,6 +228,8 @@ class JobFilter:
     kwargs: dict[str, Any] | None = None
     group: int | None = None
     cause: str | None = None
+    worker: int | None = None
+    besides: tuple[str, ...] | None = None
 
     @property
     def is_empty(self) -> bool:

@@ -1,12 +1,18 @@
-"""The server that shows a running system: figures for Prometheus and a JSON API that only reads.
+"""The server that shows and steers a running system: figures for Prometheus and a JSON API.
 
     server      listens, and serves until it is told to stop
     app         routes requests: access, parameters, answer, errors
-    access      who may ask: a token, or programs on this machine
-    routes      what there is to ask, each with its parameters: the API and its description
+    child       the same as a child of the master
+    access      who may ask: a token, or programs on this machine; tokens: where those come from
+    gate        who asks, what they may do, whether they meant it; session, sessions: browsers
+    routes      what there is to ask, each with its parameters; detail_routes: the rest of it
+    order_routes   what may be ordered, each with its body; bodies: how those are read
+    desk        carries orders out, each with a line in the audit log; job_orders, place_orders
+    live        server-sent events, made once for all
+    masking     arguments that are shown to nobody
     parameters  what a request may say, checked before anything is asked of the database
-    answers     one function a route: what the database says, as JSON
-    source      connections that only read, and what is kept for a second so that many may ask
+    answers     one function a route: what the database says, as JSON; details: the rest of them
+    source      connections, and what is kept for a second so that many may ask
     metrics     figures by the conventions of Prometheus
     openapi     the description of the API, made from the routes
     assets      the pages: what is in static/, as it is sent to browsers

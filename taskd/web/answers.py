@@ -10,19 +10,32 @@ from typing import Any
 
 from taskd.store import hosts, look, resources, schedules, statistics
 from taskd.store.connect import Connection
-from taskd.store.failures import list_failures
+from taskd.store.failures import FailureGroup, list_failures
 from taskd.store.hosts import SILENT_SECONDS, HostRow
 from taskd.store.logs import fetch_progress
+from taskd.store.marks import ANY_TASK, FailureMark, list_marks
 from taskd.store.resources import NOBODY, Holders, ResourceRow
 from taskd.store.rows import JobFilter, JobRow, State
 from taskd.store.statistics import By
+from taskd.web.masking import besides, masked, masked_attempt
 from taskd.web.source import Source
 
 Values = Mapping[str, Any]
 STEPS = 90
 """At most so many points has a curve that names no step."""
 _STEPS_SECONDS = (60.0, 600.0, 3600.0, 4 * 3600.0, 86400.0)
-_FILTERS = ("state", "queue", "task", "older_than", "error", "cause", "group", "args", "kwargs")
+_FILTERS = (
+    "state",
+    "queue",
+    "task",
+    "older_than",
+    "error",
+    "cause",
+    "worker",
+    "group",
+    "args",
+    "kwargs",
+)
 
 
 class NotThere(Exception):
@@ -45,10 +58,11 @@ def jobs(source: Source, values: Values) -> dict[str, Any]:
         before=values["before"],
         **{name: values[name] for name in _FILTERS if name != "state"},
         state=State(values["state"]) if values["state"] else None,
+        besides=besides(values, source.mask),
     )
     with source.reading() as connection:
         page, next_before = look.page_jobs(connection, wanted)
-        shown = _with_progress(connection, page)
+        shown = _shown(source, connection, page)
     return {"jobs": shown, "next_before": next_before}
 
 
@@ -60,14 +74,19 @@ def job(source: Source, values: Values) -> dict[str, Any]:
         if found is None:
             raise NotThere(f"job {job_id} is unknown: no such job, or its history was dropped")
         attempts = look.fetch_attempts(connection, job_id)
-        (shown,) = _with_progress(connection, [found])
-    return {**shown, "attempts": [asdict(attempt) for attempt in attempts]}
+        (shown,) = _shown(source, connection, [found])
+    told = [masked_attempt(asdict(each), found.task, source.mask) for each in attempts]
+    return {**shown, "attempts": told}
 
 
-def _with_progress(connection: Connection, found: list[JobRow]) -> list[dict[str, Any]]:
+def _shown(source: Source, connection: Connection, found: list[JobRow]) -> list[dict[str, Any]]:
+    """With their progress, and without what is to be hidden."""
     running = [each.id for each in found if each.state.is_running]
     progress = fetch_progress(connection, running) if running else {}
-    return [{**asdict(each), "progress": _as_dict(progress.get(each.id))} for each in found]
+    return [
+        {**masked(asdict(each), source.mask), "progress": _as_dict(progress.get(each.id))}
+        for each in found
+    ]
 
 
 def _as_dict(value: Any) -> dict[str, Any] | None:
@@ -75,12 +94,29 @@ def _as_dict(value: Any) -> dict[str, Any] | None:
 
 
 def failures(source: Source, values: Values) -> dict[str, Any]:
-    """What has failed, by task and cause, the most frequent first."""
+    """What has failed, by task and cause, the most frequent first, with what was said of it.
+
+    is_acknowledged: nothing has failed so since somebody said that it is known.
+    """
     with source.reading() as connection:
         found = list_failures(
             connection, values["last"], values["queue"], values["task"], values["limit"]
         )
-    return {"groups": [asdict(group) for group in found.groups], "looked_at": found.looked_at}
+        marks = list_marks(connection)
+    return {"groups": [_group(each, marks) for each in found.groups], "looked_at": found.looked_at}
+
+
+def _group(group: FailureGroup, marks: Mapping[tuple[str, str], FailureMark]) -> dict[str, Any]:
+    """A group with what is said of its cause for its task, or else for any task."""
+    mark = marks.get((group.task, group.cause)) or marks.get((ANY_TASK, group.cause))
+    acknowledged_at = None if mark is None else mark.acknowledged_at
+    return {
+        **asdict(group),
+        "acknowledged_at": acknowledged_at,
+        "is_acknowledged": acknowledged_at is not None and acknowledged_at >= group.last_at,
+        "muted": mark is not None and mark.muted,
+        "note": "" if mark is None else mark.note,
+    }
 
 
 def workers(source: Source, values: Values) -> list[dict[str, Any]]:
@@ -138,7 +174,8 @@ def _resource(one: ResourceRow, holders: Holders) -> dict[str, Any]:
 def list_of_schedules(source: Source, values: Values) -> list[dict[str, Any]]:
     """What daemons have declared, with their next slots and last jobs."""
     with source.reading() as connection:
-        return [row.to_json_dict() for row in schedules.list_schedules(connection)]
+        found = schedules.list_schedules(connection)
+    return [masked(row.to_json_dict(), source.mask) for row in found]
 
 
 def stats(source: Source, values: Values) -> dict[str, Any]:

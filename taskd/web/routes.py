@@ -10,6 +10,7 @@ from taskd.store.failures import FailureGroup
 from taskd.store.rows import AttemptRow, JobRow
 from taskd.store.statistics import KEEP_HOURS, Backlog, BacklogPoint, PoolRow
 from taskd.web import answers, family
+from taskd.web.masking import HIDDEN
 from taskd.web.parameters import MAX_ID, Json, OneOf, Parameter, Span, Text, Whole
 from taskd.web.shapes import (
     COUNTS,
@@ -36,11 +37,25 @@ def _limit(usual: int, greatest: int) -> Parameter:
     return Parameter("limit", Whole(1, greatest), "At most so many.", default=str(usual))
 
 
+_HIDDEN = {"type": "string", "const": HIDDEN}
 JOB = shape_of(JobRow) | {
+    "args": {"anyOf": [{"type": "array"}, _HIDDEN]},
+    "kwargs": {"anyOf": [{"type": "object"}, _HIDDEN]},
     "progress": nullable(
         object_of({"fraction": {"type": "number"}, "message": {"type": "string"}}, is_open=True)
-    )
+    ),
 }
+
+
+FAILURES = object_of(
+    {
+        **shape_of(FailureGroup),
+        "acknowledged_at": nullable({"type": "string", "format": "date-time"}),
+        "is_acknowledged": {"type": "boolean"},
+        "muted": {"type": "boolean"},
+        "note": {"type": "string"},
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +88,7 @@ ROUTES = (
             Parameter("older_than", Span(0, LONGEST), "Enqueued at least so long ago."),
             Parameter("error", Text(), "With this text in their error."),
             Parameter("cause", Text(), "With this cause, as /failures has it."),
+            Parameter("worker", Whole(1, MAX_ID), "That this worker has, or had last."),
             Parameter("group", Whole(1, MAX_ID), "Of this flow."),
             Parameter("args", Json(list), "Whose arguments begin so."),
             Parameter("kwargs", Json(dict), "Whose keywords hold these."),
@@ -97,7 +113,7 @@ ROUTES = (
         answers.failures,
         object_of(
             {
-                "groups": array(object_of(shape_of(FailureGroup))),
+                "groups": array(FAILURES),
                 "looked_at": {"type": "integer"},
             }
         ),

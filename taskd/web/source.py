@@ -1,9 +1,9 @@
-"""What answers are made from: the database, read only, and figures that many may ask for."""
+"""What answers are made from: the database, and figures that many may ask for."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
@@ -15,12 +15,14 @@ from taskd.store import hosts, schema, statistics
 from taskd.store.connect import Connection, connection_pool, translate_errors
 from taskd.store.reading import reading
 from taskd.store.statistics import Backlog, PoolRow, Total
+from taskd.store.writing import writing
 
 Value = TypeVar("Value")
 
-CONNECTIONS = 4
+CONNECTIONS = 6
 WAIT_SECONDS = 2.0
 STATEMENT_SECONDS = 5.0
+ORDER_SECONDS = 30.0
 KEPT_SECONDS = 1.0
 PART_OF_THE_TIME = 20
 ASK_SECONDS = 2.0
@@ -73,9 +75,13 @@ class Figures:
 
 
 class Source:
-    """The database behind all answers; `close` gives its connections back."""
+    """The database behind all answers; `close` gives its connections back.
 
-    def __init__(self, dsn: str) -> None:
+    `mask` are the tasks whose arguments are shown to nobody.
+    """
+
+    def __init__(self, dsn: str, mask: Iterable[str] = ()) -> None:
+        self.mask = frozenset(mask)
         self._pool = connection_pool(dsn, CONNECTIONS)
         self._rolled_up = Kept(self._roll_up)
         self._asked = Kept(self._ask)
@@ -89,6 +95,18 @@ class Source:
     def reading(self) -> Iterator[Connection]:
         """A connection that only reads, of one moment; raises DatabaseError."""
         with reading(self._pool, WAIT_SECONDS, STATEMENT_SECONDS) as connection:
+            yield connection
+
+    @contextmanager
+    def looking(self) -> Iterator[Connection]:
+        """A connection for what opens a transaction of one moment itself; raises DatabaseError."""
+        with translate_errors(), self._pool.connection(timeout=WAIT_SECONDS) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A connection in a transaction that writes; raises DatabaseError."""
+        with writing(self._pool, WAIT_SECONDS, ORDER_SECONDS) as connection:
             yield connection
 
     @contextmanager

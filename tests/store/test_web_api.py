@@ -186,7 +186,7 @@ def test_the_description_says_whether_a_token_is_wanted(dsn: str) -> None:
         closed_one = closed.ask(f"{API}/openapi.json", headers=bearer).json
 
     assert open_one["security"] == []
-    assert closed_one["security"] == [{"token": []}]
+    assert closed_one["security"] == [{"token": []}, {"session": []}]
     refusals = [set(each["paths"]["/jobs"]["get"]["responses"]) for each in (open_one, closed_one)]
     assert refusals == [{"200", "400", "403", "503"}, {"200", "400", "401", "503"}]
 

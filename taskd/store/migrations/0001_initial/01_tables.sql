@@ -247,6 +247,7 @@ CREATE INDEX host_incarnation ON taskd.host (incarnation);
 
 -- One row for each life of a worker process; kept after its end so that history can name it.
 -- recoveries: how often it has recovered claims whose answers it did not get, see recover_claims_v1.
+-- end_reason: why it was replaced, or how it died, as the master tells.
 CREATE TABLE taskd.worker (
     id           bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     host         bigint      NOT NULL,
@@ -259,6 +260,7 @@ CREATE TABLE taskd.worker (
     started_at   timestamptz NOT NULL DEFAULT now(),
     ended_at     timestamptz,
     recoveries   integer     NOT NULL DEFAULT 0,
+    end_reason   text,
     greenlets    integer     NOT NULL DEFAULT 1             -- how many jobs it runs at once
 ) WITH (fillfactor = 50);
 CREATE INDEX worker_live ON taskd.worker (host) WHERE ended_at IS NULL;

@@ -1,0 +1,65 @@
+"""Where orders are carried out: each in one transaction with its line in the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from taskd.store.audit import write_audit
+from taskd.store.connect import Connection
+from taskd.web.gate import Caller
+from taskd.web.masking import HIDDEN
+from taskd.web.source import Source
+
+NOTED_IDS = 100
+"""Of a long list of ids so many are noted in the audit log."""
+
+
+class OrderRefused(Exception):
+    """What is ordered cannot be done as things are; the text says why."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """An order while it is carried out; `count` is what it has changed."""
+
+    connection: Connection
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Takes orders for one database."""
+
+    source: Source
+
+    @contextmanager
+    def order(self, caller: Caller, action: str, said: Mapping[str, Any]) -> Iterator[Entry]:
+        """Carry out an order in the block; it is noted if the block ends well, or not done at all.
+
+        Raises DatabaseError.
+        """
+        with self.source.writing() as connection:
+            entry = Entry(connection)
+            yield entry
+            who = (str(caller.role), caller.address)
+            write_audit(connection, who, action, self._noted(said), entry.count)
+
+    def _noted(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        noted = {name: value for name, value in said.items() if value not in (None, False)}
+        if len(noted.get("ids", ())) > NOTED_IDS:
+            noted["ids_count"] = len(noted["ids"])
+            noted["ids"] = noted["ids"][:NOTED_IDS]
+        if "filter" in noted:
+            noted["filter"] = self._noted_filter(noted["filter"])
+        return noted
+
+    def _noted_filter(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        hides = wanted.get("task") in self.source.mask
+        return {
+            name: HIDDEN if hides and name in ("args", "kwargs") else value
+            for name, value in wanted.items()
+            if value is not None
+        }

@@ -1,0 +1,127 @@
+"""The routes of the further answers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from taskd.store.audit import AuditRow
+from taskd.store.ends import WorkerEnd
+from taskd.store.logs import LogPosition
+from taskd.store.memory import MOST_POINTS, MemoryPoint
+from taskd.store.server_health import ConnectionCount, OpenTransaction, ServerHealth, TableHealth
+from taskd.store.statistics import KEEP_HOURS
+from taskd.tasks.log_reader import LEVELS
+from taskd.tasks.reasons import Reason
+from taskd.web import details
+from taskd.web.answers import states
+from taskd.web.parameters import MAX_ID, OneOf, Parameter, Span, Text, Whole
+from taskd.web.routes import Route
+from taskd.web.shapes import array, nullable, object_of, shape_of
+
+_POSITION = r"^[0-9]{1,18}\.[0-9]{1,9}$"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where in a log a line stands."""
+
+    def read(self, text: str) -> LogPosition:
+        """Take `next_after` of an answer."""
+        if not re.fullmatch(_POSITION, text, re.ASCII):
+            raise ValueError("is no position in a log: take next_after of an answer")
+        fence, _, seq = text.partition(".")
+        return int(fence), int(seq)
+
+    def schema(self) -> dict[str, Any]:
+        """A string with a pattern."""
+        return {"type": "string", "pattern": _POSITION, "example": "0.0"}
+
+
+JOB = Parameter("id", Whole(1, MAX_ID), "The id of the job.", in_path=True)
+LINE = object_of(
+    {
+        **{name: {"type": "integer"} for name in ("job", "attempt")},
+        "at": {"type": "string", "format": "date-time"},
+        **{name: {"type": "string"} for name in ("level", "logger", "text", "position")},
+    }
+)
+
+DETAIL_ROUTES = (
+    Route(
+        "/jobs/<id>/log",
+        details.log,
+        object_of(
+            {
+                "lines": array(LINE),
+                "next_after": {"type": "string"},
+                "more": {"type": "boolean"},
+                "is_final": {"type": "boolean"},
+            }
+        ),
+        (
+            JOB,
+            Parameter("after", Position(), "Behind this: `next_after` of an answer.", "0.0"),
+            Parameter("attempt", Whole(1, 32_767), "Of this attempt."),
+            Parameter("level", OneOf(LEVELS), "From this level on.", "debug"),
+            Parameter("limit", Whole(1, 1000), "At most so many.", "500"),
+        ),
+    ),
+    Route("/jobs/<id>/why", details.why, array(object_of(shape_of(Reason))), (JOB,)),
+    Route(
+        "/jobs/<id>/result",
+        details.result,
+        object_of(
+            {
+                "state": {"type": "string", "enum": list(states())},
+                "is_kept": {"type": "boolean"},
+                "result": {},
+            }
+        ),
+        (JOB,),
+    ),
+    Route(
+        "/audit",
+        details.audit,
+        object_of(
+            {
+                "entries": array(object_of(shape_of(AuditRow))),
+                "next_before": nullable({"type": "integer"}),
+            }
+        ),
+        (
+            Parameter("before", Whole(1, MAX_ID), "Older than this: `next_before` of a page."),
+            Parameter("limit", Whole(1, 1000), "At most so many.", "100"),
+        ),
+    ),
+    Route(
+        "/database",
+        details.database,
+        object_of(
+            {
+                "server": object_of(shape_of(ServerHealth)),
+                "tables": array(object_of(shape_of(TableHealth))),
+                "transactions": array(object_of(shape_of(OpenTransaction))),
+                "connections": array(object_of(shape_of(ConnectionCount))),
+            }
+        ),
+    ),
+    Route(
+        "/memory",
+        details.memory,
+        object_of(
+            {
+                "points": array(object_of(shape_of(MemoryPoint))),
+                "ends": array(object_of(shape_of(WorkerEnd))),
+            }
+        ),
+        (
+            Parameter("last", Span(60, KEEP_HOURS), "Of so long a time until now.", "6h"),
+            Parameter("host", Whole(1, MAX_ID), "Of this host."),
+            Parameter("pool", Text(), "Of this pool."),
+            Parameter("worker", Whole(1, MAX_ID), "Of this worker."),
+            Parameter("limit", Whole(1, MOST_POINTS), "At most so many points.", "20000"),
+        ),
+    ),
+)

@@ -1,0 +1,100 @@
+"""Orders to queues and schedules, and what is said of failures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from taskd.errors import DatabaseError, TaskdError
+from taskd.store import queues, schedules
+from taskd.store.connect import Connection
+from taskd.store.marks import ANY_TASK, mark_failure
+from taskd.store.schedule_rows import ScheduleRow
+from taskd.tasks import schedule_orders
+from taskd.web.answers import NotThere
+from taskd.web.desk import Desk, OrderRefused
+from taskd.web.gate import Caller
+
+Values = dict[str, Any]
+
+
+def pause_queue(desk: Desk, caller: Caller, values: Values) -> Values:
+    """Let no worker claim from a queue. What runs goes on, enqueueing goes on."""
+    with desk.order(caller, "queues.pause", values) as entry:
+        entry.count = int(queues.pause_queue(entry.connection, values["queue"]))
+    return {"changed": bool(entry.count)}
+
+
+def resume_queue(desk: Desk, caller: Caller, values: Values) -> Values:
+    """Let a queue be claimed from again."""
+    with desk.order(caller, "queues.resume", values) as entry:
+        entry.count = int(queues.resume_queue(entry.connection, values["queue"]))
+    return {"changed": bool(entry.count)}
+
+
+def run_schedule(desk: Desk, caller: Caller, values: Values) -> Values:
+    """Enqueue a job of a schedule now, beside its slots.
+
+    Refused while its last job has not ended, unless the schedule says `overlap: queue`. Without
+    is_new a job with its unique key is there already.
+    """
+    name = values["name"]
+    with desk.order(caller, "schedules.run", values) as entry:
+        row = _schedule(entry.connection, name)
+        try:
+            job, busy = schedule_orders.run_now(entry.connection, row)
+        except DatabaseError:
+            raise
+        except TaskdError as error:
+            raise OrderRefused(str(error)) from error
+        if job is None:
+            raise OrderRefused(f"job {busy} of {name} has not ended, and its overlap is skip")
+        entry.count = int(job > 0)
+    return {"job": abs(job), "is_new": job > 0}
+
+
+def pause_schedule(desk: Desk, caller: Caller, values: Values) -> Values:
+    """Let the slots of a schedule pass without jobs, until it is resumed. What runs goes on."""
+    with desk.order(caller, "schedules.pause", values) as entry:
+        _schedule(entry.connection, values["name"])
+        entry.count = int(schedules.pause_schedule(entry.connection, values["name"]))
+    return {"changed": bool(entry.count)}
+
+
+def resume_schedule(desk: Desk, caller: Caller, values: Values) -> Values:
+    """Let a schedule go on with its next slot; those that have passed are over."""
+    with desk.order(caller, "schedules.resume", values) as entry:
+        row = _schedule(entry.connection, values["name"])
+        changed, _ = schedule_orders.go_on(entry.connection, row)
+        entry.count = int(changed)
+    return {"changed": changed}
+
+
+def _schedule(connection: Connection, name: str) -> ScheduleRow:
+    row = schedules.find_schedule(connection, name)
+    if row is None:
+        near = schedule_orders.near_names(connection, name)
+        raise NotThere(f"no schedule is named {name}" + (f": did you mean {near}?" if near else ""))
+    return row
+
+
+def acknowledge_failures(desk: Desk, caller: Caller, values: Values) -> Values:
+    """Say that what has failed with a cause until now is known; `undo` takes that back."""
+    return _mark(desk, caller, "failures.acknowledge", values, acknowledged=not values["undo"])
+
+
+def mute_failures(desk: Desk, caller: Caller, values: Values) -> Values:
+    """Say that nobody wants to hear of a cause, now or later; `undo` takes that back."""
+    return _mark(desk, caller, "failures.mute", values, muted=not values["undo"])
+
+
+def note_failures(desk: Desk, caller: Caller, values: Values) -> Values:
+    """Write a note to a cause, in place of the one it has; an empty one takes it away."""
+    return _mark(desk, caller, "failures.note", values, note=values["note"])
+
+
+def _mark(desk: Desk, caller: Caller, action: str, values: Values, **change: Any) -> Values:
+    with desk.order(caller, action, values) as entry:
+        task = values["task"] or ANY_TASK
+        mark_failure(entry.connection, task, values["cause"], **change)
+        entry.count = 1
+    return {"changed": True}
