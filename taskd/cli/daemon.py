@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from taskd.cli.extra import require_dashboard
 from taskd.cli.interpreter import python_command
 from taskd.cli.invocation import Invocation
 
@@ -17,9 +18,12 @@ def start(invocation: Invocation) -> NoReturn:
     """Replace this process by the master of a daemon with these settings.
 
     An exec, so that the master carries neither YAML nor pydantic nor click in its memory, and keeps
-    the pid that a service manager knows. Raises ConfigurationInvalid.
+    the pid that a service manager knows. Raises ConfigurationInvalid, and Failure if its dashboard
+    could not work.
     """
-    command = master_command(invocation.settings())
+    settings = invocation.settings()
+    require_dashboard(settings)
+    command = master_command(settings)
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(command[0], command)

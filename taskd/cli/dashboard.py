@@ -1,22 +1,21 @@
-"""`taskd dashboard`: the server with metrics and the JSON API."""
+"""`taskd dashboard`: the server with metrics, the JSON API and the orders."""
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
-from pathlib import Path
+from dataclasses import replace
 
 import click
 
 from taskd import logs
 from taskd.cli.database import embedded_server, open_jobs
+from taskd.cli.extra import missing_part
 from taskd.cli.failure import Failure, WrongUsage
 from taskd.cli.invocation import current
+from taskd.cli.parameters import TASK
+from taskd.config.dashboard import DashboardSettings
 from taskd.config.sections import LogSettings
 from taskd.events import Events
-
-TOKEN_VARIABLE = "TASKD_DASHBOARD_TOKEN"
-EXTRA = ("bottle", "waitress", "prometheus_client")
 
 EXAMPLES = """\b
 Examples:
@@ -29,10 +28,8 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.option(
     "--listen",
-    default="127.0.0.1:8080",
-    show_default=True,
     metavar="HOST:PORT",
-    help="Where to answer. Beyond this machine only with a token.",
+    help="Where to answer. Beyond this machine only with a token.  [default: 127.0.0.1:8080]",
 )
 @click.option(
     "--token-file",
@@ -40,22 +37,40 @@ Examples:
     metavar="FILE",
     help="Holds the token that every request must show; else TASKD_DASHBOARD_TOKEN.",
 )
-def dashboard(listen: str, token_file: str | None) -> None:
-    """Serve metrics for Prometheus and a JSON API that only reads, until it is stopped.
+@click.option(
+    "--reader-token-file",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Holds a token that gives no orders; else TASKD_DASHBOARD_READER_TOKEN.",
+)
+@click.option(
+    "--mask",
+    multiple=True,
+    type=TASK,
+    metavar="PATH",
+    help="Show nobody the arguments of this task; may be repeated.",
+)
+def dashboard(
+    listen: str | None,
+    token_file: str | None,
+    reader_token_file: str | None,
+    mask: tuple[str, ...],
+) -> None:
+    """Serve metrics for Prometheus and a JSON API that shows and steers, until it is stopped.
 
-    /healthz, /readyz, /metrics, and below /api/v1 all that the lists of this command show;
-    /api/v1/openapi.json describes it.
+    /healthz, /readyz, /metrics, and below /api/v1 all that the lists of this command show, and its
+    orders; /api/v1/openapi.json describes it. What is not given here is as the configuration's
+    section `dashboard` says.
     """
+    missing = missing_part()
+    if missing is not None:
+        raise Failure(f"{missing} is missing: pip install 'taskd[dashboard]'")
+    from taskd.web.server import serve
+    from taskd.web.tokens import read_access
+
+    chosen = _chosen(listen, token_file, reader_token_file, mask)
     try:
-        from taskd.web.access import Access, Address
-        from taskd.web.server import serve
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRA:
-            raise
-        raise Failure(f"{error.name} is missing: pip install 'taskd[dashboard]'") from error
-    try:
-        address = Address.parse(listen)
-        access = Access.of(address, _token(token_file))
+        address, access = read_access(chosen, by_flags=True)
     except ValueError as error:
         raise WrongUsage(str(error)) from error
     events = Events()
@@ -66,17 +81,24 @@ def dashboard(listen: str, token_file: str | None) -> None:
         with open_jobs():
             pass  # its schema fits; or that is told before anybody asks
         try:
-            serve(address, access, dsn, events)
+            serve(address, access, dsn, events, mask=chosen.mask)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise Failure(f"cannot listen on {listen}: {reason}") from error
+            raise Failure(f"cannot listen on {chosen.listen}: {reason}") from error
 
 
-def _token(file: str | None) -> str | None:
-    if file is None:
-        return os.environ.get(TOKEN_VARIABLE)
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is no text"
-        raise WrongUsage(f"--token-file {file}: {reason}") from error
+def _chosen(
+    listen: str | None,
+    token_file: str | None,
+    reader_token_file: str | None,
+    mask: tuple[str, ...],
+) -> DashboardSettings:
+    """What the flags say over what the configuration says."""
+    configured = current().settings().dashboard
+    return replace(
+        configured,
+        listen=listen or configured.listen or "127.0.0.1:8080",
+        token_file=token_file or configured.token_file,
+        reader_token_file=reader_token_file or configured.reader_token_file,
+        mask=(*configured.mask, *mask),
+    )

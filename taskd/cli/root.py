@@ -38,7 +38,7 @@ VERBS = {
     "tasks": ("taskd.cli.tasks", "Show what may be run: signature, docstring, options, pools."),
     "dashboard": (
         "taskd.cli.dashboard",
-        "Serve metrics for Prometheus and a JSON API that only reads, until it is stopped.",
+        "Serve metrics for Prometheus and a JSON API that shows and steers, until it is stopped.",
     ),
     "schema": ("taskd.cli.schema", "Install, upgrade, look at or print the schema; its roles."),
     "check": (

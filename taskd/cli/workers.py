@@ -22,7 +22,7 @@ from taskd.store.reading import try_to_write
 
 ANSWER_SECONDS = 1.5
 LOOK_SECONDS = 0.05
-ROLES = ("master", "maintenance", "seed", "forkserver", "worker")
+ROLES = ("master", "maintenance", "dashboard", "seed", "forkserver", "worker")
 
 COLUMNS = (
     Column("HOST", flexible=True),

@@ -30,6 +30,8 @@ class Kind(StrEnum):
     QUEUES = "a list of queue names"
     VERSIONS = "a list of versions"
     CLASSES = "a list of dotted class names"
+    TASKS = "a list of task names"
+    ADDRESS = "an address"
     QUEUE = "the name of a queue"
     TASK = "the name of a task"
     CRON = "a cron expression"

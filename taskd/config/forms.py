@@ -30,6 +30,7 @@ _WEIGHTS: Form = {
 }
 _CRON_PATTERN = r"^\s*(@[a-z]+|(\S+\s+){4}\S+)\s*$"
 _MOMENT_PATTERN = r"^\d{4}-?\d\d-?\d\d.\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
+_ADDRESS_PATTERN = r":[0-9]{1,5}$"
 _DSN_PATTERN = r"^\s*(postgres(ql)?://|[A-Za-z_]+\s*=)"
 _PATTERNS = {
     Kind.QUEUE: QUEUE_PATTERN,
@@ -38,6 +39,7 @@ _PATTERNS = {
     Kind.MOMENT: _MOMENT_PATTERN,
     Kind.RATE: RATE_PATTERN,
     Kind.DSN: _DSN_PATTERN,
+    Kind.ADDRESS: _ADDRESS_PATTERN,
 }
 
 
@@ -48,6 +50,8 @@ def form_of(about: About) -> Form:
             return _list_of({"type": "string", "pattern": MODULE_PATTERN})
         case Kind.VERSIONS:
             return _list_of({"type": "string", "pattern": VERSION_PATTERN})
+        case Kind.TASKS:
+            return _list_of({"type": "string", "pattern": SCHEDULE_PATTERN})
         case Kind.QUEUES:
             return {"anyOf": [_list_of({"type": "string", "pattern": QUEUE_PATTERN}), _WEIGHTS]}
         case Kind.TEXT | Kind.PATH | Kind.TIMEZONE:

@@ -83,6 +83,7 @@ _EMPTY: dict[Kind, Callable[[], object]] = {
     Kind.MODULES: list,
     Kind.VERSIONS: list,
     Kind.CLASSES: list,
+    Kind.TASKS: list,
     Kind.ARGUMENTS: list,
     Kind.KEYWORDS: dict,
 }
@@ -212,6 +213,8 @@ def _checked_list(about: About) -> object:
             return _names(check_version)
         case Kind.CLASSES:
             return _names(check_class_name)
+        case Kind.TASKS:
+            return _names(check_schedule_name)
         case Kind.QUEUES:
             return Annotated[object, PlainValidator(_read_queues)]
         case Kind.ARGUMENTS:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from taskd.config.dashboard import DashboardSettings
 from taskd.config.memory import MemorySettings
 from taskd.config.origin import Origin
 from taskd.config.queues import LimitSettings, QueueSettings
@@ -65,6 +66,9 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "schedules": lambda schedules: {name: _schedule(values) for name, values in schedules.items()},
     "retention": lambda values: RetentionSettings(**values),
     "log": _log,
+    "dashboard": lambda values: DashboardSettings(
+        **{**values, "mask": tuple(values.get("mask", ()))}
+    ),
     "origin": _origin,
 }
 """How each setting is made of its JSON: tuples of lists, sections of mappings."""

@@ -13,8 +13,8 @@ from taskd.config.sections import PoolSettings
 from taskd.config.settings import Settings
 
 _LONGEST_SHOWN = 60
-_LISTS = (Kind.MODULES, Kind.QUEUES, Kind.VERSIONS, Kind.CLASSES)
-_BY_EXAMPLE = (*_LISTS, Kind.ARGUMENTS, Kind.KEYWORDS, Kind.CRON)
+_LISTS = (Kind.MODULES, Kind.QUEUES, Kind.VERSIONS, Kind.CLASSES, Kind.TASKS)
+_BY_EXAMPLE = (*_LISTS, Kind.ARGUMENTS, Kind.KEYWORDS, Kind.CRON, Kind.ADDRESS)
 _TEXTUAL = (Kind.TEXT, Kind.PATH, Kind.QUEUES, Kind.VERSIONS, Kind.CHOICE, Kind.QUEUE, Kind.TASK)
 _NOTHING = re.compile(r"-?0+(?:\.0+)? ?[A-Za-z]*|none|no|off|never|false|unlimited", re.IGNORECASE)
 
@@ -128,6 +128,8 @@ def _wanted_item(about: About) -> str:
         return "a dotted module name such as shop.tasks"
     if about.kind is Kind.CLASSES:
         return "a dotted class name such as shop.hooks.Tracing"
+    if about.kind is Kind.TASKS:
+        return "the name of a task"
     return "the name of a version" if about.kind is Kind.VERSIONS else "the name of a queue"
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Self
 
 from taskd.config.about import About, Kind
+from taskd.config.dashboard import DashboardSettings
 from taskd.config.origin import Origin
 from taskd.config.paths import default_state_dir
 from taskd.config.queues import LimitSettings, QueueSettings
@@ -25,6 +26,7 @@ from taskd.config.sections import (
 )
 
 __all__ = [
+    "DashboardSettings",
     "JobLogLevel",
     "LimitSettings",
     "LogFormat",
@@ -158,6 +160,14 @@ class Settings:
             Kind.SECTION,
             "What the daemon writes about itself, and what is kept of what jobs log.",
             section=LogSettings,
+        ).metadata,
+    )
+    dashboard: DashboardSettings = field(
+        default_factory=DashboardSettings,
+        metadata=About(
+            Kind.SECTION,
+            "The web server that shows the system and takes orders, as a child of the daemon.",
+            section=DashboardSettings,
         ).metadata,
     )
     state_dir: str = field(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from taskd.config.about import Kind
+from taskd.config.address import Address
 from taskd.config.cron import check_cron, check_moment, check_timezone
 from taskd.config.dsn import check_dsn
 from taskd.config.forms import COUNT_PATTERN
@@ -93,11 +94,23 @@ def check_text(text: str) -> str:
     return text
 
 
+def check_address(text: str) -> str:
+    """Give back an address such as `127.0.0.1:8080`."""
+    try:
+        Address.parse(check_text(text))
+    except ValueError:
+        raise ValueError(
+            "is no address such as 127.0.0.1:8080 or, of an IPv6 one, [::1]:8080"
+        ) from None
+    return text
+
+
 TEXT_CHECKS: dict[Kind, Callable[[str], str]] = {
     Kind.QUEUE: check_queue_name,
     Kind.TASK: check_schedule_name,
     Kind.CRON: check_cron,
     Kind.TIMEZONE: check_timezone,
     Kind.MOMENT: check_moment,
+    Kind.ADDRESS: check_address,
 }
 """How the texts of some kinds are checked."""

@@ -25,6 +25,7 @@ from taskd.maintenance.host import ThisHost
 from taskd.maintenance.loop import Loop
 from taskd.store import hosts
 from taskd.store.connect import Connection
+from taskd.store.ends import note_end
 from taskd.store.host_rows import USUAL_JUDGEMENT, Judgement
 from taskd.store.link import Link
 
@@ -41,7 +42,7 @@ class DeadWorker:
     """A worker process that the master saw end; worker 0: it had not told its id yet.
 
     The master has killed it for the job `culprit` (0: for none), `why` is one of Judgement's, as is
-    what had `begun`.
+    what had `begun`. `ended` is why it was to end, for people who look back.
     """
 
     slot: int
@@ -54,6 +55,7 @@ class DeadWorker:
     stack: str = ""
     interrupted: bool = False
     begun: tuple[int, ...] | None = None
+    ended: str = ""
 
     @classmethod
     def from_message(cls, told: Mapping[str, Any]) -> Self:
@@ -70,6 +72,7 @@ class DeadWorker:
             stack=told.get("stack", ""),
             interrupted=told.get("interrupted", False),
             begun=None if begun is None else tuple(begun),
+            ended=told.get("ended", ""),
         )
 
     @property
@@ -201,6 +204,8 @@ class Rescue:
             interrupted=dead.interrupted,
         )
         self._end_workers(connection, workers, dead.reason, dead.charge, judgement)
+        for worker in workers:
+            note_end(connection, worker, dead.ended or dead.reason)
         return True
 
     def _unnamed(self, connection: Connection, pid: int) -> list[int] | None:

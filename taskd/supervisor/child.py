@@ -93,6 +93,7 @@ class Worker(Child):
     drained_at: float | None = None
     interrupted_at: float | None = None
     end_reason: str | None = None
+    drain_reason: str | None = None
     charge: bool = False
     culprit: int = 0
     why: Why | None = None

@@ -166,7 +166,7 @@ class Crew:
         if worker.drained_at is not None:
             return  # a second signal would interrupt it
         self._events.emit(WorkerDrains(worker.pool, worker.slot, reason))
-        worker.drained_at = monotonic()
+        worker.drained_at, worker.drain_reason = monotonic(), reason
         self._forget_replacement_of(worker.slot)
         worker.signal(signal.SIGTERM)
 
@@ -267,6 +267,7 @@ class Crew:
             "pid": worker.pid,
             "worker": reading.worker if own else 0,
             "reason": worker.end_reason or how,
+            "ended": worker.end_reason or worker.drain_reason or how,
             "charge": worker.charge or not clean,
             "culprit": worker.culprit,
             "why": why_in_words(worker.why),

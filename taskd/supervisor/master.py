@@ -17,6 +17,7 @@ from taskd.logs import LogWriter
 from taskd.supervisor.channel import Message
 from taskd.supervisor.child import Forkserver, Seed, collect_ended
 from taskd.supervisor.crew import Crew
+from taskd.supervisor.dashboard import Dashboard
 from taskd.supervisor.events import NeedsRestart, Reloaded, ReloadFailed, Said
 from taskd.supervisor.herald import Herald
 from taskd.supervisor.incarnation import Incarnation
@@ -58,6 +59,7 @@ class Master:
         self._nursery = Nursery(settings, inheritance, events)
         self._crew = Crew(self._board, self._nursery, events)
         self._steward = Steward(settings, self._board, self._incarnation.id, events)
+        self._dashboard = Dashboard(settings, self._incarnation.tree_fd, events)
         self._strangers = Strangers()
         self._signals = SignalInbox()
         self._terminal = Terminal()
@@ -109,7 +111,7 @@ class Master:
     def _wait(self) -> None:
         poll = select.poll()
         poll.register(self._signals, select.POLLIN)
-        for talker in (*self._nursery.talkers(), self._steward.process):
+        for talker in (*self._nursery.talkers(), self._steward.process, self._dashboard.process):
             if talker is not None and not talker.channel.is_closed:
                 poll.register(talker.channel, select.POLLIN)
         tick = self._tick
@@ -124,8 +126,8 @@ class Master:
     def _tick(self) -> float:
         """Short while something is under way that only the board tells, or a pause runs out."""
         now = monotonic()
-        pauses = self._crew.pause(now), self._nursery.pause(now), self._steward.pause(now)
-        return min(self._usual_tick, *pauses)
+        parts = (self._crew, self._nursery, self._steward, self._dashboard)
+        return min(self._usual_tick, *(part.pause(now) for part in parts))
 
     @property
     def _usual_tick(self) -> float:
@@ -171,12 +173,13 @@ class Master:
     def _handle_usr1(self) -> None:
         self._writer.reopen()
         self._steward.reopen_logs()
+        self._dashboard.reopen_logs()
         for talker in self._nursery.talkers():
             if isinstance(talker, Forkserver):
                 talker.channel.send("reopen")
 
     def _handle_usr2(self) -> None:
-        for line in describe_state(self._crew, self._nursery, self._steward):
+        for line in describe_state(self._crew, self._nursery, self._steward, self._dashboard):
             self._events.emit(Said(line))
         self._crew.signal_all(signal.SIGUSR2)
 
@@ -188,6 +191,7 @@ class Master:
             for message in talker.channel.receive():
                 self._hear_one(talker, message)
         self._steward.hear()
+        self._dashboard.hear()
         self._act_on_findings()
 
     def _hear_one(self, talker: Seed | Forkserver, message: Message) -> None:
@@ -213,11 +217,12 @@ class Master:
             self._shutdown.fail(fatal)
 
     def _bury(self, ended: list[tuple[int, int]]) -> None:
+        helpers = (self._steward, self._nursery, self._dashboard)
         for pid, status in ended:
             resolved = self._reload.ended(pid, status)
             if resolved is not None:
                 self._take_settings(resolved)
-            elif not self._steward.ended(pid, status) and not self._nursery.ended(pid, status):
+            elif not any(part.ended(pid, status) for part in helpers):
                 death = self._crew.ended(pid, status)
                 if death is not None:
                     self._steward.tell_death(death)
@@ -232,7 +237,9 @@ class Master:
         if not self._to_end or monotonic() > self._born_at + SURVIVORS_SECONDS:
             self._steward.tend(self._nursery.seed_for_maintenance())
         self._steward.watch()
-        processes = list_processes(self._crew, self._nursery, self._steward)
+        opened = self._steward.findings.opened
+        self._dashboard.tend(None if opened is None else opened.dsn)
+        processes = list_processes(self._crew, self._nursery, self._steward, self._dashboard)
         self._steward.tell_tree(processes)
         self._crew.watch_memory([one["pid"] for one in processes if one["role"] != "worker"])
         self._strangers.look({process["pid"] for process in processes} | self._reload.pids)
@@ -267,13 +274,14 @@ class Master:
         self._nursery.reload(self.settings)
         self._crew.forget_pauses()
         self._steward.tell_settings(self.settings)
+        self._dashboard.reload(self.settings)
         if changed:
             self._events.emit(NeedsRestart(changed))
         self._events.emit(Reloaded(self._nursery.generation))
 
     def _wind_down(self) -> None:
         if self._shutdown.is_under_way and not self._crew.workers:
-            self._shutdown.wind_down(self._steward, self._nursery)
+            self._shutdown.wind_down(self._steward, self._nursery, self._dashboard)
 
 
 def _inheritable_eventfd() -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from taskd.clock import monotonic
 from taskd.events import Events
+from taskd.supervisor.dashboard import Dashboard
 from taskd.supervisor.events import Fatal, Said, Stopped, Stops
 from taskd.supervisor.nursery import Nursery
 from taskd.supervisor.plan import Urgency
@@ -69,7 +70,7 @@ class Shutdown:
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def wind_down(self, steward: Steward, nursery: Nursery) -> None:
+    def wind_down(self, steward: Steward, nursery: Nursery, dashboard: Dashboard) -> None:
         """Once all workers have ended: maintenance ends, and after it all others."""
         now = monotonic()
         if self._goodbye_until is None:
@@ -77,8 +78,9 @@ class Shutdown:
         steward.stop()
         if steward.process is None or now > self._goodbye_until:
             nursery.stop()
+            dashboard.stop()
             self._goodbye_until = min(self._goodbye_until, now + LEAVE_SECONDS)
-            self.is_complete = nursery.is_empty or now > self._goodbye_until
+            self.is_complete = (nursery.is_empty and dashboard.is_gone) or now > self._goodbye_until
 
     def tell_stopped(self) -> None:
         """Say how long it took, if the daemon was told to end."""

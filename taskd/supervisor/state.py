@@ -9,15 +9,20 @@ from taskd.clock import monotonic
 from taskd.supervisor.channel import Message
 from taskd.supervisor.child import Seed
 from taskd.supervisor.crew import Crew
+from taskd.supervisor.dashboard import Dashboard
 from taskd.supervisor.nursery import Nursery
 from taskd.supervisor.steward import Steward
 
 
-def list_processes(crew: Crew, nursery: Nursery, steward: Steward) -> list[Message]:
+def list_processes(
+    crew: Crew, nursery: Nursery, steward: Steward, dashboard: Dashboard
+) -> list[Message]:
     """Every process whose pid is known, the master first."""
     processes = [_entry(os.getpid(), "master")]
     if steward.process is not None:
         processes.append(_entry(steward.process.pid, "maintenance"))
+    if dashboard.process is not None:
+        processes.append(_entry(dashboard.process.pid, "dashboard"))
     for talker in nursery.talkers():
         if isinstance(talker, Seed):
             processes.append(_entry(talker.pid, "seed"))
@@ -40,10 +45,14 @@ def _entry(
     return {"pid": pid, "role": role, "pool": pool, "slot": slot, "generation": generation}
 
 
-def describe_state(crew: Crew, nursery: Nursery, steward: Steward) -> Iterator[str]:
+def describe_state(
+    crew: Crew, nursery: Nursery, steward: Steward, dashboard: Dashboard
+) -> Iterator[str]:
     """One line a process: the answer to SIGUSR2."""
     if steward.process is not None:
         yield f"maintenance: pid {steward.process.pid}"
+    if dashboard.process is not None:
+        yield f"dashboard: pid {dashboard.process.pid}"
     for talker in nursery.talkers():
         if isinstance(talker, Seed):
             yield f"seed {talker.kind}: pid {talker.pid}"

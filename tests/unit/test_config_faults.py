@@ -123,7 +123,7 @@ def test_value_is_refused_with_what_is_wanted(folder: Folder, setting: str, said
         ("log: {Level: info}", "log.Level: unknown setting: did you mean level?"),
         ("log: {zzz: 1}", "log.zzz: unknown setting: known here are level, format, file, job_level, job_bytes"),
         ("greenlets: 5", "greenlets: unknown setting here: it belongs to a pool, as pools.NAME.greenlets"),
-        ("retention: {'': 1}", "retention.'': unknown setting: known here are history, results, logs, partitions_ahead, workers, memory"),
+        ("retention: {'': 1}", "retention.'': unknown setting: known here are history, results, logs, partitions_ahead, workers, memory, audit"),
     ],
 )  # fmt: skip
 def test_unknown_setting_is_told_with_the_nearest_known(

@@ -230,7 +230,7 @@ def objects_of(schema: object) -> list[dict[str, object]]:
 def test_every_section_knows_all_its_settings() -> None:
     sections = objects_of(SCHEMA)
 
-    assert len(sections) == 8
+    assert len(sections) == 9
     assert all(section["additionalProperties"] is False for section in sections)
 
 
