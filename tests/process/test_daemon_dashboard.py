@@ -105,3 +105,18 @@ def test_what_a_dashboard_lacks_is_told_before_the_daemon_starts(project: Projec
     assert "dashboard: 0.0.0.0 can be reached from other machines, so a token is needed: " in (
         daemon.log()
     )
+
+
+def test_why_a_worker_was_replaced_is_told_with_its_memory(project: Project) -> None:
+    workers = "processes: 1\n    memory: {max_jobs: 1, min_lifetime: 0s}"
+    section = "dashboard: {listen: '127.0.0.1:0'}\n"
+    project.write("taskd.yaml", CONFIG.replace("processes: 2", workers) + section)
+    daemon = project.start()
+    url = eventually(
+        lambda: re.search(r"answers programs on this machine at (\S+:\d+)", daemon.log())
+    )[1]
+    project.enqueue("shop.add", 1, 2)
+
+    (end, *_) = eventually(lambda: ask(f"{url}/api/v1/memory?last=1h")["ends"])
+
+    assert (end["pool"], end["reason"]) == ("io", "it has done 1 jobs")
