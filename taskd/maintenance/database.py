@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS_A_WORKER = 2 + MAX_CONNECTIONS
 """One that claims, one that reports, and those of what its jobs do through taskd."""
+CONNECTIONS_OF_A_DASHBOARD = 6
 CONNECTIONS_BESIDE = 20
 LEAST_CONNECTIONS = 100
 FIRST_PAUSE = 0.5
@@ -160,4 +161,10 @@ class Database:
 def connections_for(settings: Settings) -> int:
     """How many connections the embedded server must allow for this configuration."""
     workers = sum(pool.processes for pool in settings.pools.values())
-    return max(LEAST_CONNECTIONS, CONNECTIONS_A_WORKER * workers + CONNECTIONS_BESIDE)
+    beside = CONNECTIONS_BESIDE + dashboard_connections(settings)
+    return max(LEAST_CONNECTIONS, CONNECTIONS_A_WORKER * workers + beside)
+
+
+def dashboard_connections(settings: Settings) -> int:
+    """How many connections the daemon's dashboard opens at most."""
+    return 0 if settings.dashboard.listen is None else CONNECTIONS_OF_A_DASHBOARD

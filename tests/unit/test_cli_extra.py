@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from taskd.cli.checks.demand import connections_needed
 from taskd.cli.extra import EXTRA, missing_part, require_dashboard
 from taskd.cli.failure import Failure
 from taskd.config.dashboard import DashboardSettings
 from taskd.config.settings import Settings
+from taskd.web.source import CONNECTIONS
 
 LOCAL = Settings(dashboard=DashboardSettings(listen="127.0.0.1:8080"))
 
@@ -37,3 +39,7 @@ def test_a_token_that_is_not_there_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(Failure, match=f"dashboard: token_file {file}: No such file or directory"):
         require_dashboard(settings)
+
+
+def test_the_connections_of_a_dashboard_are_reckoned_with() -> None:
+    assert connections_needed(LOCAL) - connections_needed(Settings()) == CONNECTIONS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 from taskd.config.settings import PoolSettings, Settings
-from taskd.maintenance.database import CONNECTIONS_A_WORKER
+from taskd.maintenance.database import CONNECTIONS_A_WORKER, dashboard_connections
 
 CONNECTIONS_OF_MAINTENANCE = 6
 CONNECTIONS_OF_CLIENTS = 3
@@ -20,7 +20,8 @@ FILES_A_CHILD = 8
 def connections_needed(settings: Settings) -> int:
     """Database connections of a busy daemon at most, a tenth of each pool being replaced."""
     workers = sum(_with_replacements(pool.processes) for pool in settings.pools.values())
-    return CONNECTIONS_A_WORKER * workers + CONNECTIONS_OF_MAINTENANCE + CONNECTIONS_OF_CLIENTS
+    beside = CONNECTIONS_OF_MAINTENANCE + CONNECTIONS_OF_CLIENTS + dashboard_connections(settings)
+    return CONNECTIONS_A_WORKER * workers + beside
 
 
 def _with_replacements(processes: int) -> int:
