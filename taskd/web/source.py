@@ -56,6 +56,11 @@ class Kept(Generic[Value]):
                 self._until = began + max(KEPT_SECONDS, PART_OF_THE_TIME * took)
             return self._value
 
+    def forget(self) -> None:
+        """It is not true any more: whoever asks next has it made anew."""
+        with self._lock:
+            self._until = -inf
+
     def _make_anew(self) -> Value:
         try:
             return self._make()
@@ -105,9 +110,13 @@ class Source:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A connection in a transaction that writes; raises DatabaseError."""
+        """A connection in a transaction that writes, after which all figures are new.
+
+        Raises DatabaseError.
+        """
         with writing(self._pool, WAIT_SECONDS, ORDER_SECONDS) as connection:
             yield connection
+        self._figures.forget()
 
     @contextmanager
     def reading_statistics(self) -> Iterator[Connection]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator
 
 from tests.browser.stand import Stand
 from tests.browser.visitor import Visitor
 from tests.waiting import eventually
-
-pytest.importorskip("taskd.web.order_routes", reason="this server takes no orders")
 
 Visit = Callable[..., Visitor]
 

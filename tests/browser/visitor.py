@@ -13,8 +13,6 @@ from tests.waiting import eventually
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 SECONDS = 15.0
-OPTIONAL = ("/api/v1/session", "/api/v1/live")
-"""What the pages ask for and do without where a server has no such route."""
 
 
 @dataclass
@@ -40,8 +38,6 @@ class Visitor:
 
     def hear(self, message: ConsoleMessage) -> None:
         url = message.location.get("url", "")
-        if "status of 404" in message.text and url.endswith(OPTIONAL):
-            return
         if message.type in ("error", "warning"):
             self.errors.append(f"{message.text} ({url})")
 
