@@ -7,17 +7,27 @@ import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from benchmarks.leaks.loads import LOADS
+from taskd.maintenance.attribution import attribute
+from taskd.store.leaks import Account, Level
 
 LEAK_BYTES = 10_240
 LEAKING_SHARE = 0.20
+LEAKING = "task 2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What was found in the runs of one load; jobs and bytes are medians of those found."""
+    """What was found in the runs of one load; jobs and bytes are medians of those found.
+
+    `named`: in how many of these the fit named the right task, and no other; `misnamed`: in how
+    many of all another. `together`: what it names, and with how many bytes, when all of the runs
+    are workers of one pool.
+    """
 
     load: str
     runs: int
@@ -25,6 +35,9 @@ class Outcome:
     found: int
     found_after: int | None
     bytes_a_job: int | None
+    named: int
+    misnamed: int
+    together: str
 
 
 def main() -> None:
@@ -53,14 +66,33 @@ def measure(load: str, runs: int, jobs: int) -> Outcome:
         found=len(found),
         found_after=_middle([one["found_after"] for one in found]),
         bytes_a_job=_middle([one["bytes_a_job"] for one in found]),
+        named=sum(_names([one]) == [LEAKING] for one in found),
+        misnamed=sum(_names([one]) not in ([], [LEAKING]) for one in found)
+        + sum(_names([one]) != [] for one in quiet),
+        together=", ".join(f"{one.task}: {one.bytes:.0f}" for one in _blamed(leaking)),
     )
 
 
-def run(load: str, seed: int, leak: int, jobs: int) -> dict[str, int]:
+def _names(runs: Iterable[dict[str, Any]]) -> list[str]:
+    return [one.task for one in _blamed(runs)]
+
+
+def _blamed(runs: Iterable[dict[str, Any]]) -> list[Account]:
+    """What the fit says if each run is a worker."""
+    return attribute(
+        [
+            Level(worker, live, counts)
+            for worker, run in enumerate(runs)
+            for live, counts in run["levels"]
+        ]
+    )
+
+
+def run(load: str, seed: int, leak: int, jobs: int) -> dict[str, Any]:
     """One run, in a process of its own."""
     print(f"{load}, seed {seed}, {leak} bytes …", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "benchmarks.leaks.load", load, str(seed), str(leak), str(jobs)]
-    found: dict[str, int] = json.loads(subprocess.check_output(command, text=True))
+    found: dict[str, Any] = json.loads(subprocess.check_output(command, text=True))
     return found
 
 
@@ -72,11 +104,15 @@ def table(outcomes: list[Outcome]) -> str:
     """The outcomes for people."""
     lines = [
         f"{'load':<12} {'false alarms':>12} {'found':>8} {'after jobs':>11} {'bytes a job':>12}"
+        f" {'named':>6} {'misnamed':>9}  together"
     ]
     for one in outcomes:
         alarms, found = f"{one.false_alarms} of {one.runs}", f"{one.found} of {one.runs}"
         after, size = one.found_after or "-", one.bytes_a_job or "-"
-        lines.append(f"{one.load:<12} {alarms:>12} {found:>8} {after:>11} {size:>12}")
+        lines.append(
+            f"{one.load:<12} {alarms:>12} {found:>8} {after:>11} {size:>12}"
+            f" {one.named:>6} {one.misnamed:>9}  {one.together}"
+        )
     lines.append(f"The leak is {LEAK_BYTES * LEAKING_SHARE:.0f} bytes a job of all.")
     return "\n".join(lines)
 

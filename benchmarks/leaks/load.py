@@ -12,7 +12,7 @@ import gevent
 
 from benchmarks.leaks.loads import LOADS, Load
 from taskd.board import Board, WorkerState, read_memory
-from taskd.board.layout import PID, STATE, SUCCEEDED
+from taskd.board.layout import LIVE, PID, STATE, SUCCEEDED
 from taskd.events import Events
 from taskd.pool.live import LiveBytes
 from taskd.supervisor.channel import Channel
@@ -40,12 +40,14 @@ class Watched:
         self._worker = Worker(slot=0, parent=parent, pid=os.getpid())
         self.found_after: int | None = None
         self.bytes_a_job = 0
+        self.levels: list[tuple[int, dict[str, int]]] = []
 
-    def look(self, jobs: int) -> None:
+    def look(self, jobs: int, counts: dict[str, int]) -> None:
         """Let the worker read and the master look."""
         self._slot.words[SUCCEEDED] = jobs
         self._live.read_soon()
         self._live.beat()
+        self.levels.append((self._slot.words[LIVE], dict(counts)))
         self._suspicions.look([self._worker])
         suspect = read_memory(self._slot).suspect
         if suspect and self.found_after is None:
@@ -62,6 +64,7 @@ class Run:
         self._ring: deque[bytes] = deque(maxlen=load.ring)
         self._kept: list[list[bytes]] = []
         self._done = 0
+        self._counts = {f"task {number}": 0 for number in range(len(load.weights))}
         self.watched = Watched()
 
     def run(self) -> None:
@@ -75,8 +78,9 @@ class Run:
             (task,) = self._chance.choices(range(len(weights)), weights)
             self._job(task)
             self._done += 1
+            self._counts[f"task {task}"] += 1
             if self._done % READING_JOBS == 0:
-                self.watched.look(self._done)
+                self.watched.look(self._done, self._counts)
 
     def _job(self, task: int) -> None:
         """Hold a buffer and small objects over some switches; touch the cache; leak."""
@@ -110,8 +114,9 @@ def main() -> None:
     name, seed, leak, jobs = sys.argv[1:]
     run = Run(LOADS[name], int(seed), int(leak), int(jobs))
     run.run()
-    found = {"found_after": run.watched.found_after, "bytes_a_job": run.watched.bytes_a_job}
-    print(json.dumps(found))
+    seen = run.watched
+    found = {"found_after": seen.found_after, "bytes_a_job": seen.bytes_a_job}
+    print(json.dumps({**found, "levels": seen.levels}))
 
 
 if __name__ == "__main__":

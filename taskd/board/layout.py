@@ -10,7 +10,7 @@ from enum import IntEnum
 from taskd.errors import TaskdError
 
 MAGIC = 0x7461736B64
-LAYOUT_VERSION = 4
+LAYOUT_VERSION = 5
 WORD = 8
 
 # Words of the header. The master writes all but HOST and MAINTENANCE_BEAT, which are maintenance's.
@@ -42,6 +42,7 @@ _ARRAYS_BY_LANE = 4
 #   LIVE: what its allocators have handed out, in bytes, after LIVE_JOBS jobs.
 #   TRIM: the master's request to collect garbage and tell LIVE anew; TRIMMED: the last one obeyed.
 #   SUSPECT: the bytes a job by which LIVE grows, if it does for certain.
+#   CANARY: 1 if it is one; then it tells no LIVE.
 (
     PID,
     GENERATION,
@@ -83,7 +84,8 @@ _ARRAYS_BY_LANE = 4
     TRIM,
     TRIMMED,
     SUSPECT,
-) = range(40)
+    CANARY,
+) = range(41)
 
 
 class WorkerState(IntEnum):

@@ -35,6 +35,10 @@ VERBS = {
         "Watch rates, waits, the backlog, workers and failures in the terminal, live.",
     ),
     "workers": ("taskd.cli.workers", "Show every process of the running daemons, on all hosts."),
+    "leaks": (
+        "taskd.cli.leaks",
+        "Show the tasks that leak: how much a job, and where it is allocated.",
+    ),
     "tasks": ("taskd.cli.tasks", "Show what may be run: signature, docstring, options, pools."),
     "dashboard": (
         "taskd.cli.dashboard",

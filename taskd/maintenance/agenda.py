@@ -5,7 +5,7 @@
     the master ─────── the tree, the tasks of a pool, new settings ─────────────────────┤
                                                                                         ▼
       limits · look · promote · dispatch · requests · publish · declare · cron · burst · readings ·
-                                                                              tally · stalls
+                                                                      tally · stalls · leaks
 
 Whoever brings the news only notes it; the chore runs in the thread of all chores.
 """
@@ -23,6 +23,7 @@ from taskd.maintenance.cron import Schedules
 from taskd.maintenance.declare import Declare
 from taskd.maintenance.dispatch import Dispatch
 from taskd.maintenance.host import ThisHost
+from taskd.maintenance.leaks import Leaks
 from taskd.maintenance.lease import Heard, Lease
 from taskd.maintenance.limits import Limits
 from taskd.maintenance.listen import Check, Listener
@@ -64,12 +65,14 @@ class Agenda:
         self._promote = Promote(host.waker, hurry, lease.hasten)
         self._dispatch = Dispatch(hurry)
         self._requests = Requests(host, self._report, self._ask_interrupt, hurry)
+        self._requests.on_hunt = self._ask_hunt
         self._publish = Publish(host, hurry)
         self._schedules = Schedules(host, hurry, lambda: self._declare.soon())
         self._declare = Declare(host, setup.settings, hurry, self._schedules.soon)
         self._readings = Readings(host)
         self._check = Check(setup.incarnation, hurry)
         self._tally = Tally(host)
+        self._leaks = Leaks(host)
         for chore in (
             self.limits,
             self.look,
@@ -83,6 +86,7 @@ class Agenda:
             self._readings,
             self._tally,
             Stalls(host),
+            self._leaks,
         ):
             self._chores.add(chore)
         self._listener = self._make_listener(setup.settings, dsn)
@@ -116,7 +120,12 @@ class Agenda:
         """These are the daemon's processes now."""
         self._processes = tuple(processes)
         self._readings.take_tree(self._processes)
+        self._leaks.take_tree(self._processes)
         self.look.soon()
+
+    def take_recycled(self, pool: str) -> None:
+        """A worker is replaced or killed because of what it holds."""
+        self._leaks.take_recycled(pool)
 
     def take_tasks(self, told: Mapping[str, Any]) -> None:
         """A pool's code offers these tasks."""
@@ -126,6 +135,7 @@ class Agenda:
 
     def take_settings(self, settings: Settings) -> None:
         """The configuration has changed."""
+        self._leaks.forget()
         self.limits.take_settings(settings)
         self._declare.take_settings(settings)
         self.look.soon()
@@ -188,3 +198,6 @@ class Agenda:
 
     def _ask_interrupt(self, wanted: InterruptOrder) -> None:
         self._control.send("signal", order="interrupt", **asdict(wanted))
+
+    def _ask_hunt(self, pool: str) -> None:
+        self._control.send("hunt", pool=pool)

@@ -175,6 +175,10 @@ class Household:
         """A worker has died: its jobs go back."""
         self._rescue.add(DeadWorker.from_message(told))
 
+    def take_recycled(self, pool: str) -> None:
+        """A worker is replaced or killed because of what it holds."""
+        self._agenda.take_recycled(pool)
+
     def take_tasks(self, told: Mapping[str, Any]) -> None:
         """A pool's code offers these tasks."""
         self._agenda.take_tasks(told)

@@ -119,6 +119,8 @@ class Process:
                 self._take_tree(message)
             case "died":
                 self._household.take_death(message)
+            case "recycled":
+                self._household.take_recycled(message["pool"])
             case "tasks":
                 self._household.take_tasks(message)
             case "settings":

@@ -15,7 +15,7 @@ from taskd.config.settings import QueueSettings, RetentionSettings
 from taskd.events import Events
 from taskd.maintenance.events import PartitionsMissing
 from taskd.maintenance.loop import Loop
-from taskd.store import audit, hosts, marks, memory, retention, statistics
+from taskd.store import audit, hosts, leaks, marks, memory, retention, statistics
 from taskd.store.connect import Connection
 from taskd.store.link import Link
 
@@ -68,6 +68,7 @@ class Prune:
                 memory.prune_memory(connection, self._settings.memory)
                 audit.prune_audit(connection, self._settings.audit)
                 marks.prune_marks(connection, keep_seconds)
+                leaks.prune_leaks(connection, self._settings.memory)
         finally:
             self._link.close()
         return ROUND_SECONDS if is_done else RETRY_SECONDS

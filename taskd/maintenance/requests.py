@@ -1,4 +1,4 @@
-"""Carries out orders that clients left in the database: cancel a job, report the processes.
+"""Carries out orders that clients left in the database: cancel a job, report, hunt for leaks.
 
 A cancel stays in the table until the job's own worker takes it, so nobody's death loses it:
 
@@ -59,6 +59,7 @@ class Requests:
         self._processes = processes
         self._interrupt = interrupt
         self._hurry = hurry
+        self.on_hunt: Callable[[str], None] = lambda pool: None
         self._newest = -1
         self._due = inf
         self._cancels: dict[tuple[int, int], _Cancel] = {}
@@ -88,6 +89,10 @@ class Requests:
             if any(order.kind == "report" for order in found):
                 hosts.take_reports(connection, self._host.id)
                 hosts.write_report(connection, self._host.id, self._processes())
+            if hunts := {order.pool for order in found if order.kind == "hunt" and order.pool}:
+                hosts.take_hunts(connection, self._host.id)
+                for pool in sorted(hunts):
+                    self.on_hunt(pool)
         except Exception:
             self._due = -inf
             raise

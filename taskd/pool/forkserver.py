@@ -123,6 +123,7 @@ class Forkserver:
             wakeups=self._roots.wakeups,
             kick_fd=self._roots.kick_fd,
             dsn=dsn,
+            is_canary=order.get("is_canary", False),
         )
 
 

@@ -25,7 +25,10 @@ KEEP_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """The place of one worker. `kick_fd` is the eventfd that calls maintenance."""
+    """The place of one worker. `kick_fd` is the eventfd that calls maintenance.
+
+    A canary traces what it allocates.
+    """
 
     settings: Settings
     pool: str
@@ -35,6 +38,7 @@ class Place:
     wakeups: Wakeups
     kick_fd: int
     dsn: str
+    is_canary: bool = False
 
     @property
     def name(self) -> str:

@@ -41,6 +41,8 @@ from taskd.clock import monotonic, monotonic_ns
 from taskd.errors import DatabaseError, Interrupt, JobCancelled, JobInterrupted, JobTimeout
 from taskd.events import Events
 from taskd.pool import job_handler, spawn, stderr
+from taskd.pool.canary import Canary
+from taskd.pool.canary.outcomes import outcome_bytes
 from taskd.pool.claims import Claims, Row
 from taskd.pool.ending import escaped, put, refusal
 from taskd.pool.events import LoopFailed, MasterGone, WorkerDrains, WorkerReady
@@ -49,6 +51,7 @@ from taskd.pool.hook_faults import alarm
 from taskd.pool.illness import Illness
 from taskd.pool.journal import Journal
 from taskd.pool.lanes import Suspects
+from taskd.pool.levels import Levels
 from taskd.pool.life import LifeHooks, NotStarted
 from taskd.pool.limits import TimeLimits
 from taskd.pool.live import LiveBytes
@@ -120,6 +123,8 @@ class Worker:
         self._seating = Seating.create(1)
         self._seats = place.own.seats
         self._live = LiveBytes(place.own)
+        self._levels = Levels(self._words)
+        self._canary = Canary(place) if place.is_canary else None
         self._words[SEATS] = 1
         self._running: JobAttempt | None = None
         self._told: JobAttempt | None = None
@@ -151,6 +156,8 @@ class Worker:
         self._log_handler = job_handler.install(
             self._journal, self._place.settings.log, otherwise=lambda: self._running
         )
+        if self._canary is not None:
+            self._canary.leave_out(self._log_handler)
         spawn.accept_orders()
         self._life.start()
         self._live.begin()
@@ -194,6 +201,8 @@ class Worker:
         self._running = attempt
         self._log_handler.stay()
         self._show_job(job, fence, limit)
+        if self._canary is not None:
+            self._canary.ledger.begin(fence)
         started = perf_counter()
         outcome: Outcome
         try:
@@ -205,10 +214,14 @@ class Worker:
         if getpid() != self._pid:  # a child that the job has forked came to the task's end
             os._exit(1 if isinstance(outcome, Failed) else 0)
         seconds = perf_counter() - started
+        self._levels.counts[task] += 1
         self._words[DEADLINE] = 0
         if isinstance(outcome, Failed):
             self._failures.call(attempt, args, kwargs, outcome)
         put(self._outbox, self._words, row, seconds, outcome)
+        del outcome  # with a failure's traceback, and all that its frames hold
+        if self._canary is not None:
+            self._canary.ledger.end(fence, task, outcome_bytes(self._outbox, fence))
         self._words[JOB] = self._words[FENCE] = self._words[STARTED] = 0
         self._seats[0] = 0
         self._words[IN_FLIGHT] = 0
@@ -226,7 +239,8 @@ class Worker:
 
     @property
     def _has_reports(self) -> bool:
-        return len(self._outbox) > 0 or self._journal.pause() is not None
+        is_news = self._canary is not None and self._canary.has_news
+        return is_news or len(self._outbox) > 0 or self._journal.pause() is not None
 
     def _report(self) -> None:
         if not self._has_reports:
@@ -234,6 +248,9 @@ class Worker:
         with self._link.connection() as connection:
             self._journal.flush(connection, self._claims.worker)
             self._outbox.flush(connection, self._claims.worker)
+            self._levels.flush(connection, self._place.pool, self._claims.worker)
+            if self._canary is not None:
+                self._canary.flush(connection, self._claims.worker)
         self._outage.over()
         self._words[LOST] = self._outbox.lost
 
@@ -241,6 +258,8 @@ class Worker:
         if not self._is_draining:
             self._is_draining = True
             self._drained_at = monotonic()
+            if self._canary is not None:
+                self._canary.finish()
             self._words[STATE] = WorkerState.DRAINING
             self._claims.show_idle(0)
             self._events.emit(WorkerDrains(self._place.name, "ordered", 0))
@@ -267,7 +286,7 @@ class Worker:
 
     def _beat(self) -> None:
         self._words[BEAT] = monotonic_ns()
-        self._live.beat()
+        self._tell_memory()
         self._outbox.failures.settle()
         if not self._place.has_master:
             self._events.emit(MasterGone(self._place.name))
@@ -279,6 +298,15 @@ class Worker:
         if not self._words[WARM] and monotonic() - self._busy_at > KEEP_SECONDS:
             self._link.close()
             self._scribe.give_back()
+
+    def _tell_memory(self) -> None:
+        if self._canary is None:
+            self._live.beat()
+            self._levels.beat()
+            return
+        self._canary.beat()
+        if self._canary.has_seen_enough:
+            self._drain()
 
     def _install_handlers(self) -> None:
         for number in (signal.SIGINT, signal.SIGHUP):

@@ -16,10 +16,12 @@ from gevent.event import Event
 from taskd.board.layout import LOST
 from taskd.errors import DatabaseError
 from taskd.events import Events
+from taskd.pool.canary import Canary
 from taskd.pool.claims import Claims
 from taskd.pool.events import LoopFailed
 from taskd.pool.illness import Illness
 from taskd.pool.journal import Journal
+from taskd.pool.levels import Levels
 from taskd.pool.outage import Outage
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import Place
@@ -31,7 +33,7 @@ AFTER_FAULT_SECONDS = 1.0
 
 
 class Reporter:
-    """Stores what is in the outbox and the journal of one worker.
+    """Stores what is in the outbox and the journal of one worker, and its levels.
 
     `is_waiting`: `wake` it after adding to the outbox; the journal calls by itself. `on_let_in` is
     called when jobs have ended for whose resources others may have waited, `on_illness` when it
@@ -47,6 +49,8 @@ class Reporter:
         self._events = events
         self.journal = Journal(place.name, place.settings.log.job_bytes, events)
         self.journal.on_said = self._hear
+        self.levels = Levels(self._words)
+        self.canary: Canary | None = None
         self._outage = Outage(place.name, events)
         patience = place.pool_settings.shutdown_timeout
         self._illness = Illness(lambda: self.on_illness(), patience)
@@ -74,9 +78,13 @@ class Reporter:
 
     def _run(self) -> None:
         while True:
-            if not len(self._outbox):
+            if not len(self._outbox) and not self._has_notes:
                 self._wait()
             gevent.sleep(self._step_or_recover())
+
+    @property
+    def _has_notes(self) -> bool:
+        return self.canary is not None and self.canary.has_news
 
     def _wait(self) -> None:
         """Wait for outcomes, or until the journal wants to be flushed."""
@@ -112,6 +120,9 @@ class Reporter:
             ended = self._outbox.counts()  # what these have said is whole by now
             self.journal.flush(connection, self._claims.worker)
             stored = self._outbox.flush(connection, self._claims.worker, ended)
+            self.levels.flush(connection, self._place.pool, self._claims.worker)
+            if self.canary is not None:
+                self.canary.flush(connection, self._claims.worker)
         self._outage.over()
         self._words[LOST] = self._outbox.lost
         if stored and self._claims.has_holders:

@@ -25,8 +25,8 @@ class SeatRunner:
     """From a claimed row to an outcome in the outbox; each microsecond here is one of every job."""
 
     __slots__ = (
-        "_failures", "_journal", "_limit", "_outbox", "_pid", "_reporter", "_run_attempt",
-        "_runner", "_tells_ends", "_words",
+        "_counts", "_failures", "_journal", "_limit", "_outbox", "_pid", "_reporter",
+        "_run_attempt", "_runner", "_tells_ends", "_words",
     )  # fmt: skip
 
     def __init__(
@@ -46,6 +46,7 @@ class SeatRunner:
         self._tells_ends = outbox.tells_ends
         self._reporter = reporter
         self._journal = reporter.journal
+        self._counts = reporter.levels.counts
         self._failures = failures
         self._pid = getpid()
 
@@ -68,6 +69,7 @@ class SeatRunner:
             outcome = self._runner.interrupted(attempt)
         if getpid() != self._pid:
             end_child(outcome)
+        self._counts[task] += 1
         ended = perf_counter()
         if limit is not None:
             seat.show_deadline(inf)

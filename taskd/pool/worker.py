@@ -26,6 +26,8 @@ from taskd.errors import HookTimeout, JobCancelled, JobInterrupted
 from taskd.events import Events
 from taskd.pool import job_handler, offspring, preflight, spawn, stacks, waiting
 from taskd.pool.breaker import Breaker
+from taskd.pool.canary import Canary
+from taskd.pool.canary.seats import TracedSeats
 from taskd.pool.claimer import Claimer
 from taskd.pool.claims import Claims
 from taskd.pool.ending import put_cancelled
@@ -39,7 +41,7 @@ from taskd.pool.place import KEEP_SECONDS, Place
 from taskd.pool.pulse import Pulse
 from taskd.pool.reporter import Reporter
 from taskd.pool.runner import SeatRunner
-from taskd.pool.slots import Slots
+from taskd.pool.slots import RunsJobs, Slots
 from taskd.pool.sweeper import Sweeper
 from taskd.pool.told import Told
 from taskd.store.link import Link
@@ -89,7 +91,9 @@ class Worker:
         claims = Claims(place, self._claim_link, events, self._held)
         self.reporter = Reporter(place, self._outbox, claims, self._report_link, events)
         seating = Seating.create(self._pool.greenlets or 1)
-        seat_runner = SeatRunner(
+        self._canary = Canary(place) if place.is_canary else None
+        self.reporter.canary = self._canary
+        seat_runner: RunsJobs = SeatRunner(
             self._words,
             Runner(place.settings.imports, max_result=place.settings.max_result),
             TimeLimits(place.settings, place.pool),
@@ -97,6 +101,8 @@ class Worker:
             self.reporter,
             FailureHandlers(place.name, events, _limit),
         )
+        if self._canary is not None:
+            seat_runner = TracedSeats(seat_runner, self._canary.ledger, self._outbox)
         self.slots = Slots(place.own, seating, seat_runner)
         self._told = Told(self._words)
         self._breaker = Breaker(self._words, self.slots, seating, self._told)
@@ -126,6 +132,9 @@ class Worker:
         """
         self._take_orders()
         self._log_handler = job_handler.install(self.reporter.journal, self._place.settings.log)
+        if self._canary is not None:
+            self._canary.leave_out(self._log_handler)
+            self._canary.trace_switches()
         self._life.start()
         self.slots.start()
         self.reporter.start()
@@ -148,6 +157,9 @@ class Worker:
         self._events.emit(WorkerDrains(self._place.name, self._why_drain, self.slots.busy))
         self.claimer.drain()
         self.slots.wait_until_quiet()
+        if self._canary is not None:
+            self._canary.finish()
+            self.reporter.wake()
         self.claimer.wait_until_empty_handed()
         self.reporter.wait_until_empty()
         self._outbox.failures.settle(all_now=True)
@@ -204,7 +216,7 @@ class Worker:
     def _tend(self) -> None:
         """Tell what was counted, give connections back when quiet; the warm worker keeps one."""
         self._log_handler.stay()
-        self._live.beat()
+        self._tell_memory()
         self._outbox.failures.settle()
         if not self._place.hears:
             self.order_drain("a job has closed its eventfd")
@@ -218,6 +230,15 @@ class Worker:
         elif is_quiet:
             self._claim_link.give_back()
             self._report_link.give_back()
+
+    def _tell_memory(self) -> None:
+        if self._canary is None:
+            self._live.beat()
+            self.reporter.levels.beat()
+        elif self._canary.beat():
+            self.reporter.wake()
+            if self._canary.has_seen_enough:
+                self.order_drain("the canary has seen enough")
 
     def _be_ill(self) -> None:
         self.order_drain("it fails again and again; the next one may do better")

@@ -25,11 +25,12 @@ class Beat:
 
 
 class Request(NamedTuple):
-    """An order: "cancel" a job of a worker, or "report" (then worker and job are None)."""
+    """An order: "cancel" a job of a worker, "report", or "hunt" in a pool; the rest is None."""
 
     kind: str
-    worker: int | None
-    job: int | None
+    worker: int | None = None
+    job: int | None = None
+    pool: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

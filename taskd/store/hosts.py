@@ -196,7 +196,7 @@ def take_requests(connection: AnyConnection, workers: Sequence[int]) -> list[Req
 def list_requests(connection: AnyConnection, host: int, workers: Sequence[int]) -> list[Request]:
     """The orders that wait for a host and for these workers; they stay until they are taken."""
     rows = connection.execute(
-        "SELECT kind, worker, job FROM taskd.request "
+        "SELECT kind, worker, job, pool FROM taskd.request "
         "WHERE taken_at IS NULL AND (host = %s OR worker = ANY (%s::bigint[])) ORDER BY id",
         (host, integer_array(workers)),
     ).fetchall()
@@ -213,6 +213,11 @@ def take_reports(connection: AnyConnection, host: int) -> int:
     return connection.execute(
         "DELETE FROM taskd.request WHERE host = %s AND kind = 'report'", (host,)
     ).rowcount
+
+
+def take_hunts(connection: AnyConnection, host: int) -> None:
+    """Take the requests for canaries of this host."""
+    connection.execute("DELETE FROM taskd.request WHERE host = %s AND kind = 'hunt'", (host,))
 
 
 def write_report(connection: AnyConnection, host: int, processes: str) -> None:

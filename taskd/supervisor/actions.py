@@ -11,12 +11,14 @@ from taskd.board import Why
 class Start:
     """Fork a worker for a pool; `replaces` is the slot of the one it will stand in for.
 
-    `why` is the end of a sentence about that one for people; empty if they need not hear of it.
+    `why` is the end of a sentence about that one for people; empty if they need not hear of it. A
+    canary stands beside the workers that are wanted.
     """
 
     pool: str
     replaces: int | None = None
     why: str = ""
+    is_canary: bool = False
 
 
 @dataclass(frozen=True, slots=True)

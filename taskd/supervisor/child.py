@@ -80,12 +80,13 @@ class Forkserver(Talker):
 class Worker(Child):
     """A worker in its slot, with what it was ordered to do.
 
-    `share` is how much of its pool's `max_jobs` it may do. `cancels` are jobs that it was to end
-    and did not hear of, with the times of these orders.
+    A canary traces what it allocates. `share` is how much of its pool's `max_jobs` it may do.
+    `cancels` are jobs that it was to end and did not hear of, with the times of these orders.
     """
 
     slot: int
     parent: Forkserver
+    is_canary: bool = False
     lives_until: float | None = None
     share: float = 1.0
     ready_at: float | None = None
@@ -170,6 +171,7 @@ class Worker(Child):
             dumped_at=self.dumped_at,
             in_flight=reading.in_flight if own else 0,
             ready_at=self.ready_at,
+            is_canary=self.is_canary,
         )
 
 

@@ -6,9 +6,9 @@ import math
 import os
 import random
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from taskd.board import Board, SlotReading, WorkerState
+from taskd.board import Board, SlotReading, Why, WorkerState
 from taskd.board.layout import TOLD
 from taskd.clock import monotonic
 from taskd.events import Events
@@ -27,7 +27,7 @@ from taskd.supervisor.events import (
 )
 from taskd.supervisor.hubs import Hubs
 from taskd.supervisor.job_events import NeighboursTold, StackTold
-from taskd.supervisor.memory.events import WorkerReplaced
+from taskd.supervisor.memory.events import CanaryStarted, WorkerReplaced
 from taskd.supervisor.memory.oom import offer_to_kernel
 from taskd.supervisor.memory.watch import MemoryWatch
 from taskd.supervisor.nursery import Nursery
@@ -42,6 +42,7 @@ class Crew:
         self.workers: dict[int, Worker] = {}
         self.extra: dict[str, int] = {}
         self.dsn = ""
+        self.on_recycled: Callable[[str], None] = lambda pool: None
         self._board = board
         self._nursery = nursery
         self._events = events
@@ -65,6 +66,7 @@ class Crew:
                 generation=self._nursery.broods[name].generation if self.dsn else None,
                 may_start=self._backoff(name).may_start(now),
                 limits=self._memory.limits(name, settings),
+                wants_canary=self._memory.canaries.wants(name),
             )
         return views
 
@@ -95,6 +97,10 @@ class Crew:
         """Look what the workers hold, if it is time to; `helpers` are the tree's other pids."""
         pools = self._nursery.settings.pools
         self._memory.look(list(self.workers.values()), helpers, pools)
+
+    def hunt(self, pool: str) -> None:
+        """Somebody wants to know what leaks in a pool."""
+        self._memory.canaries.hunt(pool)
 
     def excuse(self) -> None:
         """The master stood still: what looks late may be fresh."""
@@ -149,6 +155,7 @@ class Crew:
             return
         if action.replaces is not None and action.why:
             self._events.emit(WorkerReplaced(action.pool, action.replaces, action.why))
+            self.on_recycled(action.pool)
         memory = self._nursery.settings.pools[action.pool].memory
         share = random.uniform(1 - memory.jitter, 1.0)  # so that not all of a pool end at once
         most = memory.max_lifetime
@@ -159,8 +166,18 @@ class Crew:
             share=share,
             lives_until=lives_until,
             replaces=action.replaces,
+            is_canary=action.is_canary,
         )
-        forkserver.channel.send("fork", slot=slot, generation=forkserver.generation, dsn=self.dsn)
+        if action.is_canary:
+            self._memory.canaries.started(action.pool)
+            self._events.emit(CanaryStarted(action.pool, slot))
+        forkserver.channel.send(
+            "fork",
+            slot=slot,
+            generation=forkserver.generation,
+            dsn=self.dsn,
+            is_canary=action.is_canary,
+        )
 
     def _drain(self, worker: Worker, reason: str) -> None:
         if worker.drained_at is not None:
@@ -180,6 +197,8 @@ class Crew:
     def _kill(self, worker: Worker, action: Kill) -> None:
         self._events.emit(WorkerKilled(worker.pool, worker.slot, action.reason))
         worker.end_reason, worker.charge = action.reason, action.charge
+        if action.why is Why.MEMORY:
+            self.on_recycled(worker.pool)
         if action.why is not None:
             worker.culprit, worker.why = action.culprit, action.why
             worker.suspects = action.suspects
@@ -210,6 +229,7 @@ class Crew:
         """Start at once what had to wait."""
         for backoff in self._backoffs.values():
             backoff.forget()
+        self._memory.canaries.forget_rests()
 
     def resize(self, by: int) -> None:
         """One worker more or less, in the first greenlet pool (or the first of all)."""
@@ -253,6 +273,8 @@ class Crew:
         how = how_it_ended(status) if is_killed else self._memory.how_it_ended(worker.slot, status)
         said_goodbye = status == 0 and reading.state is WorkerState.EXITING  # a job may _exit(0)
         clean = worker.was_ordered_to_end or said_goodbye
+        if worker.is_canary and said_goodbye and not worker.was_ordered_to_end:
+            self._memory.canaries.ended(worker.pool)
         if clean:
             self._events.emit(WorkerEnded(worker.pool, worker.slot, worker.pid, how))
         else:

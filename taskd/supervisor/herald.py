@@ -34,6 +34,7 @@ class Herald:
         if self._announced == generation:
             return
         wanted = sum(pool.processes for pool in pools.values())
+        workers = [worker for worker in workers if not worker.is_canary]
         if len(workers) == wanted and all(_is_up(worker, generation) for worker in workers):
             self._announced = generation
             if generation == 1:

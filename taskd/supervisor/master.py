@@ -74,6 +74,7 @@ class Master:
         self._nursery.on_tasks = self._steward.tell_tasks
         self._nursery.on_maintenance_forked = self._steward.forked
         self._steward.on_rescued = self._incarnation.forget
+        self._crew.on_recycled = self._steward.tell_recycled
 
     # -- the loop ---------------------------------------------------------------------------------
 
@@ -211,7 +212,10 @@ class Master:
             self._shutdown.end_burst(drained["failed"], drained["left"])
         orders, findings.orders = findings.orders, []
         for order in orders:
-            self._crew.cancel(order["slot"], order["pid"], order["job"])
+            if order["op"] == "hunt":
+                self._crew.hunt(order["pool"])
+            else:
+                self._crew.cancel(order["slot"], order["pid"], order["job"])
         fatal = findings.fatal or self._nursery.fatal
         if fatal is not None:
             self._shutdown.fail(fatal)

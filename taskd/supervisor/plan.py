@@ -45,7 +45,7 @@ class WorkerView:
     told to end because it is cancelled at `cancelled_at`. `told` and `hub` are a greenlet worker's.
     `dumped` is the job for whose sake it wrote its stacks, at `dumped_at`. `share` is how much of
     `max_jobs` it may do, `held` its memory, None as long as nothing is known of it. It runs
-    `in_flight` jobs, and was ready at `ready_at`.
+    `in_flight` jobs, and was ready at `ready_at`. A canary counts for none of its pool's workers.
     """
 
     slot: int
@@ -73,6 +73,7 @@ class WorkerView:
     held: Held | None = None
     in_flight: int = 0
     ready_at: float | None = None
+    is_canary: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -89,6 +90,7 @@ class PoolView:
     generation: int | None
     may_start: bool = True
     limits: Limits = NO_LIMITS
+    wants_canary: bool = False
 
 
 def decide(
@@ -106,7 +108,10 @@ def decide(
         return actions
     for name, pool in pools.items():
         own = [worker for worker in workers if worker.pool == name]
+        canaries = [worker for worker in own if worker.is_canary]
+        own = [worker for worker in own if not worker.is_canary]
         actions.extend(_about_pool(name, pool, own, now))
+        actions.extend(_about_canaries(name, pool, canaries, now))
     actions.extend(
         Drain(worker.slot, "its pool is no longer configured")
         for worker in workers
@@ -190,6 +195,19 @@ def _about_pool(
     for _ in range(pool.processes - len(standing)):
         yield Start(name)
     yield from _replace(name, pool, standing, workers, now)
+
+
+def _about_canaries(
+    name: str, pool: PoolView, canaries: Sequence[WorkerView], now: float
+) -> Iterator[Action]:
+    """At most one at a time, and nobody replaces it: it has stored what it has seen."""
+    if pool.generation is None:
+        return
+    for canary in canaries:
+        if canary.is_live and (worn := _why_worn(canary, pool, now)):
+            yield Drain(canary.slot, worn)
+    if pool.wants_canary and not canaries and pool.may_start:
+        yield Start(name, is_canary=True)
 
 
 def _is_at_work(new: WorkerView, old: WorkerView, now: float) -> bool:

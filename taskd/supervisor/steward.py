@@ -178,6 +178,11 @@ class Steward:
             self._deaths = [one for one in self._deaths if one[0] > now - KEEP_DEATHS_SECONDS]
         self._deaths.append((now, death))
 
+    def tell_recycled(self, pool: str) -> None:
+        """A worker is replaced or killed because of what it holds; only for statistics."""
+        if self.process is not None:
+            self.process.channel.send("recycled", pool=pool)
+
     def add_dead_incarnation(self, incarnation: str) -> None:
         """An earlier master's tree is gone: its jobs can be given back."""
         self._dead_incarnations.append(incarnation)
@@ -233,7 +238,7 @@ class Steward:
                 self.on_rescued(message["incarnation"])
             case "drained":
                 self.findings.drained = message
-            case "signal":
+            case "signal" | "hunt":
                 self.findings.orders.append(message)
 
     def _failed(self, error: str) -> None:

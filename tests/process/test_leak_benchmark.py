@@ -23,7 +23,15 @@ def test_a_cache_that_fills_slowly_is_no_leak() -> None:
 
 def test_the_table_has_a_line_a_load() -> None:
     nothing = Outcome(
-        load="all", runs=1, false_alarms=0, found=0, found_after=None, bytes_a_job=None
+        load="all",
+        runs=1,
+        false_alarms=0,
+        found=0,
+        found_after=None,
+        bytes_a_job=None,
+        named=0,
+        misnamed=0,
+        together="",
     )
 
     assert len(table([nothing] * len(LOADS)).splitlines()) == len(LOADS) + 2

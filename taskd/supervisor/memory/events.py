@@ -64,6 +64,17 @@ class LeakSuspected(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryStarted(Event):
+    """One more worker is started, which traces what it allocates."""
+
+    pool: str
+    slot: int
+
+    def __str__(self) -> str:
+        return f"{self.pool}/{self.slot}: a canary is started, to see which task leaks and where"
+
+
+@dataclass(frozen=True, slots=True)
 class SuspicionEnds(Event):
     """What was taken for a leak has stopped to grow."""
 

@@ -9,7 +9,7 @@ What a worker tells it tells on the board, and is asked there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from taskd.board import Board, Slot, WorkerState
@@ -38,11 +38,14 @@ class _Suspicion:
 
 
 class Suspicions:
-    """The trend of each worker, by its slot."""
+    """The trend of each worker, by its slot; `on_suspect` is called with each suspect's pool."""
 
-    def __init__(self, board: Board, events: Events) -> None:
+    def __init__(
+        self, board: Board, events: Events, on_suspect: Callable[[str], None] = lambda pool: None
+    ) -> None:
         self._board = board
         self._events = events
+        self._on_suspect = on_suspect
         self._by_slot: dict[int, _Suspicion] = {}
         self._told_at: dict[str, float] = {}
 
@@ -88,6 +91,7 @@ class Suspicions:
             return
         known.is_confirmed = True
         slot.words[SUSPECT] = round(growth.slope)
+        self._on_suspect(worker.pool)
         now = monotonic()
         if now >= self._told_at.get(worker.pool, 0.0):
             self._told_at[worker.pool] = now + QUIET_SECONDS

@@ -14,6 +14,7 @@ from taskd.config.units import parse_share, roughly
 from taskd.events import Events
 from taskd.supervisor.child import Worker, how_it_ended
 from taskd.supervisor.memory.budget import Candidate
+from taskd.supervisor.memory.canaries import Canaries
 from taskd.supervisor.memory.course import Course, look
 from taskd.supervisor.memory.events import FreshOverLimit
 from taskd.supervisor.memory.machine import Machine
@@ -48,7 +49,8 @@ class MemoryWatch:
         self._fresh: dict[str, int] = {}
         self._useless: set[tuple[str, str]] = set()
         self._told: set[tuple[str, str, int]] = set()
-        self._suspicions = Suspicions(board, events)
+        self.canaries = Canaries()
+        self._suspicions = Suspicions(board, events, self.canaries.suspect)
         self._relief = Relief(self._machine, events)
         self._next_look = self._next_machine = 0.0
 

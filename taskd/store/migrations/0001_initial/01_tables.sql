@@ -276,7 +276,7 @@ CREATE TABLE taskd.task (
 );
 
 -- Orders to running jobs and hosts; taken by the host that they concern.
---   kind: cancel (job), report (host: write your processes anew).
+--   kind: cancel (job), report (host: write your processes anew), hunt (host: start a canary in a pool).
 --   taken_at: when the worker heard of it. A cancel stays until its job has ended, so that it is
 --   obeyed also if the worker dies, or the attempt ends otherwise, before it could be.
 CREATE TABLE taskd.request (
@@ -285,6 +285,7 @@ CREATE TABLE taskd.request (
     job          bigint,
     worker       bigint,
     host         bigint,
+    pool         text,
     created_at   timestamptz NOT NULL DEFAULT now(),
     taken_at     timestamptz
 ) WITH (fillfactor = 80);

@@ -1,0 +1,1 @@
+"""A shop with a leak, made on purpose: taskd finds it, and lives with it."""

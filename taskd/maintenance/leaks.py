@@ -1,0 +1,149 @@
+"""Finds out which task leaks, where a worker of a pool is suspected, and says so.
+
+    SUSPECT on a slot ─► levels of all workers of the pool ─► attribution ─┐
+    a canary on a slot ─► what canaries have stored ───────────────────────┴► taskd.leak, the log
+
+What a canary has seen counts for more than a fit: it also acquits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from taskd.board.layout import CANARY, PID, SUSPECT
+from taskd.clock import monotonic
+from taskd.events import Events
+from taskd.maintenance.attribution import LEAST_BYTES, attribute
+from taskd.maintenance.host import ThisHost
+from taskd.maintenance.leak_events import TaskLeaks
+from taskd.maintenance.tree import TreeProcess
+from taskd.store import leaks
+from taskd.store.connect import Connection
+from taskd.store.leaks import Account, Leak, Source
+
+LOOK_SECONDS = 5.0
+COST = 100
+"""After a look there is none for so many times as long as it took."""
+
+REMEMBER_SECONDS = 3600.0
+"""For so long a pool stays suspected when the worker that was is gone: leakers are replaced."""
+
+QUIET_SECONDS = 3600.0
+"""Of a task there is no more than one line in so long, unless there is more to be told."""
+
+LEAST_CANARY_JOBS = 50
+"""With fewer jobs of a task a canary neither accuses nor acquits."""
+
+ACQUITTED_BYTES = 512.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    at: float
+    source: str
+    line: str | None
+
+    def says_all_of(self, leak: Leak) -> bool:
+        """Whether nothing is known now that was not told."""
+        return (leak.source, leak.line) in ((self.source, self.line), (Source.WORKERS, None))
+
+
+class Leaks:
+    """The chore that names the task; costs nothing as long as nobody is suspected."""
+
+    def __init__(self, host: ThisHost) -> None:
+        self._host = host
+        # Replaced as a whole by the main thread.
+        self._processes: Sequence[TreeProcess] = ()
+        self._recycled: list[str] = []
+        self._open_until: dict[str, float] = {}
+        self._told: dict[tuple[str, str], _Told] = {}
+        self._code_since = monotonic()
+        self._next_at = monotonic() + LOOK_SECONDS
+
+    def forget(self) -> None:
+        """The code is new from now on: what was seen of the old says nothing of it."""
+        self._code_since = monotonic()
+        self._open_until, self._told = {}, {}
+
+    def take_tree(self, processes: Sequence[TreeProcess]) -> None:
+        """These are the daemon's processes now."""
+        self._processes = processes
+
+    def take_recycled(self, pool: str) -> None:
+        """A worker is replaced or killed because of what it holds. Any thread may call."""
+        self._recycled.append(pool)
+
+    def due(self) -> float:
+        """When to look next, on the monotonic clock."""
+        return self._next_at
+
+    def run(self, connection: Connection) -> None:
+        """Look into each pool that is suspected, or has a canary."""
+        began = monotonic()
+        self._next_at = inf
+        try:
+            self._count_recycled(connection)
+            for pool in self._open(began):
+                self._look_into(connection, pool)
+        finally:
+            self._next_at = began + max(LOOK_SECONDS, COST * (monotonic() - began))
+
+    def _count_recycled(self, connection: Connection) -> None:
+        while self._recycled:
+            leaks.count_recycled(connection, self._recycled[0], 1)
+            self._recycled.pop(0)
+
+    def _open(self, now: float) -> list[str]:
+        for pool in self._pointed_at():
+            self._open_until[pool] = now + REMEMBER_SECONDS
+        return [pool for pool, until in self._open_until.items() if now < until]
+
+    def _pointed_at(self) -> Iterator[str]:
+        for process in self._processes:
+            if process.role == "worker" and process.slot is not None and process.pool is not None:
+                words = self._host.slots[process.slot].words
+                if words[PID] == process.pid and (words[SUSPECT] or words[CANARY]):
+                    yield process.pool
+
+    def _look_into(self, connection: Connection, pool: str) -> None:
+        age = min(leaks.KEEP_LEVELS_SECONDS, monotonic() - self._code_since)
+        seen = [
+            one for one in leaks.accounts_of(connection, pool, age) if one.jobs >= LEAST_CANARY_JOBS
+        ]
+        known = {one.task for one in seen}
+        guilty = [one for one in seen if one.low >= ACQUITTED_BYTES]
+        fitted = [
+            one for one in attribute(leaks.levels_of(connection, pool, age)) if _is_new(one, known)
+        ]
+        acquitted = [one.task for one in seen if one.bytes < ACQUITTED_BYTES]
+        leaks.write_leaks(
+            connection, pool, {Source.CANARY: guilty, Source.WORKERS: fitted}, acquitted
+        )
+        named = {one.task for one in (*guilty, *fitted)}
+        for leak in leaks.list_leaks(connection):
+            if leak.pool == pool and leak.task in named:
+                self._tell(leak)
+
+    def _tell(self, leak: Leak) -> None:
+        key, now = (leak.pool, leak.task), monotonic()
+        told = self._told.get(key)
+        if told is not None and told.says_all_of(leak) and now < told.at + QUIET_SECONDS:
+            return
+        self._told[key] = _Told(now, leak.source, leak.line)
+        self._events.emit(
+            TaskLeaks(
+                leak.pool, leak.task, leak.bytes, leak.low, leak.high, leak.line, leak.recycled
+            )
+        )
+
+    @property
+    def _events(self) -> Events:
+        return self._host.events
+
+
+def _is_new(fitted: Account, known: set[str]) -> bool:
+    """Whether a fit says something that no canary knows better."""
+    return fitted.task not in known and fitted.bytes >= LEAST_BYTES

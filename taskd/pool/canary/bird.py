@@ -1,0 +1,156 @@
+"""The canary itself: when it traces, looks, stores, and has seen enough."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import tracemalloc
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from math import inf
+
+from taskd.board.layout import CANARY
+from taskd.clock import monotonic
+from taskd.pool.canary.ledger import Ledger, traced_job
+from taskd.pool.canary.lines import FRAMES, Lines
+from taskd.pool.place import Place
+from taskd.store.connect import Connection
+from taskd.store.leaks import Account, write_accounts
+
+SWEEP_JOBS = 50
+SWEEP_COST = 20
+"""After a collection of garbage there is none for so many times as long as it took."""
+
+STORE_SECONDS = 5.0
+FIRST_LOOK_JOBS = 40
+LOOK_GROWTH = 1.6
+"""Where things were allocated is looked at with so many times the jobs of the last look."""
+
+LEAST_JOBS, MOST_JOBS = 1000, 10_000
+LEAST_JOBS_OF_LEAKER = 150
+LEAST_BYTES = 512.0
+SURE_SHARE = 0.1
+MOST_SECONDS = 1800.0
+
+
+class Canary:
+    """The account of one canary, and what is done when; in one thread."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._lines = Lines(place.settings.imports)
+        self._where: dict[str, str] = {}
+        self._unstored: list[Account] = []
+        self._store_at = self._sweep_at = -inf
+        self._look_jobs = float(FIRST_LOOK_JOBS)
+        self._began_at = monotonic()
+        self.has_seen_enough = False
+        # Before the ledger is asked for anything: what there is by now nobody has leaked.
+        tracemalloc.start(FRAMES)
+        self.ledger = Ledger()
+        gc.callbacks.append(self._on_collection)
+        place.own.words[CANARY] = 1
+
+    def trace_switches(self) -> None:
+        """Charge whoever ran at each switch of greenlets."""
+        from greenlet import settrace
+
+        settrace(self._on_switch)
+
+    def leave_out(self, handler: logging.Handler) -> None:
+        """Charge nobody with what a handler keeps: lines of logs, until they are stored."""
+        emit = handler.emit
+
+        def emit_aside(record: logging.LogRecord) -> None:
+            self.ledger.charge(traced_job.get())
+            emit(record)
+            self.ledger.forget()
+
+        handler.emit = emit_aside  # type: ignore[method-assign]  # this one handler's alone
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to be stored."""
+        return bool(self._unstored)
+
+    def beat(self) -> bool:
+        """Do what is due; whether there is something to be stored now."""
+        ledger, now = self.ledger, monotonic()
+        if ledger.unswept >= SWEEP_JOBS and now >= self._sweep_at:
+            self._sweep()
+        if ledger.jobs >= self._look_jobs:
+            self._look_jobs = ledger.jobs * LOOK_GROWTH
+            self._lines.look()
+            ledger.forget()
+        if now < self._store_at:
+            return False
+        self._store_at = now + STORE_SECONDS
+        self.has_seen_enough = self._is_enough(self._sum_up(), now)
+        ledger.forget()
+        return bool(self._unstored)
+
+    def finish(self) -> None:
+        """Look for the last time, when no job runs any more."""
+        self._sweep()
+        self._lines.look()
+        self._sum_up()
+
+    def _sum_up(self) -> list[Account]:
+        """Note what is to be stored."""
+        accounts = self.ledger.accounts()
+        leaking = [one.task for one in accounts if one.bytes >= LEAST_BYTES]
+        self._where |= self._lines.find(leaking)
+        self._unstored = [replace(one, line=self._where.get(one.task)) for one in accounts]
+        return accounts
+
+    def flush(self, connection: Connection, worker: int) -> None:
+        """Store what was seen, if there is news; what fails comes again."""
+        accounts = self._unstored
+        if accounts:
+            write_accounts(connection, self._place.pool, worker, accounts)
+            if self._unstored is accounts:
+                self._unstored = []
+
+    def _sweep(self) -> None:
+        began = monotonic()
+        gc.collect()
+        self.ledger.sweep()
+        self.ledger.forget()
+        self._sweep_at = monotonic() + SWEEP_COST * (monotonic() - began)
+
+    def _is_enough(self, accounts: list[Account], now: float) -> bool:
+        jobs = self.ledger.jobs
+        if jobs >= MOST_JOBS or now >= self._began_at + MOST_SECONDS:
+            return True
+        leaking = [one for one in accounts if one.low >= LEAST_BYTES]
+        if jobs < LEAST_JOBS or not leaking:
+            return False
+        worst = max(leaking, key=lambda one: one.bytes * one.jobs)
+        is_sure = worst.high - worst.bytes <= SURE_SHARE * worst.bytes
+        return is_sure and worst.jobs >= LEAST_JOBS_OF_LEAKER and worst.task in self._where
+
+    # -- called from everywhere -------------------------------------------------------------------
+
+    def _on_switch(self, event: str, args: tuple[object, object]) -> None:
+        """Called by greenlet, in the one that runs now: charge the one that ran.
+
+        A greenlet that waits has its stack copied to the heap. It is freed when the hub lets it go
+        on; so what happens in the hub then is put down to who goes on.
+        """
+        context = getattr(args[0], "gr_context", None)
+        ran = 0 if context is None else context.get(traced_job, 0)
+        self.ledger.charge(ran or traced_job.get())
+
+    def _on_collection(self, phase: str, info: Mapping[str, int]) -> None:
+        """Called by the collector, in whoever runs."""
+        if phase == "start":
+            self.ledger.charge(traced_job.get())
+        else:
+            self.ledger.collected()
+
+    def stop(self) -> None:
+        """Trace no more."""
+        with suppress(ValueError):  # it was stopped before
+            gc.callbacks.remove(self._on_collection)
+        tracemalloc.stop()

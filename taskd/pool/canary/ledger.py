@@ -1,0 +1,172 @@
+"""What jobs leave behind: all that was allocated while they ran, less what was freed.
+
+    job A runs ──switch──► job B runs ──switch──► job A ends
+    └── charged to A ──┘   └─ charged to B ─┘
+
+A job is counted when it has ended, so what it held while it ran is not in it. What is freed or
+allocated while no job runs (claims, reports, the hub) is nobody's. A collection of garbage frees
+what many have left: that is put down to the tasks by how many jobs of each have ended since the
+last one.
+"""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from math import hypot, inf, sqrt
+
+from taskd.fitting import GROUPS, SURE, Estimate, Moments, Piece, fit
+from taskd.store.leaks import Account
+
+WARM_UP_JOBS = 20
+"""The first jobs of each task are not counted: they import, connect, and fill caches."""
+
+LEAST_GARBAGE = 0.02
+"""When less of all that was left behind is garbage, it is not put down to anybody."""
+
+MOST_STRETCHES = 1000
+
+traced_job: ContextVar[int] = ContextVar("traced_job", default=0)
+"""The fence of the job that runs here, in its greenlets too; 0: none does."""
+
+
+def traced_bytes() -> int:
+    """What Python holds of all that was allocated since tracing began."""
+    return tracemalloc.get_traced_memory()[0]
+
+
+class Tally:
+    """The jobs of one task: how many have ended, and sums over what each has left behind."""
+
+    __slots__ = ("bytes", "jobs", "seen", "squares")
+
+    def __init__(self) -> None:
+        self.seen = self.jobs = 0
+        self.bytes = self.squares = 0.0
+
+    def take(self, left: int) -> None:
+        """Count a job that has left so much behind, unless it is one of the first."""
+        self.seen += 1
+        if self.seen > WARM_UP_JOBS:
+            self.jobs += 1
+            self.bytes += left
+            self.squares += left * left
+
+    @property
+    def mean(self) -> float:
+        """What a job leaves behind."""
+        return self.bytes / self.jobs if self.jobs else 0.0
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean."""
+        if self.jobs < 2:
+            return inf
+        variance = max(self.squares / self.jobs - self.mean**2, 0.0)
+        return sqrt(variance / (self.jobs - 1))
+
+
+class Ledger:
+    """The account of one canary; everything here happens in one thread.
+
+    `held` tells what is allocated now. Nothing in `charge` may allocate a container: that could
+    start a collection of garbage, which charges as well.
+    """
+
+    def __init__(self, held: Callable[[], int] = traced_bytes) -> None:
+        self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
+        self._held = held
+        self._last = held()
+        self._running: dict[int, int] = {}  # by fence
+        self._since: defaultdict[str, int] = defaultdict(int)
+        self._freed = 0
+        self._stretches: list[tuple[dict[str, int], int]] = []
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs were counted."""
+        return sum(tally.jobs for tally in self.tallies.values())
+
+    @property
+    def unswept(self) -> int:
+        """How many jobs have ended since the last collection."""
+        return sum(self._since.values())
+
+    def begin(self, fence: int) -> None:
+        """A job begins here."""
+        self._running[fence] = 0
+        traced_job.set(fence)
+        self._last = self._held()
+
+    def charge(self, fence: int) -> None:
+        """Charge a job with all since the last charge; one that does not run: nobody."""
+        now = self._held()
+        if fence in self._running:
+            self._running[fence] += now - self._last
+        self._last = now
+
+    def forget(self) -> None:
+        """What was allocated since the last charge is nobody's."""
+        self._last = self._held()
+
+    def end(self, fence: int, task: str, stored: int = 0) -> None:
+        """The job here has ended; `stored`: bytes that wait to be stored, and go then."""
+        traced_job.set(0)
+        self.charge(fence)
+        left = self._running.pop(fence) - stored
+        self.tallies[task].take(left)
+        self._since[task] += 1
+        self.forget()
+
+    def collected(self) -> None:
+        """Garbage was collected since the last charge."""
+        now = self._held()
+        self._freed += self._last - now
+        self._last = now
+
+    def sweep(self) -> None:
+        """Close a stretch: all garbage of its jobs was collected."""
+        if len(self._stretches) < MOST_STRETCHES:
+            self._stretches.append((dict(self._since), self._freed))
+        self._since.clear()
+        self._freed = 0
+
+    def accounts(self) -> list[Account]:
+        """What a job of each task leaves behind, with 95 % between what."""
+        garbage = self._garbage()
+        return [
+            _account(task, tally, garbage.get(task, Estimate(0.0, 0.0)))
+            for task, tally in self.tallies.items()
+            if tally.jobs > 1
+        ]
+
+    def _garbage(self) -> dict[str, Estimate]:
+        """What of that a collection frees, a job."""
+        left = sum(tally.bytes for tally in self.tallies.values())
+        freed = sum(freed for _, freed in self._stretches)
+        if not self._stretches or freed < LEAST_GARBAGE * left:
+            return {}
+        tasks = sorted({task for counts, _ in self._stretches for task in counts})
+        return dict(zip(tasks, _fit(tasks, self._stretches), strict=True))
+
+
+def _fit(tasks: Sequence[str], stretches: Sequence[tuple[dict[str, int], int]]) -> list[Estimate]:
+    pieces = [Piece(0, group, Moments(len(tasks) + 1)) for group in range(GROUPS)]
+    for number, (counts, freed) in enumerate(stretches):
+        row = [*(float(counts.get(task, 0)) for task in tasks), float(freed)]
+        pieces[number % GROUPS].moments.take(row)
+    return fit([piece for piece in pieces if piece.moments.count], has_levels=False)
+
+
+def _account(task: str, tally: Tally, garbage: Estimate) -> Account:
+    value = tally.mean - garbage.value
+    unsure = SURE * hypot(tally.error, garbage.error)
+    return Account(
+        task=task,
+        jobs=tally.jobs,
+        bytes=max(value, 0.0),
+        low=max(value - unsure, 0.0),
+        high=max(value + unsure, 0.0),
+    )

@@ -1,0 +1,30 @@
+"""Runs the jobs of a canary's seats, each between two lines of the ledger."""
+
+from __future__ import annotations
+
+from taskd.pool.canary.ledger import Ledger
+from taskd.pool.canary.outcomes import outcome_bytes
+from taskd.pool.claims import Row
+from taskd.pool.outbox import Outbox
+from taskd.pool.slots import RunsJobs, Seat
+
+
+class TracedSeats:
+    """Stands around what runs a job."""
+
+    def __init__(self, inner: RunsJobs, ledger: Ledger, outbox: Outbox) -> None:
+        self._inner = inner
+        self._ledger = ledger
+        self._outbox = outbox
+
+    def run(self, seat: Seat, row: Row) -> float:
+        """Run a job and count what it leaves behind, but for its outcome."""
+        self._ledger.begin(row[3])
+        try:
+            return self._inner.run(seat, row)
+        finally:
+            self._ledger.end(row[3], row[7], outcome_bytes(self._outbox, row[3]))
+
+    def fail(self, row: Row, fault: BaseException) -> None:
+        """Put the outcome of one whose run raised there."""
+        self._inner.fail(row, fault)

@@ -1,0 +1,112 @@
+"""Real daemons with a task that leaks: the canary names it, its bytes and its line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.process.daemon import Project
+from tests.waiting import eventually
+
+SHOP = """
+import logging
+import time
+
+from taskd import task
+
+kept = []
+log = logging.getLogger("shop")
+
+
+def fetch(n):
+    return [bytes(1000) for _ in range(n)]
+
+
+@task
+def sync(n: int) -> None:
+    kept.append(fetch(10))
+    time.sleep(0.001)
+
+
+@task
+def cycles(n: int) -> None:
+    ring = [bytes(20_000)]
+    ring.append(ring)
+    time.sleep(0.001)
+
+
+@task
+def talk(n: int) -> str:
+    for number in range(5):
+        log.warning("line %d of %d", number, n)
+    return "x" * 3000
+"""
+TASKS = ("sync", "cycles", "talk")
+JOBS = 1200
+
+
+def accounts(project: Project) -> dict[str, tuple[int, float, float, float, str | None]]:
+    rows = project.query("SELECT task, jobs, bytes, low, high, line FROM taskd.canary")
+    return {task.removeprefix("shop."): tuple(rest) for task, *rest in rows}  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("pool", ["greenlets: 10", "processes: 1"], ids=["greenlets", "process"])
+def test_a_canary_tells_the_task_its_bytes_and_the_line(project: Project, pool: str) -> None:
+    project.write("shop.py", SHOP)
+    project.write("taskd.yaml", f"imports: [shop]\npools: {{io: {{{pool}}}}}\n")
+    daemon = project.start()
+
+    hunt = project.taskd("leaks", "hunt", "--task", "shop.sync", "--json")
+    assert [one["pool"] for one in json.loads(hunt.stdout)] == ["io"], hunt.stderr
+    daemon.wait_for_log("a canary is started")
+    while not _has_ended(project):
+        for task in TASKS:
+            project.enqueue_many(f"shop.{task}", [(n,) for n in range(100)])
+        eventually(lambda: project.states().keys() <= {"succeeded"}, 60)
+
+    said = daemon.wait_for_log(", allocated at ")
+    seen = accounts(project)
+    line = 1 + SHOP.splitlines().index("    return [bytes(1000) for _ in range(n)]")
+    assert re.search(rf"leaks 10\.\d kB a job \(95 %: .*\), allocated at shop\.py:{line}$", said)
+    assert seen["sync"][1] == pytest.approx(10_330, rel=0.15)
+    assert {task for task in TASKS if seen[task][1] >= 512} == {"sync"}, seen
+    assert set(project.states()) == {"succeeded"}
+
+
+def _has_ended(project: Project) -> bool:
+    """Whether the canary has come and gone."""
+    return (
+        project.query(
+            "SELECT 1 FROM taskd.canary c JOIN taskd.worker w ON w.id = c.worker "
+            "WHERE w.ended_at IS NOT NULL"
+        )
+        != []
+    )
+
+
+def test_the_leaky_example_has_its_line_named_and_loses_no_job(project: Project) -> None:
+    """The short form: the canary is asked for, where a newcomer waits until it comes by itself."""
+    import examples.leaky.tasks as leaky
+
+    config = Path(leaky.__file__).with_name("taskd.yaml").read_text()
+    source = Path(leaky.__file__).read_text().splitlines()
+    project.write("taskd.yaml", config.replace("250MB", "75MB"))
+    daemon = project.start()
+    names = ("send_receipt", "refresh_price", "sync_catalog", "resize_image")
+    project.taskd("leaks", "hunt", "--task", "examples.leaky.tasks.sync_catalog")
+    daemon.wait_for_log("a canary is started")
+
+    for name in names:
+        calls = [(n,) for n in range(4000 if name == "sync_catalog" else 500)]
+        project.enqueue_many(f"examples.leaky.tasks.{name}", calls, queue="leaky")
+    said = daemon.wait_for_log(", allocated at ", 80)
+    project.wait_for_states(90, succeeded=5500)
+
+    line = 1 + next(n for n, text in enumerate(source) if "json.loads(answer)" in text)
+    assert f"allocated at {Path(leaky.__file__)}:{line}" in said
+    assert "over its soft limit of 75 MB: it is replaced" in daemon.log()
+    assert "killed" not in daemon.log()
+    assert project.query("SELECT DISTINCT attempt, losses FROM taskd.history") == [(1, 0)]

@@ -1,0 +1,105 @@
+"""What the ledger of a canary charges to whom; memory is a number that the tests set."""
+
+from __future__ import annotations
+
+import pytest
+
+from taskd.pool.canary.ledger import WARM_UP_JOBS, Ledger
+
+
+class Heap:
+    """What is allocated now."""
+
+    def __init__(self) -> None:
+        self.bytes = 1_000_000
+
+    def __call__(self) -> int:
+        return self.bytes
+
+
+@pytest.fixture
+def heap() -> Heap:
+    return Heap()
+
+
+@pytest.fixture
+def ledger(heap: Heap) -> Ledger:
+    return Ledger(heap)
+
+
+def run(ledger: Ledger, heap: Heap, task: str, left: int, jobs: int = 1) -> None:
+    for fence in range(1, jobs + 1):
+        ledger.begin(fence)
+        heap.bytes += left
+        ledger.end(fence, task)
+
+
+def bytes_of(ledger: Ledger) -> dict[str, int]:
+    return {one.task: round(one.bytes) for one in ledger.accounts()}
+
+
+def test_the_first_jobs_of_a_task_do_not_count(ledger: Ledger, heap: Heap) -> None:
+    run(ledger, heap, "sync", 5_000_000, jobs=WARM_UP_JOBS)
+    run(ledger, heap, "sync", 300, jobs=10)
+
+    (account,) = ledger.accounts()
+    assert (account.jobs, account.bytes, account.low, account.high) == (10, 300, 300, 300)
+
+
+def test_each_job_is_charged_with_what_came_while_it_ran(ledger: Ledger, heap: Heap) -> None:
+    run(ledger, heap, "leak", 0, jobs=WARM_UP_JOBS)
+    run(ledger, heap, "tidy", 0, jobs=WARM_UP_JOBS)
+    for _ in range(10):
+        ledger.begin(1)
+        heap.bytes += 10_000
+        ledger.charge(1)  # a switch to the other
+        ledger.begin(2)
+        heap.bytes += 700
+        ledger.charge(2)
+        heap.bytes -= 9_000
+        ledger.end(1, "leak")
+        heap.bytes += 50_000  # nobody runs: a claim, say
+        ledger.charge(0)
+        heap.bytes -= 700
+        ledger.end(2, "tidy")
+
+    assert bytes_of(ledger) == {"leak": 1000, "tidy": 0}
+
+
+def test_an_outcome_that_waits_to_be_stored_is_no_leak(ledger: Ledger, heap: Heap) -> None:
+    for fence in range(WARM_UP_JOBS + 5):
+        ledger.begin(fence)
+        heap.bytes += 900
+        ledger.end(fence, "sync", stored=800)
+
+    assert bytes_of(ledger) == {"sync": 100}
+
+
+def test_garbage_is_no_leak_though_another_job_ran_when_it_was_collected(
+    ledger: Ledger, heap: Heap
+) -> None:
+    for stretch in range(30):
+        run(ledger, heap, "messy", 50_000, jobs=10 + stretch % 7)
+        run(ledger, heap, "leak", 2_000, jobs=10 + stretch % 5)
+        ledger.begin(9)
+        ledger.charge(9)
+        heap.bytes -= 50_000 * (10 + stretch % 7)
+        ledger.collected()
+        heap.bytes += 2_000
+        ledger.end(9, "leak")
+        ledger.sweep()
+
+    found = bytes_of(ledger)
+    assert found["messy"] < 500
+    assert found["leak"] == pytest.approx(2_000, rel=0.05)
+
+
+def test_jobs_that_differ_make_the_interval_wider(ledger: Ledger, heap: Heap) -> None:
+    run(ledger, heap, "sync", 0, jobs=WARM_UP_JOBS)
+    for left in (0, 2_000) * 50:
+        run(ledger, heap, "sync", left)
+
+    (account,) = ledger.accounts()
+    assert account.bytes == 1_000
+    assert 700 < account.low < 850
+    assert 1_150 < account.high < 1_300

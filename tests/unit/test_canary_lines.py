@@ -1,0 +1,61 @@
+"""Where what a task leaves behind was allocated, seen by the real tracemalloc."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taskd.pool.canary.lines import FRAMES, Lines
+from tests.unit.tasks_project import user_code
+
+SHOP = """\
+import json
+from taskd import task
+
+kept = []
+busy = {}
+
+def parse(n):
+    return json.loads(json.dumps([[k] * 40 for k in range(n)]))
+
+@task
+def sync(n):
+    kept.append(parse(n))
+
+@task
+def hold(n):
+    busy[0] = [bytes(500_000) for _ in range(n)]
+
+def plain(n):
+    kept.append(bytes(1000))
+"""
+
+
+@pytest.fixture(autouse=True)
+def tracing() -> Iterator[None]:
+    tracemalloc.start(FRAMES)
+    yield
+    tracemalloc.stop()
+
+
+def test_the_line_is_the_innermost_of_the_users_own_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with user_code(tmp_path, monkeypatch) as code:
+        shop = code.module("leaky_shop", SHOP)
+        lines = Lines(("leaky_shop",))
+
+        for holds in (3, 1, 4):  # what a job holds for a while comes and goes
+            for _ in range(20):
+                shop.sync.function(10)
+                shop.plain(1)
+            shop.hold.function(holds)
+            assert lines.find(["leaky_shop.sync"]) == {}
+            lines.look()
+        found = lines.find([f"leaky_shop.{name}" for name in ("sync", "hold", "plain", "gone")])
+
+    assert found == {"leaky_shop.sync": "leaky_shop.py:8", "leaky_shop.plain": "leaky_shop.py:19"}
