@@ -37,6 +37,8 @@ LEAST_CANARY_JOBS = 50
 """With fewer jobs of a task a canary neither accuses nor acquits."""
 
 ACQUITTED_BYTES = 512.0
+LEAST_SHARE = 0.1
+"""A task that leaves behind less of all that a canary has seen may do so by a cache that fills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +115,17 @@ class Leaks:
         seen = [
             one for one in leaks.accounts_of(connection, pool, age) if one.jobs >= LEAST_CANARY_JOBS
         ]
-        known = {one.task for one in seen}
-        guilty = [one for one in seen if one.low >= ACQUITTED_BYTES]
+        least = LEAST_SHARE * sum(one.bytes * one.jobs for one in seen)
+        guilty = [
+            one for one in seen if one.low >= ACQUITTED_BYTES and one.bytes * one.jobs >= least
+        ]
+        acquitted = {
+            one.task for one in seen if one.bytes < ACQUITTED_BYTES or one.bytes * one.jobs < least
+        }
+        known = acquitted.union(one.task for one in guilty)
         fitted = [
             one for one in attribute(leaks.levels_of(connection, pool, age)) if _is_new(one, known)
         ]
-        acquitted = [one.task for one in seen if one.bytes < ACQUITTED_BYTES]
         leaks.write_leaks(
             connection, pool, {Source.CANARY: guilty, Source.WORKERS: fitted}, acquitted
         )

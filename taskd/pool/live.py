@@ -52,7 +52,7 @@ class LiveBytes:
 
     def begin(self) -> None:
         """Tell what the kernel has given to this process before its first job."""
-        with open("/proc/self/statm", encoding="ascii") as statm:
+        with open("/proc/self/statm", encoding="utf-8") as statm:  # a codec that is there by now
             _, resident, shared, *_ = statm.read().split()
         self._words[FRESH] = (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
 

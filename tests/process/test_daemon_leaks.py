@@ -45,7 +45,6 @@ def talk(n: int) -> str:
     return "x" * 3000
 """
 TASKS = ("sync", "cycles", "talk")
-JOBS = 1200
 
 
 def accounts(project: Project) -> dict[str, tuple[int, float, float, float, str | None]]:
@@ -62,29 +61,18 @@ def test_a_canary_tells_the_task_its_bytes_and_the_line(project: Project, pool: 
     hunt = project.taskd("leaks", "hunt", "--task", "shop.sync", "--json")
     assert [one["pool"] for one in json.loads(hunt.stdout)] == ["io"], hunt.stderr
     daemon.wait_for_log("a canary is started")
-    while not _has_ended(project):
+    while ", allocated at " not in daemon.log():
         for task in TASKS:
-            project.enqueue_many(f"shop.{task}", [(n,) for n in range(100)])
+            project.enqueue_many(f"shop.{task}", [(n,) for n in range(50)])
         eventually(lambda: project.states().keys() <= {"succeeded"}, 60)
 
     said = daemon.wait_for_log(", allocated at ")
     seen = accounts(project)
     line = 1 + SHOP.splitlines().index("    return [bytes(1000) for _ in range(n)]")
-    assert re.search(rf"leaks 10\.\d kB a job \(95 %: .*\), allocated at shop\.py:{line}$", said)
+    assert re.search(rf"leaks [\d.]+ kB a job \(95 %: .*\), allocated at shop\.py:{line}$", said)
     assert seen["sync"][1] == pytest.approx(10_330, rel=0.15)
-    assert {task for task in TASKS if seen[task][1] >= 512} == {"sync"}, seen
+    assert {task for task in TASKS if seen[task][2] >= 512} == {"sync"}, seen
     assert set(project.states()) == {"succeeded"}
-
-
-def _has_ended(project: Project) -> bool:
-    """Whether the canary has come and gone."""
-    return (
-        project.query(
-            "SELECT 1 FROM taskd.canary c JOIN taskd.worker w ON w.id = c.worker "
-            "WHERE w.ended_at IS NOT NULL"
-        )
-        != []
-    )
 
 
 def test_the_leaky_example_has_its_line_named_and_loses_no_job(project: Project) -> None:
@@ -93,7 +81,7 @@ def test_the_leaky_example_has_its_line_named_and_loses_no_job(project: Project)
 
     config = Path(leaky.__file__).with_name("taskd.yaml").read_text()
     source = Path(leaky.__file__).read_text().splitlines()
-    project.write("taskd.yaml", config.replace("250MB", "75MB"))
+    project.write("taskd.yaml", config.replace("150MB", "75MB"))
     daemon = project.start()
     names = ("send_receipt", "refresh_price", "sync_catalog", "resize_image")
     project.taskd("leaks", "hunt", "--task", "examples.leaky.tasks.sync_catalog")

@@ -144,6 +144,17 @@ def test_a_canary_acquits_whom_the_fit_had_named(
     assert [leak.task for leak in leaks.list_leaks(connection)] == ["shop.sync"]
 
 
+def test_a_cache_that_fills_beside_a_leak_is_not_named(
+    chore: Leaks, crew: Crew, connection: Connection
+) -> None:
+    cache = Account(task="shop.price", jobs=900, bytes=640.0, low=540.0, high=740.0)
+    leaks.write_accounts(connection, "io", 1, [cache, SYNC])
+
+    chore.run(connection)
+
+    assert [leak.task for leak in leaks.list_leaks(connection)] == ["shop.sync"]
+
+
 def test_a_canary_is_looked_at_though_nobody_is_suspected(
     crew: Crew, connection: Connection
 ) -> None:

@@ -45,6 +45,7 @@ class Canary:
         self._store_at = self._sweep_at = -inf
         self._look_jobs = float(FIRST_LOOK_JOBS)
         self._began_at = monotonic()
+        self._is_line_known = False
         self.has_seen_enough = False
         # Before the ledger is asked for anything: what there is by now nobody has leaked.
         tracemalloc.start(FRAMES)
@@ -79,7 +80,7 @@ class Canary:
         ledger, now = self.ledger, monotonic()
         if ledger.unswept >= SWEEP_JOBS and now >= self._sweep_at:
             self._sweep()
-        if ledger.jobs >= self._look_jobs:
+        if ledger.jobs >= self._look_jobs and not self._is_line_known:
             self._look_jobs = ledger.jobs * LOOK_GROWTH
             self._lines.look()
             ledger.forget()
@@ -93,14 +94,16 @@ class Canary:
     def finish(self) -> None:
         """Look for the last time, when no job runs any more."""
         self._sweep()
-        self._lines.look()
+        if not self._is_line_known:
+            self._lines.look()
         self._sum_up()
 
     def _sum_up(self) -> list[Account]:
         """Note what is to be stored."""
         accounts = self.ledger.accounts()
-        leaking = [one.task for one in accounts if one.bytes >= LEAST_BYTES]
-        self._where |= self._lines.find(leaking)
+        if not self._is_line_known:
+            leaking = [one.task for one in accounts if one.bytes >= LEAST_BYTES]
+            self._where |= self._lines.find(leaking)
         self._unstored = [replace(one, line=self._where.get(one.task)) for one in accounts]
         return accounts
 
@@ -124,11 +127,12 @@ class Canary:
         if jobs >= MOST_JOBS or now >= self._began_at + MOST_SECONDS:
             return True
         leaking = [one for one in accounts if one.low >= LEAST_BYTES]
-        if jobs < LEAST_JOBS or not leaking:
+        if not leaking:
             return False
         worst = max(leaking, key=lambda one: one.bytes * one.jobs)
         is_sure = worst.high - worst.bytes <= SURE_SHARE * worst.bytes
-        return is_sure and worst.jobs >= LEAST_JOBS_OF_LEAKER and worst.task in self._where
+        self._is_line_known = is_sure and worst.task in self._where
+        return self._is_line_known and jobs >= LEAST_JOBS and worst.jobs >= LEAST_JOBS_OF_LEAKER
 
     # -- called from everywhere -------------------------------------------------------------------
 
