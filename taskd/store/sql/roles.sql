@@ -89,7 +89,8 @@ GRANT SELECT ON
     taskd.result, taskd.job_log, taskd.progress, taskd.queue, taskd.host, taskd.worker, taskd.task,
     taskd.request, taskd.resource, taskd.capacity, taskd.line, taskd.limit_wish, taskd.dependency,
     taskd.unique_key, taskd.schedule, taskd.schedule_definition, taskd.schedule_voice,
-    taskd.memory_reading, taskd.statistic, taskd.backlog
+    taskd.memory_reading, taskd.memory_level, taskd.canary, taskd.leak, taskd.recycle, taskd.statistic,
+    taskd.backlog
 TO taskd_reader;
 -- Functions that only read, some of them called by others of the list and by the views.
 GRANT EXECUTE ON FUNCTION
