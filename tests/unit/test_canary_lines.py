@@ -29,6 +29,10 @@ def sync(n):
 def hold(n):
     busy[0] = [bytes(500_000) for _ in range(n)]
 
+def late(n):
+    kept.append(bytes(1)); kept.append(bytes(9_000))
+    kept.append(bytes(2000))
+
 def plain(n):
     kept.append(bytes(1000))
 """
@@ -53,9 +57,12 @@ def test_the_line_is_the_innermost_of_the_users_own_code(
             for _ in range(20):
                 shop.sync.function(10)
                 shop.plain(1)
+            if holds == 4:  # it has not run before
+                shop.late(1)
             shop.hold.function(holds)
             assert lines.find(["leaky_shop.sync"]) == {}
             lines.look()
         found = lines.find([f"leaky_shop.{name}" for name in ("sync", "hold", "plain", "gone")])
 
-    assert found == {"leaky_shop.sync": "leaky_shop.py:8", "leaky_shop.plain": "leaky_shop.py:19"}
+    assert lines.find(["leaky_shop.late"]) == {}
+    assert found == {"leaky_shop.sync": "leaky_shop.py:8", "leaky_shop.plain": "leaky_shop.py:23"}

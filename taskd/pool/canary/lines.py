@@ -21,6 +21,10 @@ from taskd.tasks.resolve import resolve
 FRAMES = 12
 """So many of the innermost frames of each allocation are kept."""
 
+LEAST_PART = 0.2
+"""A line that has steadily made less of what a task's places have grown by lately is not the one:
+the task may have begun to run only after the first look."""
+
 MOST_PLACES = 200
 """So many of the places that have grown most are looked at."""
 
@@ -64,26 +68,29 @@ class Lines:
             return {}
         spans = [(task, span) for task in tasks for span in self._spans(task)]
         grown: dict[tuple[str, str], int] = {}
-        for frames, size in self._grown()[:MOST_PLACES]:
+        lately: dict[str, int] = {}
+        for frames, steadily, late in self._grown()[:MOST_PLACES]:
             task = next((task for task, span in spans if _passes(frames, span)), None)
             place = _place(frames)
             if task is not None and place is not None:
-                grown[task, place] = grown.get((task, place), 0) + size
+                grown[task, place] = grown.get((task, place), 0) + steadily
+                lately[task] = lately.get(task, 0) + late
         lines: dict[str, str] = {}
         for task, place in sorted(grown, key=lambda key: -grown[key]):
-            lines.setdefault(task, place)
+            if grown[task, place] >= LEAST_PART * lately[task]:
+                lines.setdefault(task, place)
         return lines
 
-    def _grown(self) -> list[tuple[Frames, int]]:
+    def _grown(self) -> list[tuple[Frames, int, int]]:
+        """By how much each place has grown both times, and lately; that which has most first."""
         first, second, third = self._seen
-        grown = [
-            (
-                frames,
-                min(size - second.get(frames, 0), second.get(frames, 0) - first.get(frames, 0)),
-            )
-            for frames, size in third.items()
-        ]
-        return sorted(((place, size) for place, size in grown if size > 0), key=lambda one: -one[1])
+        grown = []
+        for frames, size in third.items():
+            before = second.get(frames, 0)
+            steadily = min(size - before, before - first.get(frames, 0))
+            if size > before:
+                grown.append((frames, max(steadily, 0), size - before))
+        return sorted(grown, key=lambda one: -one[2])
 
     def _spans(self, task: str) -> Iterator[tuple[str, int, int]]:
         """The file of a task's function, its first and its last line."""
