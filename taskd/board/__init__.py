@@ -16,6 +16,7 @@ from taskd.board.layout import Board, BoardMismatch, Slot, SlotReading, Why, Wor
 from taskd.board.memory import SlotMemory, read_memory, write_memory
 from taskd.board.offers import OffersTooLong, read_offers, write_offers
 from taskd.board.seating import Seating
+from taskd.board.sheet import Sheet
 from taskd.board.wakeups import Wakeups
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "LaneTableFull",
     "OffersTooLong",
     "Seating",
+    "Sheet",
     "Slot",
     "SlotMemory",
     "SlotReading",

@@ -28,8 +28,9 @@ _SEATS = SLOT_FIELDS + OFFER_WORDS
 _LANE_ARRAYS = _SEATS + MOST_SEATS
 _ARRAYS_BY_LANE = 4
 
-# Words of a slot. The worker writes them, but for LOOK and WARM (maintenance), and BREAK,
-# BREAK_WHY, TELL, TRIM, SUSPECT and what begins with MEMORY (the master).
+# Words of a slot. The worker writes them, but for LOOK, WARM, STACKS_ASKED, HEAP_ASKED and
+# HEAP_SECONDS (maintenance), and BREAK, BREAK_WHY, TELL, TRIM, SUSPECT and what begins with MEMORY
+# (the master).
 #   SEATS: how many jobs it can run at once.
 #   POOL: which pool it works for, as the pool says it (taskd.pool.place).
 #   DUE: when a greenlet worker beats again at the latest; STOOD: how late it was, when it last was.
@@ -43,6 +44,9 @@ _ARRAYS_BY_LANE = 4
 #   TRIM: the master's request to collect garbage and tell LIVE anew; TRIMMED: the last one obeyed.
 #   SUSPECT: the bytes a job by which LIVE grows, if it does for certain.
 #   CANARY: 1 if it is one; then it tells no LIVE.
+#   SHEET: the descriptor of the Sheet on which it answers where everybody stands; STACKS_ASKED: the
+#   question's number, STACKS_TOLD: that of the last one answered. HEAP_…: the same of what grows,
+#   within HEAP_SECONDS.
 (
     PID,
     GENERATION,
@@ -85,7 +89,14 @@ _ARRAYS_BY_LANE = 4
     TRIMMED,
     SUSPECT,
     CANARY,
-) = range(41)
+    SHEET,
+    STACKS_ASKED,
+    STACKS_TOLD,
+    HEAP_SHEET,
+    HEAP_ASKED,
+    HEAP_SECONDS,
+    HEAP_TOLD,
+) = range(48)
 
 
 class WorkerState(IntEnum):

@@ -39,6 +39,10 @@ VERBS = {
         "taskd.cli.leaks",
         "Show the tasks that leak: how much a job, and where it is allocated.",
     ),
+    "stacks": (
+        "taskd.cli.stacks",
+        "Show where running jobs stand now, on whatever host: each greenlet's stack.",
+    ),
     "tasks": ("taskd.cli.tasks", "Show what may be run: signature, docstring, options, pools."),
     "dashboard": (
         "taskd.cli.dashboard",

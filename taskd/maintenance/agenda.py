@@ -4,8 +4,8 @@
     a notification ─── jobs in a lane, something due, new orders, letters ──────────────┤
     the master ─────── the tree, the tasks of a pool, new settings ─────────────────────┤
                                                                                         ▼
-      limits · look · promote · dispatch · requests · publish · declare · cron · burst · readings ·
-                                                                      tally · stalls · leaks
+      limits · look · promote · dispatch · requests · questions · publish · declare · cron · burst ·
+                                                           readings · tally · stalls · leaks
 
 Whoever brings the news only notes it; the chore runs in the thread of all chores.
 """
@@ -30,6 +30,7 @@ from taskd.maintenance.listen import Check, Listener
 from taskd.maintenance.look import Look
 from taskd.maintenance.promote import Promote
 from taskd.maintenance.publish import Publish
+from taskd.maintenance.questions import AskOrder, Questions
 from taskd.maintenance.readings import Readings
 from taskd.maintenance.report import processes_json
 from taskd.maintenance.requests import InterruptOrder, Requests
@@ -64,7 +65,10 @@ class Agenda:
         self.look = Look(host, self._is_hearing, hurry)
         self._promote = Promote(host.waker, hurry, lease.hasten)
         self._dispatch = Dispatch(hurry)
-        self._requests = Requests(host, self._report, self._ask_interrupt, hurry)
+        self._questions = Questions(host.slots, self._ask_worker, hurry)
+        self._requests = Requests(
+            host, self._report, self._ask_interrupt, hurry, self._questions.soon
+        )
         self._requests.on_hunt = self._ask_hunt
         self._publish = Publish(host, hurry)
         self._schedules = Schedules(host, hurry, lambda: self._declare.soon())
@@ -79,6 +83,7 @@ class Agenda:
             self._promote,
             self._dispatch,
             self._requests,
+            self._questions,
             self._publish,
             self._declare,
             self._schedules,
@@ -201,3 +206,6 @@ class Agenda:
 
     def _ask_hunt(self, pool: str) -> None:
         self._control.send("hunt", pool=pool)
+
+    def _ask_worker(self, wanted: AskOrder) -> None:
+        self._control.send("signal", order="ask", **asdict(wanted))

@@ -19,6 +19,7 @@ from taskd.maintenance.host import ThisHost
 from taskd.store import hosts
 from taskd.store.connect import Connection
 from taskd.store.host_rows import Request
+from taskd.store.questions import KINDS
 
 DEAF_SECONDS = 0.3
 SIGNAL_AGAIN_SECONDS = 5.0
@@ -53,6 +54,7 @@ class Requests:
         processes: Callable[[], str],
         interrupt: Callable[[InterruptOrder], None],
         hurry: Callable[[], None],
+        on_questions: Callable[[], None] = lambda: None,
     ) -> None:
         self._host = host
         self._slots = host.slots
@@ -60,6 +62,7 @@ class Requests:
         self._interrupt = interrupt
         self._hurry = hurry
         self.on_hunt: Callable[[str], None] = lambda pool: None
+        self._on_questions = on_questions
         self._newest = -1
         self._due = inf
         self._cancels: dict[tuple[int, int], _Cancel] = {}
@@ -96,6 +99,8 @@ class Requests:
         except Exception:
             self._due = -inf
             raise
+        if any(order.kind in KINDS for order in found):
+            self._on_questions()
         self._take_over(found, workers)
         self._tell()
         if self._cancels:

@@ -40,7 +40,8 @@ from taskd.board.seating import DUMP_SIGNAL
 from taskd.clock import monotonic, monotonic_ns
 from taskd.errors import DatabaseError, Interrupt, JobCancelled, JobInterrupted, JobTimeout
 from taskd.events import Events
-from taskd.pool import job_handler, spawn, stderr
+from taskd.pool import job_handler, spawn, standing, stderr
+from taskd.pool.answers import Answers
 from taskd.pool.canary import Canary
 from taskd.pool.canary.outcomes import outcome_bytes
 from taskd.pool.claims import Claims, Row
@@ -125,6 +126,7 @@ class Worker:
         self._live = LiveBytes(place.own)
         self._levels = Levels(self._words)
         self._canary = Canary(place) if place.is_canary else None
+        self._answers = Answers(self._words, lambda frame: standing.threads(frame, self._running))
         self._words[SEATS] = 1
         self._running: JobAttempt | None = None
         self._told: JobAttempt | None = None
@@ -152,6 +154,7 @@ class Worker:
         faulthandler.register(DUMP_SIGNAL, self._seating.fd, all_threads=False)
         self._words[SEATING] = self._seating.fd
         self._install_handlers()
+        self._answers.install()
         os.register_at_fork(after_in_child=_let_sigterm_end)
         self._log_handler = job_handler.install(
             self._journal, self._place.settings.log, otherwise=lambda: self._running
@@ -228,6 +231,7 @@ class Worker:
         self._called = self._called or bool(self._words[LOOK])
         self._busy_at = monotonic()
         self._install_handlers()  # the job may have had its own
+        self._answers.listen()
 
     def _show_job(self, job: int, fence: int, limit: float | None) -> None:
         """Write on the board what the master enforces."""

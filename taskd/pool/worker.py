@@ -25,6 +25,7 @@ from taskd.clock import monotonic
 from taskd.errors import HookTimeout, JobCancelled, JobInterrupted
 from taskd.events import Events
 from taskd.pool import job_handler, offspring, preflight, spawn, stacks, waiting
+from taskd.pool.answers import Answers
 from taskd.pool.breaker import Breaker
 from taskd.pool.canary import Canary
 from taskd.pool.canary.seats import TracedSeats
@@ -33,6 +34,7 @@ from taskd.pool.claims import Claims
 from taskd.pool.ending import put_cancelled
 from taskd.pool.events import JobsInterrupted, MasterGone, WorkerDrains, WorkerReady
 from taskd.pool.failures import FailureHandlers
+from taskd.pool.greenlet_stacks import GreenletStacks
 from taskd.pool.life import LifeHooks, NotStarted
 from taskd.pool.limits import TimeLimits
 from taskd.pool.live import LiveBytes
@@ -106,6 +108,7 @@ class Worker:
         self.slots = Slots(place.own, seating, seat_runner)
         self._told = Told(self._words)
         self._breaker = Breaker(self._words, self.slots, seating, self._told)
+        self._answers = Answers(self._words, GreenletStacks(self.slots).all)
         self.claimer = Claimer(place, claims, self.slots, self._outbox.__len__, events)
         self.claimer.on_cancel = self._cancel
         self.reporter.on_let_in = self.claimer.expect
@@ -193,6 +196,7 @@ class Worker:
             signal.signal(number, signal.SIG_IGN)
         gevent.signal_handler(signal.SIGTERM, self._on_term)
         self._breaker.install()
+        self._answers.install()
         stacks.dump_on_signal(signal.SIGUSR2, self._breaker.describe)
         spawn.accept_orders()
 

@@ -89,6 +89,7 @@ def prune_records(connection: psycopg.Connection[Any], keep_seconds: float) -> i
         # A cancel is obeyed as long as its job runs; one whose job has just ended may be read yet.
         "DELETE FROM taskd.request r WHERE r.created_at < now() - interval '1 minute' "
         "AND NOT EXISTS (SELECT FROM taskd.running j WHERE j.id = r.job)",
+        "DELETE FROM taskd.answer a WHERE a.answered_at < now() - interval '5 minutes'",
         "DELETE FROM taskd.unique_key k WHERE k.expires_at < now()",
         "DELETE FROM taskd.waiter w WHERE w.expires_at < now()",
         # How far an attempt was that was lost with its worker.

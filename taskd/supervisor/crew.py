@@ -9,7 +9,8 @@ import signal
 from collections.abc import Callable, Sequence
 
 from taskd.board import Board, SlotReading, Why, WorkerState
-from taskd.board.layout import TOLD
+from taskd.board.layout import SHEET, TOLD
+from taskd.board.sheet import ASK_IN_C_SIGNAL, ASK_SIGNAL, is_sheet
 from taskd.clock import monotonic
 from taskd.events import Events
 from taskd.supervisor.actions import Action, Drain, Interrupt, Kill, Start
@@ -142,6 +143,16 @@ class Crew:
         worker = self.workers.get(slot)
         if worker is not None and worker.pid == pid:
             self._enforcer.cancel(worker, job)
+
+    def ask(self, slot: int, pid: int, in_c: bool) -> None:
+        """Have a worker answer what it is asked on the board; `in_c`: it executes no Python."""
+        worker = self.workers.get(slot)
+        sheet = self._board.slot(slot).words[SHEET]
+        if worker is not None and worker.pid == pid and sheet:  # before, the signal would end it
+            if not in_c:
+                worker.signal(ASK_SIGNAL)
+            elif is_sheet(pid, sheet):
+                worker.signal(ASK_IN_C_SIGNAL)
 
     def _start(self, action: Start) -> None:
         slot = next((n for n in range(self._board.slots) if n not in self.workers), None)

@@ -214,6 +214,8 @@ class Master:
         for order in orders:
             if order["op"] == "hunt":
                 self._crew.hunt(order["pool"])
+            elif order["order"] == "ask":
+                self._crew.ask(order["slot"], order["pid"], order["in_c"])
             else:
                 self._crew.cancel(order["slot"], order["pid"], order["job"])
         fatal = findings.fatal or self._nursery.fatal

@@ -23,6 +23,7 @@ from taskd.tasks.log_reader import LogReader, make_filter, read_page
 
 if TYPE_CHECKING:
     from taskd.tasks.reasons import Reason
+    from taskd.tasks.stacks import Stack
 
 R = TypeVar("R")
 
@@ -98,6 +99,20 @@ class Job(Generic[R]):
         if found is None:
             self.refresh()
         return found or []
+
+    def stacks(self) -> tuple[Stack, ...]:
+        """Where the job stands now: its stack, and those of greenlets it has spawned.
+
+        Empty if it does not run, or its worker does not answer within two seconds. Blocks,
+        usually some hundredths of a second. Raises JobUnknown.
+        """
+        from taskd.tasks.stacks import stacks_of_job
+
+        with default_client().connection() as connection:
+            found = stacks_of_job(connection, self.id)
+        if found is None:
+            self.refresh()
+        return () if found is None else found.stacks
 
     @property
     def progress(self) -> Progress | None:

@@ -276,7 +276,8 @@ CREATE TABLE taskd.task (
 );
 
 -- Orders to running jobs and hosts; taken by the host that they concern.
---   kind: cancel (job), report (host: write your processes anew), hunt (host: start a canary in a pool).
+--   kind: cancel (job), report (host: write your processes anew), hunt (host: start a canary in a pool),
+--   stacks or heap (worker: a question, see 21_questions.sql; seconds is how long it may take).
 --   taken_at: when the worker heard of it. A cancel stays until its job has ended, so that it is
 --   obeyed also if the worker dies, or the attempt ends otherwise, before it could be.
 CREATE TABLE taskd.request (
@@ -287,7 +288,8 @@ CREATE TABLE taskd.request (
     host         bigint,
     pool         text,
     created_at   timestamptz NOT NULL DEFAULT now(),
-    taken_at     timestamptz
+    taken_at     timestamptz,
+    seconds      real
 ) WITH (fillfactor = 80);
 CREATE INDEX request_worker ON taskd.request (worker);
 CREATE INDEX request_job ON taskd.request (job);

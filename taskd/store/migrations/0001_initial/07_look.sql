@@ -103,11 +103,11 @@ BEGIN
 END $$;
 
 -- The orders for these workers' jobs: (kind, worker, job), each given once. The rows of a cancel stay
--- until its job has ended.
+-- until its job has ended. Questions are not among them: see take_questions_v1.
 CREATE FUNCTION taskd.take_requests_v1(p_workers bigint[])
 RETURNS TABLE (kind text, worker bigint, job bigint) LANGUAGE sql AS $$
     UPDATE taskd.request r SET taken_at = now()
-    WHERE r.worker = ANY (p_workers) AND r.taken_at IS NULL
+    WHERE r.worker = ANY (p_workers) AND r.kind = 'cancel' AND r.taken_at IS NULL
     RETURNING r.kind, r.worker, r.job
 $$;
 

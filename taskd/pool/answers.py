@@ -1,0 +1,60 @@
+"""Answers the questions that somebody has to this worker, at once, whatever it is doing.
+
+The question is a number on the board and a signal. The handler runs in whatever computes, as soon
+as Python comes to its next step, and writes the answer on a sheet; see taskd.board.sheet.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from taskd.board import Sheet
+from taskd.board.layout import SHEET, STACKS_ASKED, STACKS_TOLD
+from taskd.board.sheet import ASK_IN_C_SIGNAL, ASK_SIGNAL
+from taskd.pool.standing import Stack
+
+MOST_TEXT = 1_000_000
+"""An answer stops there, in characters; the stacks of jobs come first."""
+
+Stacks = Callable[["FrameType | None"], Iterator[Stack]]
+"""Everybody's stack, given the frame that runs."""
+
+
+class Answers:
+    """The answering end of one worker."""
+
+    def __init__(self, words: memoryview, stacks: Stacks) -> None:
+        self._words = words
+        self._stacks = stacks
+        self._sheet = Sheet.create()
+
+    def install(self) -> None:
+        """Answer from now on."""
+        self.listen()
+        faulthandler.register(ASK_IN_C_SIGNAL, self._sheet.fd, all_threads=True)
+        self._words[SHEET] = self._sheet.fd
+
+    def listen(self) -> None:
+        """Take the signal, also back from a job that took it for itself."""
+        signal.signal(ASK_SIGNAL, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        words = self._words
+        if words[STACKS_ASKED] != words[STACKS_TOLD]:
+            asked = words[STACKS_ASKED]
+            self._sheet.wipe()
+            self._sheet.write("".join(self._lines(frame)))
+            words[STACKS_TOLD] = asked
+
+    def _lines(self, frame: FrameType | None) -> Iterator[str]:
+        room = MOST_TEXT
+        for stack in sorted(self._stacks(frame), key=lambda one: one["job"] is None):
+            line = f"{json.dumps(stack)}\n"
+            room -= len(line)
+            if room < 0:
+                return
+            yield line
