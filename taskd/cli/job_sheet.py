@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from textwrap import indent
 
-from taskd.cli.moments import distance, span, took
+from taskd.cli.moments import distance, size, span, took
 from taskd.cli.output import painted, printable
 from taskd.store.log_rows import Progress
 from taskd.store.rows import AttemptRow, JobRow
@@ -62,10 +62,20 @@ def _fields(job: JobRow, progress: Progress | None, now: datetime) -> Iterator[t
     yield "started", _moment(job.started_at, now)
     yield "finished", _moment(job.finished_at, now)
     yield "took", "" if job.finished_at is None else took(job.started_at, job.finished_at)
+    yield "used", used(job.cpu_seconds, job.memory_growth)
     yield "worker", job.worker or ""
     yield "progress", "" if progress is None else _progress(progress, now)
     yield "result", "" if job.result is None else _shown(job.result)
     yield "error", job.error or ""
+
+
+def used(cpu_seconds: float | None, memory_growth: int | None) -> str:
+    """What an attempt has used of the processor, and by how much its process has grown."""
+    cpu = "" if cpu_seconds is None else f"{span(cpu_seconds)} of CPU"
+    if memory_growth is None or cpu_seconds is None:
+        return cpu
+    sign = "-" if memory_growth < 0 else "+"
+    return f"{cpu}, {sign}{size(abs(memory_growth))} of memory"
 
 
 def _waited(job: JobRow) -> str:
@@ -99,7 +109,9 @@ def _moment(moment: datetime | None, now: datetime) -> str:
 def _attempt_lines(attempt: AttemptRow) -> Iterator[str]:
     lasted = took(attempt.started_at, attempt.ended_at)
     where = f" in {attempt.worker}" if attempt.worker else ""
-    yield f"\nAttempt {attempt.number}: {attempt.outcome} after {lasted}{where}"
+    cost = used(attempt.cpu_seconds, attempt.memory_growth)
+    cost = f" ({cost})" if cost else ""
+    yield f"\nAttempt {attempt.number}: {attempt.outcome} after {lasted}{where}{cost}"
     if attempt.error and attempt.error not in (attempt.traceback or ""):
         yield indent(printable(attempt.error.rstrip()), "  ")
     if attempt.traceback:

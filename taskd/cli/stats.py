@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from taskd.cli.database import open_jobs
+from taskd.cli.hungriest import show_hungriest
 from taskd.cli.moments import span
 from taskd.cli.output import Column, print_json, print_table
 from taskd.cli.parameters import QUEUE, TASK, Duration, json_option
@@ -44,6 +45,7 @@ Examples:
   taskd stats
   taskd stats --by task --last 6h
   taskd stats --last 7d --queue sync --json
+  taskd stats --last 1d --hungriest
 """
 
 
@@ -64,14 +66,33 @@ Examples:
 )
 @click.option("--queue", type=QUEUE, help="Of this queue.")
 @click.option("--task", type=TASK, metavar="PATH", help="Of this task.")
+@click.option(
+    "--hungriest",
+    is_flag=False,
+    flag_value="cpu",
+    type=click.Choice(["cpu", "memory"]),
+    help="Show the ten tasks that used the most CPU, or left the most memory taken.",
+)
 @json_option
-def stats(last: float, by: str, queue: str | None, task: str | None, as_json: bool) -> None:
+def stats(
+    last: float,
+    by: str,
+    queue: str | None,
+    task: str | None,
+    hungriest: str | None,
+    as_json: bool,
+) -> None:
     """Show rates, failures, run and wait times, and the backlog: by queue, task or pool.
 
     RUNNABLE jobs could start now if a slot were free. ~ marks an estimate.
     """
     with open_jobs() as connection:
         try_to_write(connection, statistics.roll_up)  # else as the daemons have written them
+        if hungriest is not None:
+            show_hungriest(
+                statistics.summarize(connection, last, By.TASK, queue, task), hungriest, as_json
+            )
+            return
         found = statistics.summarize(connection, last, By(by), queue, task)
         backlog = _backlog(connection, queue) if by == By.QUEUE and task is None else {}
     summaries = {summary.name: summary for summary in found}

@@ -14,5 +14,6 @@ journal       what jobs log, and how far they are               attempt_log, job
 scribe        stores it while a job of a process worker runs    offspring  greenlets of a job
 pulse         says that the worker lives                        stacks     says where it stands
 answers       to questions from afar                            standing, greenlet_stacks
+usage         what attempts use of processor and memory
 place         where a worker stands, on the board               link       its connections
 """

@@ -9,6 +9,7 @@ from taskd.board.layout import FAILED, RETRIED, SUCCEEDED
 from taskd.pool.claims import Row
 from taskd.pool.job_events import AttemptEnded, AttemptFailed, JobFailed, RaisedAfterEnd
 from taskd.pool.outbox import Outbox
+from taskd.pool.usage import SHORT_SECONDS, UNKNOWN, Used
 from taskd.store.rows import JobEnd, JobRetry
 from taskd.tasks.failure import error_text, traceback_text
 from taskd.tasks.outcome import (
@@ -23,7 +24,14 @@ from taskd.tasks.outcome import (
 )
 
 
-def put(outbox: Outbox, words: memoryview, row: Row, seconds: float, outcome: Outcome) -> None:
+def put(
+    outbox: Outbox,
+    words: memoryview,
+    row: Row,
+    seconds: float,
+    outcome: Outcome,
+    used: Used = UNKNOWN,
+) -> None:
     """Put an outcome into the outbox, count it on the board, and tell of a failure.
 
     An interrupted job goes back at once and uncharged, before all others of its queue, and keeps
@@ -33,30 +41,34 @@ def put(outbox: Outbox, words: memoryview, row: Row, seconds: float, outcome: Ou
     tell_ended(outbox, row, seconds, outcome)
     match outcome:
         case Done(result):
-            outbox.ends.append(JobEnd(job, fence, seconds, "s", result))
+            if seconds < SHORT_SECONDS:
+                used = used._replace(cpu_micros=None)  # it is charged the time it took
+            outbox.ends.append(JobEnd(job, fence, seconds, "s", result, None, None, *used))
             words[SUCCEEDED] += 1
         case Failed(error, traceback):
             outbox.failures.tell(JobFailed(job, task, queue, attempt, error))
-            outbox.ends.append(JobEnd(job, fence, seconds, "f", None, error, traceback))
+            outbox.ends.append(JobEnd(job, fence, seconds, "f", None, error, traceback, *used))
             words[FAILED] += 1
         case Cancelled(reason):
-            outbox.ends.append(JobEnd(job, fence, seconds, "c", None, reason))
+            outbox.ends.append(JobEnd(job, fence, seconds, "c", None, reason, None, *used))
             words[FAILED] += 1
         case Retried(delay, error, traceback, timed_out):
             failure = AttemptFailed(job, task, queue, attempt, row[5], delay, error)
             outbox.failures.tell(failure)
             kind = "t" if timed_out else "r"
             outbox.retries.append(
-                JobRetry(job, fence, seconds, kind, delay, error, traceback, lets_go(row[10]))
+                JobRetry(
+                    job, fence, seconds, kind, delay, error, traceback, lets_go(row[10]), *used
+                )
             )
             words[RETRIED] += 1
         case Snoozed(delay):
             outbox.retries.append(
-                JobRetry(job, fence, seconds, "z", delay, release=lets_go(row[10]))
+                JobRetry(job, fence, seconds, "z", delay, None, None, lets_go(row[10]), *used)
             )
             words[RETRIED] += 1
         case Interrupted():
-            outbox.retries.append(JobRetry(job, fence, seconds, "i", 0.0))
+            outbox.retries.append(JobRetry(job, fence, seconds, "i", 0.0, None, None, False, *used))
             words[RETRIED] += 1
         case Stored(raised):
             if raised is not None:

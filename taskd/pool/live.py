@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import os
 import sys
 from collections.abc import Callable
 
 from taskd.board import Slot
 from taskd.board.layout import FAILED, FRESH, LIVE, LIVE_JOBS, RETRIED, SUCCEEDED, TRIM, TRIMMED
 from taskd.clock import monotonic
+from taskd.pool.usage import private_bytes
 
 READ_SECONDS = 1.0
 COST_SHARE = 0.005
@@ -52,9 +52,7 @@ class LiveBytes:
 
     def begin(self) -> None:
         """Tell what the kernel has given to this process before its first job."""
-        with open("/proc/self/statm", encoding="utf-8") as statm:  # a codec that is there by now
-            _, resident, shared, *_ = statm.read().split()
-        self._words[FRESH] = (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+        self._words[FRESH] = private_bytes()
 
     def beat(self) -> None:
         """Read if it is time to and jobs have ended since; or if the master has asked for it."""

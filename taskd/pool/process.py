@@ -60,6 +60,7 @@ from taskd.pool.outage import Outage
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import KEEP_SECONDS, Place
 from taskd.pool.scribe import Scribe
+from taskd.pool.usage import ProcessUsage
 from taskd.store.link import Link
 from taskd.tasks import client
 from taskd.tasks.context import JobAttempt
@@ -128,6 +129,7 @@ class Worker:
         self._canary = Canary(place) if place.is_canary else None
         self._answers = Answers(self._words, lambda frame: standing.threads(frame, self._running))
         self._words[SEATS] = 1
+        self._usage = ProcessUsage()
         self._running: JobAttempt | None = None
         self._told: JobAttempt | None = None
         self._terms = 0
@@ -206,6 +208,7 @@ class Worker:
         self._show_job(job, fence, limit)
         if self._canary is not None:
             self._canary.ledger.begin(fence)
+        self._usage.begin()
         started = perf_counter()
         outcome: Outcome
         try:
@@ -217,11 +220,12 @@ class Worker:
         if getpid() != self._pid:  # a child that the job has forked came to the task's end
             os._exit(1 if isinstance(outcome, Failed) else 0)
         seconds = perf_counter() - started
+        used = self._usage.end()
         self._levels.counts[task] += 1
         self._words[DEADLINE] = 0
         if isinstance(outcome, Failed):
             self._failures.call(attempt, args, kwargs, outcome)
-        put(self._outbox, self._words, row, seconds, outcome)
+        put(self._outbox, self._words, row, seconds, outcome, used)
         del outcome  # with a failure's traceback, and all that its frames hold
         if self._canary is not None:
             self._canary.ledger.end(fence, task, outcome_bytes(self._outbox, fence))

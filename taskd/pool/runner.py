@@ -16,6 +16,7 @@ from taskd.pool.offspring import end_child
 from taskd.pool.outbox import Outbox
 from taskd.pool.reporter import Reporter
 from taskd.pool.slots import Seat
+from taskd.pool.usage import SHORT_SECONDS, SwitchedUsage
 from taskd.tasks.context import JobAttempt
 from taskd.tasks.outcome import DONE, Failed, Outcome
 from taskd.tasks.run import Runner
@@ -26,7 +27,7 @@ class SeatRunner:
 
     __slots__ = (
         "_counts", "_failures", "_journal", "_limit", "_outbox", "_pid", "_reporter",
-        "_run_attempt", "_runner", "_tells_ends", "_words",
+        "_run_attempt", "_runner", "_tells_ends", "_usage", "_words",
     )  # fmt: skip
 
     def __init__(
@@ -37,6 +38,7 @@ class SeatRunner:
         outbox: Outbox,
         reporter: Reporter,
         failures: FailureHandlers,
+        usage: SwitchedUsage,
     ) -> None:
         self._words = words
         self._runner = runner
@@ -48,6 +50,7 @@ class SeatRunner:
         self._journal = reporter.journal
         self._counts = reporter.levels.counts
         self._failures = failures
+        self._usage = usage
         self._pid = getpid()
 
     def run(self, seat: Seat, row: Row) -> float:
@@ -73,7 +76,7 @@ class SeatRunner:
         ended = perf_counter()
         if limit is not None:
             seat.show_deadline(inf)
-        if outcome is DONE:
+        if outcome is DONE and ended - started < SHORT_SECONDS:
             outbox = self._outbox
             outbox.ids.append(job)
             outbox.fences.append(fence)
@@ -82,9 +85,10 @@ class SeatRunner:
             if self._tells_ends:
                 tell_ended(outbox, row, ended - started, outcome)
         else:
+            used = self._usage.of(attempt, ended)
             if isinstance(outcome, Failed):
                 self._failures.call(attempt, args, kwargs, outcome)
-            put(self._outbox, self._words, row, ended - started, outcome)
+            put(self._outbox, self._words, row, ended - started, outcome, used)
         if self._reporter.is_waiting:
             self._reporter.wake()
         return ended

@@ -16,6 +16,7 @@ import signal
 from contextlib import AbstractContextManager
 
 import gevent
+import greenlet
 from gevent.event import Event
 
 from taskd import logs
@@ -46,6 +47,7 @@ from taskd.pool.runner import SeatRunner
 from taskd.pool.slots import RunsJobs, Slots
 from taskd.pool.sweeper import Sweeper
 from taskd.pool.told import Told
+from taskd.pool.usage import SwitchedUsage
 from taskd.store.link import Link
 from taskd.tasks import client
 from taskd.tasks.run import Runner
@@ -95,6 +97,7 @@ class Worker:
         seating = Seating.create(self._pool.greenlets or 1)
         self._canary = Canary(place) if place.is_canary else None
         self.reporter.canary = self._canary
+        self._usage = SwitchedUsage()
         seat_runner: RunsJobs = SeatRunner(
             self._words,
             Runner(place.settings.imports, max_result=place.settings.max_result),
@@ -102,6 +105,7 @@ class Worker:
             self._outbox,
             self.reporter,
             FailureHandlers(place.name, events, _limit),
+            self._usage,
         )
         if self._canary is not None:
             seat_runner = TracedSeats(seat_runner, self._canary.ledger, self._outbox)
@@ -144,6 +148,7 @@ class Worker:
         self.claimer.start()
         self._sweeper.start()
         self._pulse.start()
+        self._usage.start(greenlet.settrace)
         self._live.begin()
         self._words[STATE] = WorkerState.READY
         self._events.emit(WorkerReady(self._place.name, os.getpid()))

@@ -48,11 +48,13 @@ FROM taskd.unread_jobs_v1(%s, %s::bigint[])
 _SUCCEEDED = "SELECT taskd.complete_succeeded_v1(%s, %s::bigint[], %s::bigint[], %s::real[])"
 _COMPLETE = """
 SELECT taskd.complete_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[],
-                              %s::text[], %s::text[], %s::text[], %s)
+                              %s::text[], %s::text[], %s::text[], %s, %s::bigint[],
+                              %s::bigint[])
 """
 _RETRY = """
 SELECT taskd.retry_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[],
-                           %s::float8[], %s::text[], %s::text[], %s::boolean[])
+                           %s::float8[], %s::text[], %s::text[], %s::boolean[], %s::bigint[],
+                           %s::bigint[])
 """
 _GIVE_BACK = "SELECT taskd.give_back_jobs_v1(%s, %s::bigint[], %s::bigint[])"
 _PROMOTE = "SELECT promoted, lanes FROM taskd.promote_jobs_v1(%s)"
@@ -185,7 +187,9 @@ def complete_jobs(
 
     `is_own` False: in a transaction that others have begun, and will end when they like.
     """
-    ids, fences, durations, states, results, errors, tracebacks = zip(*ends, strict=True)
+    ids, fences, durations, states, results, errors, tracebacks, cpus, memories = zip(
+        *ends, strict=True
+    )
     row = connection.execute(
         _COMPLETE,
         (
@@ -198,6 +202,8 @@ def complete_jobs(
             text_array(errors),
             text_array(tracebacks),
             is_own,
+            number_array(cpus),
+            number_array(memories),
         ),
     ).fetchone()
     return _lost(row)
@@ -205,7 +211,7 @@ def complete_jobs(
 
 def retry_jobs(connection: AnyConnection, worker: int, retries: Sequence[JobRetry]) -> list[int]:
     """End attempts whose jobs go on: after their delay, or at once. The ids that were lost."""
-    ids, fences, durations, outcomes, delays, errors, tracebacks, releases = zip(
+    ids, fences, durations, outcomes, delays, errors, tracebacks, releases, cpus, memories = zip(
         *retries, strict=True
     )
     row = connection.execute(
@@ -220,6 +226,8 @@ def retry_jobs(connection: AnyConnection, worker: int, retries: Sequence[JobRetr
             text_array(errors),
             text_array(tracebacks),
             boolean_array(releases),
+            number_array(cpus),
+            number_array(memories),
         ),
     ).fetchone()
     return _lost(row)

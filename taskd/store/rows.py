@@ -118,7 +118,10 @@ class NewGraph:
 
 
 class JobEnd(NamedTuple):
-    """A final outcome: state is "s", "f" or "c"; duration in seconds, None if it never started."""
+    """A final outcome: state is "s", "f" or "c"; duration in seconds, None if it never started.
+
+    memory: by how many bytes it left its process larger; as cpu_micros, None if that is not known.
+    """
 
     id: int
     fence: int
@@ -127,13 +130,15 @@ class JobEnd(NamedTuple):
     result: str | None = None
     error: str | None = None
     traceback: str | None = None
+    cpu_micros: int | None = None
+    memory: int | None = None
 
 
 class JobRetry(NamedTuple):
     """An attempt that ended but not its job.
 
     outcome is "r" (retry), "t" (timed out, retry), "z" (snooze) or "i" (interrupted). release: let
-    go of its resources until the next attempt.
+    go of its resources until the next attempt. cpu_micros, memory: as of a JobEnd.
     """
 
     id: int
@@ -144,6 +149,8 @@ class JobRetry(NamedTuple):
     error: str | None = None
     traceback: str | None = None
     release: bool = False
+    cpu_micros: int | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +160,8 @@ class JobRow:
     waited_for_resources: seconds until it had all resources and limits, of the attempt that it came
     to last, None if it needs none or has not got them; waited_for_worker: from then until it began.
     states_only: this user may not see its arguments, result and error, so they are empty here.
+    cpu_seconds: what its last attempt used of the processor; memory_growth: by how many bytes that
+    left its process larger, in process pools. None: not known.
     """
 
     id: int
@@ -180,6 +189,8 @@ class JobRow:
     finished_at: datetime | None
     waited_for_resources: float | None = None
     waited_for_worker: float | None = None
+    cpu_seconds: float | None = None
+    memory_growth: int | None = None
     worker: str | None
     states_only: bool = False
 
@@ -195,12 +206,14 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRow:
-    """An attempt that did not end its job."""
+    """An attempt that did not end its job; cpu_seconds and memory_growth as of a JobRow."""
 
     number: int
     outcome: str
     started_at: datetime
     ended_at: datetime
+    cpu_seconds: float | None = None
+    memory_growth: int | None = None
     worker: str | None
     error: str | None
     traceback: str | None

@@ -64,6 +64,8 @@ class Counts:
     their worker. returned: those that do not count: snoozed, interrupted, given back.
     runs: how long attempts ran that succeeded, failed or were retried. waits: how long those that
     started had waited for a worker, asks: before that for their resources.
+    cpu_seconds: what the attempts that ended have used of processors, memory_growth: by how many
+    bytes they left the processes of process pools larger.
     """
 
     started: int
@@ -76,6 +78,8 @@ class Counts:
     runs: Histogram
     waits: Histogram
     asks: Histogram
+    cpu_seconds: float = 0.0
+    memory_growth: int = 0
 
     @property
     def ended(self) -> int:
@@ -94,6 +98,8 @@ class Counts:
         return {
             **numbers,
             "failure_rate": self.failure_rate,
+            "cpu_seconds": self.cpu_seconds,
+            "memory_growth": self.memory_growth,
             "run": self.runs.to_json_dict(),
             "wait_for_worker": self.waits.to_json_dict(),
             "wait_for_resources": self.asks.to_json_dict(),
@@ -338,4 +344,6 @@ def _counts(row: dict[str, Any]) -> Counts:
         runs=Histogram.unpack(row["runs"], row["run_seconds"]),
         waits=Histogram.unpack(row["waits"], row["wait_seconds"]),
         asks=Histogram.unpack(row["asks"], row["ask_seconds"]),
+        cpu_seconds=row["cpu_seconds"],
+        memory_growth=row["memory_bytes"],
     )

@@ -36,11 +36,13 @@ class JobAttempt:
     may the worker raise an Interrupt in it, from a signal handler or another greenlet.
     `is_cancelled` is true once it was cancelled before that: it is not to begin.
     `is_stored` is true once the job has ended itself, in its own transaction. `extra` is the column
-    of that name. What it says goes into `journal`, if there is one.
+    of that name. What it says goes into `journal`, if there is one. `cpu` is what it has used of
+    the processor until it last waited, in seconds, where jobs run side by side.
     """
 
     __slots__ = (
         "_is_cancelled",
+        "cpu",
         "extra",
         "fence",
         "id",
@@ -85,6 +87,7 @@ class JobAttempt:
         self.is_committing = False
         self.is_stored = False
         self.max_result = MAX_RESULT
+        self.cpu = 0.0
         self.started = perf_counter()
 
     @property

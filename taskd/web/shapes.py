@@ -86,6 +86,8 @@ COUNTS: dict[str, Shape] = {
         )
     },
     "failure_rate": nullable({"type": "number"}),
+    "cpu_seconds": {"type": "number"},
+    "memory_growth": {"type": "integer"},
     **dict.fromkeys(("run", "wait_for_worker", "wait_for_resources"), _DURATIONS),
 }
 HOST = object_of(

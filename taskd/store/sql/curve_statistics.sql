@@ -14,7 +14,8 @@ WITH chosen AS MATERIALIZED (
            sum(s.failed)::bigint AS failed, sum(s.cancelled)::bigint AS cancelled,
            sum(s.retried)::bigint AS retried, sum(s.lost)::bigint AS lost,
            sum(s.returned)::bigint AS returned, sum(s.run_seconds) AS run_seconds,
-           sum(s.wait_seconds) AS wait_seconds, sum(s.ask_seconds) AS ask_seconds
+           sum(s.wait_seconds) AS wait_seconds, sum(s.ask_seconds) AS ask_seconds,
+           sum(s.cpu_seconds) AS cpu_seconds, sum(s.memory_bytes)::bigint AS memory_bytes
     FROM chosen s
     GROUP BY s.key
 ), buckets AS (

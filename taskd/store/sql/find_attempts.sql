@@ -6,7 +6,7 @@ SELECT a.number,
                       ELSE 'lost' END AS outcome,
        a.started_at, a.ended_at,
        w.pool || '/' || w.slot || ' on ' || h.name || ', pid ' || w.pid AS worker,
-       a.error, a.traceback
+       a.cpu::float8 AS cpu_seconds, a.memory AS memory_growth, a.error, a.traceback
 FROM taskd.attempt a
 LEFT JOIN taskd.worker w ON w.id = a.worker
 LEFT JOIN taskd.host h ON h.id = w.host

@@ -161,6 +161,9 @@ CREATE INDEX running_worker ON taskd.running (worker);      -- rescue_workers_v1
 
 -- What has ended, for good: append-only, a partition a UTC day, dropped by retention.
 --   state: s succeeded, f failed, c cancelled.
+--   cpu: the processor's time that the last attempt took, in seconds; memory: by how many bytes it left
+--   its process larger, in process pools. NULL: not known, as of what ended with its worker; of one that
+--   succeeded within a millisecond, cpu is the time it took.
 CREATE TABLE taskd.history (
     id           bigint      NOT NULL,
     fence        bigint,
@@ -178,6 +181,8 @@ CREATE TABLE taskd.history (
     crashes      smallint    NOT NULL DEFAULT 0,
     state        "char"      NOT NULL,
     has_result   boolean     NOT NULL DEFAULT false,    -- in taskd.result, as long as that is kept
+    cpu          real,
+    memory       bigint,
     queue        text COLLATE "C" NOT NULL,
     task         text COLLATE "C" NOT NULL,
     args         text        NOT NULL,
@@ -204,6 +209,8 @@ CREATE TABLE taskd.attempt (
     ended_at     timestamptz NOT NULL DEFAULT now(),
     number       smallint    NOT NULL,
     outcome      "char"      NOT NULL,
+    cpu          real,                          -- as in history
+    memory       bigint,
     queue        text COLLATE "C" NOT NULL,
     task         text COLLATE "C" NOT NULL,
     ready_at     timestamptz NOT NULL,          -- since when it had waited for a worker

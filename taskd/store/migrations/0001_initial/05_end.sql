@@ -70,10 +70,12 @@ BEGIN
 END $$;
 
 -- Any final state, with its result or its error. p_durations NULL: it never started. p_is_own: not
--- in the transaction of a job that ends together with what it wrote.
+-- in the transaction of a job that ends together with what it wrote. p_cpus in microseconds, p_memories
+-- in bytes, as in history.
 CREATE FUNCTION taskd.complete_jobs_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_states "char"[],
-    p_results text[], p_errors text[], p_tracebacks text[], p_is_own boolean
+    p_results text[], p_errors text[], p_tracebacks text[], p_is_own boolean,
+    p_cpus bigint[] DEFAULT NULL, p_memories bigint[] DEFAULT NULL
 ) RETURNS bigint[] LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -86,19 +88,21 @@ DECLARE
 BEGIN
     WITH gone AS (
         DELETE FROM taskd.running r
-        USING unnest(p_ids, p_fences, p_durations, p_states, p_results, p_errors, p_tracebacks)
-              AS u (id, fence, duration, state, result, error, traceback)
+        USING unnest(p_ids, p_fences, p_durations, p_states, p_results, p_errors, p_tracebacks, p_cpus,
+                     p_memories)
+              AS u (id, fence, duration, state, result, error, traceback, cpu, memory)
         WHERE r.id BETWEEN u.id AND u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
-        RETURNING r.*, u.duration, u.state, u.result, u.error, u.traceback
+        RETURNING r.*, u.duration, u.state, u.result, u.error, u.traceback, u.cpu, u.memory
     ), ended AS (
         INSERT INTO taskd.history (
             id, fence, worker, created_at, run_at, ready_at, started_at, timeout, priority, attempt,
             max_attempts, losses, crashes, state, queue, task, args, kwargs, extra, res, need, error,
-            traceback, has_result)
+            traceback, has_result, cpu, memory)
         SELECT g.id, g.fence, g.worker, g.created_at, g.run_at, g.ready_at,
                now() - g.duration * interval '1 second', g.timeout, g.priority, g.attempt,
                g.max_attempts, g.losses, g.crashes, g.state, g.queue, g.task, g.args, g.kwargs,
-               g.extra, g.res, g.need, g.error, g.traceback, g.result IS NOT NULL
+               g.extra, g.res, g.need, g.error, g.traceback, g.result IS NOT NULL,
+               g.cpu * 1e-6::real, g.memory
         FROM gone g
     ), kept AS (
         INSERT INTO taskd.result (job, value)
@@ -131,7 +135,8 @@ END $$;
 -- NULL: none does.
 CREATE FUNCTION taskd.retry_jobs_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_outcomes "char"[],
-    p_delays double precision[], p_errors text[], p_tracebacks text[], p_release boolean[]
+    p_delays double precision[], p_errors text[], p_tracebacks text[], p_release boolean[],
+    p_cpus bigint[] DEFAULT NULL, p_memories bigint[] DEFAULT NULL
 ) RETURNS bigint[] LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -145,11 +150,12 @@ BEGIN
     PERFORM FROM taskd.running r WHERE r.id = ANY (p_ids) ORDER BY r.id FOR UPDATE;
     WITH gone AS MATERIALIZED (
         DELETE FROM taskd.running r
-        USING unnest(p_ids, p_fences, p_durations, p_outcomes, p_delays, p_errors, p_tracebacks, p_release)
-              AS u (id, fence, duration, outcome, delay, error, traceback, release)
+        USING unnest(p_ids, p_fences, p_durations, p_outcomes, p_delays, p_errors, p_tracebacks, p_release,
+                     p_cpus, p_memories)
+              AS u (id, fence, duration, outcome, delay, error, traceback, release, cpu, memory)
         WHERE r.id BETWEEN u.id AND u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
         RETURNING r.*, now() - coalesce(u.duration, 0) * interval '1 second' AS started_at,
-                  u.outcome, u.delay, u.error, u.traceback,
+                  u.outcome, u.delay, u.error, u.traceback, u.cpu * 1e-6::real AS cpu, u.memory,
                   CASE WHEN NOT taskd.lets_go_v1(u.release, u.outcome, r.res) THEN r.place END AS kept_place,
                   (r.place IS NULL OR taskd.lets_go_v1(u.release, u.outcome, r.res))
                   AND taskd.asks_v1(r.res, r.queue, r.extra) AS asks,
@@ -159,17 +165,18 @@ BEGIN
                   IS NOT NULL AS is_cancelled
     ), kept AS (
         INSERT INTO taskd.attempt (
-            job, fence, worker, started_at, number, outcome, queue, task, ready_at, error, traceback)
-        SELECT g.id, g.fence, g.worker, g.started_at, g.attempt, g.outcome, g.queue, g.task,
-               coalesce(g.ready_at, g.created_at), g.error, g.traceback
+            job, fence, worker, started_at, number, outcome, cpu, memory, queue, task, ready_at, error,
+            traceback)
+        SELECT g.id, g.fence, g.worker, g.started_at, g.attempt, g.outcome, g.cpu, g.memory, g.queue,
+               g.task, coalesce(g.ready_at, g.created_at), g.error, g.traceback
         FROM gone g WHERE NOT g.is_cancelled
     ), over AS (
         INSERT INTO taskd.history (
             id, fence, worker, created_at, run_at, ready_at, started_at, timeout, priority, attempt,
-            max_attempts, losses, crashes, state, queue, task, args, kwargs, extra, res, need, error,
-            traceback)
+            max_attempts, losses, crashes, state, cpu, memory, queue, task, args, kwargs, extra, res, need,
+            error, traceback)
         SELECT g.id, g.fence, g.worker, g.created_at, g.run_at, g.ready_at, g.started_at, g.timeout,
-               g.priority, g.attempt, g.max_attempts, g.losses, g.crashes, 'c', g.queue, g.task, g.args,
+               g.priority, g.attempt, g.max_attempts, g.losses, g.crashes, 'c', g.cpu, g.memory, g.queue, g.task, g.args,
                g.kwargs, g.extra, g.res, g.need, coalesce(g.error, 'cancelled while it ran'), g.traceback
         FROM gone g WHERE g.is_cancelled
     ), later AS (

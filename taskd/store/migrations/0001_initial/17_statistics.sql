@@ -13,6 +13,7 @@
 --   outcome: as in history (s f c) or attempt (r t z i l g h k).
 --   runs: how long each ran; waits: between ready and begun; asks: for its resources; in seconds, in one
 --   order. A run is NULL if it never began.
+--   cpu, memory: what they have used together, see taskd.history.
 CREATE TABLE taskd.tally (
     id           bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,      -- roll_up_v1
     at           timestamptz NOT NULL DEFAULT now(),
@@ -22,7 +23,9 @@ CREATE TABLE taskd.tally (
     task         text COLLATE "C" NOT NULL,
     runs         real[]      NOT NULL,
     waits        real[]      NOT NULL,
-    asks         real[]
+    asks         real[],
+    cpu          real,
+    memory       bigint
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
         autovacuum_vacuum_cost_delay = 0);
 
@@ -34,6 +37,7 @@ CREATE TABLE taskd.tally (
 --   that ended with their worker. returned: those that do not count: snoozed, interrupted, given back.
 --   runs: of attempts that succeeded, failed or were retried. waits, asks: of those that started: from
 --   ready to begun, and until they had their resources. All three are histograms, see bucket_v1.
+--   cpu_seconds, memory_bytes: what all attempts together used, see taskd.history.
 CREATE TABLE taskd.statistic (
     span         "char"      NOT NULL,
     at           timestamptz NOT NULL,
@@ -50,6 +54,8 @@ CREATE TABLE taskd.statistic (
     run_seconds  double precision NOT NULL,
     wait_seconds double precision NOT NULL,
     ask_seconds  double precision NOT NULL,
+    cpu_seconds  double precision NOT NULL,
+    memory_bytes bigint      NOT NULL,
     runs         bigint[]    NOT NULL,
     waits        bigint[]    NOT NULL,
     asks         bigint[]    NOT NULL,
@@ -93,8 +99,8 @@ $$;
 -- told only if it is plain when it began to: of first attempts that came after no other job.
 CREATE FUNCTION taskd.tally_history_v1() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO taskd.tally (worker, outcome, queue, task, runs, waits, asks)
-    SELECT e.worker, e.state, e.queue, e.task,
+    INSERT INTO taskd.tally (worker, outcome, queue, task, cpu, memory, runs, waits, asks)
+    SELECT e.worker, e.state, e.queue, e.task, sum(e.cpu), sum(e.memory)::bigint,
            array_agg(date_part('epoch', e.finished_at - e.started_at)::real),
            array_agg(date_part('epoch', e.started_at - coalesce(e.ready_at, e.created_at))::real),
            CASE WHEN bool_or(e.res IS NOT NULL) THEN
@@ -113,8 +119,8 @@ CREATE TRIGGER tally AFTER INSERT ON taskd.history REFERENCING NEW TABLE AS ende
 -- begun, for it may have waited in its worker.
 CREATE FUNCTION taskd.tally_attempts_v1() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO taskd.tally (worker, outcome, queue, task, runs, waits)
-    SELECT e.worker, e.outcome, e.queue, e.task,
+    INSERT INTO taskd.tally (worker, outcome, queue, task, cpu, memory, runs, waits)
+    SELECT e.worker, e.outcome, e.queue, e.task, sum(e.cpu), sum(e.memory)::bigint,
            array_agg(CASE WHEN e.outcome <> 'g' THEN date_part('epoch', e.ended_at - e.started_at)::real END),
            array_agg(CASE WHEN e.outcome <> 'g' THEN date_part('epoch', e.started_at - e.ready_at)::real END)
     FROM ended e
@@ -145,25 +151,30 @@ BEGIN
                -- A worker's clock may differ a little from the server's; greatest would forget NULL.
                CASE WHEN u.run < 0 THEN 0 ELSE u.run END AS run,
                CASE WHEN u.wait < 0 THEN 0 ELSE u.wait END AS wait,
-               CASE WHEN u.ask < 0 THEN 0 ELSE u.ask END AS ask
+               CASE WHEN u.ask < 0 THEN 0 ELSE u.ask END AS ask,
+               -- Once for all of a tally; those that succeeded within a millisecond have none of their own.
+               CASE WHEN u.place = 1 THEN coalesce(g.cpu, 0) ELSE 0 END
+               + CASE WHEN u.run < 0.001 AND g.outcome = 's' THEN greatest(u.run, 0) ELSE 0 END AS cpu,
+               CASE WHEN u.place = 1 THEN g.memory END AS memory
         FROM gone g
-        CROSS JOIN LATERAL unnest(g.runs, g.waits, g.asks) AS u (run, wait, ask)
+        CROSS JOIN LATERAL unnest(g.runs, g.waits, g.asks) WITH ORDINALITY AS u (run, wait, ask, place)
         LEFT JOIN taskd.worker w ON w.id = g.worker
     ), cells AS MATERIALIZED (
         SELECT a.ended, a.began, a.queue, a.task, a.pool, a.outcome,
                taskd.bucket_v1(a.run) AS run, taskd.bucket_v1(a.wait) AS wait,
                taskd.bucket_v1(a.ask) AS ask,
                count(*) AS n, sum(a.run) AS run_seconds, sum(a.wait) AS wait_seconds,
-               sum(a.ask) AS ask_seconds
+               sum(a.ask) AS ask_seconds, sum(a.cpu) AS cpu_seconds, sum(a.memory) AS memory_bytes
         FROM attempts a
         GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
     ), marks AS (               -- one way to end, or > begun, with the buckets that count for it
         SELECT c.ended AS at, c.queue, c.task, c.pool, c.outcome, c.n, c.run, NULL::bigint AS wait,
-               NULL::bigint AS ask, c.run_seconds, 0 AS wait_seconds, 0 AS ask_seconds
+               NULL::bigint AS ask, c.run_seconds, 0 AS wait_seconds, 0 AS ask_seconds,
+               c.cpu_seconds, c.memory_bytes
         FROM cells c
         UNION ALL
         SELECT c.began, c.queue, c.task, c.pool, '>', c.n, NULL, c.wait, c.ask, 0, c.wait_seconds,
-               c.ask_seconds
+               c.ask_seconds, NULL, NULL
         FROM cells c
         WHERE c.began IS NOT NULL
     ), sums AS (
@@ -177,6 +188,7 @@ BEGIN
                sum(m.n) FILTER (WHERE m.outcome IN ('z', 'i', 'g')) AS returned,
                sum(m.run_seconds) FILTER (WHERE m.outcome IN ('s', 'f', 'r', 't')) AS run_seconds,
                sum(m.wait_seconds) AS wait_seconds, sum(m.ask_seconds) AS ask_seconds,
+               sum(m.cpu_seconds) AS cpu_seconds, sum(m.memory_bytes)::bigint AS memory_bytes,
                array_agg(m.run * 1000000000000 + m.n)
                    FILTER (WHERE m.outcome IN ('s', 'f', 'r', 't') AND m.run IS NOT NULL) AS runs,
                array_agg(m.wait * 1000000000000 + m.n) FILTER (WHERE m.wait IS NOT NULL) AS waits,
@@ -188,7 +200,8 @@ BEGIN
         SELECT m.span, m.at, m.queue, m.task, m.pool, coalesce(m.started, 0), coalesce(m.succeeded, 0),
                coalesce(m.failed, 0), coalesce(m.cancelled, 0), coalesce(m.retried, 0),
                coalesce(m.lost, 0), coalesce(m.returned, 0), coalesce(m.run_seconds, 0),
-               coalesce(m.wait_seconds, 0), coalesce(m.ask_seconds, 0), taskd.merged_v1(m.runs),
+               coalesce(m.wait_seconds, 0), coalesce(m.ask_seconds, 0), coalesce(m.cpu_seconds, 0),
+               coalesce(m.memory_bytes, 0), taskd.merged_v1(m.runs),
                taskd.merged_v1(m.waits), taskd.merged_v1(m.asks)
         FROM sums m
         ON CONFLICT (span, at, queue, task, pool) DO UPDATE SET
@@ -202,6 +215,8 @@ BEGIN
             run_seconds = s.run_seconds + excluded.run_seconds,
             wait_seconds = s.wait_seconds + excluded.wait_seconds,
             ask_seconds = s.ask_seconds + excluded.ask_seconds,
+            cpu_seconds = s.cpu_seconds + excluded.cpu_seconds,
+            memory_bytes = s.memory_bytes + excluded.memory_bytes,
             runs = taskd.merged_v1(s.runs || excluded.runs),
             waits = taskd.merged_v1(s.waits || excluded.waits),
             asks = taskd.merged_v1(s.asks || excluded.asks)
