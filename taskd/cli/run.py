@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,7 @@ import click
 from taskd.cli.failure import Failure, WrongUsage
 from taskd.cli.invocation import current
 from taskd.cli.parameters import ARRAY, OBJECT, TASK
+from taskd.cli.profiling import Profile, profiled, require
 from taskd.errors import JobSignal, TaskdError, TaskImportFailed, TaskRefused, TaskUnknown
 from taskd.pool.imports import find_here_first, import_modules
 from taskd.tasks.arguments import encode_result
@@ -27,6 +29,7 @@ EXAMPLES = """\b
 Examples:
   taskd run shop.tasks.fetch '["https://example.org"]'
   taskd run shop.tasks.report '[]' '{"year": 2030}'
+  taskd run --profile io shop.tasks.fetch '["https://example.org"]'
 """
 
 
@@ -34,17 +37,31 @@ Examples:
 @click.argument("path", type=TASK, metavar="PATH")
 @click.argument("args", type=ARRAY, default="[]", metavar="[JSON_ARGS]")
 @click.argument("kwargs", type=OBJECT, default="{}", metavar="[JSON_KWARGS]")
-def run(path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+@click.option(
+    "--profile",
+    type=click.Choice([str(profile) for profile in Profile]),
+    help="Tell where its CPU time or memory goes, or whom it waits for.",
+)
+def run(path: str, args: list[Any], kwargs: dict[str, Any], profile: str | None) -> None:
     """Run a function here and now, without daemon or database.
 
     Its module is looked for in the current directory first. Prints the result as JSON, or the whole
     traceback, with status 1. Neither timeout nor retries apply, and gevent does not patch.
+
+    A profile goes to standard error: `cpu` takes pyinstrument, `memory` takes memray, `io` tells
+    by host and statement what the call waited for.
     """
+    look: AbstractContextManager[None] = nullcontext()
+    if profile is not None:
+        require(Profile(profile))
+        look = profiled(Profile(profile))
     find_here_first()
     task = find_task(path)
     try:
         task.shape.check(args, kwargs)
-        click.echo(encode_result(call(task, args, kwargs)))
+        with look:
+            result = call(task, args, kwargs)
+        click.echo(encode_result(result))
     except TaskdError as error:
         raise Failure(str(error)) from error
 
