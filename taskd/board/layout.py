@@ -46,7 +46,7 @@ _ARRAYS_BY_LANE = 4
 #   CANARY: 1 if it is one; then it tells no LIVE.
 #   SHEET: the descriptor of the Sheet on which it answers where everybody stands; STACKS_ASKED: the
 #   question's number, STACKS_TOLD: that of the last one answered. HEAP_…: the same of what grows,
-#   within HEAP_SECONDS.
+#   within HEAP_SECONDS, which are thousandths.
 (
     PID,
     GENERATION,

@@ -43,6 +43,10 @@ VERBS = {
         "taskd.cli.stacks",
         "Show where running jobs stand now, on whatever host: each greenlet's stack.",
     ),
+    "heap": (
+        "taskd.cli.heap",
+        "Show what grows in a worker between two moments: objects by type, and containers.",
+    ),
     "tasks": ("taskd.cli.tasks", "Show what may be run: signature, docstring, options, pools."),
     "dashboard": (
         "taskd.cli.dashboard",

@@ -5,7 +5,8 @@
     none after 0.3 s, and its hub stands still ─► another signal, which C code answers
     none after 0.9 s ─► "it does not answer" into the database
 
-No job is interrupted by it.
+No job is interrupted by it. What grows takes as long as it is asked to, and has a sheet of its own;
+see taskd.pool.heap.
 """
 
 from __future__ import annotations
@@ -17,14 +18,24 @@ from math import inf
 from typing import Any
 
 from taskd.board import Sheet, Slot
-from taskd.board.layout import DUE, PID, SHEET, STACKS_ASKED, STACKS_TOLD
+from taskd.board.layout import (
+    DUE,
+    HEAP_ASKED,
+    HEAP_SECONDS,
+    HEAP_SHEET,
+    HEAP_TOLD,
+    PID,
+    SHEET,
+    STACKS_ASKED,
+    STACKS_TOLD,
+)
 from taskd.clock import monotonic, monotonic_ns
 from taskd.maintenance.sources import add_source
 from taskd.maintenance.stack_text import read_stacks
 from taskd.maintenance.worker_slots import WorkerSlots
 from taskd.store import questions
 from taskd.store.connect import Connection
-from taskd.store.questions import Question
+from taskd.store.questions import HEAP, Question
 
 LOOK_SECONDS = 0.015
 IN_C_SECONDS = 0.3
@@ -32,6 +43,9 @@ SETTLED_SECONDS = 0.1
 """So long after the question in C what is there is whole."""
 LONGEST_SECONDS = 0.9
 AGAIN_SECONDS = 0.1
+HEAP_LOOK_SECONDS = 0.1
+HEAP_PATIENCE_SECONDS = 60.0
+"""So much longer than it was asked to may the count take of a worker that is busy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +70,29 @@ class _Asked:
     sheet: Sheet | None = field(default=None)
 
 
+@dataclass(slots=True)
+class _HeapAsked:
+    """A worker that is asked what grows in it."""
+
+    slot: Slot
+    pid: int
+    ids: list[int]
+    until: float
+    sheet: Sheet | None
+
+    def look(self, now: float) -> dict[str, Any] | None:
+        """What to answer, or None: not yet."""
+        words = self.slot.words
+        if words[PID] != self.pid:
+            return {"note": "has ended"}
+        if self.sheet is None:
+            return {"note": "cannot be asked: a job has closed its descriptors"}
+        if words[HEAP_TOLD] == words[HEAP_ASKED]:
+            found: dict[str, Any] = json.loads(self.sheet.read() or "{}")
+            return found or {"note": "its answer has been lost: a job has closed its descriptors"}
+        return {"note": "does not answer"} if now >= self.until else None
+
+
 class Questions:
     """The chore that asks."""
 
@@ -67,6 +104,7 @@ class Questions:
         self._hurry = hurry
         self._due = inf
         self._asked: dict[int, _Asked] = {}
+        self._heaps: dict[int, _HeapAsked] = {}
 
     def soon(self) -> None:
         """There are new questions. Any thread may call."""
@@ -83,8 +121,10 @@ class Questions:
         if is_new:
             workers = self._slots.workers()
             for question in questions.take_questions(connection, list(workers)):
-                self._take(question, workers[question.worker])
+                take = self._take_heap if question.kind == HEAP else self._take
+                take(question, workers[question.worker])
         now = monotonic()
+        self._look_at_heaps(connection, now)
         for worker, asked in list(self._asked.items()):
             said = self._look(asked, now)
             if said is not None:
@@ -104,6 +144,28 @@ class Questions:
         self._asked[question.worker] = asked
         slot.words[STACKS_ASKED] = question.id
         self._order(AskOrder(slot=slot.index, pid=asked.pid, in_c=False))
+
+    def _take_heap(self, question: Question, slot: Slot) -> None:
+        if question.worker in self._heaps:
+            self._heaps[question.worker].ids.append(question.id)
+            return
+        until = monotonic() + question.seconds + HEAP_PATIENCE_SECONDS
+        pid, words = slot.words[PID], slot.words
+        sheet = Sheet.open(pid, words[HEAP_SHEET])
+        self._heaps[question.worker] = _HeapAsked(slot, pid, [question.id], until, sheet)
+        words[HEAP_SECONDS] = int(question.seconds * 1000)
+        words[HEAP_ASKED] = question.id
+        self._order(AskOrder(slot=slot.index, pid=pid, in_c=False))
+
+    def _look_at_heaps(self, connection: Connection, now: float) -> None:
+        for worker, asked in list(self._heaps.items()):
+            said = asked.look(now)
+            if said is not None:
+                del self._heaps[worker]
+                self._close(asked)
+                questions.answer_questions(connection, asked.ids, json.dumps(said))
+        if self._heaps:
+            self._due = min(self._due, now + HEAP_LOOK_SECONDS)
 
     def _look(self, asked: _Asked, now: float) -> dict[str, Any] | None:
         """What to answer, or None: not yet."""
@@ -143,7 +205,7 @@ class Questions:
             asked, "executes no Python now; only the stack that runs is known", stacks + waiting
         )
 
-    def _close(self, asked: _Asked) -> None:
+    def _close(self, asked: _Asked | _HeapAsked) -> None:
         if asked.sheet is not None:
             asked.sheet.wipe()
             asked.sheet.close()

@@ -13,7 +13,7 @@ reporter      when to store outcomes                            outbox, ending
 journal       what jobs log, and how far they are               attempt_log, job_handler
 scribe        stores it while a job of a process worker runs    offspring  greenlets of a job
 pulse         says that the worker lives                        stacks     says where it stands
-answers       to questions from afar                            standing, greenlet_stacks
+answers       to questions from afar                            standing, greenlet_stacks, heap
 usage         what attempts use of processor and memory
 place         where a worker stands, on the board               link       its connections
 """

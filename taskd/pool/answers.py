@@ -13,7 +13,15 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from taskd.board import Sheet
-from taskd.board.layout import SHEET, STACKS_ASKED, STACKS_TOLD
+from taskd.board.layout import (
+    HEAP_ASKED,
+    HEAP_SECONDS,
+    HEAP_SHEET,
+    HEAP_TOLD,
+    SHEET,
+    STACKS_ASKED,
+    STACKS_TOLD,
+)
 from taskd.board.sheet import ASK_IN_C_SIGNAL, ASK_SIGNAL
 from taskd.pool.standing import Stack
 
@@ -23,19 +31,29 @@ MOST_TEXT = 1_000_000
 Stacks = Callable[["FrameType | None"], Iterator[Stack]]
 """Everybody's stack, given the frame that runs."""
 
+Spawn = Callable[[Callable[[int], None], "tuple[int]"], object]
+"""Lets a function run beside the jobs."""
+
 
 class Answers:
     """The answering end of one worker."""
 
-    def __init__(self, words: memoryview, stacks: Stacks) -> None:
+    def __init__(
+        self, words: memoryview, stacks: Stacks, spawn: Spawn, pause: Callable[[float], object]
+    ) -> None:
         self._words = words
         self._stacks = stacks
+        self._spawn = spawn
+        self._pause = pause
         self._sheet = Sheet.create()
+        self._heap_sheet = Sheet.create()
+        self._heap_begun = 0
 
     def install(self) -> None:
         """Answer from now on."""
         self.listen()
         faulthandler.register(ASK_IN_C_SIGNAL, self._sheet.fd, all_threads=True)
+        self._words[HEAP_SHEET] = self._heap_sheet.fd
         self._words[SHEET] = self._sheet.fd
 
     def listen(self) -> None:
@@ -49,6 +67,21 @@ class Answers:
             self._sheet.wipe()
             self._sheet.write("".join(self._lines(frame)))
             words[STACKS_TOLD] = asked
+        if words[HEAP_ASKED] != self._heap_begun:
+            self._heap_begun = words[HEAP_ASKED]
+            self._spawn(self._measure, (self._heap_begun,))
+
+    def _measure(self, asked: int) -> None:
+        """Look twice for what grows, beside the jobs, and tell."""
+        from taskd.pool import heap  # seldom needed, and each worker would hold it
+
+        try:
+            said = heap.measure(self._words[HEAP_SECONDS] / 1000, self._pause)
+        except Exception as error:  # a border: objects of the users' code may be of any kind
+            said = {"note": f"could not look: {type(error).__name__}: {error}"}
+        self._heap_sheet.wipe()
+        self._heap_sheet.write(json.dumps(said))
+        self._words[HEAP_TOLD] = asked
 
     def _lines(self, frame: FrameType | None) -> Iterator[str]:
         room = MOST_TEXT

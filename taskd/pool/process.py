@@ -16,6 +16,7 @@ import select
 import signal
 import time
 import traceback
+from _thread import start_new_thread
 from os import getpid
 from time import perf_counter
 from types import FrameType
@@ -127,7 +128,12 @@ class Worker:
         self._live = LiveBytes(place.own)
         self._levels = Levels(self._words)
         self._canary = Canary(place) if place.is_canary else None
-        self._answers = Answers(self._words, lambda frame: standing.threads(frame, self._running))
+        self._answers = Answers(
+            self._words,
+            lambda frame: standing.threads(frame, self._running),
+            start_new_thread,
+            time.sleep,
+        )
         self._words[SEATS] = 1
         self._usage = ProcessUsage()
         self._running: JobAttempt | None = None

@@ -112,7 +112,12 @@ class Worker:
         self.slots = Slots(place.own, seating, seat_runner)
         self._told = Told(self._words)
         self._breaker = Breaker(self._words, self.slots, seating, self._told)
-        self._answers = Answers(self._words, GreenletStacks(self.slots).all)
+        self._answers = Answers(
+            self._words,
+            GreenletStacks(self.slots).all,
+            lambda function, args: gevent.spawn(function, *args),
+            gevent.sleep,
+        )
         self.claimer = Claimer(place, claims, self.slots, self._outbox.__len__, events)
         self.claimer.on_cancel = self._cancel
         self.reporter.on_let_in = self.claimer.expect

@@ -18,10 +18,10 @@ from tests.waiting import eventually
 CONFIG = """
 imports: [shop]
 pools:
-  io: {queues: [default], greenlets: 5, hub_warn: 60s}
-  hog: {queues: [hog], greenlets: 5, hub_warn: 60s}
-  c: {queues: [c], greenlets: 5, hub_warn: 60s}
-  cpu: {queues: [cpu]}
+  io: {queues: [default], greenlets: 5, hub_warn: 60s, shutdown_timeout: 500ms, kill_grace: 500ms}
+  hog: {queues: [hog], greenlets: 5, hub_warn: 60s, shutdown_timeout: 500ms, kill_grace: 500ms}
+  c: {queues: [c], greenlets: 5, hub_warn: 60s, shutdown_timeout: 500ms, kill_grace: 500ms}
+  cpu: {queues: [cpu], shutdown_timeout: 500ms, kill_grace: 500ms}
 """
 SHOP = """
 import itertools
