@@ -1,4 +1,4 @@
-"""Questions to running workers, and their answers; see 18_questions.sql."""
+"""Questions to running workers, and their answers; see 21_questions.sql."""
 
 from __future__ import annotations
 
