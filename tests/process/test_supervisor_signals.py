@@ -131,6 +131,8 @@ def test_a_reload_before_any_seed_was_ready_does_not_hide_that_none_can_be(
     master.start()
     children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
     seed = int(eventually(lambda: children.read_text().split())[0])
+    command = Path(f"/proc/{seed}/cmdline")
+    eventually(lambda: b"taskd.pool.seed" in command.read_bytes())  # the master waits for its exec
     os.kill(seed, signal.SIGSTOP)
     master.reload(master.settings())
     master.wait_for("Reloaded")

@@ -9,6 +9,7 @@ import pytest
 
 from taskd.store import hosts, jobs, look
 from taskd.store.connect import Connection
+from taskd.store.host_rows import Request
 from taskd.store.rows import NewJobs, State
 from tests.store.keepers import count
 from tests.store.makers import (
@@ -178,7 +179,7 @@ def test_cancel_tells_of_each_job_what_became_of_it(connection: Connection) -> N
         999_999: "unknown",
     }
     assert second == {queued: "ended"}
-    assert hosts.take_requests(connection, [worker]) == [("cancel", worker, running)]
+    assert hosts.take_requests(connection, [worker]) == [Request("cancel", worker, running)]
     assert hosts.take_requests(connection, [worker]) == []
 
 

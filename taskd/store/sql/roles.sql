@@ -90,7 +90,7 @@ GRANT SELECT ON
     taskd.request, taskd.resource, taskd.capacity, taskd.line, taskd.limit_wish, taskd.dependency,
     taskd.unique_key, taskd.schedule, taskd.schedule_definition, taskd.schedule_voice,
     taskd.memory_reading, taskd.memory_level, taskd.canary, taskd.leak, taskd.recycle, taskd.statistic,
-    taskd.backlog
+    taskd.backlog, taskd.failure_mark, taskd.audit_log
 TO taskd_reader;
 -- Functions that only read, some of them called by others of the list and by the views.
 GRANT EXECUTE ON FUNCTION
