@@ -52,7 +52,10 @@ VERBS = {
         "taskd.cli.dashboard",
         "Serve metrics for Prometheus and a JSON API that shows and steers, until it is stopped.",
     ),
-    "schema": ("taskd.cli.schema", "Install, upgrade, look at or print the schema; its roles."),
+    "schema": (
+        "taskd.cli.schema",
+        "Install, upgrade, look at or print the database schema; its roles.",
+    ),
     "check": (
         "taskd.cli.check",
         "Find what would keep a daemon from running well: each finding with its remedy.",

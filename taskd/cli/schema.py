@@ -23,7 +23,7 @@ Examples:
 
 @click.group(epilog=EXAMPLES)
 def schema() -> None:
-    """Install, upgrade, look at or print the database schema.
+    """Install, upgrade, look at or print the database schema; its roles.
 
     A daemon does the first two by itself at its start.
     """

@@ -368,7 +368,7 @@ def test_jobs_that_are_cancelled_before_they_begin_are_not_ready_any_more(stand:
     stand.wake()
 
     stand.wait_for_count("cancelled", 60)
-    eventually(lambda: stand.read().in_flight == 0)
+    stand.wait_for_count("succeeded", 100)
     assert words[PREFETCHED] == 0
 
 

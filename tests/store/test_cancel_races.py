@@ -8,6 +8,7 @@ import pytest
 
 from taskd.store import hosts, jobs
 from taskd.store.connect import Connection
+from taskd.store.host_rows import Request
 from taskd.store.rows import JobEnd
 from tests.store.graph_makers import (
     EXCLUSIVE,
@@ -57,7 +58,7 @@ def test_a_cancel_during_a_claim_reaches_the_job_wherever_it_is_then(
     if end == "COMMIT":
         assert places(connection, job) == ["running"]
         assert is_asked_to_stop(connection, job)
-        assert hosts.take_requests(connection, [worker]) == [("cancel", worker, job)]
+        assert hosts.take_requests(connection, [worker]) == [Request("cancel", worker, job)]
     else:
         assert state_of(connection, job) == "c"
         assert used(connection, "x") == 0
@@ -280,7 +281,7 @@ def test_two_cancels_at_once_ask_once(connection: Connection, connect_again: Ope
         jobs.cancel_jobs(connection, [job])
     jobs.cancel_jobs(connection, [job])
 
-    assert hosts.take_requests(connection, [worker]) == [("cancel", worker, job)]
+    assert hosts.take_requests(connection, [worker]) == [Request("cancel", worker, job)]
     assert is_settled(connection)
 
 
@@ -324,5 +325,5 @@ def test_a_second_cancel_of_a_running_job_is_told_again(connection: Connection) 
         }  # not taken: no second row
         told.append(hosts.take_requests(connection, [worker]))
 
-    assert told == [[("cancel", worker, job)]] * 2
+    assert told == [[Request("cancel", worker, job)]] * 2
     assert is_asked_to_stop(connection, job)

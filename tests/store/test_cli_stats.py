@@ -81,7 +81,7 @@ def test_a_time_that_no_statistics_reach_is_refused(dsn: str) -> None:
 def test_the_commands_of_the_page_work(dsn: str) -> None:
     commands = Page.read("figures.md").commands
 
-    assert len(commands) == 4
+    assert len(commands) == 5
     for _, *words in commands:
         result = run_taskd("--database", dsn, *words)
         assert result.exit_code == 0, result.output

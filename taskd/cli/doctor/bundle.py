@@ -1,4 +1,4 @@
-"""The diagnostic bundle: what a helper needs to see, and nothing that is a secret.
+"""The diagnostic bundle: what somebody who helps needs to see, and nothing that is a secret.
 
 What stands in jobs (arguments, results, errors, tracebacks, log lines, headers) and the SQL of
 sessions may hold anything, so none of it is read for the bundle. Connection strings lose their
