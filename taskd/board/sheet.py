@@ -30,10 +30,11 @@ ASK_IN_C_SIGNAL = signal.SIGRTMAX - 5
 class Sheet:
     """The memory as one process sees it."""
 
-    __slots__ = ("fd",)
+    __slots__ = ("_identity", "fd")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self._identity = _identity(fd)
 
     @classmethod
     def create(cls) -> Self:
@@ -53,8 +54,9 @@ class Sheet:
             return None
 
     def write(self, text: str) -> None:
-        """Add to the text. Never raises: a job may have closed the descriptor."""
+        """Add to the text. Never raises, also if a job has closed the descriptor."""
         with suppress(OSError):
+            self._require_ours()
             os.write(self.fd, text.encode(errors="backslashreplace"))
 
     def read(self) -> str:
@@ -64,13 +66,24 @@ class Sheet:
     def wipe(self) -> None:
         """Forget the text, and give its memory back. Never raises."""
         with suppress(OSError):
+            self._require_ours()
             os.ftruncate(self.fd, 0)
+
+    def _require_ours(self) -> None:
+        """Raise OSError if the descriptor is another file's by now, which is not to be touched."""
+        if _identity(self.fd) != self._identity:
+            raise FileNotFoundError(f"descriptor {self.fd} is no sheet any more")
 
     def close(self) -> None:
         """Let go of it; closing twice is harmless."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
 
 
 def is_sheet(pid: int, fd: int) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from taskd.board.layout import CANARY, PID, SUSPECT
+from taskd.board.layout import CANARY, FAILED, PID, RETRIED, SUCCEEDED, SUSPECT
 from taskd.clock import monotonic
 from taskd.events import Events
 from taskd.maintenance.attribution import LEAST_BYTES, attribute
@@ -24,6 +24,9 @@ from taskd.store.connect import Connection
 from taskd.store.leaks import Account, Leak, Source
 
 LOOK_SECONDS = 5.0
+CALM_SECONDS = 60.0
+"""So often into a pool here whose workers have ended no job since the last look."""
+
 COST = 100
 """After a look there is none for so many times as long as it took."""
 
@@ -61,6 +64,7 @@ class Leaks:
         self._processes: Sequence[TreeProcess] = ()
         self._recycled: list[str] = []
         self._open_until: dict[str, float] = {}
+        self._looked: dict[str, tuple[int, float]] = {}
         self._told: dict[tuple[str, str], _Told] = {}
         self._code_since = monotonic()
         self._next_at = monotonic() + LOOK_SECONDS
@@ -68,7 +72,7 @@ class Leaks:
     def forget(self) -> None:
         """The code is new from now on: what was seen of the old says nothing of it."""
         self._code_since = monotonic()
-        self._open_until, self._told = {}, {}
+        self._open_until, self._looked, self._told = {}, {}, {}
 
     def take_tree(self, processes: Sequence[TreeProcess]) -> None:
         """These are the daemon's processes now."""
@@ -89,7 +93,11 @@ class Leaks:
         try:
             self._count_recycled(connection)
             for pool in self._open(began):
-                self._look_into(connection, pool)
+                done = self._done_by(pool)
+                seen = self._looked.get(pool)
+                if seen is None or done != seen[0] or began >= seen[1] + CALM_SECONDS:
+                    self._look_into(connection, pool)
+                    self._looked[pool] = done, began
         finally:
             self._next_at = began + max(LOOK_SECONDS, COST * (monotonic() - began))
 
@@ -102,6 +110,12 @@ class Leaks:
         for pool in self._pointed_at():
             self._open_until[pool] = now + REMEMBER_SECONDS
         return [pool for pool, until in self._open_until.items() if now < until]
+
+    def _done_by(self, pool: str) -> int:
+        """How many attempts the workers of a pool that live here have ended."""
+        slots = [p.slot for p in self._processes if p.pool == pool and p.slot is not None]
+        words = (self._host.slots[slot].words for slot in slots)
+        return sum(one[SUCCEEDED] + one[FAILED] + one[RETRIED] for one in words)
 
     def _pointed_at(self) -> Iterator[str]:
         for process in self._processes:

@@ -88,7 +88,10 @@ class _HeapAsked:
         if self.sheet is None:
             return {"note": "cannot be asked: a job has closed its descriptors"}
         if words[HEAP_TOLD] == words[HEAP_ASKED]:
-            found: dict[str, Any] = json.loads(self.sheet.read() or "{}")
+            try:
+                found: dict[str, Any] = json.loads(self.sheet.read() or "{}")
+            except ValueError:  # somebody else has written there, too
+                found = {}
             return found or {"note": "its answer has been lost: a job has closed its descriptors"}
         return {"note": "does not answer"} if now >= self.until else None
 
@@ -118,6 +121,13 @@ class Questions:
     def run(self, connection: Connection) -> None:
         """Take new questions, and answer those that workers have answered."""
         is_new, self._due = self._due == -inf, inf
+        try:
+            self._run(connection, is_new)
+        except Exception:
+            self._due = -inf if is_new else monotonic() + HEAP_LOOK_SECONDS
+            raise
+
+    def _run(self, connection: Connection, is_new: bool) -> None:
         if is_new:
             workers = self._slots.workers()
             for question in questions.take_questions(connection, list(workers)):
@@ -128,9 +138,9 @@ class Questions:
         for worker, asked in list(self._asked.items()):
             said = self._look(asked, now)
             if said is not None:
+                questions.answer_questions(connection, asked.ids, json.dumps(said))
                 del self._asked[worker]
                 self._close(asked)
-                questions.answer_questions(connection, asked.ids, json.dumps(said))
         if self._asked:
             self._due = min(self._due, monotonic() + LOOK_SECONDS)
 
@@ -161,9 +171,9 @@ class Questions:
         for worker, asked in list(self._heaps.items()):
             said = asked.look(now)
             if said is not None:
+                questions.answer_questions(connection, asked.ids, json.dumps(said))
                 del self._heaps[worker]
                 self._close(asked)
-                questions.answer_questions(connection, asked.ids, json.dumps(said))
         if self._heaps:
             self._due = min(self._due, now + HEAP_LOOK_SECONDS)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import faulthandler
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
+from typing import Any
 
 from taskd.board import Sheet
 from taskd.board.layout import (
@@ -65,11 +66,31 @@ class Answers:
         if words[STACKS_ASKED] != words[STACKS_TOLD]:
             asked = words[STACKS_ASKED]
             self._sheet.wipe()
-            self._sheet.write("".join(self._lines(frame)))
+            self._sheet.write(self._text(frame))
             words[STACKS_TOLD] = asked
         if words[HEAP_ASKED] != self._heap_begun:
             self._heap_begun = words[HEAP_ASKED]
-            self._spawn(self._measure, (self._heap_begun,))
+            try:
+                self._spawn(self._measure, (self._heap_begun,))
+            except Exception as error:  # no more threads, say
+                self._tell_heap(self._heap_begun, {"note": f"could not look: {error}"})
+
+    def _text(self, frame: FrameType | None) -> str:
+        """The answer; raises nothing into the code that the signal has struck."""
+        try:
+            return "".join(self._lines(frame))
+        except Exception as error:  # a border: what runs is the users' code
+            who = f"could not be told: {type(error).__name__}: {error}"
+            return json.dumps(
+                {
+                    "job": None,
+                    "task": None,
+                    "seconds": None,
+                    "who": who,
+                    "runs": False,
+                    "frames": [],
+                }
+            )
 
     def _measure(self, asked: int) -> None:
         """Look twice for what grows, beside the jobs, and tell."""
@@ -79,6 +100,9 @@ class Answers:
             said = heap.measure(self._words[HEAP_SECONDS] / 1000, self._pause)
         except Exception as error:  # a border: objects of the users' code may be of any kind
             said = {"note": f"could not look: {type(error).__name__}: {error}"}
+        self._tell_heap(asked, said)
+
+    def _tell_heap(self, asked: int, said: Mapping[str, Any]) -> None:
         self._heap_sheet.wipe()
         self._heap_sheet.write(json.dumps(said))
         self._words[HEAP_TOLD] = asked

@@ -25,7 +25,7 @@ class GreenletStacks:
         yield make_stack(frame, _open(running_attempt.get(None)), _name(me), runs=True)
         seats = {id(seat.greenlet): seat for seat in self._slots.seats if seat.greenlet is not None}
         for other in gc.get_objects():
-            if not isinstance(other, greenlet) or other is me or not other.gr_frame:
+            if not issubclass(type(other), greenlet) or other is me or not other.gr_frame:
                 continue
             seat = seats.get(id(other))
             attempt = _open(_attempt_of(other) if seat is None else seat.attempt)

@@ -101,8 +101,8 @@ def take_moment(pause: Pause) -> Moment:
     return moment
 
 
-def _note_length(moment: Moment, value: object) -> None:
-    if isinstance(value, _CONTAINERS) and type(value) in _CONTAINERS:  # a subclass has its own len
+def _note_length(moment: Moment, value: Any) -> None:
+    if type(value) in _CONTAINERS:  # a subclass has its own len, a proxy its own class
         length = len(value)
         if length >= LEAST_LENGTH and len(moment.lengths) < MOST_CONTAINERS:
             moment.lengths[id(value)] = length << 2 | _CONTAINERS.index(type(value))

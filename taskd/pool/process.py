@@ -127,7 +127,7 @@ class Worker:
         self._seats = place.own.seats
         self._live = LiveBytes(place.own)
         self._levels = Levels(self._words)
-        self._canary = Canary(place) if place.is_canary else None
+        self._canary = Canary(place, events) if place.is_canary else None
         self._answers = Answers(
             self._words,
             lambda frame: standing.threads(frame, self._running),

@@ -41,7 +41,7 @@ def format_stacks(describe: Describe) -> str:
     """The stacks of all greenlets but the current one, each with a heading."""
     lines = [f"Greenlets of process {os.getpid()}:\n"]
     for other in gc.get_objects():
-        if isinstance(other, greenlet) and other is not getcurrent() and other.gr_frame:
+        if issubclass(type(other), greenlet) and other is not getcurrent() and other.gr_frame:
             heading = describe(other)
             if heading is not None:
                 lines += [f"\n{heading}\n", *_of_the_task(traceback.extract_stack(other.gr_frame))]

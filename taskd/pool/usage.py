@@ -93,23 +93,34 @@ class SwitchedUsage:
 
 
 class ProcessUsage:
-    """The account of a worker that runs one job at a time; children count once they have ended."""
+    """The account of a worker that runs one job at a time; children count once they have ended.
 
-    __slots__ = ("_cpu", "_held")
+    Nothing is known when the kernel does not tell: a job may have used up all descriptors.
+    """
+
+    __slots__ = ("_before",)
 
     def __init__(self) -> None:
-        self._cpu = 0.0
-        self._held = 0
+        self._before: tuple[float, int] | None = None
 
     def begin(self) -> None:
         """An attempt begins."""
-        self._held = private_bytes()
-        self._cpu = _cpu_seconds()
+        self._before = _read()
 
     def end(self) -> Used:
         """What has been used since."""
-        cpu = int((_cpu_seconds() - self._cpu) * 1e6)
-        return Used(cpu, private_bytes() - self._held)
+        before, now = self._before, _read()
+        if before is None or now is None:
+            return UNKNOWN
+        return Used(int((now[0] - before[0]) * 1e6), now[1] - before[1])
+
+
+def _read() -> tuple[float, int] | None:
+    """Seconds of the processor and bytes until now; None if that cannot be read."""
+    try:
+        return _cpu_seconds(), private_bytes()
+    except (OSError, MemoryError):
+        return None
 
 
 def private_bytes() -> int:

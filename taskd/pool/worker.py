@@ -95,7 +95,7 @@ class Worker:
         claims = Claims(place, self._claim_link, events, self._held)
         self.reporter = Reporter(place, self._outbox, claims, self._report_link, events)
         seating = Seating.create(self._pool.greenlets or 1)
-        self._canary = Canary(place) if place.is_canary else None
+        self._canary = Canary(place, events) if place.is_canary else None
         self.reporter.canary = self._canary
         self._usage = SwitchedUsage()
         seat_runner: RunsJobs = SeatRunner(

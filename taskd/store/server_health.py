@@ -29,7 +29,7 @@ _TRANSACTIONS = """
 SELECT a.pid, a.usename::text AS user_name, a.application_name, a.state,
        a.xact_start AS began_at,
        extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds,
-       age(a.backend_xmin)::bigint AS holds_back, left(a.query, 500) AS query
+       age(a.backend_xmin)::bigint AS holds_back
 FROM pg_stat_activity a
 WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
   AND (a.xact_start IS NOT NULL OR a.backend_xmin IS NOT NULL)
@@ -72,7 +72,8 @@ class TableHealth:
 class OpenTransaction:
     """A transaction under way; holds_back: transactions whose dead rows stay because of it.
 
-    What a user may not see of others is None.
+    What a user may not see of others is None. What it executes is told to nobody: that may hold
+    anything.
     """
 
     pid: int
@@ -82,7 +83,6 @@ class OpenTransaction:
     began_at: datetime | None
     seconds: float | None
     holds_back: int | None
-    query: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

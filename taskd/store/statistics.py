@@ -322,6 +322,11 @@ def _longest(one: float | None, other: float | None) -> float | None:
     return max((each for each in (one, other) if each is not None), default=None)
 
 
+def finest_step(since: float) -> float:
+    """The seconds of the spans that a curve of so long a time is made of."""
+    return float(_window(since)["length"])
+
+
 def _window(since: float) -> dict[str, Any]:
     span, length, _ = next((each for each in _SPANS if since <= each[2]), _SPANS[-1])
     return {"since": since, "span": span, "length": length}

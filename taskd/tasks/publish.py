@@ -100,9 +100,9 @@ def _plain_functions(imports: Sequence[str]) -> list[tuple[str, FunctionType]]:
     ]
 
 
-def _is_offered(name: str, value: object, module: str) -> bool:
+def _is_offered(name: str, value: Any, module: str) -> bool:
     return (
-        isinstance(value, FunctionType)
+        type(value) is FunctionType  # isinstance would ask proxies of the users', whatever they do
         and value.__module__ == module
         and value.__name__ == name
         and not name.startswith("_")

@@ -203,7 +203,8 @@ def curves(source: Source, values: Values) -> dict[str, Any]:
 
 
 def _step(last: float) -> float:
-    return next((step for step in _STEPS_SECONDS if last / step <= STEPS), _STEPS_SECONDS[-1])
+    wanted = next((step for step in _STEPS_SECONDS if last / step <= STEPS), _STEPS_SECONDS[-1])
+    return max(wanted, statistics.finest_step(last))
 
 
 def states() -> tuple[str, ...]:

@@ -129,13 +129,13 @@ def move(desk: Desk, caller: Caller, values: Values) -> Values:
 def delete(desk: Desk, caller: Caller, values: Values) -> Values:
     """Forget jobs that have ended, with their results, attempts and logs. What has not ended stays.
 
-    Nothing brings them back.
+    Nothing brings them back. A job that waits to come after one of them finds no result of it.
     """
     return _order(desk, caller, values, DELETE)
 
 
 def purge_queue(desk: Desk, caller: Caller, values: Values) -> Values:
-    """Cancel what waits in a queue. What runs goes on."""
+    """Cancel what waits in a queue. What runs goes on, but for what begins at that moment."""
     return act_on(desk, caller, values, PURGE_QUEUE, JobFilter(queue=values["queue"]))
 
 
@@ -162,11 +162,14 @@ def act_on(
 ) -> Values:
     """Do it to the jobs that match, or to `values["ids"]`; or only tell how many they are."""
     found = _find(desk, values, act, wanted)
+    states = act.states if wanted is None or wanted.state is None else (wanted.state,)
     done = 0
     if not values["preview"]:
         with desk.order(caller, act.action, values) as entry:
-            if found.ids:  # oldest first, so that those enqueued anew keep their order
-                done = act.carry_out(entry.connection, sorted(found.ids), values)
+            # Once more, for finding them took its time; by id, so that new ones keep their order.
+            ids = choice.among(entry.connection, found.ids, states) if found.ids else []
+            if ids:
+                done = act.carry_out(entry.connection, ids, values)
             entry.count = done
     return {
         "matched": len(found.ids),

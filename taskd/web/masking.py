@@ -1,7 +1,8 @@
 """Arguments that are nobody's business: those of the tasks that `mask` lists are shown as ***.
 
-With them go what repeats them: the locals of a traceback, and the unique key. Nor can they be
-guessed by a filter: whoever asks by arguments finds no jobs of these tasks.
+With them goes what repeats them: the locals of a traceback, the unique key, whose share it is, and
+the names of limits. Nor can they be guessed by a filter: whoever asks by arguments finds no jobs of
+these tasks. Names of resources are shown all the same: lines are nothing without them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 HIDDEN = "***"
+_REPEATS = frozenset({"unique", "fair", "limits"})
 
 
 def masked(row: dict[str, Any], mask: Set[str]) -> dict[str, Any]:
@@ -19,8 +21,10 @@ def masked(row: dict[str, Any], mask: Set[str]) -> dict[str, Any]:
     shown = {**row, "args": HIDDEN, "kwargs": HIDDEN}
     if row.get("traceback"):
         shown["traceback"] = HIDDEN
-    if "unique" in row.get("extra", {}):
-        shown["extra"] = {**row["extra"], "unique": HIDDEN}
+    if row.get("extra"):
+        shown["extra"] = {
+            name: HIDDEN if name in _REPEATS else value for name, value in row["extra"].items()
+        }
     return shown
 
 

@@ -56,7 +56,9 @@ class Sessions:
         """The session that a cookie proves; None if it proves none, or none that still holds."""
         said, _, signature = cookie.rpartition(".")
         match said.split("."):
-            case [str(role), str(until), str(nonce)] if role in _ROLES and until.isdigit():
+            case [str(role), str(until), str(nonce)] if (
+                role in _ROLES and until.isascii() and until.isdigit()
+            ):
                 session = Session(Role(role), int(until[:12]), nonce)
             case _:
                 return None

@@ -85,7 +85,6 @@ def further() -> dict[str, Any]:
         "began_at": ago(7300),
         "seconds": 7300.0,
         "holds_back": 48_211,
-        "query": "SELECT * FROM orders",
     }
     table = {"live": 120_000, "dead": 9_500, "bytes": 310 * MIB, "vacuumed_at": ago(50)}
     leak = {

@@ -26,11 +26,20 @@ pools:
 SHOP = """
 import itertools
 import time
+import weakref
 
 import gevent
 
 
+class Gone:
+    pass
+
+
+dead = weakref.proxy(Gone())  # whoever asks it for its class is answered with an exception
+
+
 def nap(path):
+    dead = weakref.proxy(Gone())
     open(path, "w").close()
     time.sleep(600)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from taskd.board.layout import CANARY, SUSPECT
+from taskd.board.layout import CANARY, SUCCEEDED, SUSPECT
 from taskd.maintenance import leaks as chore_module
 from taskd.maintenance.leaks import Leaks
 from taskd.maintenance.requests import Requests
@@ -40,6 +40,10 @@ def chore(crew: Crew) -> Leaks:
 def store_lives(connection: Connection, seed: int = 1) -> None:
     for level in lives(seed, jobs=6000, workers=3):
         leaks.write_level(connection, "io", level)
+
+
+def end_a_job(crew: Crew) -> None:
+    crew.slots[0].words[SUCCEEDED] += 1
 
 
 def test_levels_come_back_by_worker_in_order_of_time(connection: Connection) -> None:
@@ -126,6 +130,7 @@ def test_it_is_said_once_and_again_when_the_line_is_known(
     with_line = Account(task="shop.sync", jobs=950, bytes=10_300, low=9_800, high=9e4, line=LINE)
     leaks.write_accounts(connection, "io", 1, [with_line])
     for _ in range(3):
+        end_a_job(crew)
         chore.run(connection)
 
     assert len(crew.told) == 2
@@ -138,6 +143,7 @@ def test_a_canary_acquits_whom_the_fit_had_named(
     chore.run(connection)
     innocent = Account(task="sync", jobs=900, bytes=120.0, low=80.0, high=160.0)
     leaks.write_accounts(connection, "io", 1, [innocent, SYNC])
+    end_a_job(crew)
 
     chore.run(connection)
 
@@ -308,3 +314,16 @@ def test_nothing_known_and_nobody_to_ask_are_said(
     assert "No task is known to leak." in nothing.stderr
     assert hunt.exit_code == 1
     assert "no running daemon offers shop.sync" in hunt.stderr
+
+
+def test_a_pool_that_does_nothing_is_looked_into_once_a_minute(
+    chore: Leaks, crew: Crew, connection: Connection
+) -> None:
+    chore.run(connection)
+    leaks.write_accounts(connection, "io", 1, [SYNC])
+
+    chore.run(connection)
+    assert leaks.list_leaks(connection) == []
+    end_a_job(crew)
+    chore.run(connection)
+    assert len(leaks.list_leaks(connection)) == 1

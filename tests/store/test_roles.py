@@ -350,6 +350,23 @@ def test_an_enqueuer_changes_no_waiting_job_of_another(
     assert connection.execute("SELECT args, run_at FROM taskd.scheduled").fetchall() == before
 
 
+def test_an_enqueuer_follows_no_job_of_another_whose_key_it_knows(
+    web: Connection, connection: Connection
+) -> None:
+    wish = {"key": "k", "until": "finished", "on_conflict": "keep"}
+    theirs = one(connection, delay=600.0, **wish)
+
+    with pytest.raises(ParentUnknown, match=f"no such job: {theirs}"):
+        enqueue_graph(web, NewGraph((new_job(**wish), new_job(parents=(-1,)))))
+    mine = one(web, **wish | {"key": "mine"})
+    first, _ = enqueue_graph(
+        web, NewGraph((new_job(**wish | {"key": "mine"}), new_job(parents=(-1,))))
+    )
+
+    assert first == -mine
+    assert connection.execute("SELECT parent FROM taskd.dependency").fetchall() == [(mine,)]
+
+
 def test_an_enqueuer_changes_its_own_waiting_job(web: Connection, connection: Connection) -> None:
     wish = {"key": "k", "until": "finished", "on_conflict": "replace"}
     first = one(web, **wish)

@@ -163,6 +163,15 @@ def test_stats_and_their_curves_hold_what_has_just_ended(web: Site, connection: 
     assert sum(point["succeeded"] for point in curves["points"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("last", "step"), [("1h", 60), ("90m", 600), ("12h", 3600), ("3d", 4 * 3600), ("10d", 86400)]
+)
+def test_a_step_of_a_curve_is_no_finer_than_what_is_kept_of_that_time(
+    web: Site, last: str, step: float
+) -> None:
+    assert web.api("/stats/curves", last=last)["step"] == step
+
+
 def test_resources_and_schedules_are_lists(web: Site) -> None:
     assert web.api("/resources") == []
     assert web.api("/schedules") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -323,6 +324,17 @@ def test_without_a_token_a_page_of_this_machine_orders_with_its_proof(
         assert (told["role"], told["needs_token"]) == ("operator", False)
         assert web.ask("/jobs/cancel", {"ids": ids}, token=None).status == 403
         assert web.ask("/jobs/cancel", {"ids": ids}, token=None, headers=page).status == 200
+
+
+def test_what_repeats_arguments_of_masked_tasks_is_hidden_with_them(
+    dsn: str, connection: Connection
+) -> None:
+    said = {"fair": "customer 7", "headers": {"a": 1}, "limits": {"@key 7": [1, None, None]}}
+    add_jobs(connection, extra=json.dumps(said))
+    with served(dsn, mask=("shop.sync",)) as web:
+        (job,) = web.get("/jobs")["jobs"]
+
+    assert job["extra"] == {"fair": "***", "headers": {"a": 1}, "limits": "***"}
 
 
 def test_arguments_of_masked_tasks_are_shown_to_nobody(dsn: str, connection: Connection) -> None:

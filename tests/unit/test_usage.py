@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextvars import copy_context
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, PAGESIZE, mmap
 
 import pytest
 
 from taskd.pool import usage
-from taskd.pool.usage import SYNC_SECONDS, SwitchedUsage, private_bytes
+from taskd.pool.usage import SYNC_SECONDS, UNKNOWN, ProcessUsage, SwitchedUsage, private_bytes
 from taskd.tasks.context import JobAttempt, running_attempt
 
 
@@ -115,7 +116,22 @@ def test_whoever_followed_the_switches_before_is_still_called(clocks: Clocks) ->
 def test_a_process_knows_what_it_holds() -> None:
     before = private_bytes()
 
-    kept = bytearray(b"x" * 30_000_000)
+    with mmap(-1, 30_000_000, flags=MAP_PRIVATE | MAP_ANONYMOUS) as kept:
+        for page in range(0, len(kept), PAGESIZE):
+            kept[page] = 1
+        assert private_bytes() - before == pytest.approx(30_000_000, rel=0.2)
 
-    assert private_bytes() - before == pytest.approx(30_000_000, rel=0.2)
-    del kept
+
+def test_a_job_that_leaves_no_descriptor_over_ends_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse() -> int:
+        raise OSError(24, "Too many open files")
+
+    account = ProcessUsage()
+    account.begin()
+    monkeypatch.setattr(usage, "private_bytes", refuse)
+
+    assert account.end() == UNKNOWN
+    account.begin()
+    assert account.end() == UNKNOWN

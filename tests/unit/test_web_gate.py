@@ -76,6 +76,7 @@ def test_a_session_that_was_forged_or_ended_or_is_old_is_none() -> None:
     assert sessions.find(cookie.replace("reader", "operator")) is None
     assert sessions.find(cookie[:-1] + ("0" if cookie[-1] != "0" else "1")) is None
     assert sessions.find("none.9999999999.x.y") is None
+    assert sessions.find("operator.²³.x.y") is None  # digits, and no number
     now[0] += SESSION_SECONDS
     assert sessions.find(cookie) is None
     now[0] -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import traceback
 import tracemalloc
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,8 +13,10 @@ from math import inf
 
 from taskd.board.layout import CANARY
 from taskd.clock import monotonic
+from taskd.events import Events
 from taskd.pool.canary.ledger import Ledger, traced_job
 from taskd.pool.canary.lines import FRAMES, Lines
+from taskd.pool.events import LoopFailed
 from taskd.pool.place import Place
 from taskd.store.connect import Connection
 from taskd.store.leaks import Account, write_accounts
@@ -35,10 +38,14 @@ MOST_SECONDS = 1800.0
 
 
 class Canary:
-    """The account of one canary, and what is done when; in one thread."""
+    """The account of one canary, and what is done when; in one thread.
 
-    def __init__(self, place: Place) -> None:
+    If it fails, that is told and it has seen enough: its worker has jobs that are worth more.
+    """
+
+    def __init__(self, place: Place, events: Events) -> None:
         self._place = place
+        self._events = events
         self._lines = Lines(place.settings.imports)
         self._where: dict[str, str] = {}
         self._unstored: list[Account] = []
@@ -46,6 +53,7 @@ class Canary:
         self._look_jobs = float(FIRST_LOOK_JOBS)
         self._began_at = monotonic()
         self._is_line_known = False
+        self._summed_jobs = -1
         self.has_seen_enough = False
         # Before the ledger is asked for anything: what there is by now nobody has leaked.
         tracemalloc.start(FRAMES)
@@ -76,7 +84,26 @@ class Canary:
         return bool(self._unstored)
 
     def beat(self) -> bool:
-        """Do what is due; whether there is something to be stored now."""
+        """Do what is due; whether there is something to be stored now, or it has seen enough."""
+        try:
+            return self._beat()
+        except Exception:  # a border: what it looks at is the users' code
+            return self._fail()
+
+    def finish(self) -> None:
+        """Look for the last time, when no job runs any more."""
+        try:
+            self._finish()
+        except Exception:  # the same
+            self._fail()
+
+    def _fail(self) -> bool:
+        self._events.emit(LoopFailed(self._place.name, "the canary", traceback.format_exc()))
+        self.has_seen_enough = True
+        self._unstored = []
+        return True
+
+    def _beat(self) -> bool:
         ledger, now = self.ledger, monotonic()
         if ledger.unswept >= SWEEP_JOBS and now >= self._sweep_at:
             self._sweep()
@@ -91,8 +118,7 @@ class Canary:
         ledger.forget()
         return bool(self._unstored)
 
-    def finish(self) -> None:
-        """Look for the last time, when no job runs any more."""
+    def _finish(self) -> None:
         self._sweep()
         if not self._is_line_known:
             self._lines.look()
@@ -104,7 +130,9 @@ class Canary:
         if not self._is_line_known:
             leaking = [one.task for one in accounts if one.bytes >= LEAST_BYTES]
             self._where |= self._lines.find(leaking)
-        self._unstored = [replace(one, line=self._where.get(one.task)) for one in accounts]
+        if self.ledger.jobs != self._summed_jobs:  # an idle one has no news
+            self._summed_jobs = self.ledger.jobs
+            self._unstored = [replace(one, line=self._where.get(one.task)) for one in accounts]
         return accounts
 
     def flush(self, connection: Connection, worker: int) -> None:

@@ -96,7 +96,7 @@ class Lines:
         """The file of a task's function, its first and its last line."""
         try:
             function = inspect.unwrap(resolve(task, self._imports).function)
-        except TaskdError:
+        except (TaskdError, ValueError):  # not there any more; wrapped in itself
             return
         code = getattr(function, "__code__", None)
         if isinstance(code, CodeType):
@@ -118,5 +118,12 @@ def _place(frames: Frames) -> str | None:
     """The innermost line of the users' own code."""
     for name, line in frames:
         if not name.startswith(_OTHERS):
-            return f"{name.removeprefix(os.path.join(os.getcwd(), ''))}:{line}"
+            return f"{name.removeprefix(_here())}:{line}"
     return None
+
+
+def _here() -> str:
+    try:
+        return os.path.join(os.getcwd(), "")
+    except FileNotFoundError:  # the folder of an old release is gone
+        return ""

@@ -124,7 +124,7 @@ class MemoryWatch:
         jobs = slot.seated() if limits.hard is not None else ()
         course.take(reading, self._is_ready(worker), jobs, _done(slot), slot.words[FRESH])
         write_memory(slot, course.told)
-        if course.fresh and not was_fresh:
+        if course.fresh and not was_fresh and not worker.is_canary:  # that one holds more
             self._judge(worker.pool, course.fresh, limits)
         if is_over_hard(course.held(), self.limits(worker.pool, settings)):
             self._over_hard.add(worker.slot)

@@ -34,12 +34,26 @@ export function orderJobs(view, { kind, label, name = null, target, fields = [],
       during: (parts) => preview(kind, target, fields, parts),
     });
     if (answers === null) return;
-    const body = { ...target, ...answers };
-    await give(view, `/${kind}`, body, ({ matched, done, more }) =>
-      `${label}: ${count(done)} of ${many(matched, "job")}${more ? ", and more are left: order it again" : ""}`);
+    const further = goesOn(kind) ? ", and more follow" : ", and more are left: order it again";
+    let body = { ...target, ...answers };
+    while (body !== null) {
+      const answer = await give(view, `/${kind}`, body, ({ matched, done, more }) =>
+        `${label}: ${count(done)} of ${many(matched, "job")}${more ? further : ""}`);
+      body = goesOn(kind) ? rest(body, answer) : null;
+    }
     after();
   };
   return h("button", { class: isDangerous && "danger", "aria-label": name && `${label} ${name}`, disabled: isOff, onclick: run }, label);
+}
+
+/** What was requeued is still there, so that the same order again would do it to the same jobs. */
+const goesOn = (kind) => kind.endsWith("requeue");
+
+/** The same order for the jobs that were too many for the last one; null if there are none. */
+function rest(body, answer) {
+  if (!answer?.more) return null;
+  const before = answer.next_before;
+  return body.filter ? { ...body, filter: { ...body.filter, before } } : { ...body, before };
 }
 
 async function preview(kind, target, fields, { words, button }) {
@@ -63,8 +77,11 @@ async function give(view, path, body, done) {
     const answer = await post(path, body);
     release();
     tell.done(typeof done === "function" ? done(answer ?? {}) : done);
+    return answer;
   } catch (fault) {
     tell.refused(fault.message);
+    return null;
+  } finally {
+    view.reload(true);
   }
-  view.reload(true);
 }

@@ -119,6 +119,19 @@ BEGIN
                          ORDER BY j.place)
          FROM json_array_elements(p_jobs) WITH ORDINALITY AS j (job, place)),
         p_always, NULL);
+    -- A parent of this call may have turned out to be another's job that holds its key.
+    foreign_ids := ARRAY(
+        SELECT DISTINCT -ids[-p.parent]
+        FROM (SELECT j.parents FROM unnest(jobs) j WHERE j.parents IS NOT NULL) j,
+             unnest(j.parents) AS p (parent)
+        WHERE p.parent < 0 AND ids[-p.parent] < 0
+          AND (SELECT k.extra->>'by' FROM taskd.job k WHERE k.id = -ids[-p.parent] LIMIT 1)
+              IS DISTINCT FROM session_user
+        ORDER BY 1);
+    IF foreign_ids <> '{}' THEN
+        RAISE EXCEPTION 'no such job: %', array_to_string(foreign_ids[1:10], ', ')
+        USING ERRCODE = 'TD001';
+    END IF;
     PERFORM taskd.check_own_v1(array_agg(ids[j.ordinality]))
     FROM unnest(jobs) WITH ORDINALITY j
     WHERE j.on_conflict IN ('replace', 'earlier');

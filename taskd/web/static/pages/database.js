@@ -1,7 +1,7 @@
 // How the database is: what keeps it from cleaning up, what takes room, who is connected.
 
 import { h } from "../dom.js";
-import { NONE, bytes, count, duration, inline, percent, when } from "../format.js";
+import { NONE, bytes, count, duration, percent, when } from "../format.js";
 import { heading, tile, waiting } from "../parts.js";
 import { table } from "../table.js";
 
@@ -41,7 +41,6 @@ function transactionList(view, rows) {
       { name: "holds back", isNumber: true, cell: ({ holds_back: held }) => (held === null ? "" : count(held)) },
       { name: "program", cell: (row) => [row.application_name, row.user_name && h("small", {}, ` ${row.user_name}`)] },
       { name: "state", cell: ({ state }) => state ?? NONE },
-      { name: "statement", isWide: true, cell: ({ query }) => query && h("code", {}, inline(query, 160)) },
     ],
   });
 }
