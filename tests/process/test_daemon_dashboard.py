@@ -48,7 +48,8 @@ def test_it_lives_as_long_as_its_daemon_whatever_happens_to_it(
 
     # It gives orders, and what is ordered is done.
     assert ask(f"{url}/api/v1/queues/default/pause", {}) == {"changed": True}
-    job = project.enqueue("shop.add", 1, 2)
+    shown = project.taskd("enqueue", "shop.add", "[1, 2]", "--delay", "1h", "--json")
+    job = json.loads(shown.stdout)["id"]  # workers hear of a pause a moment later
     assert ask(f"{url}/api/v1/jobs/cancel", {"ids": [job]})["done"] == 1
     ask(f"{url}/api/v1/queues/default/resume", {})
     (first,) = daemon.pids("dashboard")
