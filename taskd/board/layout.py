@@ -10,7 +10,7 @@ from enum import IntEnum
 from taskd.errors import TaskdError
 
 MAGIC = 0x7461736B64
-LAYOUT_VERSION = 5
+LAYOUT_VERSION = 6
 WORD = 8
 
 # Words of the header. The master writes all but HOST and MAINTENANCE_BEAT, which are maintenance's.
@@ -29,8 +29,8 @@ _LANE_ARRAYS = _SEATS + MOST_SEATS
 _ARRAYS_BY_LANE = 4
 
 # Words of a slot. The worker writes them, but for LOOK, WARM, STACKS_ASKED, HEAP_ASKED and
-# HEAP_SECONDS (maintenance), and BREAK, BREAK_WHY, TELL, TRIM, SUSPECT and what begins with MEMORY
-# (the master).
+# HEAP_SECONDS (maintenance), and BREAK, BREAK_WHY, TELL, TRIM, SUSPECT, NOTED and what begins with
+# MEMORY (the master).
 #   SEATS: how many jobs it can run at once.
 #   POOL: which pool it works for, as the pool says it (taskd.pool.place).
 #   DUE: when a greenlet worker beats again at the latest; STOOD: how late it was, when it last was.
@@ -47,6 +47,8 @@ _ARRAYS_BY_LANE = 4
 #   SHEET: the descriptor of the Sheet on which it answers where everybody stands; STACKS_ASKED: the
 #   question's number, STACKS_TOLD: that of the last one answered. HEAP_…: the same of what grows,
 #   within HEAP_SECONDS, which are thousandths.
+#   NOTED: 1 once the master has seen that it drains without having ordered it. From then on it
+#   counts as told to drain: SIGTERM interrupts its jobs.
 (
     PID,
     GENERATION,
@@ -96,7 +98,8 @@ _ARRAYS_BY_LANE = 4
     HEAP_ASKED,
     HEAP_SECONDS,
     HEAP_TOLD,
-) = range(48)
+    NOTED,
+) = range(49)
 
 
 class WorkerState(IntEnum):

@@ -31,6 +31,7 @@ from taskd.board.layout import (
     JOB,
     LOOK,
     LOST,
+    NOTED,
     SEATING,
     SEATS,
     STARTED,
@@ -331,8 +332,11 @@ class Worker:
     def _on_term(self, number: int, frame: FrameType | None) -> None:
         self._terms += 1
         self._place.wakeups.wake(self._place.slot)
+        if self._words[STATE] == WorkerState.READY:
+            self._words[STATE] = WorkerState.DRAINING  # also while a job runs, if it was not ours
+        is_to_interrupt = self._terms > 1 or self._words[NOTED]
         attempt = self._running
-        if self._terms < 2 or attempt is None or attempt is self._told:
+        if not is_to_interrupt or attempt is None or attempt is self._told:
             return
         if not attempt.takes_interrupts:
             attempt.is_interrupted = True  # if it has yet to begin

@@ -21,7 +21,7 @@ from gevent.event import Event
 
 from taskd import logs
 from taskd.board import Seating, Why, WorkerState
-from taskd.board.layout import STATE, WARM
+from taskd.board.layout import NOTED, STATE, WARM
 from taskd.clock import monotonic
 from taskd.errors import HookTimeout, JobCancelled, JobInterrupted
 from taskd.events import Events
@@ -211,7 +211,7 @@ class Worker:
         spawn.accept_orders()
 
     def _on_term(self) -> None:
-        if self._was_told:
+        if self._was_told or self._words[NOTED]:
             self.interrupt()
         self._was_told = True  # it may drain already, of itself
         self.order_drain("ordered")

@@ -30,6 +30,13 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Take a worker that drains without an order for one that was ordered to."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupt:
     """Let a draining worker's jobs go back to the queue at once."""
 
@@ -98,4 +105,4 @@ class Kill:
     suspects: tuple[int, ...] = ()
 
 
-Action = Start | Drain | Interrupt | Warn | Ask | Report | Break | Dump | Kill
+Action = Start | Drain | Note | Interrupt | Warn | Ask | Report | Break | Dump | Kill

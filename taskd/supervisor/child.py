@@ -95,6 +95,7 @@ class Worker(Child):
     interrupted_at: float | None = None
     end_reason: str | None = None
     drain_reason: str | None = None
+    drains_by_itself: bool = False
     charge: bool = False
     culprit: int = 0
     why: Why | None = None
@@ -118,9 +119,14 @@ class Worker(Child):
         return self.parent.kind == "process"
 
     @property
+    def is_leaving(self) -> bool:
+        """Whether it is about to end, on whoever's account."""
+        return self.drained_at is not None or self.end_reason is not None
+
+    @property
     def was_ordered_to_end(self) -> bool:
         """Whether its end is our own doing."""
-        return self.drained_at is not None or self.end_reason is not None
+        return self.drain_reason is not None or self.end_reason is not None
 
     def open_seating(self, fd: int) -> Seating | None:
         """Open what it says of its jobs, at the descriptor that its slot tells."""

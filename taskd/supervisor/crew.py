@@ -9,11 +9,11 @@ import signal
 from collections.abc import Callable, Sequence
 
 from taskd.board import Board, SlotReading, Why, WorkerState
-from taskd.board.layout import SHEET, TOLD
+from taskd.board.layout import NOTED, SHEET, TOLD
 from taskd.board.sheet import ASK_IN_C_SIGNAL, ASK_SIGNAL, is_sheet
 from taskd.clock import monotonic
 from taskd.events import Events
-from taskd.supervisor.actions import Action, Drain, Interrupt, Kill, Start
+from taskd.supervisor.actions import Action, Drain, Interrupt, Kill, Note, Start
 from taskd.supervisor.channel import Message
 from taskd.supervisor.child import Forkserver, Worker, how_it_ended
 from taskd.supervisor.enforcer import Enforcer, why_in_words
@@ -131,6 +131,8 @@ class Crew:
                 self._start(action)
             case Drain():
                 self._drain(self.workers[action.slot], action.reason)
+            case Note():
+                self._note_drain(self.workers[action.slot])
             case Interrupt():
                 self._interrupt(self.workers[action.slot])
             case Kill():
@@ -193,10 +195,19 @@ class Crew:
     def _drain(self, worker: Worker, reason: str) -> None:
         if worker.drained_at is not None:
             return  # a second signal would interrupt it
-        self._events.emit(WorkerDrains(worker.pool, worker.slot, reason))
-        worker.drained_at, worker.drain_reason = monotonic(), reason
-        self._forget_replacement_of(worker.slot)
+        self._begin_drain(worker, reason)
+        worker.drain_reason = reason
         worker.signal(signal.SIGTERM)
+
+    def _note_drain(self, worker: Worker) -> None:
+        self._begin_drain(worker, "it has begun to by itself")
+        worker.drains_by_itself = True
+        self._board.slot(worker.slot).words[NOTED] = 1
+
+    def _begin_drain(self, worker: Worker, reason: str) -> None:
+        self._events.emit(WorkerDrains(worker.pool, worker.slot, reason))
+        worker.drained_at = monotonic()
+        self._forget_replacement_of(worker.slot)
 
     def _interrupt(self, worker: Worker) -> None:
         in_flight = self._read(worker).in_flight
@@ -284,7 +295,8 @@ class Crew:
         how = how_it_ended(status) if is_killed else self._memory.how_it_ended(worker.slot, status)
         said_goodbye = status == 0 and reading.state is WorkerState.EXITING  # a job may _exit(0)
         clean = worker.was_ordered_to_end or said_goodbye
-        if worker.is_canary and said_goodbye and not worker.was_ordered_to_end:
+        left = worker.drains_by_itself or (said_goodbye and not worker.was_ordered_to_end)
+        if worker.is_canary and left:
             self._memory.canaries.ended(worker.pool)
         if clean:
             self._events.emit(WorkerEnded(worker.pool, worker.slot, worker.pid, how))

@@ -5,7 +5,8 @@ A worker's way through the plan:
     start ──► (starting) ──► ready ──► drain ──► interrupt ──► kill
                   │                      ▲
                   └─ not ready in time ──┼─ the daemon stops, or there is one too many
-                                         └─ its replacement is ready (old code, worn, too large)
+                                         ├─ its replacement is ready (old code, worn, too large)
+                                         └─ of itself: it is ill, or a canary that has seen enough
 
 A replacement is started first and the old worker drained only when the new one is at work, so that
 a pool never has fewer workers than wanted; of a pool at most a tenth, but one, is replaced at once.
@@ -19,7 +20,7 @@ from enum import IntEnum
 
 from taskd.board import Why, WorkerState
 from taskd.config.sections import PoolSettings
-from taskd.supervisor.actions import Action, Drain, Interrupt, Kill, Start, Warn
+from taskd.supervisor.actions import Action, Drain, Interrupt, Kill, Note, Start, Warn
 from taskd.supervisor.ladder import HubView, Ladder, ToldView
 from taskd.supervisor.memory.rules import NO_LIMITS, Held, Limits, about_hard, why_worn
 
@@ -78,7 +79,8 @@ class WorkerView:
     @property
     def is_live(self) -> bool:
         """Whether it takes jobs, or will."""
-        return self.drained_at is None and not self.killed
+        drains = self.drained_at is not None or self.state >= WorkerState.DRAINING
+        return not drains and not self.killed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +143,8 @@ def _about_its_life(
         yield Kill(worker.slot, "killed on demand")
     elif worker.drained_at is not None:
         yield from _escalate(worker, settings, urgency, now)
+    elif worker.state >= WorkerState.DRAINING:
+        yield Note(worker.slot)
     elif urgency is not Urgency.NONE:
         yield Drain(worker.slot, "the daemon stops")
     elif worker.state < WorkerState.READY and now - worker.started_at > settings.startup_timeout:

@@ -20,6 +20,34 @@ while not os.path.exists("go on"):
     time.sleep(0.05)
 """
 
+LEAVING = """
+import gc
+import os
+import time
+
+from taskd import task
+from taskd.pool.place import Place
+
+
+@task
+def go_deaf() -> None:
+    place = next(one for one in gc.get_objects() if type(one) is Place)
+    os.close(place.wakeups.fds[place.slot])
+
+
+@task
+def hold_out(stubborn: int) -> None:
+    if os.path.exists(f"held out {stubborn}"):
+        return
+    open(f"held out {stubborn}", "w").close()
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            if not stubborn:
+                raise
+"""
+
 
 @pytest.mark.parametrize("role", ["worker", "forkserver", "maintenance"])
 def test_killing_a_process_loses_no_job(project: Project, role: str) -> None:
@@ -170,3 +198,31 @@ def test_the_master_names_the_second_daemon_of_a_pid_file(project: Project, tmp_
     assert second.wait() != 0
     assert str(first.pid) in second.log()
     assert str(pid_file) in second.log()
+
+
+def test_a_worker_that_drains_by_itself_is_replaced_and_not_waited_for_for_ever(
+    project: Project,
+) -> None:
+    project.write("shop.py", LEAVING)
+    project.write(
+        "taskd.yaml",
+        """
+        imports: [shop]
+        pools: {io: {processes: 1, greenlets: 5, shutdown_timeout: 0.5s, kill_grace: 0.5s}}
+        log: {level: debug}
+        """,
+    )
+    daemon = project.start()
+    stubborn = project.enqueue("shop.hold_out", 1)
+    obedient = project.enqueue("shop.hold_out", 0)
+    eventually(lambda: project.states() == {"running": 2})
+
+    project.enqueue("shop.go_deaf")
+
+    project.wait_for_states(succeeded=3)
+    assert "drains (a job has closed its eventfd)" in daemon.wait_for_log("drains (")
+    daemon.wait_for_log("interrupts what still runs")
+    daemon.wait_for_log("did not end although it was interrupted")
+    lost = "SELECT id, losses, crashes FROM taskd.history WHERE task = 'shop.hold_out' ORDER BY id"
+    assert project.query(lost) == [(stubborn, 0, 0), (obedient, 0, 0)]
+    assert daemon.stop() == 0, daemon.log()

@@ -212,13 +212,10 @@ def test_a_second_term_interrupts_the_job_which_goes_back_uncharged(
     eventually((tmp_path / "spins").exists)
 
     os.kill(pid, signal.SIGTERM)
-    os.kill(pid, signal.SIGTERM)  # may come too close behind the first to be a second one
+    eventually(lambda: stand.read().state is WorkerState.DRAINING)
+    os.kill(pid, signal.SIGTERM)
 
-    def term_until_it_ends() -> bool:
-        os.kill(pid, signal.SIGTERM)
-        return pid not in stand.reap()
-
-    eventually(term_until_it_ends)
+    assert stand.wait_for_end(pid) == 0
     assert stand.query("SELECT lane, attempt FROM taskd.queued WHERE id = %s", job) == [(10, 0)]
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from taskd.board import WorkerState
 from taskd.config.memory import MemorySettings
-from taskd.supervisor.actions import Drain, Interrupt, Kill, Start
+from taskd.supervisor.actions import Drain, Interrupt, Kill, Note, Start
 from taskd.supervisor.plan import Urgency
 from tests.unit.planning import NOW, plan, pool, worker
 
@@ -31,6 +31,14 @@ def test_nothing_starts_while_back_off_lasts() -> None:
 
 def test_a_worker_that_drains_is_replaced_at_once() -> None:
     assert plan(pool(1), worker(0, drained_at=NOW - 1)) == [Start("io")]
+
+
+def test_a_worker_that_drains_by_itself_is_noted_and_replaced_at_once() -> None:
+    leaving = worker(0, state=WorkerState.DRAINING)
+
+    assert plan(pool(1), leaving) == [Note(0), Start("io")]
+    assert plan(pool(1), leaving, urgency=Urgency.DRAIN) == [Note(0)]
+    assert plan(pool(1), replace(leaving, drained_at=NOW - 30), worker(1)) == [Interrupt(0)]
 
 
 def test_of_too_many_the_youngest_goes() -> None:

@@ -197,7 +197,7 @@ class MemoryWatch:
         for worker in workers:
             course = self.course(worker.slot)
             settings = pools.get(worker.pool)
-            if course is None or settings is None or not course.fresh or worker.was_ordered_to_end:
+            if course is None or settings is None or not course.fresh or worker.is_leaving:
                 continue
             if now - worker.started_at >= settings.memory.min_lifetime:
                 yield Candidate(
