@@ -101,7 +101,8 @@ def workers(as_json: bool) -> None:
     Asks the daemons and waits up to 1.5 seconds for their answers. A host that does not answer is
     shown as it was when it last did, as silent. MEMORY is resident memory without what is shared,
     of a worker with all processes below it, and PEAK the most that it has held.
-    LEAK/JOB is by how much a worker grows with each job, where a leak is suspected.
+    LEAK/JOB is by how much a worker grows with each job, where a leak is suspected. A canary is one
+    worker more, which traces what it allocates until it has seen which task leaks.
     """
     with open_jobs() as connection:
         reports = fresh_reports(connection)
@@ -147,7 +148,7 @@ def _row(process: dict[str, Any]) -> tuple[object, ...]:
     return (
         process["host"],
         process["pid"],
-        process["role"],
+        "canary" if process.get("canary") else process["role"],
         process["pool"],
         process["slot"],
         process["generation"],

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from taskd.board import SlotMemory, WorkerState, read_memory, read_offers
-from taskd.board.layout import PID
+from taskd.board import Slot, SlotMemory, WorkerState, read_memory, read_offers
+from taskd.board.layout import CANARY, PID
 from taskd.clock import utc_now
 from taskd.maintenance import procfs
 from taskd.maintenance.tree import TreeProcess
@@ -20,7 +20,8 @@ def processes_json(processes: Sequence[TreeProcess], slots: WorkerSlots) -> str:
     memory_bytes: of the process itself; children_bytes: of all below a worker; peak_bytes: the most
     that a worker and all below it have held together, None before the first look. live_bytes: what
     its allocators have handed out; suspect_bytes_per_job: by how much that grows, None unless a
-    leak is suspected. clock: of the master alone, what time it is here.
+    leak is suspected. canary: whether a worker is one, beside those that its pool is to have.
+    clock: of the master alone, what time it is here.
     """
     entries = [_entry(process, slots) for process in processes]
     return json.dumps([entry for entry in entries if entry is not None])
@@ -31,7 +32,8 @@ def _entry(process: TreeProcess, slots: WorkerSlots) -> dict[str, Any] | None:
     if started is None:
         return None
     state, in_flight = _work(process, slots)
-    held = _held(process, slots)
+    own = _own_slot(process, slots)
+    held = SlotMemory(bytes=0) if own is None else read_memory(own)
     return {
         "pid": process.pid,
         "role": process.role,
@@ -39,6 +41,7 @@ def _entry(process: TreeProcess, slots: WorkerSlots) -> dict[str, Any] | None:
         "slot": process.slot,
         "generation": process.generation,
         "offers": _offers(process, slots),
+        "canary": own is not None and own.words[CANARY] == 1,
         "state": state,
         "in_flight": in_flight,
         "memory_bytes": procfs.private_memory(process.pid),
@@ -58,11 +61,11 @@ def _offers(process: TreeProcess, slots: WorkerSlots) -> list[str]:
     return sorted(read_offers(slots[process.slot]))
 
 
-def _held(process: TreeProcess, slots: WorkerSlots) -> SlotMemory:
-    """What the master has seen of a worker; nothing of others."""
+def _own_slot(process: TreeProcess, slots: WorkerSlots) -> Slot | None:
+    """The slot of a worker that has come as far as the board; None of all others."""
     if process.slot is None or slots[process.slot].words[PID] != process.pid:
-        return SlotMemory(bytes=0)
-    return read_memory(slots[process.slot])
+        return None
+    return slots[process.slot]
 
 
 def _work(process: TreeProcess, slots: WorkerSlots) -> tuple[str, int]:

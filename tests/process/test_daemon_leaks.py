@@ -61,6 +61,9 @@ def test_a_canary_tells_the_task_its_bytes_and_the_line(project: Project, pool: 
     hunt = project.taskd("leaks", "hunt", "--task", "shop.sync", "--json")
     assert [one["pool"] for one in json.loads(hunt.stdout)] == ["io"], hunt.stderr
     daemon.wait_for_log("a canary is started")
+    eventually(
+        lambda: [one["canary"] for one in daemon.tree() if one["slot"] is not None].count(True) == 1
+    )
     while ", allocated at " not in daemon.log():
         for task in TASKS:
             project.enqueue_many(f"shop.{task}", [(n,) for n in range(50)])

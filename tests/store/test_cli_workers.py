@@ -72,6 +72,18 @@ def test_a_host_that_does_not_answer_is_listed_as_it_was_and_named(
     assert result.stderr.startswith("here (master 1) does not answer: it last beat")
 
 
+def test_the_table_shows_a_canary_as_one(dsn: str, connection: Connection) -> None:
+    master, worker = PROCESSES[1], {**PROCESSES[0], "canary": False}
+    host = add_host(connection)
+    told = [master, worker, {**worker, "pid": 30, "slot": 1, "canary": True}]
+    hosts.write_report(connection, host, json.dumps(told))
+
+    result = run_taskd("--database", dsn, "workers")
+
+    roles = [line.split()[2] for line in result.stdout.splitlines()[1:]]
+    assert roles == ["master", "worker", "canary"]
+
+
 def test_only_answers_after_the_question_count_as_fresh(
     connection: Connection,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from taskd.board import WorkerState, write_offers
-from taskd.board.layout import IN_FLIGHT, STATE
+from taskd.board.layout import CANARY, IN_FLIGHT, STATE
 from taskd.maintenance.report import processes_json
 from taskd.maintenance.tree import TreeProcess
 from tests.crew import Crew
@@ -43,6 +43,17 @@ def test_a_worker_is_reported_with_the_versions_that_it_offers() -> None:
     )
 
     assert (worker["offers"], master["offers"]) == (["v1", "v2"], [])
+
+
+def test_a_canary_is_reported_as_one() -> None:
+    crew = Crew()
+    crew.hire(2)
+    crew.hire(3).words[CANARY] = 1
+    processes = [TreeProcess(os.getpid(), "worker", "io", slot, 1) for slot in (2, 3)]
+
+    entries = report(crew, *processes, TreeProcess(os.getpid(), "master"))
+
+    assert [entry["canary"] for entry in entries] == [False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ function processes(view, host) {
       h("h2", {}, host.name, " ", badge(host.silent ? "silent" : host.idle ? "idle" : "active")),
       h("small", {}, `pid ${host.pid}, taskd ${host.version}, started `, when(host.started_at), host.silent && `, last heard of ${Math.round(host.beat_age)} s ago`)),
     columns: [
-      { name: "process", cell: (row) => h("b", {}, row.role === "worker" ? `${row.pool}/${row.slot}` : [row.role, row.pool].filter(Boolean).join(" ")) },
+      { name: "process", cell: (row) => h("b", {}, row.role === "worker" ? `${row.pool}/${row.slot}` : [row.role, row.pool].filter(Boolean).join(" "), row.canary && " (canary)") },
       { name: "pid", isNumber: true, cell: ({ pid }) => String(pid) },
       { name: "state", cell: ({ state }) => badge(state) },
       { name: "jobs", isNumber: true, cell: (row) => (row.role === "worker" ? count(row.in_flight) : "") },
