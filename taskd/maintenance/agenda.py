@@ -147,6 +147,13 @@ class Agenda:
 
     # --- news from the database ------------------------------------------------------------------
 
+    def jobs_went_back(self) -> None:
+        """The dead had jobs, which wait again: at the start nobody is told in which lanes."""
+        if self._is_hearing():
+            self.look.soon()
+        else:
+            self.look.anew()
+
     def heard(self, heard: Heard) -> None:
         """A beat went through."""
         beat = heard.beat
@@ -188,7 +195,7 @@ class Agenda:
 
     def _joined(self) -> None:
         """What was notified before we listened is lost: look at everything."""
-        self.look.soon()
+        self.look.anew()
         self._requests.soon()
         self._schedules.soon()
         self._lease.hasten()

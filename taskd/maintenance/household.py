@@ -79,7 +79,7 @@ class Household:
             self._host,
             Link(self._database.dsn, "rescue"),
             self._told_rescued,
-            self._agenda.look.soon,
+            self._agenda.jobs_went_back,
             _bearable(settings),
         )
         self._prune = Prune(

@@ -9,6 +9,7 @@ transaction that was open while the host went idle reads "busy", commits, and wa
 A look asks for jobs above the marks, which costs next to nothing; a rescan asks for the first job
 of every lane, so it finds new lanes and what lies behind the marks, too. It reads the dead
 entries that a long transaction keeps there, so after one it pauses for 20 times as long as it took.
+Where news may have been missed, as at the start, a rescan does not wait for that.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Look:
         self._planned: list[float] = []
         self._looked_at = self._rescanned_at = -inf
         self._rescan_from = -inf
+        self._has_missed_news = False
 
     def soon(self, seconds: float = 0.0) -> None:
         """Look in so many seconds, unless a look is planned for before then."""
@@ -53,6 +55,11 @@ class Look:
                 return
             self._planned = sorted([*self._planned, at])
         self._hurry()
+
+    def anew(self) -> None:
+        """Rescan now, whatever the last one cost: there was news that nobody here has heard."""
+        self._has_missed_news = True
+        self.soon()
 
     def after_idle(self) -> None:
         """The host has just marked itself idle: look again for who did not see it."""
@@ -81,13 +88,14 @@ class Look:
         try:
             found = self._find(connection, now, marks)
         except Exception:
-            self.soon()
+            self.anew()
             raise
         for lane in found:
             self._waker.jobs_found(LaneNews(lane.queue, lane.lane, lane.seq, None), marks)
 
     def _find(self, connection: Connection, now: float, marks: Marks) -> list[WaitingLane]:
-        if now >= self._rescan_from:
+        if self._has_missed_news or now >= self._rescan_from:
+            self._has_missed_news = False  # before it looks: more may be missed meanwhile
             return self._rescan(connection)
         self.soon(self._rescan_from - now)  # behind the marks only a rescan finds anything
         return waiting_lanes(connection, marks)

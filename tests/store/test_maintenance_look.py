@@ -154,6 +154,20 @@ def test_a_look_that_could_not_rescan_plans_to(
     assert bench.due_in() == 3.0
 
 
+def test_where_news_was_missed_a_rescan_does_not_wait(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.crew.hire(0, idle=25)
+    add_jobs(bench.connection, queue="mail")
+    monkeypatch.setattr(bench.look, "_rescan_from", inf)
+    before = bench.run()
+
+    bench.look.anew()
+
+    assert (before, bench.due_in()) == ([], 0.0)
+    assert bench.run() == [0]
+
+
 def test_a_busy_host_rescans_once_a_second(bench: Bench) -> None:
     bench.crew.hire(0).words[IN_FLIGHT] = 5
     bench.run()
