@@ -47,6 +47,7 @@ from taskd.config.names import (
     check_schedule_name,
 )
 from taskd.config.paths import absolute_path
+from taskd.config.plugins import without_plugins
 from taskd.config.queues import LimitSettings, QueueSettings
 from taskd.config.repeats import find_repeats
 from taskd.config.schedules import ScheduleSettings
@@ -247,8 +248,9 @@ def _names(check: Callable[[str], str]) -> object:
 
 _QueueName = Annotated[str, AfterValidator(check_queue_name)]
 _Weight = Annotated[int, PlainValidator(check_weight)]
-_QUEUES = TypeAdapter(list[_QueueName], config=_STRICT)
-_WEIGHTS = TypeAdapter(dict[_QueueName, _Weight], config=_STRICT)
+with without_plugins():
+    _QUEUES = TypeAdapter(list[_QueueName], config=_STRICT)
+    _WEIGHTS = TypeAdapter(dict[_QueueName, _Weight], config=_STRICT)
 
 
 def _read_queues(value: object) -> object:
@@ -261,5 +263,6 @@ def _absolute(text: str, info: ValidationInfo) -> str:
     return absolute_path(text, str(info.context))
 
 
-SETTINGS_MODEL = _model_of(Settings)
+with without_plugins():
+    SETTINGS_MODEL = _model_of(Settings)
 """The model of a whole file."""

@@ -3,11 +3,13 @@
     python -m taskd.pool.seed greenlet|process FD        FD: a memfd with its birth as JSON
 
 A greenlet seed lets gevent patch as its very first act, before anything can import psycopg, which
-chooses its wait function when it is imported. What follows stands in `taskd.pool.seeding`.
+chooses its wait function when it is imported. What follows stands in `taskd.pool.seeding`. All jobs
+of a killed daemon wait for this, so it is to be quick.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -15,18 +17,35 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str]) -> int:
     """Patch if this is to be a greenlet seed, and only then import and run the rest."""
+    gc.disable()  # what is imported stays; it is collected once, before it is frozen
     # A user's `queue.py` in the current directory must not stand in for Python's; their modules
     # are searched there again once the runtime is imported.
     if sys.path and sys.path[0] in ("", os.getcwd()):
         del sys.path[0]
     kind, fd = arguments
     if kind == "greenlet":
-        from gevent import monkey
-
-        monkey.patch_all()
+        patch()
     from taskd.pool.seeding import Kind, run_seed
 
     return run_seed(Kind(kind), int(fd))
+
+
+def patch() -> None:
+    """Let gevent patch the standard library.
+
+    It asks for its plugins 25 times, and each time importlib reads the metadata of every package
+    that is installed; so this answers from what was read once.
+    """
+    from importlib import metadata
+
+    from gevent import monkey
+
+    ask, found = metadata.entry_points, metadata.entry_points()
+    metadata.entry_points = found.select
+    try:
+        monkey.patch_all()
+    finally:
+        metadata.entry_points = ask
 
 
 if __name__ == "__main__":

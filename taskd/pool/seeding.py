@@ -9,6 +9,7 @@ clean and shares its pages:
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -70,6 +71,7 @@ def run_seed(kind: Kind, fd: int) -> int:
         control.send(own, {"op": "failed", "error": str(error), "outdated": is_outdated})
         return spawn.UNEXPECTED_EXIT
     spawn.freeze()
+    gc.enable()
     control.send(own, {"op": "ready"})
     return Seed(roots).run()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +51,18 @@ def remember_modules():
 
 
 remember_modules()
+"""
+
+PATCH_AND_COUNT = """
+from importlib import metadata
+
+from taskd.pool import seed
+
+looks = []
+before, ask = metadata.distributions, metadata.entry_points
+metadata.distributions = lambda: looks.append(1) or before()
+seed.patch()
+print(len(looks), metadata.entry_points is ask)
 """
 
 
@@ -198,6 +212,22 @@ def test_a_hub_left_by_imports_is_made_anew_in_each_worker(stand: Stand) -> None
 
     for job in jobs:
         stand.wait_for(job, "succeeded")
+
+
+def test_plugins_of_gevent_are_looked_for_once_and_heard(stand: Stand) -> None:
+    plugin = stand.folder / "plugin-1.dist-info"
+    plugin.mkdir()
+    (plugin / "METADATA").write_text("Name: plugin\nVersion: 1\n")
+    (plugin / "entry_points.txt").write_text(
+        "[gevent.plugins.monkey.did_patch_all]\nx = heard:it\n"
+    )
+    (stand.folder / "heard.py").write_text("def it(event): print('heard')\n")
+
+    said = subprocess.run(
+        [sys.executable, "-c", PATCH_AND_COUNT], cwd=stand.folder, capture_output=True, text=True
+    )
+
+    assert (said.stdout, said.stderr) == ("heard\n1 True\n", "")
 
 
 def test_modules_of_the_user_do_not_stand_in_for_pythons(stand: Stand) -> None:
