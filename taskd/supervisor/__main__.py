@@ -1,4 +1,8 @@
-"""`python -m taskd.supervisor --settings-fd N`: what `taskd` becomes once it has its settings."""
+"""`python -m taskd.supervisor --settings-fd N`: what `taskd` becomes once it has its settings.
+
+A seed takes longest of all that a start waits for. What it does not take to spawn one is imported
+after that, side by side with the seed's own imports.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +10,28 @@ import resource
 import signal
 import sys
 
-import setproctitle
-
-from taskd import logs
 from taskd.config.handover import take_settings
 from taskd.config.settings import Settings
-from taskd.events import Events
-from taskd.supervisor.events import Fatal
-from taskd.supervisor.master import Master
+from taskd.pool.signals import ORDERS
+from taskd.supervisor.inheritance import Beginning, begin
 from taskd.supervisor.pidfile import PidFile, PidFileTaken, PidFileUnusable
 
 
 def main() -> int:
     """Be the master; the exit status."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback before the loop takes over
+    signal.pthread_sigmask(signal.SIG_BLOCK, ORDERS)  # until the loop can hear them
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback once it has ended
     settings = read_settings(sys.argv[1:])
-    setproctitle.setproctitle("taskd: master")
-    events = Events()
-    writer = logs.install(events, settings.log, "master")
     pid_file = PidFile(settings.pid_file) if settings.pid_file is not None else None
     raise_descriptor_limit()
     try:
         if pid_file is not None:
             pid_file.take()
-        return Master(settings, events, writer).run()
+        return _be_master(settings, begin(settings))
     except PidFileUnusable as error:
-        events.emit(Fatal(str(error)))
-        return 2
+        return _refuse(settings, error, 2)
     except (PidFileTaken, OSError) as error:
-        events.emit(Fatal(str(error)))
-        return 1
+        return _refuse(settings, error, 1)
     finally:
         if pid_file is not None:
             pid_file.release()
@@ -53,6 +49,30 @@ def raise_descriptor_limit() -> None:
     """Allow as many open files as we may; thousands of sockets are what greenlets are for."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _be_master(settings: Settings, beginning: Beginning) -> int:
+    import setproctitle
+
+    from taskd import logs
+    from taskd.events import Events
+    from taskd.supervisor.master import Master
+
+    setproctitle.setproctitle("taskd: master")
+    events = Events()
+    writer = logs.install(events, settings.log, "master")
+    return Master(settings, events, writer, beginning).run()
+
+
+def _refuse(settings: Settings, error: Exception, status: int) -> int:
+    from taskd import logs
+    from taskd.events import Events
+    from taskd.supervisor.events import Fatal
+
+    events = Events()
+    logs.install(events, settings.log, "master")
+    events.emit(Fatal(str(error)))
+    return status
 
 
 if __name__ == "__main__":

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 from collections.abc import Callable
 
 from taskd import logs
-from taskd.board import Board, Wakeups
 from taskd.clock import monotonic
 from taskd.config.lasting import keep_lasting
 from taskd.config.settings import Settings
@@ -20,11 +18,10 @@ from taskd.supervisor.crew import Crew
 from taskd.supervisor.dashboard import Dashboard
 from taskd.supervisor.events import NeedsRestart, Reloaded, ReloadFailed, Said
 from taskd.supervisor.herald import Herald
-from taskd.supervisor.incarnation import Incarnation
+from taskd.supervisor.inheritance import Beginning
 from taskd.supervisor.nursery import Nursery
 from taskd.supervisor.plan import Urgency, decide
 from taskd.supervisor.reload import Reload
-from taskd.supervisor.seeds import Inheritance
 from taskd.supervisor.shutdown import Shutdown
 from taskd.supervisor.signals import SignalInbox
 from taskd.supervisor.state import describe_state, list_processes
@@ -43,20 +40,17 @@ STOOD_STILL_SECONDS = 3.0
 class Master:
     """The root of the tree; `run` returns the exit status when all has ended."""
 
-    def __init__(self, settings: Settings, events: Events, writer: LogWriter) -> None:
+    def __init__(
+        self, settings: Settings, events: Events, writer: LogWriter, beginning: Beginning
+    ) -> None:
         self.settings = settings
         self._events = events
         self._writer = writer
-        workers = sum(pool.processes for pool in settings.pools.values())
-        self._board = Board.create(slots=2 * workers + 8)
-        self._incarnation = Incarnation(settings.state_dir)
-        inheritance = Inheritance(
-            board=self._board,
-            wakeups=Wakeups.create(self._board.slots),
-            kick_fd=_inheritable_eventfd(),
-            tree_fd=self._incarnation.tree_fd,
-        )
-        self._nursery = Nursery(settings, inheritance, events)
+        self._board = beginning.inheritance.board
+        self._incarnation = beginning.incarnation
+        self._nursery = Nursery(settings, beginning.inheritance, events)
+        if beginning.seed is not None:
+            self._nursery.seeds.adopt(beginning.seed)
         self._crew = Crew(self._board, self._nursery, events)
         self._steward = Steward(settings, self._board, self._incarnation.id, events)
         self._dashboard = Dashboard(settings, self._incarnation.tree_fd, events)
@@ -84,6 +78,7 @@ class Master:
         self._signals.open()
         try:
             self._herald.greet()
+            self._tend()  # before the first tick: the daemon waits for what this starts
             while not self._shutdown.is_complete:
                 self.turn()
         finally:
@@ -288,9 +283,3 @@ class Master:
     def _wind_down(self) -> None:
         if self._shutdown.is_under_way and not self._crew.workers:
             self._shutdown.wind_down(self._steward, self._nursery, self._dashboard)
-
-
-def _inheritable_eventfd() -> int:
-    fd = os.eventfd(0, os.EFD_NONBLOCK)
-    os.set_inheritable(fd, True)
-    return fd

@@ -22,8 +22,9 @@ from taskd.events import Events
 from taskd.supervisor.channel import Channel, Message
 from taskd.supervisor.child import Forkserver, Seed, how_it_ended
 from taskd.supervisor.events import HelperDied, ImportFailed, ImportsAfterFork
+from taskd.supervisor.inheritance import Inheritance, kind_of_first
 from taskd.supervisor.restart import Backoff
-from taskd.supervisor.seeds import Inheritance, Seeds
+from taskd.supervisor.seeds import Seeds
 
 
 @dataclass(slots=True)
@@ -133,12 +134,7 @@ class Nursery:
         """The kinds of seeds that something is to be forked from, now or if it fails at once."""
         wanting = (name for name, brood in self.broods.items() if self._is_wanting(brood))
         kinds = {self.settings.pools[name].kind for name in wanting}
-        return kinds | {self._maintenance_kind} if self._lacks_maintenance else kinds
-
-    @property
-    def _maintenance_kind(self) -> str:
-        kinds = {pool.kind for pool in self.settings.pools.values()}
-        return "greenlet" if "greenlet" in kinds else "process"
+        return kinds | {kind_of_first(self.settings)} if self._lacks_maintenance else kinds
 
     def _is_wanting(self, brood: Brood) -> bool:
         """Whether it has no forkserver of the newest code, be one on its way or not."""
@@ -162,7 +158,7 @@ class Nursery:
 
     def seed_for_maintenance(self) -> Seed | None:
         """The seed that maintenance is to be forked from, once it is ready."""
-        return self.seeds.ready(self._maintenance_kind)
+        return self.seeds.ready(kind_of_first(self.settings))
 
     def _order_forkserver(self, brood: Brood) -> None:
         kind = self.settings.pools[brood.pool].kind

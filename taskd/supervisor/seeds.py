@@ -5,36 +5,20 @@ A seed lives as long as something is to be forked from it, and is started anew f
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import sys
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
 from signal import SIGKILL
 
-from taskd import __version__
-from taskd.board import Board, Wakeups
 from taskd.clock import monotonic
 from taskd.events import Events
-from taskd.pool.signals import ORDERS
 from taskd.supervisor.channel import Channel
 from taskd.supervisor.child import Seed, how_it_ended
 from taskd.supervisor.events import CannotStart, HelperDied, SeedHangs
+from taskd.supervisor.inheritance import FirstSeed, Inheritance
 from taskd.supervisor.restart import Backoff
 
 PATIENCE_SECONDS = 60.0
 """A seed that is not ready by then hangs: on a disk that does not answer, say."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inheritance:
-    """The descriptors that every process of the tree has from the master."""
-
-    board: Board
-    wakeups: Wakeups
-    kick_fd: int
-    tree_fd: int
 
 
 class Seeds:
@@ -50,6 +34,11 @@ class Seeds:
 
     def __iter__(self) -> Iterator[Seed]:
         return iter(list(self._seeds.values()))
+
+    def adopt(self, first: FirstSeed) -> None:
+        """Keep account of the one that was spawned before there was anybody to do so."""
+        self._backoffs[first.kind] = Backoff()
+        self._seeds[first.kind] = Seed(pid=first.pid, kind=first.kind, channel=first.channel)
 
     def ready(self, kind: str) -> Seed | None:
         """The seed of a kind, if it takes orders."""
@@ -114,7 +103,7 @@ class Seeds:
     def _start(self, kind: str, backoff: Backoff) -> None:
         channel = Channel()
         try:
-            pid = self._spawn(kind, channel)
+            pid = self._inheritance.spawn_seed(kind, channel)
         except OSError as error:
             channel.close()
             backoff.ended(0.0, monotonic())
@@ -122,26 +111,3 @@ class Seeds:
             return
         channel.handed_over()
         self._seeds[kind] = Seed(pid=pid, kind=kind, channel=channel)
-
-    def _spawn(self, kind: str, channel: Channel) -> int:
-        inherited = self._inheritance
-        birth = {
-            "board_fd": inherited.board.fd,
-            "control_fd": channel.child_fd,
-            "wakeup_fds": inherited.wakeups.fds,
-            "kick_fd": inherited.kick_fd,
-            "tree_fd": inherited.tree_fd,
-            "master": os.getpid(),
-            "version": __version__,
-        }
-        birth_fd = os.memfd_create("taskd-birth")
-        os.write(birth_fd, json.dumps(birth).encode())
-        os.lseek(birth_fd, 0, os.SEEK_SET)
-        for fd in (birth_fd, channel.child_fd):
-            os.set_inheritable(fd, True)
-        flags = ["-P"] if sys.flags.safe_path else []
-        command = [sys.executable, *flags, "-m", "taskd.pool.seed", kind, str(birth_fd)]
-        try:
-            return os.posix_spawn(sys.executable, command, os.environ, setsigmask=ORDERS)
-        finally:
-            os.close(birth_fd)

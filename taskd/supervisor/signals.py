@@ -28,10 +28,11 @@ class SignalInbox:
         self._wakeup_before = -1
 
     def open(self) -> None:
-        """Take over the handling of all signals the master knows."""
+        """Take over the handling of all signals the master knows, and of those held back so far."""
         self._wakeup_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in HANDLED:
             self._before[number] = signal.signal(number, _note)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
     def close(self) -> None:
         """Give the signals back; closing twice is harmless."""

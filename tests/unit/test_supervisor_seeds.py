@@ -10,6 +10,7 @@ from signal import SIGKILL
 import pytest
 
 from taskd.supervisor import seeds
+from taskd.supervisor.inheritance import Inheritance
 from tests.crew import Crew
 
 
@@ -28,7 +29,7 @@ def test_a_seed_that_is_not_ready_in_time_is_killed_and_the_log_says_why_once(
     monkeypatch.setattr(seeds, "PATIENCE_SECONDS", 0.0)
     crew = Crew()
     with eventfd() as kick_fd, eventfd() as tree_fd:
-        inheritance = seeds.Inheritance(
+        inheritance = Inheritance(
             board=crew.board, wakeups=crew.wakeups, kick_fd=kick_fd, tree_fd=tree_fd
         )
         nursery = seeds.Seeds(inheritance, crew.host.events)
