@@ -6,10 +6,10 @@ import json
 import os
 import random
 import sys
-from collections import OrderedDict, deque
 
 import gevent
 
+from benchmarks.leaks.jobs import NoisyJobs
 from benchmarks.leaks.loads import LOADS, Load
 from taskd.board import Board, WorkerState, read_memory
 from taskd.board.layout import LIVE, PID, STATE, SUCCEEDED
@@ -22,9 +22,6 @@ from taskd.supervisor.memory.suspicion import Suspicions
 GREENLETS = 25
 READING_JOBS = 250
 """Between two readings of a worker; its jobs are the clock, so that a run takes seconds."""
-
-LEAKING_TASK = 2
-LEAK_PIECES = 10
 
 
 class Watched:
@@ -55,14 +52,12 @@ class Watched:
 
 
 class Run:
-    """The jobs of one run, and what they leave behind."""
+    """The jobs of one run, in random order."""
 
     def __init__(self, load: Load, seed: int, leak: int, jobs: int) -> None:
-        self._load, self._leak, self._jobs = load, leak, jobs
+        self._load, self._jobs = load, jobs
         self._chance = random.Random(seed)
-        self._cache: OrderedDict[int, bytes] = OrderedDict()
-        self._ring: deque[bytes] = deque(maxlen=load.ring)
-        self._kept: list[list[bytes]] = []
+        self._noisy = NoisyJobs(load, self._chance, leak, lambda: gevent.sleep(0))
         self._done = 0
         self._counts = {f"task {number}": 0 for number in range(len(load.weights))}
         self.watched = Watched()
@@ -76,37 +71,11 @@ class Run:
             is_late = self._done > self._jobs / 2
             weights = self._load.later if is_late and self._load.later else self._load.weights
             (task,) = self._chance.choices(range(len(weights)), weights)
-            self._job(task)
+            self._noisy.run(task)
             self._done += 1
             self._counts[f"task {task}"] += 1
             if self._done % READING_JOBS == 0:
                 self.watched.look(self._done, self._counts)
-
-    def _job(self, task: int) -> None:
-        """Hold a buffer and small objects over some switches; touch the cache; leak."""
-        chance, load = self._chance, self._load
-        buffer = bytearray(min(int(chance.lognormvariate(10.5 + task / 4, 0.8)), 4_000_000))
-        gevent.sleep(0)
-        small = [bytes(chance.randrange(60, 2000)) for _ in range(10 + 40 * task)]
-        gevent.sleep(0)
-        self._touch(chance.randrange(load.keys))
-        self._ring.append(small[chance.randrange(len(small))])  # outlives the rest: holes
-        if chance.random() < load.spikes:
-            spike = [bytes(chance.randrange(300, 3000)) for _ in range(8000)]
-            gevent.sleep(0)
-            del spike
-        if task == LEAKING_TASK and self._leak:
-            self._kept.append([bytes(self._leak // LEAK_PIECES) for _ in range(LEAK_PIECES)])
-        gevent.sleep(0)
-        del buffer
-
-    def _touch(self, key: int) -> None:
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return
-        self._cache[key] = bytes(self._chance.randrange(2000, 7000))
-        if len(self._cache) > self._load.cache:
-            self._cache.popitem(last=False)
 
 
 def main() -> None:

@@ -31,5 +31,12 @@ RESTARTS = int(_size("RESTARTS", 0, 100))
 JOBS = int(_size("JOBS", 0, 100_000))
 """Under random kills."""
 
-TIMEOUT = _size("TIMEOUT", 150, 3600)
+BLOCKED_SECONDS = _size("BLOCKED_SECONDS", 0, 3600)
+"""How long hubs are blocked again and again, and processes stopped."""
+
+FLEET_SECONDS = _size("FLEET_SECONDS", 0, 600)
+FLEET_WORKERS = int(_size("FLEET_WORKERS", 10, 200))
+FLEET_HOSTS = int(_size("FLEET_HOSTS", 4, 40))
+
+TIMEOUT = _size("TIMEOUT", 150, 7200)
 """Seconds for one test."""

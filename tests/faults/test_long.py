@@ -7,15 +7,18 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from tests.faults import sizes, work
+from tests.faults.host import CONFIG
 from tests.faults.plan import make_plan
 from tests.faults.postgres import Postgres
-from tests.faults.process_faults import process_faults
+from tests.faults.postgres_faults import outage
+from tests.faults.process_faults import process_faults, stop
 from tests.faults.report import Report
-from tests.faults.stand import Stand
+from tests.faults.stand import Fault, Stand
 
 pytestmark = [
     pytest.mark.skipif(not sizes.IS_LONG, reason="takes minutes: make faults"),
@@ -23,6 +26,8 @@ pytestmark = [
 ]
 
 OpenHosts = Callable[..., Stand]
+
+PATIENT_CONFIG = CONFIG.replace("greenlets: 10,", "greenlets: 10, hub_break: 120s,")
 
 
 def test_a_server_that_is_restarted_again_and_again_ends_no_process(
@@ -48,6 +53,39 @@ def test_a_server_that_is_restarted_again_and_again_ends_no_process(
     assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()
     assert [host.tree() for host in stand.hosts] == before
     assert after >= 0.95 * usual
+
+
+@pytest.mark.skipif(not sizes.BLOCKED_SECONDS, reason="an hour: make faults")
+def test_nobody_who_lives_is_taken_for_dead(
+    postgres: Postgres, open_hosts: OpenHosts, report: Report
+) -> None:
+    stand = open_hosts(postgres.dsn, lease=sizes.LEASE, config=PATIENT_CONFIG)
+    before = [host.tree() for host in stand.hosts]
+    strikes: dict[str, Fault] = {
+        f"SIGSTOP {role}": partial(stop, role=role, least=1.0, most=sizes.LEASE / 3)
+        for role in ("worker", "forkserver", "maintenance", "master")
+    }
+    strikes["blocked hub"] = block_a_hub
+    count = int(sizes.BLOCKED_SECONDS / 10)
+    plan = make_plan(list(strikes), count, sizes.BLOCKED_SECONDS, sizes.SEED)
+
+    with stand.load(20, seconds=0.2, kinds=[work.note, work.book, work.hold]):
+        thread = threading.Thread(target=stand.run, args=(plan, strikes))
+        thread.start()
+        time.sleep(sizes.BLOCKED_SECONDS / 2)
+        outage(stand, random.Random(sizes.SEED), server=postgres, seconds=sizes.OUTAGE_SECONDS)
+        thread.join()
+    verdict = stand.settle(300)
+
+    what = f"{count} blocked hubs and stopped processes in {sizes.BLOCKED_SECONDS:.0f} s"
+    report.add_verdict(what, verdict, rescues=0)
+    assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()
+    assert [host.tree() for host in stand.hosts] == before, stand.logs()
+
+
+def block_a_hub(stand: Stand, chance: random.Random) -> None:
+    """Let a worker's hub stand for a minute, for which its pool allows."""
+    stand.ledger.enqueue(1, work.block, chance, seconds=60.0)
 
 
 def test_many_jobs_under_random_deaths(dsn: str, open_hosts: OpenHosts, report: Report) -> None:

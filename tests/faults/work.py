@@ -10,6 +10,7 @@ import os
 import time
 
 import psycopg
+from gevent import monkey
 
 from taskd import Retry, current_job, exclusive, task
 
@@ -32,6 +33,13 @@ def begin() -> None:
 def note(seconds: float) -> None:
     begin()
     time.sleep(seconds)
+
+
+@task(retry=PATIENT)
+def block(seconds: float) -> None:
+    """Let nobody else of this worker go on."""
+    begin()
+    monkey.get_original("time", "sleep")(seconds)
 
 
 @task(retry=PATIENT)
