@@ -62,7 +62,7 @@ def test_nobody_who_lives_is_taken_for_dead(
     stand = open_hosts(postgres.dsn, lease=sizes.LEASE, config=PATIENT_CONFIG)
     before = [host.tree() for host in stand.hosts]
     strikes: dict[str, Fault] = {
-        f"SIGSTOP {role}": partial(stop, role=role, least=1.0, most=sizes.LEASE / 3)
+        f"SIGSTOP {role}": partial(stop, role=role, least=1.0, most=sizes.LEASE / 5)
         for role in ("worker", "forkserver", "maintenance", "master")
     }
     strikes["blocked hub"] = block_a_hub
