@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from taskd.board import Slot, SlotMemory, WorkerState, read_memory, read_offers
-from taskd.board.layout import CANARY, PID
+from taskd.board.layout import CANARY, PID, WORKER
 from taskd.clock import utc_now
 from taskd.maintenance import procfs
 from taskd.maintenance.tree import TreeProcess
@@ -39,6 +39,7 @@ def _entry(process: TreeProcess, slots: WorkerSlots) -> dict[str, Any] | None:
         "role": process.role,
         "pool": process.pool,
         "slot": process.slot,
+        "worker": own and (own.words[WORKER] or None),
         "generation": process.generation,
         "offers": _offers(process, slots),
         "canary": own is not None and own.words[CANARY] == 1,

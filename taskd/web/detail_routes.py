@@ -8,13 +8,14 @@ from typing import Any
 
 from taskd.store.audit import AuditRow
 from taskd.store.ends import WorkerEnd
+from taskd.store.leaks import Leak
 from taskd.store.logs import LogPosition
 from taskd.store.memory import MOST_POINTS, MemoryPoint
 from taskd.store.server_health import ConnectionCount, OpenTransaction, ServerHealth, TableHealth
 from taskd.store.statistics import KEEP_HOURS
 from taskd.tasks.log_reader import LEVELS
 from taskd.tasks.reasons import Reason
-from taskd.web import details
+from taskd.web import details, stacks
 from taskd.web.answers import states
 from taskd.web.parameters import MAX_ID, OneOf, Parameter, Span, Text, Whole
 from taskd.web.routes import Route
@@ -40,6 +41,7 @@ class Position:
 
 
 JOB = Parameter("id", Whole(1, MAX_ID), "The id of the job.", in_path=True)
+WORKER = Parameter("id", Whole(1, MAX_ID), "The id of a worker, by /workers.", in_path=True)
 LINE = object_of(
     {
         **{name: {"type": "integer"} for name in ("job", "attempt")},
@@ -82,6 +84,18 @@ DETAIL_ROUTES = (
         (JOB,),
     ),
     Route(
+        "/jobs/<id>/stacks",
+        stacks.job_stacks,
+        object_of(
+            {
+                "state": {"type": "string", "enum": list(states())},
+                "worker": nullable(stacks.WORKER_STACKS),
+            }
+        ),
+        (JOB,),
+    ),
+    Route("/workers/<id>/stacks", stacks.worker_stacks, stacks.WORKER_STACKS, (WORKER,)),
+    Route(
         "/audit",
         details.audit,
         object_of(
@@ -107,6 +121,7 @@ DETAIL_ROUTES = (
             }
         ),
     ),
+    Route("/leaks", details.leaks, array(object_of(shape_of(Leak)))),
     Route(
         "/memory",
         details.memory,

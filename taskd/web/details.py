@@ -1,4 +1,4 @@
-"""Further answers: the log of a job, why it waits, its result; the audit log, database, memory."""
+"""Further answers: logs, reasons and results of jobs; the audit log, database, memory, leaks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from taskd.store import server_health as health
 from taskd.store.audit import list_audit
 from taskd.store.connect import Connection
 from taskd.store.ends import list_worker_ends
+from taskd.store.leaks import list_leaks
 from taskd.store.logs import read_log
 from taskd.store.look import fetch_job
 from taskd.store.memory import memory_curve
@@ -94,6 +95,16 @@ def memory(source: Source, values: Values) -> dict[str, Any]:
         "points": [asdict(point) for point in points],
         "ends": [asdict(end) for end in ends],
     }
+
+
+def leaks(source: Source, values: Values) -> list[dict[str, Any]]:
+    """The tasks that leak, with what a job leaves behind, in bytes; the worst first.
+
+    `low` and `high`: between these it lies with 95 %. `source`: all workers of the pool have told,
+    or a canary.
+    """
+    with source.reading() as connection:
+        return [asdict(leak) for leak in list_leaks(connection)]
 
 
 def _job(connection: Connection, job_id: int) -> JobRow:

@@ -26,6 +26,8 @@ ORDER_SECONDS = 30.0
 KEPT_SECONDS = 1.0
 PART_OF_THE_TIME = 20
 ASK_SECONDS = 2.0
+MOST_ASKING = 3
+"""So many connections may wait for what workers answer; the others stay free for the rest."""
 
 
 class Kept(Generic[Value]):
@@ -88,6 +90,7 @@ class Source:
     def __init__(self, dsn: str, mask: Iterable[str] = ()) -> None:
         self.mask = frozenset(mask)
         self._pool = connection_pool(dsn, CONNECTIONS)
+        self._may_ask = threading.BoundedSemaphore(MOST_ASKING)
         self._rolled_up = Kept(self._roll_up)
         self._asked = Kept(self._ask)
         self._figures = Kept(self._read_figures)
@@ -107,6 +110,20 @@ class Source:
         """A connection for what opens a transaction of one moment itself; raises DatabaseError."""
         with translate_errors(), self._pool.connection(timeout=WAIT_SECONDS) as connection:
             yield connection
+
+    @contextmanager
+    def asking(self) -> Iterator[Connection]:
+        """A connection for questions to workers, which takes as long as they do to answer.
+
+        Raises DatabaseError, also where too many others ask at this moment.
+        """
+        if not self._may_ask.acquire(timeout=WAIT_SECONDS):
+            raise DatabaseUnavailable("too many ask workers at this moment: ask again")
+        try:
+            with self.looking() as connection:
+                yield connection
+        finally:
+            self._may_ask.release()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

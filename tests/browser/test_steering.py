@@ -50,6 +50,28 @@ def test_a_running_job_is_cancelled(visit: Visit, stand: Stand, tmp_path: Path) 
     visitor.see("h1 .badge.cancelled")
 
 
+def test_a_running_job_shows_where_it_stands_and_its_worker_too(
+    visit: Visit, stand: Stand, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    job = stand.enqueue("shop.mirror", "watched", str(gate))
+    stand.wait_until(job, "running")
+    visitor = visit().go(f"jobs/{job}")
+
+    visitor.page.get_by_role("button", name="Show where it stands").click()
+
+    visitor.see("#stack >> text=in mirror")
+    visitor.go("workers")
+    visitor.page.get_by_role("link", name="io/0").click()
+    visitor.page.get_by_role("heading", name="Worker io/0").wait_for()
+    visitor.see("section[aria-label=Jobs]")
+    gate.touch()
+    visitor.go(f"jobs/{job}")
+    visitor.see("h1 .badge.succeeded")
+    visitor.read("of CPU")
+    assert visitor.page.get_by_role("button", name="Show where it stands").count() == 0
+
+
 def test_a_queue_is_paused_moved_and_resumed(visit: Visit, stand: Stand) -> None:
     stand.enqueue("shop.report", "eu", queue="steered")
     visitor = visit().go("queues")

@@ -23,11 +23,12 @@ def report(crew: Crew, *processes: TreeProcess) -> list[dict[str, Any]]:
 
 def test_a_worker_is_reported_with_what_the_board_says() -> None:
     crew = Crew()
-    crew.hire(3).words[IN_FLIGHT] = 17
+    crew.hire(3, worker=41).words[IN_FLIGHT] = 17
 
     (entry,) = report(crew, TreeProcess(os.getpid(), "worker", "io", 3, 2))
 
     assert (entry["pool"], entry["slot"], entry["generation"]) == ("io", 3, 2)
+    assert entry["worker"] == 41
     assert (entry["state"], entry["in_flight"]) == ("busy", 17)
     assert entry["offers"] == []
 

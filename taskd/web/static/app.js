@@ -18,9 +18,11 @@ import * as queues from "./pages/queues.js";
 import * as resources from "./pages/resources.js";
 import * as schedules from "./pages/schedules.js";
 import * as tasks from "./pages/tasks.js";
+import * as worker from "./pages/worker.js";
 import * as workers from "./pages/workers.js";
 
 const PAGES = { overview, queues, jobs, failures, workers, tasks, resources, schedules, leaks, database, audit };
+const OF_ONE = { jobs: job, workers: worker };
 // Pages that only some servers have the figures for.
 const NEEDS = { leaks: "/leaks", database: "/database", audit: "/audit" };
 const THEMES = ["system", "light", "dark"];
@@ -44,7 +46,7 @@ function show() {
   drawFrame(at);
   const main = document.getElementById("page");
   if (session.role === "none") return signInPage(main);
-  const page = at.kind === "jobs" && at.name !== null ? job : isOffered(at.kind) && PAGES[at.kind];
+  const page = (at.name !== null && OF_ONE[at.kind]) || (isOffered(at.kind) && PAGES[at.kind]);
   if (!page) return nowhere(main);
   document.title = `${page.title(at.name)} · taskd`;
   // A new page begins anew: what the last one had drawn is not bent into it.

@@ -2,9 +2,10 @@
 
 import { offers } from "../api.js";
 import { h } from "../dom.js";
-import { between, call, duration, exactTime, full, inline, parse, when } from "../format.js";
+import { between, bytes, call, duration, exactTime, full, inline, parse, when } from "../format.js";
 import { orderJobs } from "../orders.js";
 import { logOf } from "../log.js";
+import { stackList } from "../stacks.js";
 import { ENDED, RUNNING, badge, block, card, facts, heading, json, link, waiting } from "../parts.js";
 
 export const title = (name) => `Job ${name}`;
@@ -14,17 +15,22 @@ export function open(view) {
   view.load("job", path, {}, 2);
   view.load("family", `${path}/family`, {}, 5);
   if (offers("/jobs/{id}/why")) view.load("why", () => (waits(view) ? `${path}/why` : null), {}, 3);
+  view.load("stack", () => (view.isStackWanted && runs(view) ? `${path}/stacks` : null), {}, 2);
   const log = offers("/jobs/{id}/log") ? logOf(view, path) : () => null;
   return () => {
     const { job } = view.data;
     if (!job) return [heading(`Job ${view.name}`), waiting(view, "job")];
     if (ENDED.has(job.state)) slowDown(view);
-    return [head(view, job), progress(job), why(view), about(job), timeline(job), values(job), trace(job), log(), family(view), byHand(job)];
+    return [head(view, job), progress(job), why(view), stack(view), about(job), timeline(job), values(job), trace(job), log(), family(view), byHand(job)];
   };
 }
 
 function waits({ data }) {
   return data.job !== undefined && !ENDED.has(data.job.state) && !RUNNING.has(data.job.state);
+}
+
+function runs({ data }) {
+  return data.job !== undefined && RUNNING.has(data.job.state);
 }
 
 /** What has ended changes no more, unless somebody requeues it. */
@@ -60,6 +66,28 @@ function why(view) {
     h("li", {}, `It ${reason.text}.`, others(reason.jobs)))));
 }
 
+/** Where it stands at this moment; asked of its worker while somebody looks, and not before. */
+function stack(view) {
+  if (!runs(view) || !offers("/jobs/{id}/stacks")) return null;
+  const turn = () => {
+    view.isStackWanted = !view.isStackWanted;
+    delete view.data.stack;
+    view.reload(true);
+    view.draw();
+  };
+  return card("Live stack",
+    h("p", { class: "buttons" },
+      h("button", { "aria-expanded": String(Boolean(view.isStackWanted)), onclick: turn }, view.isStackWanted ? "Hide the stack" : "Show where it stands"),
+      h("span", { class: "note" }, "Its worker is asked every 2 s; the job is not interrupted.")),
+    view.isStackWanted && h("div", { id: "stack" }, stackOf(view)));
+}
+
+function stackOf(view) {
+  const { stack: found } = view.data;
+  if (!found) return waiting(view, "stack");
+  return found.worker ? stackList(found.worker) : h("p", { class: "empty" }, "No worker has it in its hands at this moment.");
+}
+
 function others(jobs) {
   if (!jobs.length) return null;
   return h("ul", {}, jobs.map(({ id, task, state }) => h("li", {}, link(`job ${id}`, "jobs", id), ` ${task ?? ""} `, state && badge(state))));
@@ -84,11 +112,19 @@ function about(job) {
       job.waited_for_worker !== null && `${duration(job.waited_for_worker)} for a worker`,
     ].filter(Boolean).join(", ")],
     ["Took", job.finished_at && job.started_at ? duration(between(job.started_at, job.finished_at)) : null],
+    ["Used", used(job)],
     ["Schedule", job.extra.schedule && link(job.extra.schedule, "schedules")],
     ["Unique key", job.extra.unique],
     ["Flow", job.extra.group && link(`group ${job.extra.group}`, "jobs", null, { group: job.extra.group })],
     ["Headers", job.extra.headers && inline(job.extra.headers, 200)],
   ]));
+}
+
+/** What an attempt has used of the processor, and by how much it left its process larger. */
+function used({ cpu_seconds: cpu, memory_growth: growth }) {
+  if (cpu === null) return null;
+  const memory = growth === null ? "" : `, ${growth < 0 ? "−" : "+"}${bytes(Math.abs(growth))} of memory`;
+  return `${duration(cpu)} of CPU${memory}`;
 }
 
 /** What became of it, moment by moment: a list, with a bar for each attempt where it lies in time. */
@@ -101,12 +137,13 @@ function timeline(job) {
   const attempts = job.attempts.map((attempt) => ({
     name: `attempt ${attempt.number}: ${attempt.outcome}`,
     from: attempt.started_at, to: attempt.ended_at, worker: attempt.worker, kind: "failed",
-    error: attempt.error, traceback: attempt.traceback,
+    error: attempt.error, traceback: attempt.traceback, used: used(attempt),
   }));
   if (job.started_at) {
     attempts.push({
       name: `attempt ${job.attempt}: ${job.state}`, from: job.started_at,
       to: job.finished_at, isOn: !job.finished_at, worker: job.worker, kind: job.state, error: job.error,
+      used: used(job),
     });
   } else if (job.finished_at) {
     moments.push({ name: job.state, from: job.finished_at, to: null });
@@ -127,6 +164,7 @@ function moment(each, begin, span) {
       h("b", {}, each.name),
       h("time", { datetime: each.from, title: full(each.from) }, exactTime(each.from)),
       isAttempt && h("span", {}, `for ${duration(lasted)}`),
+      each.used && h("span", {}, each.used),
       each.worker && h("span", { class: "note" }, each.worker)),
     h("div", { class: "lane", "aria-hidden": "true" },
       h("div", {

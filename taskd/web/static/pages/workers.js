@@ -1,10 +1,10 @@
 // Hosts with the tree of their processes, the slots of pools, and what workers hold of memory.
 
-import { offers } from "../api.js";
+import { may, offers } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, count, when } from "../format.js";
 import { order } from "../orders.js";
-import { badge, heading, rangeOf, ranges, waiting } from "../parts.js";
+import { badge, heading, link, rangeOf, ranges, waiting } from "../parts.js";
 import { memoryCharts } from "../memory.js";
 import { table } from "../table.js";
 
@@ -49,7 +49,7 @@ function processes(view, host) {
       h("h2", {}, host.name, " ", badge(host.silent ? "silent" : host.idle ? "idle" : "active")),
       h("small", {}, `pid ${host.pid}, taskd ${host.version}, started `, when(host.started_at), host.silent && `, last heard of ${Math.round(host.beat_age)} s ago`)),
     columns: [
-      { name: "process", cell: (row) => h("b", {}, row.role === "worker" ? `${row.pool}/${row.slot}` : [row.role, row.pool].filter(Boolean).join(" "), row.canary && " (canary)") },
+      { name: "process", cell: (row) => h("b", {}, row.role === "worker" ? nameOf(row) : [row.role, row.pool].filter(Boolean).join(" "), row.canary && " (canary)") },
       { name: "pid", isNumber: true, cell: ({ pid }) => String(pid) },
       { name: "state", cell: ({ state }) => badge(state) },
       { name: "jobs", isNumber: true, cell: (row) => (row.role === "worker" ? count(row.in_flight) : "") },
@@ -59,13 +59,18 @@ function processes(view, host) {
       { name: "leak", cell: (row) => (row.suspect_bytes_per_job ? h("span", { class: "error" }, `${bytes(row.suspect_bytes_per_job)} a job`) : "") },
       { name: "started", cell: (row) => when(row.started) },
       { name: "orders", cell: (row) => drain(view, row) },
-    ].filter(({ name }) => name !== "orders" || rows.some((row) => row.worker ?? row.id)),
+    ].filter(({ name }) => name !== "orders" || may("workers/drain")),
   });
 }
 
-function drain(view, row) {
-  const id = row.worker ?? row.id;
-  if (!id || row.state === "draining") return null;
+/** A worker's name; it leads to where its jobs stand. */
+function nameOf(row) {
   const name = `${row.pool}/${row.slot}`;
-  return order(view, { kind: "workers/drain", label: "Drain", name, path: `/workers/${id}/drain`, question: `Drain ${name}? It takes no more jobs, and another takes its place.`, done: `${name} drains.` });
+  return row.worker && offers("/workers/{id}/stacks") ? link(name, "workers", row.worker) : name;
+}
+
+function drain(view, row) {
+  if (!row.worker || row.state === "draining" || row.state === "exiting") return null;
+  const name = `${row.pool}/${row.slot}`;
+  return order(view, { kind: "workers/drain", label: "Drain", name, path: `/workers/${row.worker}/drain`, question: `Drain ${name}? It takes no more jobs, and another takes its place.`, done: `${name} drains.` });
 }
