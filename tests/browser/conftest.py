@@ -43,11 +43,21 @@ def stand(embedded_server: TestServer, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def visit(browser: Browser, stand: Stand) -> Iterator[Callable[..., Visitor]]:
+def visit(enter: Callable[..., Visitor], stand: Stand) -> Callable[..., Visitor]:
+    """Opens windows on the shop."""
+
+    def visit(url: str = stand.url, **options: Any) -> Visitor:
+        return enter(url, **options)
+
+    return visit
+
+
+@pytest.fixture
+def enter(browser: Browser) -> Iterator[Callable[..., Visitor]]:
     """Opens windows; none may have met an error at the end."""
     visitors: list[Visitor] = []
 
-    def enter(url: str = stand.url, **options: Any) -> Visitor:
+    def enter(url: str, **options: Any) -> Visitor:
         visitors.append(Visitor.enter(browser, url, **options))
         return visitors[-1]
 

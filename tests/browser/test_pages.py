@@ -42,12 +42,22 @@ def held_job(stand: Stand) -> int:
     return int(job)
 
 
+def places_of_one(stand: Stand) -> tuple[str, str]:
+    """The pages of a job that runs on, and of its worker."""
+    ((worker,),) = stand.project.query(
+        "SELECT worker FROM taskd.running WHERE task = 'shop.mirror'"
+    )
+    return f"jobs/{held_job(stand)}", f"workers/{worker}"
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_each_page_shows_what_there_is(visit: Visit, stand: Stand, size: str) -> None:
     visitor = visit(viewport=SIZES[size])
+    job, worker = places_of_one(stand)
     wanted = {
         **PAGES,
-        f"jobs/{held_job(stand)}": ("shop.mirror", "running", "of 100 packages", "Run it by hand"),
+        job: ("shop.mirror", "running", "of 100 packages", "Run it by hand"),
+        worker: ("shop.mirror", "in mirror", "Jobs"),
     }
 
     for place, texts in wanted.items():
@@ -56,14 +66,14 @@ def test_each_page_shows_what_there_is(visit: Visit, stand: Stand, size: str) ->
             visitor.read(text)
         visitor.until(f"({UNKNOWN}).length === 0")
         assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place
-        keep(visitor, f"{place.partition('/')[0] if '/' not in place else 'job'}-{size}")
+        keep(visitor, f"{place.replace('s/', '').strip('0123456789')}-{size}")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_stands_out_from_its_ground(visit: Visit, stand: Stand, scheme: str) -> None:
     visitor = visit(color_scheme=scheme)
 
-    for place in (*PAGES, f"jobs/{held_job(stand)}"):
+    for place in (*PAGES, *places_of_one(stand)):
         visitor.go(place)
         assert visitor.page.evaluate(FAINT) == [], place
         if place == "overview":
@@ -216,7 +226,7 @@ def test_all_can_be_reached_by_the_keyboard(visit: Visit) -> None:
 def test_everything_has_a_name_and_each_page_its_landmarks(visit: Visit, stand: Stand) -> None:
     visitor = visit()
 
-    for place in (*PAGES, f"jobs/{held_job(stand)}"):
+    for place in (*PAGES, *places_of_one(stand)):
         visitor.go(place)
         for role in ("banner", "main", "contentinfo"):
             assert visitor.page.get_by_role(role).count() == 1

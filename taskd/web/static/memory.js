@@ -18,7 +18,7 @@ export function memoryCharts(view) {
   return h("div", { class: "charts", key: "memory" }, pools.map((pool) =>
     chart({
       view, id: `memory-${pool}`, label: `Memory of pool ${pool}`, times, format: bytes, base: 1024,
-      series: seriesOf(points.filter((point) => point.pool === pool), times),
+      series: seriesOf(points.filter((point) => point.pool === pool), times, hostsOf(view, points)),
       marks: marksOf(memory.ends.filter((end) => end.pool === pool), times),
     })));
 }
@@ -29,12 +29,24 @@ function timesOf(seconds) {
   return Array.from({ length: STEPS + 1 }, (_, at) => now - (STEPS - at) * step);
 }
 
+/** What tells the workers of one host from those of others; nothing where there is one host. */
+function hostsOf(view, points) {
+  const ids = [...new Set(points.map(({ host }) => host))];
+  const living = view.data.hosts ?? [];
+  const named = (id) => {
+    const host = living.find((each) => each.id === id);
+    if (!host) return `host ${id}, which has ended`;
+    return living.filter(({ name }) => name === host.name).length > 1 ? `${host.name}, pid ${host.pid}` : host.name;
+  };
+  return new Map(ids.length < 2 ? [] : ids.map((id) => [id, ` on ${named(id)}`]));
+}
+
 /** A curve for each slot of each host: workers take turns in it, so a recycle is a step down. */
-function seriesOf(points, times) {
+function seriesOf(points, times, hosts) {
   const slots = new Map();
   for (const point of points) {
-    const name = `${point.pool}/${point.slot}`;
-    const slot = `${name} ${point.host}`;
+    const name = `${point.pool}/${point.slot}${hosts.get(point.host) ?? ""}`;
+    const slot = `${point.slot} ${point.host}`;
     if (!slots.has(slot)) slots.set(slot, { name, points: [] });
     slots.get(slot).points.push(point);
   }

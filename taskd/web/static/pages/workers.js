@@ -54,12 +54,12 @@ function processes(view, host) {
       { name: "state", cell: ({ state }) => badge(state) },
       { name: "jobs", isNumber: true, cell: (row) => (row.role === "worker" ? count(row.in_flight) : "") },
       { name: "memory", isNumber: true, sort: (row) => row.memory_bytes, cell: (row) => bytes(row.memory_bytes) },
-      { name: "below it", isNumber: true, cell: (row) => (row.children_bytes ? bytes(row.children_bytes) : "") },
+      { name: "below it", isNumber: true, isIf: rows.some((row) => row.children_bytes), cell: (row) => (row.children_bytes ? bytes(row.children_bytes) : "") },
       { name: "peak", isNumber: true, sort: (row) => row.peak_bytes, cell: (row) => (row.peak_bytes ? bytes(row.peak_bytes) : "") },
-      { name: "leak", cell: (row) => (row.suspect_bytes_per_job ? h("span", { class: "error" }, `${bytes(row.suspect_bytes_per_job)} a job`) : "") },
+      { name: "leak", isIf: rows.some((row) => row.suspect_bytes_per_job), cell: (row) => (row.suspect_bytes_per_job ? h("span", { class: "error" }, `${bytes(row.suspect_bytes_per_job)} a job`) : "") },
       { name: "started", cell: (row) => when(row.started) },
-      { name: "orders", cell: (row) => drain(view, row) },
-    ].filter(({ name }) => name !== "orders" || may("workers/drain")),
+      { name: "orders", isIf: may("workers/drain"), cell: (row) => drain(view, row) },
+    ].filter(({ name, isIf }) => isIf === undefined || isIf),
   });
 }
 
