@@ -40,6 +40,7 @@ COLUMNS = (
 LIST_EXAMPLES = """\b
 Examples:
   taskd jobs list --state failed --limit 10
+  taskd jobs list --since 1h --finished-until 2030-01-31T08:00
   taskd jobs list --task shop.tasks.fetch --json | jq '.[].error'
 """
 

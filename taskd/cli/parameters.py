@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from taskd.config.moments import parse_moment
 from taskd.config.names import check_queue_name, check_schedule_name
 from taskd.config.units import format_duration, parse_duration
 from taskd.errors import MAX_PAUSE, OptionInvalid
@@ -131,6 +132,21 @@ class Moment(click.ParamType[datetime]):
             return datetime.fromisoformat(str(value)).astimezone()
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a time such as 2030-01-31T08:00", param, ctx)
+
+
+class When(click.ParamType[datetime | float]):
+    """A moment: so long ago, or a time as ISO 8601, local if it has no offset."""
+
+    name = "moment"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime | float:
+        """Give back the time, or the seconds."""
+        try:
+            return parse_moment(str(value), is_local=True)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
 
 
 class Json(click.ParamType[Any]):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any, LiteralString
 
+from taskd.config.moments import Moment
 from taskd.store.literals import text_array
 from taskd.store.rows import JobFilter
 
@@ -24,6 +26,12 @@ _CONDITIONS: dict[str, LiteralString] = {
     "args": "taskd.holds_arguments_v1(j.args, j.kwargs, %(args)s::jsonb, NULL)",
     "kwargs": "taskd.holds_arguments_v1(j.args, j.kwargs, NULL, %(kwargs)s::jsonb)",
 }
+_SPANS: dict[str, LiteralString] = {
+    "since": "j.created_at >= ",
+    "until": "j.created_at < ",
+    "finished_since": "j.finished_at >= ",
+    "finished_until": "j.finished_at < ",
+}
 
 
 def conditions(wanted: JobFilter) -> tuple[LiteralString, dict[str, Any]]:
@@ -37,5 +45,31 @@ def conditions(wanted: JobFilter) -> tuple[LiteralString, dict[str, Any]]:
     if "besides" in given:
         given["besides"] = text_array(given["besides"])
     clauses = [_CONDITIONS[name] for name in given]
+    for name, compared in _SPANS.items():
+        if (moment := getattr(wanted, name)) is not None:
+            clauses.append(compared + _moment(name, moment))
+            given[name] = moment
     where: LiteralString = (" WHERE " + " AND ".join(clauses)) if clauses else ""
     return where, given
+
+
+def days(wanted: JobFilter) -> list[LiteralString]:
+    """Conditions that leave whole partitions of the history out, and nothing of the others.
+
+    Who was enqueued since a moment has ended since then, too.
+    """
+    first = "finished_since" if wanted.finished_since is not None else "since"
+    clauses: list[LiteralString] = []
+    if (since := getattr(wanted, first)) is not None:
+        clauses.append("j.finished_at >= date_trunc('day', " + _moment(first, since) + ", 'UTC')")
+    if wanted.finished_until is not None:
+        until = _moment("finished_until", wanted.finished_until)
+        clauses.append("j.finished_at < date_trunc('day', " + until + ", 'UTC') + interval '1 day'")
+    return clauses
+
+
+def _moment(name: LiteralString, moment: Moment) -> LiteralString:
+    parameter: LiteralString = "%(" + name + ")s"
+    if isinstance(moment, datetime):
+        return parameter + "::timestamptz"
+    return "(now() - " + parameter + " * interval '1 second')"

@@ -6,13 +6,13 @@ on id. So each state is asked by itself, and the answers are put together here.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 
-from taskd.store.filters import conditions
+from taskd.store.filters import conditions, days
 from taskd.store.rows import JobFilter, State
 
 MOST_LOOKED_AT = 20_000
@@ -20,20 +20,38 @@ MOST_FOLDED = 2_000
 """Jobs of each state that a page looks at; fewer where it takes long to see what matches."""
 
 _RUNNING = frozenset({State.RUNNING, State.CANCELLING})
-# Not the view of ended jobs: as it has their results, it is not read in the order of an index.
-_BRANCHES: tuple[tuple[frozenset[State], LiteralString], ...] = (
-    (frozenset({State.QUEUED}), "(SELECT * FROM taskd.live_job WHERE state = 'queued')"),
-    (frozenset({State.SCHEDULED}), "(SELECT * FROM taskd.live_job WHERE state = 'scheduled')"),
-    (frozenset({State.BLOCKED}), "(SELECT * FROM taskd.live_job WHERE state = 'blocked')"),
-    (_RUNNING, "(SELECT * FROM taskd.live_job WHERE state IN ('running', 'cancelling'))"),
-    (
+
+
+class _Branch(NamedTuple):
+    """Where jobs in some states are, newest first by an index."""
+
+    states: frozenset[State]
+    source: LiteralString
+    has_ended: bool = False
+
+
+_BRANCHES = (
+    _Branch(frozenset({State.QUEUED}), "(SELECT * FROM taskd.live_job WHERE state = 'queued')"),
+    _Branch(
+        frozenset({State.SCHEDULED}), "(SELECT * FROM taskd.live_job WHERE state = 'scheduled')"
+    ),
+    _Branch(frozenset({State.BLOCKED}), "(SELECT * FROM taskd.live_job WHERE state = 'blocked')"),
+    _Branch(_RUNNING, "(SELECT * FROM taskd.live_job WHERE state IN ('running', 'cancelling'))"),
+    # Not the view of ended jobs: as it has their results, it is not read in the order of an index.
+    _Branch(
         frozenset({State.SUCCEEDED}),
         "(SELECT *, queue AS part FROM taskd.history WHERE state = 's')",
+        True,
     ),
-    (frozenset({State.FAILED}), "(SELECT *, queue AS part FROM taskd.history WHERE state = 'f')"),
-    (
+    _Branch(
+        frozenset({State.FAILED}),
+        "(SELECT *, queue AS part FROM taskd.history WHERE state = 'f')",
+        True,
+    ),
+    _Branch(
         frozenset({State.CANCELLED}),
         "(SELECT *, queue AS part FROM taskd.history WHERE state = 'c')",
+        True,
     ),
 )
 
@@ -49,9 +67,15 @@ def newest_ids(connection: psycopg.Connection[Any], wanted: JobFilter) -> list[i
     """The ids of the `wanted.limit` newest jobs that match, newest first, however far back."""
     where, parameters = conditions(_beside_state(wanted))
     lists: list[LiteralString] = [
-        "(SELECT j.id FROM " + branch + " j" + where + " ORDER BY j.id DESC LIMIT %(most)s)"
+        "(SELECT j.id FROM "
+        + branch.source
+        + " j"
+        + _with(where, days(wanted) if branch.has_ended else [])
+        + " ORDER BY j.id DESC LIMIT %(most)s)"
         for branch in _asked(wanted)
     ]
+    if not lists:
+        return []
     # One statement, so of one moment: a job that moves meanwhile is in it once.
     statement = (
         "SELECT a.id FROM (" + " UNION ALL ".join(lists) + ") a ORDER BY a.id DESC LIMIT %(most)s"
@@ -76,19 +100,32 @@ def page_of_ids(
     found: list[int] = []
     floor: int | None = None  # all that is older was not looked at in some state
     for branch in _asked(wanted, states):
-        ids, looked_at, lowest = _look(connection, branch, wanted, most)
-        found += ids
-        if looked_at == most:
-            floor = lowest if floor is None else max(floor, lowest)
+        looked = _look(connection, branch, wanted, most)
+        found += looked.ids
+        if looked.number == most and looked.has_recent:
+            floor = looked.lowest if floor is None else max(floor, looked.lowest)
     ids = sorted((each for each in found if floor is None or each >= floor), reverse=True)
     if len(ids) > wanted.limit:
         return IdPage(ids[: wanted.limit], ids[wanted.limit - 1])
     return IdPage(ids, floor)
 
 
-def _asked(wanted: JobFilter, states: Collection[State] = tuple(State)) -> list[LiteralString]:
+def _asked(wanted: JobFilter, states: Collection[State] = tuple(State)) -> list[_Branch]:
     asked = set(states) if wanted.state is None else {wanted.state}.intersection(states)
-    return [branch for held, branch in _BRANCHES if not held.isdisjoint(asked)]
+    ended_only = wanted.finished_since is not None or wanted.finished_until is not None
+    return [
+        branch
+        for branch in _BRANCHES
+        if not branch.states.isdisjoint(asked) and (branch.has_ended or not ended_only)
+    ]
+
+
+def _with(where: LiteralString, clauses: Sequence[LiteralString]) -> LiteralString:
+    """A WHERE clause, which may be empty, with further conditions."""
+    words: LiteralString = " AND ".join(clauses)
+    if not words:
+        return where
+    return where + " AND " + words if where else " WHERE " + words
 
 
 def _beside_state(wanted: JobFilter) -> JobFilter:
@@ -100,22 +137,38 @@ def _most(wanted: JobFilter) -> int:
     return MOST_LOOKED_AT if wanted.cause is None else MOST_FOLDED
 
 
+class _Looked(NamedTuple):
+    """Ids that match; how many jobs were looked at, and the lowest id of those.
+
+    has_recent: some of those were enqueued since the moment that is asked for. Ids grow with time,
+    so where none was, no older one was either.
+    """
+
+    ids: list[int]
+    number: int
+    lowest: int
+    has_recent: bool
+
+
 def _look(
-    connection: psycopg.Connection[Any], branch: LiteralString, wanted: JobFilter, most: int
-) -> tuple[list[int], int, int]:
-    """Ids that match, how many jobs were looked at, and the lowest id of those."""
+    connection: psycopg.Connection[Any], branch: _Branch, wanted: JobFilter, most: int
+) -> _Looked:
     keys, _ = conditions(JobFilter(limit=wanted.limit, before=wanted.before))
     match, parameters = conditions(replace(_beside_state(wanted), before=None))
+    recent, _ = conditions(JobFilter(since=wanted.since))
     statement = (
-        "SELECT array_agg(s.id) FILTER (WHERE s.fits), count(*), min(s.id) FROM (SELECT j.id, "
+        "SELECT array_agg(s.id) FILTER (WHERE s.fits), count(*), min(s.id), bool_or(s.is_recent) "
+        "FROM (SELECT j.id, "
         + (match.removeprefix(" WHERE ") or "true")
-        + " AS fits FROM (SELECT j.* FROM "
-        + branch
+        + " AS fits, "
+        + (recent.removeprefix(" WHERE ") or "true")
+        + " AS is_recent FROM (SELECT j.* FROM "
+        + branch.source
         + " j"
-        + keys
+        + _with(keys, days(wanted) if branch.has_ended else [])
         + " ORDER BY j.id DESC LIMIT %(most)s) j) s"
     )
     values = {**parameters, "before": wanted.before, "most": most}
     row = connection.execute(statement, values).fetchone()
-    ids, looked_at, lowest = row or (None, 0, None)
-    return ids or [], looked_at, lowest or 0
+    ids, number, lowest, has_recent = row or (None, 0, None, None)
+    return _Looked(ids or [], number, lowest or 0, bool(has_recent))

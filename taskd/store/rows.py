@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
+from taskd.config.moments import Moment
 from taskd.config.versions import Part
 
 DEFAULT_QUEUE = "default"
@@ -223,11 +224,12 @@ class AttemptRow:
 class JobFilter:
     """Which jobs are meant; what is None says nothing.
 
-    before: ids below this one. older_than: seconds since the enqueue. error: a part of its text;
-    cause: what it has in common with others, as a FailureGroup has it. args: the leading arguments
-    (None: any). kwargs: some of the keywords. group: the id of a flow. worker: the id of who has it
-    or had it last. besides: tasks that are not meant. A list is newest first, of at most `limit`
-    jobs; other orders are for all that match.
+    before: ids below this one. older_than: seconds since the enqueue. since, until: enqueued from
+    then on, and before; finished_since, finished_until: ended so. error: a part of its text; cause:
+    what it has in common with others, as a FailureGroup has it. args: the leading arguments (None:
+    any). kwargs: some of the keywords. group: the id of a flow. worker: the id of who has it or had
+    it last. besides: tasks that are not meant. A list is newest first, of at most `limit` jobs;
+    other orders are for all that match.
     """
 
     state: State | None = None
@@ -243,6 +245,10 @@ class JobFilter:
     cause: str | None = None
     worker: int | None = None
     besides: tuple[str, ...] | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+    finished_since: Moment | None = None
+    finished_until: Moment | None = None
 
     @property
     def is_empty(self) -> bool:

@@ -18,6 +18,7 @@ from taskd.store.resources import NOBODY, Holders, ResourceRow
 from taskd.store.rows import JobFilter, JobRow, State
 from taskd.store.statistics import By
 from taskd.web.masking import besides, masked, masked_attempt
+from taskd.web.parameters import check_spans
 from taskd.web.source import Source
 
 Values = Mapping[str, Any]
@@ -29,6 +30,10 @@ _FILTERS = (
     "queue",
     "task",
     "older_than",
+    "since",
+    "until",
+    "finished_since",
+    "finished_until",
     "error",
     "cause",
     "worker",
@@ -53,6 +58,7 @@ def jobs(source: Source, values: Values) -> dict[str, Any]:
     Each looks at a bounded number of jobs, so it may hold fewer than `limit`, even none, and yet
     have a next one: there is none when `next_before` is null.
     """
+    check_spans(values)
     wanted = JobFilter(
         limit=values["limit"],
         before=values["before"],

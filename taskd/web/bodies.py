@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from taskd.config.moments import Moment
 from taskd.config.names import (
     QUEUE_PATTERN,
     SCHEDULE_PATTERN,
@@ -21,6 +22,7 @@ from taskd.web.parameters import (
     ParameterInvalid,
     Span,
     Text,
+    When,
     Whole,
 )
 from taskd.web.shapes import nullable
@@ -143,6 +145,19 @@ class Duration:
         """A number or a string."""
         number = {"type": "number", "minimum": self.least, "maximum": self.greatest}
         return {"anyOf": [number, {"type": "string", "pattern": SPAN_PATTERN}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A moment, as a query has it."""
+
+    def take(self, value: Any) -> Moment:
+        """Read it as a query does."""
+        return When().read(_string(value))
+
+    def schema(self) -> dict[str, Any]:
+        """A string of one of two forms."""
+        return When().schema()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from taskd.store.audit import write_audit
@@ -59,7 +60,11 @@ class Desk:
     def _noted_filter(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         hides = wanted.get("task") in self.source.mask
         return {
-            name: HIDDEN if hides and name in ("args", "kwargs") else value
+            name: HIDDEN if hides and name in ("args", "kwargs") else _as_text(value)
             for name, value in wanted.items()
             if value is not None
         }
+
+
+def _as_text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -22,6 +22,7 @@ from taskd.web.bodies import (
     Duration,
     Flag,
     Ids,
+    Instant,
     Integer,
     Member,
     Members,
@@ -31,7 +32,7 @@ from taskd.web.bodies import (
 from taskd.web.desk import Desk
 from taskd.web.gate import Caller
 from taskd.web.masking import besides
-from taskd.web.parameters import LONGEST_TEXT, ParameterInvalid
+from taskd.web.parameters import LONGEST_TEXT, ParameterInvalid, check_spans
 from taskd.web.shapes import Shape, nullable, object_of
 
 Values = dict[str, Any]
@@ -46,6 +47,10 @@ FILTER = Members(
         Member("queue", Words(LONGEST_TEXT), "Of this queue."),
         Member("task", Words(LONGEST_TEXT), "Of this task."),
         Member("older_than", Duration(0, LONGEST_SPAN), "Enqueued at least so long ago."),
+        Member("since", Instant(), "Enqueued since then: 1h, or a time."),
+        Member("until", Instant(), "Enqueued before."),
+        Member("finished_since", Instant(), "Ended since then."),
+        Member("finished_until", Instant(), "Ended before."),
         Member("error", Words(LONGEST_TEXT), "With this text in their error."),
         Member("cause", Words(LONGEST_TEXT), "With this cause, as /failures has it."),
         Member("worker", Integer(), "That this worker has, or had last."),
@@ -195,5 +200,6 @@ def _filter(desk: Desk, given: Values, act: Act) -> JobFilter:
         )
     if all(value is None for name, value in given.items() if name != "before"):
         raise ParameterInvalid("filter: says nothing but `before`, so all jobs would be meant")
+    check_spans(given)
     values = {name: value for name, value in given.items() if name != "state"}
     return JobFilter(state=state, besides=besides(given, desk.source.mask), **values)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import isinf
 from typing import Any, Protocol
 
+from taskd.clock import utc_now
+from taskd.config.moments import ISO_PATTERN, Moment, is_backwards, parse_moment
 from taskd.config.units import parse_duration
 
 MAX_ID = 2**63 - 1
@@ -66,6 +68,20 @@ class Span:
     def schema(self) -> dict[str, Any]:
         """A text, for it may have a unit."""
         return {"type": "string", "pattern": SPAN_PATTERN, "example": "15m"}
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A moment: so long ago, or a time with its offset."""
+
+    def read(self, text: str) -> Moment:
+        """Read 15m, 6h, 2030-01-31T08:00Z."""
+        return parse_moment(text)
+
+    def schema(self) -> dict[str, Any]:
+        """A string of one of two forms."""
+        forms = [{"pattern": SPAN_PATTERN}, {"pattern": ISO_PATTERN}]
+        return {"type": "string", "anyOf": forms, "example": "1h"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +150,13 @@ def _finite(text: str) -> float:
     if isinf(number := float(text)):
         raise ValueError(f"holds a number that is too large: {text}")
     return number
+
+
+def check_spans(values: Mapping[str, Any]) -> None:
+    """Raise ParameterInvalid if a span of a filter ends before it begins."""
+    for since, until in (("since", "until"), ("finished_since", "finished_until")):
+        if is_backwards(values[since], values[until], utc_now()):
+            raise ParameterInvalid(f"{until} is before {since}: no job can be between them")
 
 
 @dataclass(frozen=True, slots=True)

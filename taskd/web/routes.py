@@ -11,7 +11,7 @@ from taskd.store.rows import AttemptRow, JobRow
 from taskd.store.statistics import KEEP_HOURS, Backlog, BacklogPoint, PoolRow
 from taskd.web import answers, family
 from taskd.web.masking import HIDDEN
-from taskd.web.parameters import MAX_ID, Json, OneOf, Parameter, Span, Text, Whole
+from taskd.web.parameters import MAX_ID, Json, OneOf, Parameter, Span, Text, When, Whole
 from taskd.web.shapes import (
     COUNTS,
     HOST,
@@ -86,6 +86,10 @@ ROUTES = (
             QUEUE,
             TASK,
             Parameter("older_than", Span(0, LONGEST), "Enqueued at least so long ago."),
+            Parameter("since", When(), "Enqueued since then: 1h, or a time."),
+            Parameter("until", When(), "Enqueued before."),
+            Parameter("finished_since", When(), "Ended since then."),
+            Parameter("finished_until", When(), "Ended before."),
             Parameter("error", Text(), "With this text in their error."),
             Parameter("cause", Text(), "With this cause, as /failures has it."),
             Parameter("worker", Whole(1, MAX_ID), "That this worker has, or had last."),

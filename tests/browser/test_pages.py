@@ -108,6 +108,7 @@ def test_jobs_are_found_by_filters_and_page_by_page(visit: Visit, stand: Stand) 
 
     visitor.page.get_by_label("Task", exact=True).fill("shop.fetch")
     visitor.page.get_by_label("State").select_option("succeeded")
+    visitor.page.get_by_label("Enqueued since").fill("1h")
     visitor.press("Tab")
     visitor.page.get_by_role("button", name="Show", exact=True).click()
     visitor.until("document.querySelectorAll('tbody tr').length == 50")
@@ -200,6 +201,11 @@ def test_times_are_those_of_the_viewers_zone(visit: Visit, stand: Stand) -> None
 
     assert created in visitor.see(".timeline time").inner_text()
     assert "Asia/Tokyo" in visitor.see("footer").inner_text()
+    visitor.go("jobs?finished_until=1h")
+    visitor.page.get_by_label("Ended before").fill("2030-01-31 08:00")
+    visitor.press("Enter")
+    visitor.until("location.hash.includes('2030-01-30T23%3A00%3A00.000Z')")
+    visitor.until("document.querySelectorAll('tbody tr').length >= 10")
 
 
 def test_all_can_be_reached_by_the_keyboard(visit: Visit) -> None:

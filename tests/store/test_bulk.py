@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -42,6 +43,9 @@ def test_filters_choose_by_queue_age_arguments_and_text(connection: Connection) 
     assert found(args=[None, 3]) == [second]
     assert found(kwargs={"to": "x"}) == [first]
     assert found(older_than=1800.0) == [second]
+    assert found(since=1800.0) == [first, odd]
+    assert found(since=7200.0, until=1800.0) == [second]
+    assert found(since=datetime(2000, 1, 1, tzinfo=UTC), finished_since=7200.0) == []
     assert found(queue="default", state=State.QUEUED) == [first, second, odd]
     assert found(queue="other") == []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,8 +11,11 @@ import pytest
 from taskd.store import jobs, look, paging
 from taskd.store.connect import Connection
 from taskd.store.rows import JobEnd, JobFilter, State
+from tests.store.explained import explained
 from tests.store.makers import add_jobs, add_worker, claim, fence_of
 from tests.store.test_plans import FILL, rows_read
+
+DAY = 86400.0
 
 
 def one_of_each(connection: Connection) -> list[int]:
@@ -68,6 +73,39 @@ def test_a_page_that_looks_no_further_says_where_to_go_on(
 
     assert [each for page in found for each in page] == [late, old]
     assert len(found) == 3
+
+
+def test_a_list_since_a_moment_ends_where_nothing_is_so_young(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "MOST_LOOKED_AT", 5)
+    add_jobs(connection, 30)
+    connection.execute("UPDATE taskd.queued SET created_at = now() - interval '2 h'")
+    young = add_jobs(connection, 3)
+
+    found = pages(connection, limit=10, since=3600.0)
+
+    assert [each for page in found for each in page] == young[::-1]
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("look_up", [look.list_jobs, look.page_jobs])
+def test_what_ended_in_a_time_is_read_from_its_days_alone(
+    connection: Connection, look_up: Callable[[Connection, JobFilter], object]
+) -> None:
+    def days_read(**wanted: float) -> list[str]:
+        with explained(connection) as scans:
+            look_up(connection, JobFilter(state=State.FAILED, **wanted))
+        tables = {scan.table for scan in scans}
+        return sorted(each for each in tables if each.startswith("history_"))
+
+    def day(ago: float) -> str:
+        return f"history_{datetime.now(UTC) - timedelta(seconds=ago):%Y%m%d}"
+
+    assert days_read()[0] == day(DAY)
+    assert days_read(since=10.0)[0] >= day(10.0)
+    assert days_read(finished_since=10.0)[0] >= day(10.0)
+    assert days_read(finished_until=DAY - 10.0) in ([day(DAY), day(DAY - 10.0)], [day(DAY)])
 
 
 def test_a_list_reads_no_more_than_it_shows_of_each_state(connection: Connection) -> None:

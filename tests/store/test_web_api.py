@@ -89,6 +89,9 @@ def test_jobs_are_found_by_each_filter(web: Site, connection: Connection) -> Non
     assert found(error="KeyError") == [bad]
     assert found(args="[1]") == [bad]
     assert found(older_than="1h") == []
+    assert found(since="1h") == [mail, bad, good]
+    assert found(until="2030-01-31T08:00+01:00", finished_since="1h") == [bad, good]
+    assert found(finished_until="1h") == []
 
 
 def test_one_job_is_told_with_its_attempts(web: Site, connection: Connection) -> None:
@@ -121,6 +124,8 @@ def test_what_is_not_there_is_told_as_such(web: Site) -> None:
         ("/jobs", {"args": "{}"}, "args: '{}' is no JSON array"),
         ("/jobs", {"args": "[1e999]"}, "args: '[1e999]' holds a number that is too large: 1e999"),
         ("/jobs", {"args": "[" * 1000 + "]" * 1000}, "is no JSON array"),
+        ("/jobs", {"since": "soon"}, "since: 'soon' is no moment: write how long ago, such as 1h"),
+        ("/jobs", {"since": "1h", "until": "2h"}, "until is before since"),
         ("/jobs/x", {}, "id: 'x' is no whole number"),
         ("/stats", {"last": "91d"}, "last: '91d' is not between"),
         ("/queues", {"x": "1"}, "there is no parameter 'x' here: there are none"),

@@ -11,7 +11,11 @@ const STATES = ["queued", "running", "scheduled", "blocked", "cancelling", "succ
 const TEXTS = [
   { name: "queue", label: "Queue" },
   { name: "task", label: "Task" },
+  { name: "since", label: "Enqueued since", example: "1h", list: "names-spans" },
   { name: "error", label: "Error holds", example: "Timeout" },
+  { name: "until", label: "Enqueued before", example: "2030-01-31 08:00", list: "names-spans", isRare: true },
+  { name: "finished_since", label: "Ended since", example: "15m", list: "names-spans", isRare: true },
+  { name: "finished_until", label: "Ended before", example: "2030-01-31 08:00", list: "names-spans", isRare: true },
   { name: "cause", label: "Cause", isRare: true },
   { name: "args", label: "Arguments begin with", example: "[42]", isRare: true },
   { name: "kwargs", label: "Keywords hold", example: '{"to": "x"}', isRare: true },
@@ -20,6 +24,8 @@ const TEXTS = [
   { name: "group", label: "Flow", isRare: true },
 ];
 const FILTERS = ["state", ...TEXTS.map(({ name }) => name)];
+const MOMENTS = ["since", "until", "finished_since", "finished_until"];
+const SPANS = ["15m", "1h", "6h", "1d", "7d"];
 const NUMBERS = ["worker", "group"];
 const ORDERS = ["cancel", "requeue", "move", "delete"];
 
@@ -43,12 +49,22 @@ function filterOf(params) {
   return Object.fromEntries(FILTERS.filter((name) => params[name]).map((name) => [name, params[name]]));
 }
 
+/** What the viewer means by a time without a zone is that of his own; the server is told which. */
+function withZone(given) {
+  const zoned = (text) => {
+    const [, day, time = "00:00"] = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?))?$/.exec(text.trim()) ?? [];
+    const at = day ? new Date(`${day}T${time}`) : null;
+    return at && !Number.isNaN(at.getTime()) ? at.toISOString() : text.trim();
+  };
+  return Object.fromEntries(Object.entries(given).map(([name, text]) => [name, MOMENTS.includes(name) ? zoned(text) : text]));
+}
+
 function form(view) {
   const { params } = view;
   const isRareUsed = TEXTS.some(({ name, isRare }) => isRare && params[name]);
   const search = (event) => {
     event.preventDefault();
-    location.hash = address("jobs", null, filterOf(Object.fromEntries(new FormData(event.target))));
+    location.hash = address("jobs", null, filterOf(withZone(Object.fromEntries(new FormData(event.target)))));
   };
   const shown = TEXTS.filter(({ name }) => offers("/jobs", name));
   return h("form", { class: "card filter", role: "search", "aria-label": "Filter jobs", onsubmit: search },
@@ -60,12 +76,13 @@ function form(view) {
     h("div", { class: "buttons" },
       h("button", { class: "primary" }, "Show"),
       h("a", { class: "button", href: address("jobs") }, "Clear")),
+    names("spans", SPANS),
     names("queues", [...new Set((view.data.queues ?? []).map(({ queue }) => queue))]),
     names("tasks", (view.data.tasks ?? []).map(({ name }) => name)));
 }
 
-function text({ params }, { name, label, example }) {
-  const list = { queue: "names-queues", task: "names-tasks" }[name];
+function text({ params }, { name, label, example, list: own }) {
+  const list = own ?? { queue: "names-queues", task: "names-tasks" }[name];
   return h("label", {}, h("span", {}, label),
     h("input", { name, value: params[name] ?? "", placeholder: example && `as ${example}`, list, autocomplete: "off", spellcheck: "false" }));
 }
@@ -90,6 +107,7 @@ function list(view) {
         { name: "queue", cell: ({ queue }) => link(queue, "jobs", null, { ...filterOf(view.params), queue }) },
         { name: "attempt", isNumber: true, cell: (job) => `${job.attempt}/${job.max_attempts}` },
         { name: "enqueued", cell: (job) => when(job.created_at) },
+        { name: "ended", cell: (job) => when(job.finished_at, "") },
         { name: "took", isNumber: true, cell: (job) => duration(took(job)) },
         { name: "error", isWide: true, cell: ({ error }) => error && h("span", { class: "error" }, inline(error, 90)) },
       ],
