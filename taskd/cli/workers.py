@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from taskd.cli.database import open_jobs
+from taskd.cli.draining import drain
 from taskd.cli.moments import size, span
 from taskd.cli.output import Column, one_line, print_json, print_table
 from taskd.cli.parameters import json_option
@@ -42,6 +43,7 @@ COLUMNS = (
 EXAMPLES = """\b
 Examples:
   taskd workers
+  taskd workers drain io/0
   taskd workers --json | jq '.[] | select(.role == "worker") | .memory_bytes'
 """
 
@@ -93,9 +95,10 @@ def _place_in_tree(process: dict[str, Any]) -> tuple[int, str, int, int]:
     )
 
 
-@click.command(epilog=EXAMPLES)
+@click.group(invoke_without_command=True, epilog=EXAMPLES)
 @json_option
-def workers(as_json: bool) -> None:
+@click.pass_context
+def workers(context: click.Context, as_json: bool) -> None:
     """Show every process of the running daemons, on all hosts.
 
     Asks the daemons and waits up to 1.5 seconds for their answers. A host that does not answer is
@@ -104,6 +107,8 @@ def workers(as_json: bool) -> None:
     LEAK/JOB is by how much a worker grows with each job, where a leak is suspected. A canary is one
     worker more, which traces what it allocates until it has seen which task leaks.
     """
+    if context.invoked_subcommand is not None:
+        return
     with open_jobs() as connection:
         reports = fresh_reports(connection)
     processes = [process for report in reports for process in report.processes()]
@@ -112,6 +117,9 @@ def workers(as_json: bool) -> None:
     else:
         print_table(COLUMNS, [_row(process) for process in processes])
     _tell_of_silence(reports)
+
+
+workers.add_command(drain)
 
 
 def fresh_reports(connection: Connection, seconds: float = ANSWER_SECONDS) -> list[Report]:

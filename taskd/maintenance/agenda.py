@@ -33,7 +33,7 @@ from taskd.maintenance.publish import Publish
 from taskd.maintenance.questions import AskOrder, Questions
 from taskd.maintenance.readings import Readings
 from taskd.maintenance.report import processes_json
-from taskd.maintenance.requests import InterruptOrder, Requests
+from taskd.maintenance.requests import DrainOrder, InterruptOrder, Requests
 from taskd.maintenance.setup import Setup
 from taskd.maintenance.stalls import Stalls
 from taskd.maintenance.tally import Tally
@@ -70,6 +70,7 @@ class Agenda:
             host, self._report, self._ask_interrupt, hurry, self._questions.soon
         )
         self._requests.on_hunt = self._ask_hunt
+        self._requests.on_drain = self._ask_drain
         self._publish = Publish(host, hurry)
         self._schedules = Schedules(host, hurry, lambda: self._declare.soon())
         self._declare = Declare(host, setup.settings, hurry, self._schedules.soon)
@@ -213,6 +214,9 @@ class Agenda:
 
     def _ask_hunt(self, pool: str) -> None:
         self._control.send("hunt", pool=pool)
+
+    def _ask_drain(self, wanted: DrainOrder) -> None:
+        self._control.send("signal", order="drain", **asdict(wanted))
 
     def _ask_worker(self, wanted: AskOrder) -> None:
         self._control.send("signal", order="ask", **asdict(wanted))

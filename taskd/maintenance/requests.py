@@ -1,4 +1,4 @@
-"""Carries out orders that clients left in the database: cancel a job, report, hunt for leaks.
+"""Carries out orders that clients left in the database: cancel, report, hunt for leaks, drain.
 
 A cancel stays in the table until the job's own worker takes it, so nobody's death loses it:
 
@@ -16,7 +16,7 @@ from taskd.board import Slot
 from taskd.board.layout import LOOK, PID
 from taskd.clock import monotonic
 from taskd.maintenance.host import ThisHost
-from taskd.store import hosts
+from taskd.store import draining, hosts
 from taskd.store.connect import Connection
 from taskd.store.host_rows import Request
 from taskd.store.questions import KINDS
@@ -33,6 +33,14 @@ class InterruptOrder:
     pid: int
     job: int
     waited: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainOrder:
+    """What the master is asked for: let this worker finish its jobs and end."""
+
+    slot: int
+    pid: int
 
 
 @dataclass(slots=True)
@@ -62,6 +70,7 @@ class Requests:
         self._interrupt = interrupt
         self._hurry = hurry
         self.on_hunt: Callable[[str], None] = lambda pool: None
+        self.on_drain: Callable[[DrainOrder], None] = lambda order: None
         self._on_questions = on_questions
         self._newest = -1
         self._due = inf
@@ -96,6 +105,8 @@ class Requests:
                 hosts.take_hunts(connection, self._host.id)
                 for pool in sorted(hunts):
                     self.on_hunt(pool)
+            if any(order.kind == "drain" for order in found):
+                self._drain(connection, workers)
         except Exception:
             self._due = -inf
             raise
@@ -105,6 +116,11 @@ class Requests:
         self._tell()
         if self._cancels:
             self._due = min(self._due, monotonic() + DEAF_SECONDS)
+
+    def _drain(self, connection: Connection, workers: dict[int, Slot]) -> None:
+        for worker in draining.take_drains(connection, list(workers)):
+            slot = workers[worker]
+            self.on_drain(DrainOrder(slot=slot.index, pid=slot.words[PID]))
 
     def _take_over(self, found: Iterable[Request], workers: dict[int, Slot]) -> None:
         """Keep the cancels that are still there, forget those that were taken, add the new."""

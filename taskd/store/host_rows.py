@@ -25,7 +25,9 @@ class Beat:
 
 
 class Request(NamedTuple):
-    """An order: "cancel" a job of a worker, "report", or "hunt" in a pool; the rest is None.
+    """An order: "cancel" a job of a worker, "drain" one, "report", or "hunt" in a pool.
+
+    The rest is None.
 
     "stacks" and "heap" are questions to a worker; see taskd.store.questions.
     """

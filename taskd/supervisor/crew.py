@@ -146,6 +146,12 @@ class Crew:
         if worker is not None and worker.pid == pid:
             self._enforcer.cancel(worker, job)
 
+    def drain(self, slot: int, pid: int) -> None:
+        """Let a worker finish its jobs and end, because somebody has ordered it."""
+        worker = self.workers.get(slot)
+        if worker is not None and worker.pid == pid:
+            self._drain(worker, "it was ordered to")
+
     def ask(self, slot: int, pid: int, in_c: bool) -> None:
         """Have a worker answer what it is asked on the board; `in_c`: it executes no Python."""
         worker = self.workers.get(slot)

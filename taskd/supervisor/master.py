@@ -211,6 +211,8 @@ class Master:
                 self._crew.hunt(order["pool"])
             elif order["order"] == "ask":
                 self._crew.ask(order["slot"], order["pid"], order["in_c"])
+            elif order["order"] == "drain":
+                self._crew.drain(order["slot"], order["pid"])
             else:
                 self._crew.cancel(order["slot"], order["pid"], order["job"])
         fatal = findings.fatal or self._nursery.fatal

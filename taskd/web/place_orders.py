@@ -1,11 +1,11 @@
-"""Orders to queues and schedules, and what is said of failures."""
+"""Orders to queues, schedules and workers, and what is said of failures."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from taskd.errors import DatabaseError, TaskdError
-from taskd.store import queues, schedules
+from taskd.store import draining, queues, schedules
 from taskd.store.connect import Connection
 from taskd.store.marks import ANY_TASK, mark_failure
 from taskd.store.schedule_rows import ScheduleRow
@@ -75,6 +75,18 @@ def _schedule(connection: Connection, name: str) -> ScheduleRow:
         near = schedule_orders.near_names(connection, name)
         raise NotThere(f"no schedule is named {name}" + (f": did you mean {near}?" if near else ""))
     return row
+
+
+def drain_worker(desk: Desk, caller: Caller, values: Values) -> Values:
+    """Let a worker finish its jobs and end; its daemon starts another in its place.
+
+    What still runs after the pool's `shutdown_timeout` is interrupted and given back.
+    """
+    with desk.order(caller, "workers.drain", values) as entry:
+        entry.count = len(draining.drain_workers(entry.connection, [values["id"]]))
+        if not entry.count:
+            raise NotThere(f"no worker {values['id']} lives: /workers has those that do")
+    return {"changed": True}
 
 
 def acknowledge_failures(desk: Desk, caller: Caller, values: Values) -> Values:

@@ -105,6 +105,7 @@ def test_the_examples_are_seen_and_steered(
     visitor.see("h1 .badge.cancelled")
     run_a_schedule(visitor)
     visitor.go("workers")
+    drain_a_worker(visitor)
     visitor.see(".marks >> text=over its soft limit")
     visitor.see("#memory-io").evaluate("each => each.scrollIntoView()")
     keep(visitor, f"recycled-{size}")
@@ -154,3 +155,13 @@ def run_a_schedule(visitor: Visitor) -> None:
     before = row.get_by_role("link").all_inner_texts()
     confirm(visitor, row.get_by_role("button", name="Run now"))
     eventually(lambda: row.get_by_role("link").all_inner_texts() != before)
+
+
+def drain_a_worker(visitor: Visitor) -> None:
+    """Drain the worker of the process pool, and see another one in its place."""
+    row = visitor.page.locator("tr", has_text="cpu/").filter(has_text="idle")
+    before = row.locator("td[data-label=pid]").inner_text()
+    confirm(visitor, row.get_by_role("button", name="Drain"))
+    visitor.leave_the_list()
+    eventually(lambda: before not in row.locator("td[data-label=pid]").all_inner_texts())
+    row.locator("td[data-label=pid]").wait_for()

@@ -72,5 +72,10 @@ class Visitor:
         for key in keys:
             self.page.keyboard.press(key)
 
+    def leave_the_list(self) -> None:
+        """Point at nothing, and have the focus nowhere: what was held still goes on."""
+        self.page.mouse.move(0, 0)
+        self.page.evaluate("document.activeElement.blur()")
+
     def leave(self) -> None:
         self.context.close()

@@ -1,0 +1,34 @@
+"""Orders to workers to end: they finish what they run, and others take their places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from taskd.store.literals import integer_array
+
+AnyConnection = psycopg.Connection[Any]
+
+
+def drain_workers(connection: AnyConnection, workers: Sequence[int]) -> list[int]:
+    """Order workers to claim no more, finish what they run, and end; those of them that live.
+
+    Their masters hear of it within a moment, and start others in their places. What still runs
+    after the pool's `shutdown_timeout` is interrupted, as at any other drain.
+    """
+    row = connection.execute(
+        "SELECT taskd.drain_workers_v1(%s::bigint[])", (integer_array(workers),)
+    ).fetchone()
+    return list(row[0]) if row else []
+
+
+def take_drains(connection: AnyConnection, workers: Sequence[int]) -> list[int]:
+    """Take the orders to these workers; the workers."""
+    rows = connection.execute(
+        "DELETE FROM taskd.request WHERE kind = 'drain' AND worker = ANY (%s::bigint[]) "
+        "RETURNING worker",
+        (integer_array(workers),),
+    ).fetchall()
+    return sorted({row[0] for row in rows})

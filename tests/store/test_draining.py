@@ -1,0 +1,85 @@
+"""Orders to workers to end, on their way to the master."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from taskd.maintenance.requests import DrainOrder, Requests
+from taskd.store import draining, hosts
+from taskd.store.audit import list_audit
+from taskd.store.connect import Connection
+from tests.commands import run_taskd
+from tests.crew import Crew
+from tests.store.keepers import count, crew
+from tests.store.makers import add_host, add_worker
+from tests.store.serving import READERS, Served, served
+
+__all__ = ["crew"]
+pytestmark = pytest.mark.one_server
+
+
+@pytest.fixture
+def web(dsn: str) -> Iterator[Served]:
+    with served(dsn) as found:
+        yield found
+
+
+def test_only_who_lives_is_ordered_and_once(connection: Connection) -> None:
+    host = add_host(connection)
+    living, ended = add_worker(connection, host), add_worker(connection, host)
+    hosts.rescue_workers(connection, [ended], "it was killed", False)
+
+    first = draining.drain_workers(connection, [living, ended, 4711])
+    second = draining.drain_workers(connection, [living])
+
+    assert (first, second) == ([living], [living])
+    assert count(connection, "SELECT count(*) FROM taskd.request") == 1
+
+
+def test_an_order_reaches_the_master_of_its_worker_once(crew: Crew, connection: Connection) -> None:
+    crew.board.host = add_host(connection)
+    worker, other = (add_worker(connection, crew.board.host) for _ in range(2))
+    crew.hire(2, worker=worker, pid=4711)
+    crew.hire(3, worker=other, pid=4712)
+    drained: list[DrainOrder] = []
+    requests = Requests(crew.host, lambda: "[]", lambda order: None, lambda: None)
+    requests.on_drain = drained.append
+    draining.drain_workers(connection, [worker])
+
+    for _ in range(2):
+        requests.run(connection)
+
+    assert drained == [DrainOrder(slot=2, pid=4711)]
+
+
+def test_over_http_an_operator_drains_and_it_is_noted(web: Served, connection: Connection) -> None:
+    worker = add_worker(connection, add_host(connection))
+
+    refused = web.ask(f"/workers/{worker}/drain", {}, token=READERS)
+    done = web.order(f"/workers/{worker}/drain")
+
+    assert (refused.status, done) == (403, {"changed": True})
+    assert web.refused("/workers/4711/drain")[0] == 404
+    (entry,) = list_audit(connection, None, 10)
+    assert (entry.action, entry.parameters, entry.count) == ("workers.drain", {"id": worker}, 1)
+
+
+def test_a_name_that_several_have_is_refused_with_what_tells_them_apart(
+    dsn: str, connection: Connection
+) -> None:
+    host = add_host(connection)
+    first, second = (add_worker(connection, host) for _ in range(2))
+
+    def drain(*words: str) -> tuple[int, str]:
+        said = run_taskd("--database", dsn, "workers", "drain", *words)
+        return said.exit_code, said.output
+
+    status, said = drain("io/0")
+    assert status == 1
+    assert all(f"has the id {each}" in said for each in (first, second))
+    assert drain("io")[0] == 2
+    assert "no worker io/0 runs on elsewhere" in drain("io/0", "--host", "elsewhere")[1]
+    assert drain(str(second))[0] == 0
+    assert draining.take_drains(connection, [first, second]) == [second]
