@@ -161,6 +161,8 @@ def test_pages_with_further_figures_show_them(visit: Visit, stand: Stand, size: 
         for text in texts:
             visitor.read(text)
         assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place
+        if place == "workers":
+            visitor.see("#memory-io").evaluate("each => each.scrollIntoView({ block: 'end' })")
         keep(visitor, f"{place}-further-{size}")
 
 
