@@ -23,7 +23,8 @@ from tests.waiting import eventually
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
 MIRROR, LEAKY = "examples.mirror.tasks", "examples.leaky.tasks"
-SIZE_OF_A_LEAK = 6000
+JOBS_THAT_LEAK = 6000
+NO_LEAST_AGE = "      min_lifetime: 1s\n"
 
 
 @dataclass
@@ -76,16 +77,14 @@ def start(project: Project, origin: Origin) -> None:
     args = json.dumps([origin.index_url, "nightly", str(project.folder / "mirror")])
     schedule = f"schedules:\n  nightly: {{task: {MIRROR}.sync_project, every: 12h, args: {args}}}\n"
     project.write("mirror.yaml", (EXAMPLES / "mirror/taskd.yaml").read_text() + schedule)
-    project.write("leaky.yaml", (EXAMPLES / "leaky/taskd.yaml").read_text() + MEMORY)
-    daemons = [project.start("--config", f"{each}.yaml", ready=False) for each in NAMES]
+    project.write("leaky.yaml", (EXAMPLES / "leaky/taskd.yaml").read_text() + NO_LEAST_AGE)
+    daemons = [
+        project.start("--config", f"{each}.yaml", ready=False) for each in ("mirror", "leaky")
+    ]
     for daemon in daemons:
         daemon.wait_until_ready(60)
-    calls = [(shop,) for shop in range(SIZE_OF_A_LEAK)]
+    calls = [(shop,) for shop in range(JOBS_THAT_LEAK)]
     project.enqueue_many(f"{LEAKY}.sync_catalog", calls, "leaky")
-
-
-NAMES = ("mirror", "leaky")
-MEMORY = "      min_lifetime: 1s\n"
 
 
 @pytest.mark.parametrize("size", SIZES)

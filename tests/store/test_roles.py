@@ -467,7 +467,7 @@ def test_the_dashboard_answers_everything_for_a_reader(dsn: str, furnished: int)
     with site(dsn_of(dsn, BOARD)) as web:
         for path in (
             "/queues", "/jobs", f"/jobs/{furnished}", "/failures", "/workers", "/pools", "/tasks",
-            "/resources", "/schedules", "/stats", "/stats/curves",
+            "/resources", "/schedules", "/stats", "/stats/curves", "/leaks",
         ):  # fmt: skip
             web.api(path)
         assert web.ask("/readyz").status == 200
