@@ -24,6 +24,7 @@ REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
 MIRROR, LEAKY = "examples.mirror.tasks", "examples.leaky.tasks"
 JOBS_THAT_LEAK = 6000
+LISTED = "queues:\n  mirror-io: {description: listed also while it is empty}\n"
 NO_LEAST_AGE = "      min_lifetime: 1s\n"
 
 
@@ -76,7 +77,7 @@ def start(project: Project, origin: Origin) -> None:
     """The daemons of both examples, with a schedule, and with a leak that shows within seconds."""
     args = json.dumps([origin.index_url, "nightly", str(project.folder / "mirror")])
     schedule = f"schedules:\n  nightly: {{task: {MIRROR}.sync_project, every: 12h, args: {args}}}\n"
-    project.write("mirror.yaml", (EXAMPLES / "mirror/taskd.yaml").read_text() + schedule)
+    project.write("mirror.yaml", (EXAMPLES / "mirror/taskd.yaml").read_text() + schedule + LISTED)
     project.write("leaky.yaml", (EXAMPLES / "leaky/taskd.yaml").read_text() + NO_LEAST_AGE)
     daemons = [
         project.start("--config", f"{each}.yaml", ready=False) for each in ("mirror", "leaky")
@@ -87,18 +88,23 @@ def start(project: Project, origin: Origin) -> None:
     project.enqueue_many(f"{LEAKY}.sync_catalog", calls, "leaky")
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_the_examples_are_seen_and_steered(
-    enter: Callable[..., Visitor], scene: Scene, size: str
+@pytest.mark.timeout(400)
+def test_the_examples_are_seen_and_steered_on_a_desktop_and_on_a_phone(
+    enter: Callable[..., Visitor], scene: Scene
 ) -> None:
+    for size in SIZES:  # one test, for two might run at the same time, each with its daemons
+        walk(enter, scene, size)
+
+
+def walk(enter: Callable[..., Visitor], scene: Scene, size: str) -> None:
+    """Do what a person on call would."""
     visitor, other = (enter(scene.url, viewport=SIZES[size]) for _ in range(2))
     name = f"parcel{size}"
     scene.sync(name, scene.origin)
-    running = scene.sync(name, scene.slow)
 
     see_it_fail(visitor)
     requeue_and_watch(visitor, other, lambda: scene.publish(name))
-    look_into(visitor, running)
+    look_into(visitor, scene.sync(name, scene.slow))
     keep(visitor, f"stack-{size}")
     confirm(visitor, visitor.page.get_by_role("button", name="Cancel"))
     visitor.see("h1 .badge.cancelled")
@@ -143,6 +149,7 @@ def requeue_and_watch(visitor: Visitor, other: Visitor, mend: Callable[[], None]
 def look_into(visitor: Visitor, job: int) -> None:
     """See where a running job stands."""
     visitor.go(f"jobs/{job}")
+    visitor.see("h1 .badge.running")
     visitor.page.get_by_role("button", name="Show where it stands").click()
     visitor.see("#stack >> text=in list_files")
 
