@@ -39,7 +39,7 @@ def _entry(process: TreeProcess, slots: WorkerSlots) -> dict[str, Any] | None:
         "role": process.role,
         "pool": process.pool,
         "slot": process.slot,
-        "worker": own and (own.words[WORKER] or None),
+        "worker": None if own is None else own.words[WORKER] or None,
         "generation": process.generation,
         "offers": _offers(process, slots),
         "canary": own is not None and own.words[CANARY] == 1,
