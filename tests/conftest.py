@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import itertools
 import os
 import shutil
@@ -23,8 +24,20 @@ from tests import servers
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
+_ROOT = Path(__file__).parents[1]
+_STARTED = ("taskd", "tests/process/fakes")
 _TEMPLATE = "taskd_template"
 _numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile once what the processes of tests run: some thousand processes would, each for itself.
+
+    PYTHONDONTWRITEBYTECODE does not speak of this; git ignores what it leaves.
+    """
+    if not hasattr(config, "workerinput"):
+        for folder in _STARTED:
+            compileall.compile_dir(_ROOT / folder, quiet=2)
 
 
 class TestServer:

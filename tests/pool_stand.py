@@ -12,14 +12,12 @@ import signal
 import socket
 import sys
 import textwrap
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
-
-import psycopg
 
 from taskd import __version__
 from taskd.board import Board, LaneTable, SlotReading, Wakeups, WorkerState
@@ -30,6 +28,9 @@ from taskd.config.settings import PoolSettings, Settings
 from taskd.store import hosts, jobs
 from taskd.store.connect import connect
 from taskd.store.rows import NewJobs
+from tests.conftest import TestServer
+from tests.reader import Reader
+from tests.store.conftest import empty_tables
 from tests.waiting import eventually
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -90,6 +91,9 @@ class Stand:
         self.ended: dict[int, int] = {}
         self.log = folder / "log"
         self.masters_version = __version__
+        self._reader = Reader(dsn)
+        self._kept: set[int] = set()
+        self._forkserver_pids: set[int] = set()
         self._seeds: dict[str, Talk] = {}
         self._forkservers: dict[str, Talk] = {}
 
@@ -108,8 +112,34 @@ class Stand:
         eventually(lambda: not self.reap())
         _be_subreaper(False)
         self.connection.close()
+        self._reader.close()
         for fd in (self.board.fd, self.kick_fd, self.tree_fd, *self.wakeups.fds):
             os.close(fd)
+
+    def renew(self, *, keep_code: bool = True) -> None:
+        """As at the start, for the next test; but seeds stay, and forkservers with their code."""
+        if not keep_code:
+            self._kept -= self._forget_forkservers()
+        for pid in self.reap() - self._kept:
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: self.reap() <= self._kept)
+        for slot in range(self.board.slots):
+            self.board.slot(slot).clear()
+            self.wakeups.clear(slot)
+        self.board.words[_MASTER_PID] = os.getpid()
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.kick_fd)
+        if self.log.exists():
+            os.truncate(self.log, 0)
+        empty_tables(self.connection)
+        self.enter_host()
+
+    def _forget_forkservers(self) -> set[int]:
+        for talk in self._forkservers.values():
+            talk.close()
+        self._forkservers.clear()
+        forgotten, self._forkserver_pids = self._forkserver_pids, set()
+        return forgotten
 
     # -- what the master does ---------------------------------------------------------------------
 
@@ -126,7 +156,7 @@ class Stand:
     def start_seed(self, kind: str) -> Talk:
         """A new seed; what it says first is for the caller."""
         talk = self._seeds[kind] = Talk.open()
-        self.pids.add(self._spawn_seed(kind, talk))
+        self._keep(self._spawn_seed(kind, talk))
         talk.theirs.close()
         return talk
 
@@ -180,7 +210,8 @@ class Stand:
         talk.theirs.close()
         forked = seed.hear()
         assert forked["op"] == "forked", self.said()
-        self.pids.add(forked["pid"])
+        self._keep(forked["pid"])
+        self._forkserver_pids.add(forked["pid"])
         self._forkservers[f"{pool}:{generation}:{late}"] = talk
         return talk
 
@@ -191,6 +222,10 @@ class Stand:
             ready = self.order_forkserver(pool).hear()
             assert ready["op"] == "ready", (ready, self.said())
         return self._forkservers[key]
+
+    def _keep(self, pid: int) -> None:
+        self.pids.add(pid)
+        self._kept.add(pid)
 
     def order_worker(self, talk: Talk, slot: int, generation: int = 1) -> int:
         """Let a forkserver fork a worker; its pid."""
@@ -288,8 +323,7 @@ class Stand:
 
     def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Ask on a connection of its own."""
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
-            return connection.execute(statement.encode(), parameters).fetchall()
+        return self._reader.ask(statement, *parameters)
 
     def state(self, job: int) -> str:
         """Where a job is."""
@@ -317,6 +351,18 @@ class Stand:
         except AssertionError as error:
             counts = self.query("SELECT state, count(*) FROM taskd.job GROUP BY 1")
             raise AssertionError(f"{counts}\n{self.said()}") from error
+
+
+@contextmanager
+def lasting_stand(
+    server: TestServer, folder: Path, pools: dict[str, PoolSettings], app: str, **more: Any
+) -> Iterator[Stand]:
+    """A stand for all tests of a module, on a database of its own; each test renews it."""
+    name = server.create()
+    with Stand(server.of(name), folder, pools, **more) as stand:
+        stand.write_app(app)
+        yield stand
+    server.drop(name)
 
 
 def _be_subreaper(on: bool) -> None:

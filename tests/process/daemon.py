@@ -9,12 +9,17 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from taskd.cli.workers import fresh_reports
+from taskd.errors import DatabaseError
+from taskd.store.connect import connect
+from tests.reader import Reader
 from tests.waiting import eventually
 
 CONFIG = """
@@ -35,6 +40,10 @@ class Project:
     folder: Path
     dsn: str
     daemons: list[Daemon] = field(default_factory=list)
+    reader: Reader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = Reader(self.dsn)
 
     def write(self, name: str, text: str) -> Path:
         """Write one of the project's files; indentation is taken off."""
@@ -101,8 +110,7 @@ class Project:
             return jobs.enqueue_jobs(connection, new)
 
     def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
-            return connection.execute(statement.encode(), parameters).fetchall()
+        return self.reader.ask(statement, *parameters)
 
     def execute(self, statement: str) -> None:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
@@ -130,6 +138,7 @@ class Project:
     def close(self) -> None:
         for daemon in self.daemons:
             daemon.kill()
+        self.reader.close()
 
 
 class Daemon:
@@ -185,11 +194,12 @@ class Daemon:
             raise AssertionError(f"not ready: {self.tree()}\n{self.log()}") from error
 
     def tree(self) -> list[dict[str, Any]]:
-        """Its processes, as `taskd workers --json` tells them."""
-        shown = self.project.taskd("workers", "--json")
-        if shown.returncode != 0:
+        """Its processes, as `taskd workers` finds them; none while there is no schema yet."""
+        try:
+            with closing(connect(self.project.dsn)) as connection:
+                found = [one for report in fresh_reports(connection) for one in report.processes()]
+        except (psycopg.Error, DatabaseError):
             return []
-        found: list[dict[str, Any]] = json.loads(shown.stdout)
         return [one for one in found if one.get("master_pid", self.pid) == self.pid]
 
     def pids(self, role: str, pool: str | None = None) -> list[int]:

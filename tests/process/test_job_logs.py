@@ -14,7 +14,8 @@ from taskd.config.sections import LogLevel, LogSettings
 from taskd.config.settings import PoolSettings
 from taskd.store.log_rows import LogFilter
 from taskd.store.logs import fetch_progress, read_log
-from tests.pool_stand import Stand
+from tests.conftest import TestServer
+from tests.pool_stand import Stand, lasting_stand
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.one_server
@@ -149,12 +150,20 @@ POOLS = {
 QUIET = LogSettings(level=LogLevel.ERROR)
 
 
-@pytest.fixture
-def stand(dsn: str, tmp_path: Path) -> Iterator[Stand]:
-    """A host with a greenlet pool `io` and a process pool `cpu`."""
-    with Stand(dsn, tmp_path, POOLS, log=QUIET) as stand:
-        stand.write_app(APP)
+@pytest.fixture(scope="module")
+def shared_stand(
+    embedded_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stand]:
+    """A host with a greenlet pool `io` and a process pool `cpu`, for all tests."""
+    folder = tmp_path_factory.mktemp("stand")
+    with lasting_stand(embedded_server, folder, POOLS, APP, log=QUIET) as stand:
         yield stand
+
+
+@pytest.fixture
+def stand(shared_stand: Stand) -> Stand:
+    shared_stand.renew()
+    return shared_stand
 
 
 both_kinds = pytest.mark.parametrize("pool", ["io", "cpu"])
@@ -198,14 +207,16 @@ def test_25_greenlets_that_log_at_the_same_time_each_reach_their_own_job(stand: 
 
 
 WATCH_ENDS = """
+DROP TABLE IF EXISTS torn;
 CREATE TABLE torn (job bigint);
-CREATE FUNCTION watch_end() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION watch_end() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO torn
     SELECT NEW.id WHERE (SELECT count(*) FROM taskd.job_log l WHERE l.job = NEW.id) <> 3;
     RETURN NULL;
 END $$;
-CREATE TRIGGER watch_end AFTER INSERT ON taskd.history FOR EACH ROW EXECUTE FUNCTION watch_end();
+CREATE OR REPLACE TRIGGER watch_end
+AFTER INSERT ON taskd.history FOR EACH ROW EXECUTE FUNCTION watch_end();
 """
 
 

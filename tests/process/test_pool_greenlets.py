@@ -16,7 +16,8 @@ from taskd.config.settings import PoolSettings
 from taskd.store import jobs
 from taskd.store.graph import enqueue_graph
 from taskd.store.rows import NewGraph, NewJob
-from tests.pool_stand import Stand
+from tests.conftest import TestServer
+from tests.pool_stand import Stand, lasting_stand
 from tests.store.graph_makers import EXCLUSIVE
 from tests.waiting import eventually
 
@@ -152,12 +153,20 @@ def number():
 IO = PoolSettings(greenlets=25, shutdown_timeout=5.0, kill_grace=1.0)
 
 
-@pytest.fixture
-def stand(dsn: str, tmp_path: Path) -> Iterator[Stand]:
-    """A host with one greenlet pool `io`."""
-    with Stand(dsn, tmp_path, {"io": IO}) as stand:
-        stand.write_app(APP)
+@pytest.fixture(scope="module")
+def shared_stand(
+    embedded_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stand]:
+    """A host with one greenlet pool `io`, for all tests."""
+    folder = tmp_path_factory.mktemp("stand")
+    with lasting_stand(embedded_server, folder, {"io": IO}, APP) as stand:
         yield stand
+
+
+@pytest.fixture
+def stand(shared_stand: Stand) -> Stand:
+    shared_stand.renew()
+    return shared_stand
 
 
 def test_a_job_runs_and_its_result_is_stored(stand: Stand) -> None:

@@ -15,7 +15,8 @@ from taskd.board.seating import DUMP_SIGNAL
 from taskd.clock import monotonic_ns
 from taskd.config.settings import PoolSettings
 from taskd.supervisor.evidence import Evidence, others_of, read_evidence
-from tests.pool_stand import Stand
+from tests.conftest import TestServer
+from tests.pool_stand import Stand, lasting_stand
 from tests.waiting import eventually
 
 APP = """
@@ -63,11 +64,19 @@ def swallow():
 IO = PoolSettings(greenlets=5, shutdown_timeout=5.0, kill_grace=1.0)
 
 
-@pytest.fixture
-def stand(dsn: str, tmp_path: Path) -> Iterator[Stand]:
-    with Stand(dsn, tmp_path, {"io": IO}) as stand:
-        stand.write_app(APP)
+@pytest.fixture(scope="module")
+def shared_stand(
+    embedded_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stand]:
+    folder = tmp_path_factory.mktemp("stand")
+    with lasting_stand(embedded_server, folder, {"io": IO}, APP) as stand:
         yield stand
+
+
+@pytest.fixture
+def stand(shared_stand: Stand) -> Stand:
+    shared_stand.renew()
+    return shared_stand
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 from taskd.config.settings import PoolSettings
 from taskd.store import jobs
 from taskd.store.rows import NewJobs
-from tests.pool_stand import Stand
+from tests.conftest import TestServer
+from tests.pool_stand import Stand, lasting_stand
 from tests.waiting import eventually
 
 APP = """
@@ -72,11 +73,19 @@ class Notes:
         return found - {name}
 
 
-@pytest.fixture
-def stand(dsn: str, tmp_path: Path) -> Iterator[Stand]:
-    with Stand(dsn, tmp_path, POOLS) as stand:
-        stand.write_app(APP)
+@pytest.fixture(scope="module")
+def shared_stand(
+    embedded_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stand]:
+    folder = tmp_path_factory.mktemp("stand")
+    with lasting_stand(embedded_server, folder, POOLS, APP) as stand:
         yield stand
+
+
+@pytest.fixture
+def stand(shared_stand: Stand) -> Stand:
+    shared_stand.renew()
+    return shared_stand
 
 
 @pytest.fixture

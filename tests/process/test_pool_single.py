@@ -14,7 +14,8 @@ from taskd.board.layout import FRESH, LOOK
 from taskd.clock import monotonic_ns
 from taskd.config.settings import PoolSettings
 from taskd.store import jobs
-from tests.pool_stand import Stand
+from tests.conftest import TestServer
+from tests.pool_stand import Stand, lasting_stand
 from tests.waiting import eventually
 
 APP = """
@@ -97,12 +98,21 @@ def threads():
 CPU = PoolSettings(shutdown_timeout=5.0, kill_grace=1.0)
 
 
-@pytest.fixture
-def stand(dsn: str, tmp_path: Path) -> Iterator[Stand]:
-    """A host with one process pool `cpu`."""
-    with Stand(dsn, tmp_path, {"cpu": CPU}) as stand:
-        stand.write_app(APP)
+@pytest.fixture(scope="module")
+def shared_stand(
+    embedded_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stand]:
+    """A host with one process pool `cpu`, for all tests."""
+    with lasting_stand(
+        embedded_server, tmp_path_factory.mktemp("stand"), {"cpu": CPU}, APP
+    ) as stand:
         yield stand
+
+
+@pytest.fixture
+def stand(shared_stand: Stand) -> Stand:
+    shared_stand.renew()
+    return shared_stand
 
 
 def test_jobs_run_one_after_the_other(stand: Stand) -> None:
