@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import psycopg
 from taskd.cli.workers import fresh_reports
 from taskd.errors import DatabaseError
 from taskd.store.connect import connect
+from tests.conftest import TestServer
 from tests.reader import Reader
 from tests.waiting import eventually
 
@@ -31,6 +33,7 @@ pools:
     shutdown_timeout: 10s
 log: {level: debug}
 """
+_READY = re.compile(r"\bready: \d+ workers? (is|are) waiting")
 
 
 @dataclass
@@ -179,14 +182,12 @@ class Daemon:
         return found
 
     def wait_until_ready(self, seconds: float = 30.0) -> None:
-        """Wait until every worker of this daemon's pools has registered and waits for work."""
+        """Wait until its log says that every worker has registered and waits for work."""
 
         def ready() -> bool:
             if self.process.poll() is not None:
                 raise AssertionError(f"the daemon ended early:\n{self.log()}")
-            tree = self.tree()
-            workers = [one for one in tree if one["role"] == "worker"]
-            return bool(workers) and all(one["state"] in ("idle", "busy") for one in workers)
+            return _READY.search(self.log()) is not None
 
         try:
             eventually(ready, seconds)
@@ -254,6 +255,21 @@ def _title(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return ""  # it has just been reaped
+
+
+@contextmanager
+def project_on(server: TestServer, folder: Path, config: str, shop: str) -> Iterator[Project]:
+    """A project with a database and a running daemon for all tests of a module."""
+    name = server.create()
+    project = Project(folder, server.of(name))
+    project.write("taskd.yaml", config)
+    project.write("shop.py", shop)
+    try:
+        project.start()
+        yield project
+    finally:
+        project.close()
+        server.drop(name)
 
 
 def open_project(folder: Path, dsn: str) -> Iterator[Project]:

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 from taskd.store import look
 from taskd.store.rows import JobRow
-from tests.process.daemon import Project
+from tests.conftest import TestServer
+from tests.process.conftest import SHOP
+from tests.process.daemon import CONFIG, Project, project_on
 from tests.waiting import eventually
 
 
@@ -19,22 +22,35 @@ def job(project: Project, job_id: int) -> JobRow:
     return found
 
 
-def test_a_job_runs_and_its_result_is_kept(project: Project) -> None:
-    project.start()
+def wait_for(project: Project, job_id: int, state: str) -> JobRow:
+    asked = "SELECT state FROM taskd.job WHERE id = %s"
+    try:
+        eventually(lambda: project.query(asked, job_id) == [(state,)])
+    except AssertionError as error:
+        raise AssertionError(f"{job(project, job_id)}\n{project.logs()}") from error
+    return job(project, job_id)
 
-    number = project.enqueue("shop.add", 2, 3)
 
-    project.wait_for_states(succeeded=1)
-    assert job(project, number).result == 5
+@pytest.fixture(scope="module")
+def shop(
+    embedded_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
+    """A project with one daemon for all tests that only look at their own jobs."""
+    with project_on(embedded_server, tmp_path_factory.mktemp("shop"), CONFIG, SHOP) as project:
+        yield project
+        assert project.daemons[0].stop() == 0, project.logs()
 
 
-def test_an_undecorated_function_runs_by_its_path(project: Project) -> None:
-    project.start()
+def test_a_job_runs_and_its_result_is_kept(shop: Project) -> None:
+    number = shop.enqueue("shop.add", 2, 3)
 
-    number = project.enqueue("shop.plain", "loud")
+    assert wait_for(shop, number, "succeeded").result == 5
 
-    project.wait_for_states(succeeded=1)
-    assert job(project, number).result == "LOUD"
+
+def test_an_undecorated_function_runs_by_its_path(shop: Project) -> None:
+    number = shop.enqueue("shop.plain", "loud")
+
+    assert wait_for(shop, number, "succeeded").result == "LOUD"
 
 
 def test_a_burst_ends_by_itself_when_its_queues_are_empty(project: Project) -> None:
@@ -96,18 +112,17 @@ def test_a_burst_names_what_it_leaves(project: Project) -> None:
     ],
 )
 def test_a_bad_job_fails_with_its_reason_and_no_other_is_touched(
-    project: Project, task: str, arguments: tuple[object, ...], sentence: str
+    shop: Project, task: str, arguments: tuple[object, ...], sentence: str
 ) -> None:
-    neighbours = project.enqueue_many("shop.add", [(n, 1) for n in range(20)])
-    number = project.enqueue(task, *arguments)
+    neighbours = shop.enqueue_many("shop.add", [(n, 1) for n in range(10)])
+    number = shop.enqueue(task, *arguments)
+    neighbours += shop.enqueue_many("shop.add", [(n, 1) for n in range(10)])
 
-    daemon = project.start()
-    project.wait_for_states(succeeded=20, failed=1)
+    failed = wait_for(shop, number, "failed")
 
-    failed = job(project, number)
     assert sentence in (failed.error or ""), failed.error
-    assert [job(project, one).attempt for one in neighbours] == [1] * 20
-    assert daemon.stop() == 0
+    asked = "SELECT DISTINCT state, attempt FROM taskd.job WHERE id = ANY (%s)"
+    eventually(lambda: shop.query(asked, neighbours) == [("succeeded", 1)])
 
 
 def test_twenty_five_greenlets_of_one_worker_sleep_at_once(project: Project) -> None:
@@ -149,24 +164,22 @@ def test_a_cpu_job_in_a_process_pool_does_not_delay_greenlets(project: Project) 
     assert dict(pools) == {"io": 25, "cpu": 1}
 
 
-def test_a_job_outside_of_the_imports_is_never_imported(project: Project) -> None:
-    project.write("poison.py", "open('imported', 'w').close()\ndef run(): pass\n")
-    project.start()
+def test_a_job_outside_of_the_imports_is_never_imported(shop: Project) -> None:
+    shop.write("poison.py", "open('imported', 'w').close()\ndef run(): pass\n")
 
-    number = project.enqueue("poison.run")
+    number = shop.enqueue("poison.run")
 
-    project.wait_for_states(failed=1)
-    assert "imports" in (job(project, number).error or "")
-    assert not (project.folder / "imported").exists()
+    assert "imports" in (wait_for(shop, number, "failed").error or "")
+    assert not (shop.folder / "imported").exists()
 
 
-def test_the_cli_shows_what_happened(project: Project) -> None:
-    project.start()
-    enqueued = project.taskd("enqueue", "shop.add", "[2, 3]")
+def test_the_cli_shows_what_happened(shop: Project) -> None:
+    enqueued = shop.taskd("enqueue", "shop.add", "[2, 3]")
     assert enqueued.returncode == 0, enqueued.stderr
-    project.wait_for_states(succeeded=1)
+    number = enqueued.stdout.split()[-1]
+    wait_for(shop, int(number), "succeeded")
 
-    shown = project.taskd("jobs", "show", enqueued.stdout.split()[-1], "--json")
+    shown = shop.taskd("jobs", "show", number, "--json")
 
     fields = json.loads(shown.stdout)
     assert fields["result"] == 5
@@ -174,12 +187,12 @@ def test_the_cli_shows_what_happened(project: Project) -> None:
     assert fields["worker"].startswith("io/")
 
 
-def test_workers_lists_every_process_of_the_tree(project: Project) -> None:
-    daemon = project.start()
-
+def test_workers_lists_every_process_of_the_tree(shop: Project) -> None:
     roles = {"forkserver", "maintenance", "master", "worker"}
-    eventually(lambda: {one["role"] for one in daemon.tree()} == roles)
+    eventually(lambda: {one["role"] for one in shop.daemons[0].tree()} == roles)
 
-    tree = daemon.tree()
+    tree = json.loads(shop.taskd("workers", "--json").stdout)
+
+    assert {one["role"] for one in tree} == roles
     assert all(one["memory_bytes"] > 0 for one in tree)
     assert [one["in_flight"] for one in tree if one["role"] == "worker"] == [0, 0]

@@ -12,7 +12,7 @@ import pytest
 
 from taskd.tasks.stacks import WorkerStacks, stacks_of_job, stacks_of_workers
 from tests.conftest import TestServer
-from tests.process.daemon import Project
+from tests.process.daemon import Project, project_on
 from tests.waiting import eventually
 
 CONFIG = """
@@ -68,14 +68,8 @@ def add(path):
 def project(
     embedded_server: TestServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Project]:
-    name = embedded_server.create()
-    project = Project(tmp_path_factory.mktemp("stacks"), embedded_server.of(name))
-    project.write("taskd.yaml", CONFIG)
-    project.write("shop.py", SHOP)
-    project.start()
-    yield project
-    project.close()
-    embedded_server.drop(name)
+    with project_on(embedded_server, tmp_path_factory.mktemp("stacks"), CONFIG, SHOP) as project:
+        yield project
 
 
 def begin(project: Project, task: str, queue: str = "default") -> int:

@@ -12,7 +12,7 @@ import pytest
 from taskd.store import jobs
 from taskd.store.rows import NewJobs
 from tests.conftest import TestServer
-from tests.process.daemon import Project
+from tests.process.daemon import Project, project_on
 from tests.waiting import eventually
 
 CONFIG = """
@@ -67,14 +67,8 @@ def burn_and_retry(seconds):
 def project(
     embedded_server: TestServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Project]:
-    name = embedded_server.create()
-    project = Project(tmp_path_factory.mktemp("usage"), embedded_server.of(name))
-    project.write("taskd.yaml", CONFIG)
-    project.write("shop.py", SHOP)
-    project.start()
-    yield project
-    project.close()
-    embedded_server.drop(name)
+    with project_on(embedded_server, tmp_path_factory.mktemp("usage"), CONFIG, SHOP) as project:
+        yield project
 
 
 def ended(project: Project, *jobs: int) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.process.daemon import Project
 from tests.store.homes import Home, made_home
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.one_server
 
@@ -32,9 +33,11 @@ def test_pid_file_log_and_state_are_closed_to_others(project: Project, open_umas
     left = project.write("old.pid", "1")
     left.chmod(0o666)
     project.write("taskd.yaml", "imports: [shop]\nlog: {file: daemon.log}\n")
-    daemon = project.start("--pid-file", str(left))
+    log = project.folder / "daemon.log"
+    daemon = project.start("--pid-file", str(left), ready=False)
     try:
-        found = modes(project.folder / "state", project.folder / "daemon.log", left)
+        eventually(lambda: log.exists() and "ready: " in log.read_text())
+        found = modes(project.folder / "state", log, left)
 
         assert {"daemon.log", "old.pid"} < found.keys()
         assert {name.rpartition(".")[2] for name in found} == {"log", "pid", "master", "tree"}
