@@ -33,7 +33,7 @@ from tests.reader import Reader
 from tests.store.conftest import empty_tables
 from tests.waiting import eventually
 
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 _MASTER_PID = 4  # the board's word that names the master
 _HOUR_NS = 3_600_000_000_000
 Message = dict[str, Any]
@@ -94,10 +94,12 @@ class Stand:
         self._reader = Reader(dsn)
         self._kept: set[int] = set()
         self._forkserver_pids: set[int] = set()
+        self._was_subreaper = False
         self._seeds: dict[str, Talk] = {}
         self._forkservers: dict[str, Talk] = {}
 
     def __enter__(self) -> Self:
+        self._was_subreaper = _is_subreaper()  # for another stand, of all tests of the module
         _be_subreaper(True)
         self.connection = connect(self.dsn)
         self.enter_host()
@@ -110,7 +112,7 @@ class Stand:
         for pid in self.reap():
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: not self.reap())
-        _be_subreaper(False)
+        _be_subreaper(self._was_subreaper)
         self.connection.close()
         self._reader.close()
         for fd in (self.board.fd, self.kick_fd, self.tree_fd, *self.wakeups.fds):
@@ -123,6 +125,8 @@ class Stand:
         for pid in self.reap() - self._kept:
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: self.reap() <= self._kept)
+        self.pids = self.reap()
+        self.ended.clear()
         for slot in range(self.board.slots):
             self.board.slot(slot).clear()
             self.wakeups.clear(slot)
@@ -363,6 +367,13 @@ def lasting_stand(
         stand.write_app(app)
         yield stand
     server.drop(name)
+
+
+def _is_subreaper() -> bool:
+    found = ctypes.c_int()
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(found), 0, 0, 0) == 0
+    return bool(found.value)
 
 
 def _be_subreaper(on: bool) -> None:

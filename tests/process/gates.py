@@ -37,6 +37,7 @@ def gated(name):
         connection.execute(TELL, (name, "ends", os.getpid()))
 """
 _SEEN = """
+DROP TABLE IF EXISTS seen;
 CREATE TABLE seen (at integer GENERATED ALWAYS AS IDENTITY, job text, what text, pid integer)
 """
 _STANDS = """
@@ -58,6 +59,7 @@ class Gates:
         self._ids: dict[str, int] = {}
         project.write("shop.py", CODE)
         project.execute(_SEEN)
+        project.execute("DELETE FROM taskd.history")  # that of tests with the same daemon
 
     def enqueue(self, name: str, queue: str = "default", /, **needs: int) -> None:
         """Enqueue a job that needs these resources; its gate is closed."""

@@ -9,8 +9,9 @@ from itertools import combinations
 
 import pytest
 
-from tests.process.daemon import Project
-from tests.process.gates import EXCLUSIVE, SHARED, Gates
+from tests.conftest import TestServer
+from tests.process.daemon import Project, project_on
+from tests.process.gates import CODE, EXCLUSIVE, SHARED, Gates
 from tests.waiting import eventually
 
 CONFIG = """
@@ -38,12 +39,33 @@ AFTER_EACH_OTHER = {
 """All other pairs may run together: T2 and T3 share A, T5 has nothing in common with T2 to T4."""
 
 
+@pytest.fixture(scope="module")
+def running(
+    embedded_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
+    """A daemon for all tests that let it live."""
+    with project_on(embedded_server, tmp_path_factory.mktemp("gates"), CONFIG, CODE) as project:
+        yield project
+        assert project.daemons[0].stop() == 0, project.logs()
+
+
 @pytest.fixture
-def gates(project: Project) -> Iterator[Gates]:
+def gates(running: Project) -> Iterator[Gates]:
+    yield from opened(running)
+    eventually(lambda: not {"running", "queued", "blocked"} & running.states().keys())
+
+
+@pytest.fixture
+def own_gates(project: Project) -> Iterator[Gates]:
+    """Those of a project without a daemon."""
     project.write("taskd.yaml", CONFIG)
-    opened = Gates(project)
-    yield opened
-    opened.close()
+    yield from opened(project)
+
+
+def opened(project: Project) -> Iterator[Gates]:
+    gates = Gates(project)
+    yield gates
+    gates.close()
 
 
 def moment(gates: Gates, job: str, what: str) -> int:
@@ -56,10 +78,7 @@ def is_before(gates: Gates, one: str, other: str) -> bool:
 
 
 @pytest.mark.parametrize("queue", ["default", "cpu"])
-def test_who_shares_overlaps_and_who_excludes_comes_in_order(
-    project: Project, gates: Gates, queue: str
-) -> None:
-    project.start()
+def test_who_shares_overlaps_and_who_excludes_comes_in_order(gates: Gates, queue: str) -> None:
     for job, needs in FIVE.items():
         gates.enqueue(job, queue, **needs)
     gates.wait_for(running="T1", blocked="T2 T3 T4 T5")
@@ -83,10 +102,7 @@ def test_who_shares_overlaps_and_who_excludes_comes_in_order(
         assert is_before(gates, *pair) == (pair in AFTER_EACH_OTHER), (pair, gates.seen())
 
 
-def test_the_end_of_one_that_has_nothing_in_common_lets_nobody_in(
-    project: Project, gates: Gates
-) -> None:
-    project.start()
+def test_the_end_of_one_that_has_nothing_in_common_lets_nobody_in(gates: Gates) -> None:
     for job, needs in FIVE.items():
         gates.enqueue(job, **needs)
     gates.open("T1")
@@ -107,9 +123,8 @@ def test_the_end_of_one_that_has_nothing_in_common_lets_nobody_in(
 
 @pytest.mark.parametrize("queue", ["default", "cpu"])
 def test_after_the_death_of_its_worker_the_holder_comes_back_before_all_who_wait(
-    project: Project, gates: Gates, queue: str
+    gates: Gates, queue: str
 ) -> None:
-    daemon = project.start()
     gates.enqueue("holder", queue, A=EXCLUSIVE, B=SHARED)
     gates.enqueue("second", queue, A=EXCLUSIVE)
     gates.enqueue("third", queue, A=SHARED)
@@ -132,35 +147,31 @@ def test_after_the_death_of_its_worker_the_holder_comes_back_before_all_who_wait
         *["second", "second", "third", "third"],
     ]
     assert gates.held() == {}
-    assert daemon.stop() == 0, daemon.log()
 
 
 def test_after_a_kill_of_the_master_the_next_daemon_goes_on_with_the_holder(
-    project: Project, gates: Gates
+    project: Project, own_gates: Gates
 ) -> None:
     daemon = project.start()
-    gates.enqueue("holder", A=EXCLUSIVE)
-    gates.enqueue("second", A=EXCLUSIVE)
-    gates.wait_for(running="holder", blocked="second")
+    own_gates.enqueue("holder", A=EXCLUSIVE)
+    own_gates.enqueue("second", A=EXCLUSIVE)
+    own_gates.wait_for(running="holder", blocked="second")
 
     os.kill(daemon.pid, signal.SIGKILL)
     daemon.wait()
     project.start()
-    eventually(lambda: len(gates.pids("holder")) == 2)
+    eventually(lambda: len(own_gates.pids("holder")) == 2)
 
-    gates.wait_for(running="holder", blocked="second")
-    assert gates.held() == {"A": EXCLUSIVE}
-    gates.open("holder")
-    gates.wait_for(running="second")
-    gates.open("second")
-    gates.wait_for()
-    assert gates.held() == {}
+    own_gates.wait_for(running="holder", blocked="second")
+    assert own_gates.held() == {"A": EXCLUSIVE}
+    own_gates.open("holder")
+    own_gates.wait_for(running="second")
+    own_gates.open("second")
+    own_gates.wait_for()
+    assert own_gates.held() == {}
 
 
-def test_a_cancel_lets_the_line_move_on_wherever_the_job_stood(
-    project: Project, gates: Gates
-) -> None:
-    project.start()
+def test_a_cancel_lets_the_line_move_on_wherever_the_job_stood(gates: Gates) -> None:
     gates.enqueue("reader", A=SHARED)
     gates.enqueue("first", A=EXCLUSIVE)
     gates.enqueue("late-reader", A=SHARED)
@@ -189,10 +200,7 @@ def test_a_cancel_lets_the_line_move_on_wherever_the_job_stood(
     assert gates.held() == {}
 
 
-def test_a_cancel_of_one_that_holds_a_part_gives_that_part_back(
-    project: Project, gates: Gates
-) -> None:
-    project.start()
+def test_a_cancel_of_one_that_holds_a_part_gives_that_part_back(gates: Gates) -> None:
     gates.enqueue("holder", A=EXCLUSIVE)
     gates.enqueue("both", A=EXCLUSIVE, B=EXCLUSIVE)  # holds B, waits for A
     gates.enqueue("behind", B=EXCLUSIVE)

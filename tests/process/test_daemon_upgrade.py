@@ -33,8 +33,7 @@ class Release:
     def __init__(self, folder: Path, min_compatible: int) -> None:
         self.folder = folder
         copy = folder / "taskd"
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(Path(taskd.__file__).parent, copy, ignore=ignored)
+        shutil.copytree(Path(taskd.__file__).parent, copy)
         migration = copy / f"store/migrations/{NEXT:04d}_novelty"
         migration.mkdir()
         (migration / "01_novelty.sql").write_text(EXPANSION)

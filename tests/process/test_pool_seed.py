@@ -14,7 +14,8 @@ import pytest
 from taskd import __version__
 from taskd.board import WorkerState
 from taskd.config.settings import PoolSettings
-from tests.pool_stand import Stand
+from tests.conftest import TestServer
+from tests.pool_stand import Stand, lasting_stand
 from tests.waiting import eventually
 
 APP = """
@@ -66,11 +67,29 @@ print(len(looks), metadata.entry_points is ask)
 """
 
 
+POOLS = {"io": PoolSettings(greenlets=5), "cpu": PoolSettings()}
+
+
+@pytest.fixture(scope="module")
+def shared_stand(
+    embedded_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stand]:
+    """A host with a greenlet pool and a process pool, for all tests that leave its seeds alone."""
+    with lasting_stand(embedded_server, tmp_path_factory.mktemp("stand"), POOLS, APP) as stand:
+        yield stand
+
+
 @pytest.fixture
-def stand(dsn: str, tmp_path: Path) -> Iterator[Stand]:
-    """A host with a greenlet pool and a process pool."""
-    pools = {"io": PoolSettings(greenlets=5), "cpu": PoolSettings()}
-    with Stand(dsn, tmp_path, pools) as stand:
+def stand(shared_stand: Stand) -> Stand:
+    shared_stand.renew(keep_code=False)
+    shared_stand.write_app(APP)
+    return shared_stand
+
+
+@pytest.fixture
+def own_stand(dsn: str, tmp_path: Path) -> Iterator[Stand]:
+    """One for a single test."""
+    with Stand(dsn, tmp_path, POOLS) as stand:
         stand.write_app(APP)
         yield stand
 
@@ -105,7 +124,7 @@ def test_what_a_job_starts_inherits_nothing_of_the_daemons(
 
     listed = (tmp_path / "fds").read_text()
     assert "/proc/" in listed
-    for name in ("memfd:", "eventfd", "socket:", str(tmp_path / "tree")):
+    for name in ("memfd:", "eventfd", "socket:", str(stand.folder / "tree")):
         assert name not in listed
 
 
@@ -127,10 +146,10 @@ def test_a_seed_goes_on_after_code_that_did_not_import(stand: Stand) -> None:
     assert stand.order_forkserver("io", generation=2).hear()["op"] == "ready"
 
 
-def test_a_seed_of_another_version_than_the_masters_refuses(stand: Stand) -> None:
-    stand.masters_version = "0.0.9"
+def test_a_seed_of_another_version_than_the_masters_refuses(own_stand: Stand) -> None:
+    own_stand.masters_version = "0.0.9"
 
-    said = stand.start_seed("process").hear()
+    said = own_stand.start_seed("process").hear()
 
     assert said == {
         "op": "failed",
@@ -214,30 +233,30 @@ def test_a_hub_left_by_imports_is_made_anew_in_each_worker(stand: Stand) -> None
         stand.wait_for(job, "succeeded")
 
 
-def test_plugins_of_gevent_are_looked_for_once_and_heard(stand: Stand) -> None:
-    plugin = stand.folder / "plugin-1.dist-info"
+def test_plugins_of_gevent_are_looked_for_once_and_heard(tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin-1.dist-info"
     plugin.mkdir()
     (plugin / "METADATA").write_text("Name: plugin\nVersion: 1\n")
     (plugin / "entry_points.txt").write_text(
         "[gevent.plugins.monkey.did_patch_all]\nx = heard:it\n"
     )
-    (stand.folder / "heard.py").write_text("def it(event): print('heard')\n")
+    (tmp_path / "heard.py").write_text("def it(event): print('heard')\n")
 
     said = subprocess.run(
-        [sys.executable, "-c", PATCH_AND_COUNT], cwd=stand.folder, capture_output=True, text=True
+        [sys.executable, "-c", PATCH_AND_COUNT], cwd=tmp_path, capture_output=True, text=True
     )
 
     assert (said.stdout, said.stderr) == ("heard\n1 True\n", "")
 
 
-def test_modules_of_the_user_do_not_stand_in_for_pythons(stand: Stand) -> None:
+def test_modules_of_the_user_do_not_stand_in_for_pythons(own_stand: Stand) -> None:
     for name in ("queue.py", "json.py", "logging.py", "selectors.py"):
-        (stand.folder / name).write_text("raise RuntimeError('this is the user')\n")
-    stand.write_app("def noop(): pass\n")
+        (own_stand.folder / name).write_text("raise RuntimeError('this is the user')\n")
+    own_stand.write_app("def noop(): pass\n")
 
-    stand.start("io")
+    own_stand.start("io")
 
-    stand.wait_for(stand.enqueue("noop"), "succeeded")
+    own_stand.wait_for(own_stand.enqueue("noop"), "succeeded")
 
 
 def test_a_greenlet_worker_imports_nothing_after_the_fork(stand: Stand) -> None:
@@ -248,14 +267,14 @@ def test_a_greenlet_worker_imports_nothing_after_the_fork(stand: Stand) -> None:
     assert stand.wait_for(job, "succeeded")[0] == "[]"
 
 
-def test_seeds_and_forkservers_live_on_whatever_a_group_is_told(stand: Stand) -> None:
-    stand.forkserver("io")
+def test_seeds_and_forkservers_live_on_whatever_a_group_is_told(own_stand: Stand) -> None:
+    own_stand.forkserver("io")
 
     for name in ("TERM", "INT", "HUP", "USR1", "USR2"):
-        for pid in stand.pids:
+        for pid in own_stand.pids:
             os.kill(pid, signal.Signals[f"SIG{name}"])
 
-    stand.start("io")
+    own_stand.start("io")
 
 
 def test_term_right_after_the_fork_is_not_lost(stand: Stand) -> None:
@@ -267,15 +286,15 @@ def test_term_right_after_the_fork_is_not_lost(stand: Stand) -> None:
     assert stand.read().state is WorkerState.EXITING
 
 
-def test_a_forkserver_ends_when_its_socket_closes_and_its_workers_stay(stand: Stand) -> None:
-    worker = stand.start("io")
-    before = stand.pids - {worker}
+def test_a_forkserver_ends_when_its_socket_closes_and_its_workers_stay(own_stand: Stand) -> None:
+    worker = own_stand.start("io")
+    before = own_stand.pids - {worker}
 
-    stand.forkserver("io").ours.close()
+    own_stand.forkserver("io").ours.close()
 
-    eventually(lambda: len(before & stand.reap()) == 1)
-    stand.wait_for(stand.enqueue("noop"), "succeeded")
-    assert worker not in stand.ended
+    eventually(lambda: len(before & own_stand.reap()) == 1)
+    own_stand.wait_for(own_stand.enqueue("noop"), "succeeded")
+    assert worker not in own_stand.ended
 
 
 def test_a_killed_forkserver_takes_no_worker_with_it(stand: Stand) -> None:
@@ -293,10 +312,10 @@ def title_of(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text()
 
 
-def test_every_process_says_what_it_is(stand: Stand) -> None:
-    worker = stand.start("io")
+def test_every_process_says_what_it_is(own_stand: Stand) -> None:
+    worker = own_stand.start("io")
 
-    titles = {title_of(pid).rstrip("\0 ") for pid in stand.pids}
+    titles = {title_of(pid).rstrip("\0 ") for pid in own_stand.pids}
 
     assert titles == {
         "taskd: greenlet seed",

@@ -63,12 +63,18 @@ class Site:
         return answer.json
 
 
-@contextmanager
-def site(dsn: str, token: str | None = None) -> Iterator[Site]:
-    """The application; what it tells is in `told`."""
+def listened_to() -> tuple[Events, list[Event]]:
+    """Events, and the list in which all that happen will stand."""
     events = Events()
     told: list[Event] = []
     events.subscribe(told.append)
+    return events, told
+
+
+@contextmanager
+def site(dsn: str, token: str | None = None) -> Iterator[Site]:
+    """The application; what it tells is in `told`."""
+    events, told = listened_to()
     source = Source(dsn)
     try:
         yield Site(make_app(source, Access(token), events), told)

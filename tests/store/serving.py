@@ -19,23 +19,10 @@ from taskd.web.app import make_app
 from taskd.web.live import Live, make_overview
 from taskd.web.server import listen
 from taskd.web.source import Source
+from tests.store.asking import API, Answer, listened_to
 
-API = "/api/v1"
 OPERATORS = "operators-0123456789"
 READERS = "readers-9876543210"
-
-
-@dataclass
-class Reply:
-    """What came back; names of headers in lower case."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
 
 
 @dataclass
@@ -53,7 +40,7 @@ class Served:
         token: str | None = OPERATORS,
         headers: dict[str, str] | None = None,
         **query: Any,
-    ) -> Reply:
+    ) -> Answer:
         """Ask for a path of the API; with a body it is an order."""
         sent = {"Content-Type": "application/json", **(headers or {})}
         if token is not None:
@@ -65,7 +52,7 @@ class Served:
             connection.request(method or ("GET" if body is None else "POST"), url, data, sent)
             answer = connection.getresponse()
             named = {name.lower(): value for name, value in answer.getheaders()}
-            return Reply(answer.status, named, answer.read())
+            return Answer(answer.status, named, answer.read())
         finally:
             connection.close()
 
@@ -108,9 +95,7 @@ def served(
     make_live: Callable[[Source, Events], Live] | None = None,
 ) -> Iterator[Served]:
     """A running server; at the end nothing may have gone wrong in it."""
-    events = Events()
-    told: list[Event] = []
-    events.subscribe(told.append)
+    events, told = listened_to()
     source = Source(dsn, mask)
     make_live = make_live or (lambda source, events: Live(lambda: make_overview(source), events))
     live = make_live(source, events)

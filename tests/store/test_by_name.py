@@ -22,6 +22,8 @@ from tests.commands import run_taskd, taskd_json
 from tests.store.makers import add_host
 from tests.unit.tasks_project import user_code
 
+pytestmark = pytest.mark.one_server
+
 SHOP = """
 from taskd import Retry, task
 

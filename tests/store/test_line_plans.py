@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import closing
 from typing import Any
 
 import psycopg
 import pytest
 
-from taskd.store import connect, hosts, jobs
+from taskd.store import hosts, jobs
 from taskd.store.connect import Connection
 from tests.conftest import TestServer
 from tests.store.explained import Scan, explained
@@ -26,6 +25,7 @@ from tests.store.graph_makers import (
     set_capacity,
     used,
 )
+from tests.store.long_lines import Templates, copied
 from tests.store.makers import add_jobs, add_worker, claim, places
 from tests.store.test_mail_plans import reads
 
@@ -35,46 +35,28 @@ OF_LINES = {"line", "blocked", "resource", "capacity", "mail", "dependency"}
 
 
 @pytest.fixture(scope="session")
-def templates() -> dict[TestServer, str]:
+def templates() -> Templates:
     """A database a server with a long line, to be copied; it ends with the server."""
     return {}
 
 
 @pytest.fixture(params=["analyzed", "never analyzed"])
 def line(
-    request: pytest.FixtureRequest, server: TestServer, templates: dict[TestServer, str]
+    request: pytest.FixtureRequest, server: TestServer, templates: Templates
 ) -> Iterator[Connection]:
     """Two share x and are in the queue; thousands wait, each for x and something of its own."""
-    if server not in templates:
-        templates[server] = server.create()
-        with closing(connect.connect(server.of(templates[server]))) as connection:
-            stand_in_line(connection)
-    name = server.create(template=templates[server])
-    with closing(connect.connect(server.of(name))) as connection:
-        if request.param == "analyzed":
-            connection.execute("ANALYZE")
+    with copied(server, templates, stand_in_line, request.param) as connection:
         yield connection
-    server.drop(name)
 
 
 def stand_in_line(connection: Connection) -> None:
-    """Let everybody take their places, with no statistics of them."""
-    keep_without_statistics(connection)
+    """Let everybody take their places."""
     add_graph(connection, *[new_job(needs={"x": 1}) for _ in range(2)])
     for start in range(0, WAITING, 1000):
         needs = [{"x": EXCLUSIVE, f"own-{start + n}": EXCLUSIVE} for n in range(1000)]
         add_graph(connection, *[new_job(needs=one) for one in needs])
     while dispatch(connection):
         pass
-
-
-def keep_without_statistics(connection: Connection) -> None:
-    """Until they are analyzed, the planner knows nothing of the tables of what waits."""
-    connection.execute(
-        "ALTER TABLE taskd.line SET (autovacuum_enabled = off);"
-        "ALTER TABLE taskd.blocked SET (autovacuum_enabled = off);"
-        "ALTER TABLE taskd.resource SET (autovacuum_enabled = off)"
-    )
 
 
 def waiting(connection: Connection, which: str) -> int:

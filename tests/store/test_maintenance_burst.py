@@ -15,6 +15,8 @@ from taskd.store.rows import JobEnd, JobRetry
 from tests.crew import Crew
 from tests.store.makers import add_jobs, add_worker, claim, fence_of
 
+pytestmark = pytest.mark.one_server
+
 LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
 
 

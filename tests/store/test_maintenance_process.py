@@ -30,6 +30,8 @@ from tests.store.keepers import count, cut
 from tests.store.makers import add_jobs, add_worker, claim, places
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.one_server
+
 if TYPE_CHECKING:
     from tests.conftest import TestServer
 
@@ -489,7 +491,6 @@ sys.exit(status or (0 if told["patched"] or not heavy else 77))
 """
 
 
-@pytest.mark.one_server
 @pytest.mark.parametrize("patched", [False, True], ids=["plain", "patched"])
 def test_as_a_process_it_lives_through_signals_and_ends_when_told(
     debian_server: Any, patched: bool, tmp_path: Path

@@ -23,6 +23,8 @@ from taskd.tasks.context import CurrentJob, JobAttempt
 from taskd.tasks.database_client import MAX_CONNECTIONS
 from tests.store.makers import add_worker, claim, fence_of, places
 
+pytestmark = pytest.mark.one_server
+
 
 @pytest.fixture(autouse=True)
 def configured(dsn: str) -> Iterator[None]:

@@ -36,6 +36,8 @@ from tests.store.makers import add_host
 from tests.store.timetables import declare, firing, make_due, row, settle, the_due
 from tests.unit.tasks_project import user_code
 
+pytestmark = pytest.mark.one_server
+
 SHOP = """
 from taskd import Every, Retry, Snooze, current_job, exclusive, limit, shared, task
 

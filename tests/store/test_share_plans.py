@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from taskd.store import connect, jobs
+from taskd.store import jobs
 from taskd.store.connect import Connection
 from taskd.store.limits import declare_limits
 from taskd.store.rows import NewJob
 from tests.conftest import TestServer
 from tests.store.explained import explained
 from tests.store.graph_makers import add_graph, complete, is_settled, retry, used
+from tests.store.long_lines import Templates, copied
 from tests.store.makers import add_host, add_worker, claim, ids_of, places
-from tests.store.test_line_plans import OF_LINES, check, keep_without_statistics
+from tests.store.test_line_plans import OF_LINES, check
 
 WAITING = 2_000
 OTHERS = 50
@@ -64,30 +64,21 @@ def fair(limit: str, share: str) -> NewJob:
 
 
 @pytest.fixture(scope="session")
-def lines_of_shares() -> dict[TestServer, str]:
+def lines_of_shares() -> Templates:
     """A database a server with a long line before each limit, to be copied."""
     return {}
 
 
 @pytest.fixture(params=["analyzed", "never analyzed"])
 def long_lines(
-    request: pytest.FixtureRequest, server: TestServer, lines_of_shares: dict[TestServer, str]
+    request: pytest.FixtureRequest, server: TestServer, lines_of_shares: Templates
 ) -> Iterator[Connection]:
-    if server not in lines_of_shares:
-        lines_of_shares[server] = server.create()
-        with closing(connect.connect(server.of(lines_of_shares[server]))) as connection:
-            stand_in_lines(connection)
-    name = server.create(template=lines_of_shares[server])
-    with closing(connect.connect(server.of(name))) as connection:
-        if request.param == "analyzed":
-            connection.execute("ANALYZE")
+    with copied(server, lines_of_shares, stand_in_lines, request.param) as connection:
         yield connection
-    server.drop(name)
 
 
 def stand_in_lines(connection: Connection) -> None:
-    """Let everybody take their places, with no statistics of them."""
-    keep_without_statistics(connection)
+    """Let everybody take their places."""
     declare_limits(connection, add_host(connection), LIMITS)
     for limit in LIMITS:
         for start in range(0, WAITING, 500):

@@ -20,6 +20,8 @@ from taskd.tasks.context import JobAttempt, running_attempt
 from tests.store.makers import add_worker, claim, fence_of
 from tests.unit.tasks_project import user_code
 
+pytestmark = pytest.mark.one_server
+
 SHOP = """
 from taskd import task
 

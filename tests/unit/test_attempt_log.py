@@ -64,15 +64,15 @@ def test_of_too_much_the_beginning_and_the_end_are_kept_and_the_rest_is_counted(
     ]
 
 
-def test_a_million_lines_take_no_more_memory_than_the_limit() -> None:
+def test_a_hundred_thousand_lines_take_no_more_memory_than_the_limit() -> None:
     log = attempt_log(64 * 1024)
 
-    for _ in range(1_000_000):
+    for _ in range(100_000):
         write(log, "the same line again and again")
 
     log.complete(may_wait=True)
     assert sum(map(size_of, waiting(log))) < 64 * 1024 + 1024
-    assert "999," in notes(log)[1]
+    assert notes(log)[1].startswith(("(98,", "(99,"))
 
 
 @given(st.lists(st.integers(0, 1500), max_size=60))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +13,14 @@ from taskd.pool import heap
 
 class Leaked:
     pass
+
+
+@pytest.fixture(autouse=True)
+def few_objects() -> Iterator[None]:
+    """Hide what a whole test run holds: to look through it takes seconds."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def leaking(kept: list[Leaked], pauses: list[float]) -> Any:
