@@ -29,7 +29,10 @@ SELECT json_build_object(
         FROM taskd.blocked),
     'running', (
         SELECT json_agg(json_build_array(
-            queue, id, attempt, args, res, fence, worker,
+            queue, id, attempt, args,
+            res || (SELECT array_agg(a.name) FROM taskd.adopted a
+                    WHERE a.job = r.id AND a.fence = r.fence),
+            fence, worker,
             EXISTS (SELECT FROM taskd.request q WHERE q.job = r.id)) ORDER BY id)
         FROM taskd.running r),
     'history', (

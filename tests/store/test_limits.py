@@ -13,9 +13,9 @@ import pytest
 
 from taskd.store import jobs
 from taskd.store.connect import Connection
-from taskd.store.hosts import register_host, register_worker
+from taskd.store.hosts import register_host, register_worker, rescue_workers
 from taskd.store.limits import declare_limits, prune_resources, settle_limits
-from taskd.store.rows import NewJob
+from taskd.store.rows import JobEnd, JobRetry, NewJob
 from tests.store.graph_makers import (
     EXCLUSIVE,
     add_graph,
@@ -24,7 +24,16 @@ from tests.store.graph_makers import (
     one_that_waits,
     retry,
 )
-from tests.store.makers import AnyConnection, add_host, add_jobs, add_worker, claim, ids_of, places
+from tests.store.makers import (
+    AnyConnection,
+    add_host,
+    add_jobs,
+    add_worker,
+    claim,
+    fence_of,
+    ids_of,
+    places,
+)
 
 
 def limited(
@@ -347,6 +356,64 @@ def test_jobs_that_slipped_by_a_limit_and_run_are_counted_at_the_next_look(
 
     assert (len(slipped), queued(connection)) == (3, [])
     assert is_sound(connection)
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_a_job_ends_in_a_transaction_that_began_before_the_limit_of_its_queue(
+    connection: AnyConnection, connect_again: Callable[[], Connection], level: str
+) -> None:
+    caller = connect_again()
+    host = add_host(connection)
+    worker = add_worker(connection, host)
+    *_, third = add_jobs(connection, 3)
+    first, second = claim(connection, worker, 2)
+    caller.execute(f"BEGIN ISOLATION LEVEL {level}".encode())
+    caller.execute("SELECT 1 FROM taskd.host")
+
+    declare_limits(connection, host, {"@queue default": (1, None, None)})
+    end = JobEnd(first[0], fence_of(first), 0.1, "s")
+    lost = jobs.complete_jobs(caller, worker, [end], is_own=False)
+    add_jobs(caller, always_notify=True)
+    caller.execute("COMMIT")
+
+    assert lost == []
+    dispatch(connection)
+    assert (units_held(connection), places(connection, third)) == (1, ["blocked"])
+    assert is_sound(connection)
+    jobs.complete_succeeded(connection, worker, [second[0]], [fence_of(second)], [0.1])
+    assert (units_held(connection), places(connection, third)) == (1, ["queued"])
+    assert is_sound(connection)
+
+
+@pytest.mark.parametrize("way", ["retry", "give back", "rescue"])
+def test_a_job_that_ran_before_its_limit_holds_it_when_it_goes_back(
+    connection: AnyConnection, way: str
+) -> None:
+    host = add_host(connection)
+    worker = add_worker(connection, host)
+    add_jobs(connection, 2)
+    (row,) = claim(connection, worker, 1)
+    declare_limits(connection, host, {"@queue default": (1, None, None)})
+
+    if way == "retry":
+        again = JobRetry(row[0], fence_of(row), 0.1, "i", 0.0)
+        jobs.retry_jobs(connection, worker, [again])
+    elif way == "give back":
+        jobs.give_back_jobs(connection, worker, [row[0]], [fence_of(row)])
+    else:
+        rescue_workers(connection, [worker], "it died", charge=False)
+
+    held = connection.execute("SELECT id, res FROM taskd.queued").fetchall()
+    assert held == [(row[0], ["@queue default"])]
+    assert is_sound(connection)
+    later = add_worker(connection)
+    complete(connection, later, claim(connection, later))
+    assert len(queued(connection)) == 1
+
+
+def units_held(connection: AnyConnection) -> int:
+    row = connection.execute("SELECT used FROM taskd.resource").fetchone()
+    return int(row[0]) if row else 0
 
 
 def test_what_a_round_leaves_is_told_to_maintenance(

@@ -58,6 +58,7 @@ BEGIN
     IF holdings IS NOT NULL OR last - first > 10000
        OR taskd.has_mail_v1()
        OR EXISTS (SELECT FROM taskd.dependency d WHERE d.parent BETWEEN first AND last)
+       OR EXISTS (SELECT FROM taskd.adopted a WHERE a.job BETWEEN first AND last)
        OR EXISTS (SELECT FROM taskd.waiter w WHERE w.job BETWEEN first AND last)
        OR current_setting('transaction_isolation') <> 'read committed'
     THEN
@@ -116,6 +117,7 @@ BEGIN
     IF holdings IS NOT NULL OR last - first > 10000 OR NOT p_is_own
        OR taskd.has_mail_v1()
        OR EXISTS (SELECT FROM taskd.dependency d WHERE d.parent BETWEEN first AND last)
+       OR EXISTS (SELECT FROM taskd.adopted a WHERE a.job BETWEEN first AND last)
        OR EXISTS (SELECT FROM taskd.waiter w WHERE w.job BETWEEN first AND last)
        OR current_setting('transaction_isolation') <> 'read committed'
     THEN
@@ -148,6 +150,7 @@ DECLARE
 BEGIN
     -- A cancel holds these rows until it has written its request: then the next statement sees it.
     PERFORM FROM taskd.running r WHERE r.id = ANY (p_ids) ORDER BY r.id FOR UPDATE;
+    PERFORM taskd.hold_adopted_v1(p_ids);
     WITH gone AS MATERIALIZED (
         DELETE FROM taskd.running r
         USING unnest(p_ids, p_fences, p_durations, p_outcomes, p_delays, p_errors, p_tracebacks, p_release,
@@ -252,6 +255,7 @@ DECLARE
 BEGIN
     -- A cancel holds these rows until it has written its request: then the next statement sees it.
     PERFORM FROM taskd.running r WHERE r.id = ANY (p_ids) ORDER BY r.id FOR UPDATE;
+    PERFORM taskd.hold_adopted_v1(p_ids);
     WITH gone AS MATERIALIZED (
         DELETE FROM taskd.running r
         USING unnest(p_ids, p_fences) AS u (id, fence)

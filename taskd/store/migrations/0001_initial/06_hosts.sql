@@ -165,6 +165,7 @@ BEGIN
     UPDATE taskd.worker w SET ended_at = now() WHERE w.id = ANY (p_workers) AND w.ended_at IS NULL;
     -- A cancel holds these rows until it has written its request: then the next statement sees it.
     PERFORM FROM taskd.running r WHERE r.worker = ANY (p_workers) ORDER BY r.id FOR UPDATE;
+    PERFORM taskd.hold_adopted_v1(ARRAY(SELECT r.id FROM taskd.running r WHERE r.worker = ANY (p_workers)));
     WITH gone AS (
         DELETE FROM taskd.running r WHERE r.worker = ANY (p_workers)
         RETURNING r.*, r.id IS NOT DISTINCT FROM p_culprit AS guilty,

@@ -111,12 +111,13 @@ CREATE FUNCTION taskd.let_go_v1(
     p_ids bigint[], p_good boolean[], p_holdings taskd.holding[], p_is_own boolean
 ) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
+    holdings taskd.holding[] := p_holdings || taskd.let_adopted_go_v1(p_ids);
     has_letters boolean := false;
     keys taskd.held_key[];
 BEGIN
-    IF p_holdings IS NOT NULL THEN
-        has_letters := taskd.send_releases_v1(p_holdings);
-        keys := ARRAY(SELECT ROW(h.key, h.id)::taskd.held_key FROM unnest(p_holdings) h WHERE h.key IS NOT NULL);
+    IF holdings IS NOT NULL THEN
+        has_letters := taskd.send_releases_v1(holdings);
+        keys := ARRAY(SELECT ROW(h.key, h.id)::taskd.held_key FROM unnest(holdings) h WHERE h.key IS NOT NULL);
         IF keys <> '{}' THEN
             PERFORM taskd.drop_keys_v1(keys);
         END IF;
@@ -133,6 +134,18 @@ BEGIN
     IF p_is_own OR has_letters THEN
         PERFORM taskd.see_to_mail_v1(NOT p_is_own);
     END IF;
+END $$;
+
+-- What jobs that have ended hold because they ran when a limit was declared; NULL: nothing.
+CREATE FUNCTION taskd.let_adopted_go_v1(p_ids bigint[]) RETURNS taskd.holding[] LANGUAGE plpgsql AS $$
+DECLARE
+    holdings taskd.holding[];
+BEGIN
+    WITH gone AS (
+        DELETE FROM taskd.adopted a WHERE a.job = ANY (p_ids) RETURNING a.job, a.name
+    )
+    SELECT array_agg(ROW(g.job, ARRAY[g.name], ARRAY[1], 0, NULL)::taskd.holding) INTO holdings FROM gone g;
+    RETURN holdings;
 END $$;
 
 -- Give back the units that these jobs hold; whether they hold any. A job without a place holds none.
@@ -345,6 +358,14 @@ BEGIN
         FROM unnest(letters) l
         CROSS JOIN LATERAL unnest(l.res, l.need) AS u (name, need)
         WHERE l.kind = 'r';
+    END IF;
+    IF ended <> '{}' THEN   -- one with an old snapshot says nothing of a limit that is newer
+        WITH gone AS (
+            DELETE FROM taskd.adopted a WHERE a.job = ANY (ended) RETURNING a.name
+        )
+        SELECT names || coalesce(array_agg(g.name), '{}'), units || coalesce(array_agg(1::bigint), '{}')
+        INTO names, units
+        FROM gone g;
     END IF;
     IF checks <> '{}' THEN
         SELECT ended || c.ended, ended_well || c.ended_well, recheck || c.recheck

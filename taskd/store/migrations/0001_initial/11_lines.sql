@@ -54,6 +54,17 @@ CREATE TABLE taskd.line (
 );
 CREATE INDEX line_share ON taskd.line (res, share, turn) WHERE share IS NOT NULL;
 
+-- What was running when the limit of its queue was declared, and holds a unit of it until that claim ends.
+-- The row in running is left alone: a caller with an older snapshot that ends its job together with
+-- what it writes could not delete one that was changed meanwhile. Nor does it see what stands here, but
+-- it always sends a letter f, and the dispatcher looks.
+CREATE TABLE taskd.adopted (
+    job          bigint      NOT NULL,
+    fence        bigint      NOT NULL,
+    name         text COLLATE "C" NOT NULL,
+    PRIMARY KEY (job, fence)
+);
+
 -- In which step a job asks for a resource: what it works on first, then the limits, the narrow ones
 -- before the wide ones. Column res is in this order.
 CREATE FUNCTION taskd.level_v1(p_name text) RETURNS smallint LANGUAGE sql IMMUTABLE AS $$
@@ -407,6 +418,7 @@ WITH holds AS (
     WHERE q.place IS NOT NULL
     UNION ALL SELECT u.name, u.need FROM taskd.running r, unnest(r.res, r.need) AS u (name, need)
               WHERE r.place IS NOT NULL
+    UNION ALL SELECT a.name, 1 FROM taskd.adopted a
     UNION ALL SELECT u.name, u.need FROM taskd.scheduled s, unnest(s.res, s.need) AS u (name, need)
               WHERE s.place IS NOT NULL
     UNION ALL SELECT u.name, u.need FROM taskd.blocked b, unnest(b.res, b.need) AS u (name, need)

@@ -178,7 +178,9 @@ BEGIN
                       UNION ALL
                       SELECT FROM taskd.running r
                       WHERE taskd.is_part_v1(r.queue, substring(c.name FROM 8))
-                        AND (r.res IS NULL OR r.res[cardinality(r.res)] <> c.name)));
+                        AND (r.res IS NULL OR r.res[cardinality(r.res)] <> c.name)
+                        AND (SELECT a.job FROM taskd.adopted a
+                             WHERE a.job = r.id AND a.fence = r.fence LIMIT 1) IS NULL));
     IF strays = '{}' AND NOT EXISTS (SELECT FROM taskd.limit_changes_v1()) THEN
         RETURN false;
     END IF;
@@ -279,16 +281,16 @@ BEGIN
     UPDATE taskd.blocked b SET res = array_append(b.res, p_gate), need = array_append(b.need, 1)
     WHERE b.stage = 'l' AND b.level < 3 AND b.res[cardinality(b.res)] <> p_gate
       AND taskd.is_part_v1(b.queue, p_queue);
-    WITH taken AS (
-        UPDATE taskd.running r
-        SET res = array_append(r.res, p_gate), need = array_append(r.need, 1),
-            place = coalesce(r.place, nextval('taskd.place_seq'))
-        WHERE r.ctid = ANY (ARRAY(
-            SELECT j.ctid FROM taskd.running j
-            WHERE taskd.queue_of_v1(j.queue) = p_queue
-              AND (j.res IS NULL OR j.res[cardinality(j.res)] <> p_gate)
-            FOR UPDATE SKIP LOCKED))
-        RETURNING r.id
+    WITH running AS MATERIALIZED (
+        -- Locked against a retry or a rescue, which look afterwards what stands in adopted.
+        SELECT r.id, r.fence FROM taskd.running r
+        WHERE taskd.queue_of_v1(r.queue) = p_queue
+          AND (r.res IS NULL OR r.res[cardinality(r.res)] <> p_gate)
+          AND (SELECT a.job FROM taskd.adopted a WHERE a.job = r.id AND a.fence = r.fence LIMIT 1) IS NULL
+        FOR KEY SHARE SKIP LOCKED
+    ), taken AS (
+        INSERT INTO taskd.adopted (job, fence, name) SELECT r.id, r.fence, p_gate FROM running r
+        RETURNING job
     )
     SELECT count(*) INTO counted FROM taken;
     IF counted > 0 THEN
@@ -296,6 +298,21 @@ BEGIN
         ON CONFLICT (name) DO UPDATE SET used = r.used + excluded.used;
     END IF;
     PERFORM taskd.send_arrivals_v1(arrivals);
+END $$;
+
+-- Jobs that are about to leave running, but not to end, and whose rows the caller has locked, hold what
+-- they were adopted for as they hold all else.
+CREATE FUNCTION taskd.hold_adopted_v1(p_ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    WITH taken AS (
+        DELETE FROM taskd.adopted a USING taskd.running r
+        WHERE a.job = ANY (p_ids) AND r.id = a.job AND r.fence = a.fence
+        RETURNING a.job, a.name
+    )
+    UPDATE taskd.running r
+    SET res = array_append(r.res, t.name), need = array_append(r.need, 1),
+        place = coalesce(r.place, nextval('taskd.place_seq'))
+    FROM taken t WHERE r.id = t.job;
 END $$;
 
 -- Move blocked jobs to another queue, under the dispatch lock; how many. Who stands in the line of the

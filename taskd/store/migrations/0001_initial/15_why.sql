@@ -35,6 +35,9 @@ CREATE VIEW taskd.holder AS
     FROM taskd.running r CROSS JOIN LATERAL unnest(r.res, r.need) AS u (name, need)
     WHERE r.place IS NOT NULL
     UNION ALL
+    SELECT 'running', r.id, r.task, ARRAY[a.name], a.name, 1, r.claimed_at, r.worker
+    FROM taskd.adopted a JOIN taskd.running r ON r.id = a.job AND r.fence = a.fence
+    UNION ALL
     SELECT 'scheduled', s.id, s.task, s.res, u.name, u.need, NULL, NULL
     FROM taskd.scheduled s CROSS JOIN LATERAL unnest(s.res, s.need) AS u (name, need)
     WHERE s.place IS NOT NULL
