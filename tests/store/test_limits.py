@@ -23,6 +23,7 @@ from tests.store.graph_makers import (
     dispatch,
     one_that_waits,
     retry,
+    wait_for_nobody,
 )
 from tests.store.makers import (
     AnyConnection,
@@ -671,3 +672,25 @@ def test_what_nobody_holds_or_wants_is_forgotten(connection: AnyConnection) -> N
 
     rows = connection.execute("SELECT name FROM taskd.capacity").fetchall()
     assert [row[0] for row in rows] == ["@key held"]
+
+
+def test_a_host_taken_for_dead_that_declares_and_a_prune_do_not_wait_for_each_other(
+    connection: AnyConnection, connect_again: Callable[[], Connection]
+) -> None:
+    declarer, watcher = connect_again(), connect_again()
+    wait_for_nobody(connection)
+    alive, dead = add_host(connection), add_host(connection)
+    declare_limits(connection, dead, {"@queue mail": (1, None, None)})
+    connection.execute("UPDATE taskd.host SET ended_at = now() WHERE id = %s", (dead,))
+    settle_limits(connection)
+    come = "INSERT INTO taskd.limit_wish (host, name, units) VALUES (%s, '@queue default', 1)"
+    connection.execute(come, (alive,))  # so there is something to settle
+    add_graph(connection, limited("@key shop", 1, None, None), foreign=True)
+
+    declare = partial(declare_limits, declarer, dead, {"@queue mail": (2, None, None)})
+    connection.execute("BEGIN")
+    dispatch(connection)
+    with one_that_waits(watcher, declarer, declare) as waiting:
+        connection.execute("SELECT taskd.prune_resources_v1()")  # has the dispatcher's lock
+        connection.execute("COMMIT")
+        waiting.result()

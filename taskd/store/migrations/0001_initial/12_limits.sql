@@ -406,10 +406,14 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1) THEN
         RETURN 0;
     END IF;
-    DELETE FROM taskd.limit_wish w
-    WHERE w.host <> 0
-      AND NOT EXISTS (SELECT FROM taskd.host h WHERE h.id = w.host AND h.ended_at IS NULL)
-      AND NOT EXISTS (SELECT FROM taskd.capacity c WHERE c.name = w.name AND c.is_declared);
+    -- A host that does not know yet that it is taken for dead may be declaring: it has locked what it
+    -- wanted, and waits for our lock.
+    DELETE FROM taskd.limit_wish WHERE ctid = ANY (ARRAY(
+        SELECT w.ctid FROM taskd.limit_wish w
+        WHERE w.host <> 0
+          AND NOT EXISTS (SELECT FROM taskd.host h WHERE h.id = w.host AND h.ended_at IS NULL)
+          AND NOT EXISTS (SELECT FROM taskd.capacity c WHERE c.name = w.name AND c.is_declared)
+        FOR UPDATE OF w SKIP LOCKED));
     DELETE FROM taskd.resource r
     WHERE r.used = 0 AND NOT r.waiting
       AND (r.empty_at IS NULL OR r.empty_at < clock_timestamp() - coalesce(
