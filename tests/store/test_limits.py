@@ -15,6 +15,7 @@ from taskd.store import jobs
 from taskd.store.connect import Connection
 from taskd.store.hosts import register_host, register_worker, rescue_workers
 from taskd.store.limits import declare_limits, prune_resources, settle_limits
+from taskd.store.resources import list_resources
 from taskd.store.rows import JobEnd, JobRetry, NewJob
 from tests.store.graph_makers import (
     EXCLUSIVE,
@@ -694,3 +695,32 @@ def test_a_host_taken_for_dead_that_declares_and_a_prune_do_not_wait_for_each_ot
         connection.execute("SELECT taskd.prune_resources_v1()")  # has the dispatcher's lock
         connection.execute("COMMIT")
         waiting.result()
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_nothing_is_left_of_a_withdrawn_limit_that_nobody_holds(
+    connection: AnyConnection, is_held: bool
+) -> None:
+    host = add_host(connection)
+    worker = add_worker(connection, host)
+    declare_limits(connection, host, {"@queue default": (1, 100.0, 5)})
+    add_jobs(connection, 1)
+    rows = claim(connection, worker)
+    if not is_held:
+        complete(connection, worker, rows)
+
+    declare_limits(connection, host, {})
+    stands = listed(connection)
+    if is_held:
+        complete(connection, worker, rows)
+
+    assert stands == ([("@queue default", 1, None)] if is_held else [])
+    assert listed(connection) == []
+    prune_resources(connection)
+    assert connection.execute("SELECT name FROM taskd.resource").fetchall() == []
+
+
+def listed(connection: AnyConnection) -> list[tuple[str, int, int | None]]:
+    rows = list_resources(connection, ["@queue default"], 10, 0)
+    assert rows == list_resources(connection, None, 10, 0)
+    return [(row.name, row.used, row.units) for row in rows]

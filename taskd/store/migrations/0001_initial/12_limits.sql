@@ -209,6 +209,9 @@ BEGIN
     ), gone AS (
         DELETE FROM taskd.capacity c USING changes x
         WHERE c.name = x.name AND NOT x.is_wanted AND NOT EXISTS (SELECT FROM left_ l WHERE l.name = x.name)
+    ), forgotten AS (
+        DELETE FROM taskd.resource r USING changes x
+        WHERE r.name BETWEEN x.name AND x.name AND NOT x.is_wanted AND r.used = 0 AND NOT r.waiting
     ), set_ AS (
         INSERT INTO taskd.capacity (name, units, rate, burst, is_declared)
         SELECT x.name, x.units, x.rate, x.burst, true FROM changes x WHERE x.is_wanted

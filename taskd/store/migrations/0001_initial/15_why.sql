@@ -182,7 +182,7 @@ RETURNS TABLE (
 $$;
 
 -- The resources and limits that are held, waited for or declared: those waited for first. p_names: these
--- alone, whatever is known of them. waiting: how many stand in line, at most p_most; since: when the
+-- alone, also limits that only code has named. waiting: how many stand in line, at most p_most; since: when the
 -- first of them began to wait. Reads all of taskd.resource, and a bounded part of each line shown.
 CREATE FUNCTION taskd.resources_v1(p_names text[], p_limit integer, p_most integer, p_first integer)
 RETURNS TABLE (
@@ -198,7 +198,8 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
         FROM taskd.resource r FULL JOIN taskd.capacity c ON c.name = r.name
         WHERE CASE WHEN p_names IS NULL THEN coalesce(r.used > 0 OR r.waiting, false)
                                              OR coalesce(c.is_declared, false)
-                   ELSE coalesce(r.name, c.name) = ANY (p_names) END
+                   ELSE coalesce(r.name, c.name) = ANY (p_names)
+                        AND (r.used > 0 OR r.waiting OR c.name IS NOT NULL) END
         ORDER BY 8 DESC, 1
         LIMIT p_limit
     ), headed AS MATERIALIZED (
