@@ -74,10 +74,18 @@ class Resource:
         if not isinstance(self.kind, Kind):
             object.__setattr__(self, "kind", _kind(self.kind))
         check_name(self.kind, self.name)
-        if self.bounds is not None and self.kind is not Kind.LIMIT:
+        if self.bounds is not None:
+            object.__setattr__(self, "bounds", self._checked_bounds(self.bounds))
+
+    def _checked_bounds(self, bounds: object) -> Bounds | None:
+        if not isinstance(bounds, Bounds):
+            reason = "are no bounds: make it with limit(name, concurrency=…, rate=…, burst=…)"
+            raise OptionInvalid("bounds", bounds, reason)
+        if self.kind is not Kind.LIMIT:
             raise OptionInvalid(
-                "bounds", self.bounds, f"are numbers of a limit, and this is {self.kind}"
+                "bounds", bounds, f"are numbers of a limit, and this is {self.kind}"
             )
+        return read_bounds(bounds.describe(), f"limit({self.name!r}): ")
 
     @property
     def key(self) -> str:
@@ -131,13 +139,7 @@ def limit(
     after a quiet time; 1 if left out. What the operator says in the file goes before these numbers,
     and where nobody says any, there is no limit. Raises OptionInvalid.
     """
-    return Resource(
-        Kind.LIMIT,
-        check_name("limit", name),
-        read_bounds(
-            {"concurrency": concurrency, "rate": rate, "burst": burst}, f"limit({name!r}): "
-        ),
-    )
+    return Resource(Kind.LIMIT, name, Bounds(concurrency, rate, burst))
 
 
 def resource_of(described: Mapping[str, Any]) -> Resource:

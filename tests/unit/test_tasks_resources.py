@@ -279,6 +279,23 @@ def test_a_fair_key_wants_arguments_that_fit(client: MemoryClient) -> None:
             lambda: Resource(Kind.SHARED, "a", Bounds(1)),
             "are numbers of a limit, and this is shared",
         ),
+        (lambda: Resource(Kind.LIMIT, 42), 'limit=42 is no name: give a text, such as "repo:42"'),  # type: ignore[arg-type]
+        (
+            lambda: Resource(Kind.LIMIT, "a", Bounds(0)),
+            "limit('a'): concurrency=0 is not between 1 and 1000000; leave it out for no limit",
+        ),
+        (
+            lambda: Resource(Kind.LIMIT, "a", Bounds(rate="fast")),
+            "limit('a'): rate='fast' is not a rate: write how many",
+        ),
+        (
+            lambda: Resource(Kind.LIMIT, "a", Bounds(burst=3)),
+            "limit('a'): burst=3 says something of a rate only: add one",
+        ),
+        (
+            lambda: Resource(Kind.LIMIT, "a", {"concurrency": 5}),  # type: ignore[arg-type]
+            "bounds={'concurrency': 5} are no bounds: make it with limit(name, concurrency=…",
+        ),
         (lambda: task(concurrency=0), "concurrency=0 is not between 1 and"),
         (lambda: task(rate="1 a day"), "rate='1 a day' is not a rate"),
         (lambda: task(burst=2), "burst=2 says something of a rate only"),
@@ -316,6 +333,7 @@ def test_a_resource_is_what_its_kind_says_however_that_is_written(
     shop.plain.options(resources=[made]).enqueue()
 
     assert made == exclusive("RR")
+    assert Resource(Kind.LIMIT, "a", Bounds()) == limit("a")
     assert the_job(client).need == (EXCLUSIVE,)
 
 
