@@ -241,9 +241,9 @@ def summarize(
     A longer time is read in longer spans, from the begin of one: up to an hour of 1 minute, up to
     8 hours of 10 minutes, up to 2 days of an hour, up to 8 days of 4 hours, beyond of a day.
     """
-    parameters = {**_window(since), "by": str(by), "queue": queue, "task": task}
-    rows = _fetch(connection, "summarize_statistics.sql", parameters)
-    return [Summary(name=row["key"], counts=_counts(row), seconds=row["seconds"]) for row in rows]
+    parameters = {**_window(since), "by": str(by), "step": None, "queue": queue, "task": task}
+    rows = _fetch(connection, "sum_statistics.sql", parameters)
+    return [Summary(name=row["name"], counts=_counts(row), seconds=row["seconds"]) for row in rows]
 
 
 def curve(
@@ -257,9 +257,9 @@ def curve(
 
     Steps begin at multiples of `step` since 1970.
     """
-    parameters = {**_window(since), "step": step, "queue": queue, "task": task}
-    rows = _fetch(connection, "curve_statistics.sql", parameters)
-    return [Point(at=row["key"], counts=_counts(row)) for row in rows]
+    parameters = {**_window(since), "by": str(By.ALL), "step": step, "queue": queue, "task": task}
+    rows = _fetch(connection, "sum_statistics.sql", parameters)
+    return [Point(at=row["step"], counts=_counts(row)) for row in rows]
 
 
 def totals(connection: AnyConnection) -> list[Total]:
