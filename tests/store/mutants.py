@@ -662,6 +662,62 @@ MUTANTS = [
         "taken_late = found_late AND found_late < p_letters",
         "taken_late = found_late",
     ),
+    Mutant(
+        "who ends a job does not give back what it was adopted for",
+        "10_mail.sql",
+        "let_go_v1",
+        "p_holdings || taskd.let_adopted_go_v1(p_ids)",
+        "p_holdings",
+    ),
+    Mutant(
+        "an old snapshot's end does not give back what it was adopted for",
+        "10_mail.sql",
+        "dispatch_round_v1",
+        "DELETE FROM taskd.adopted a WHERE a.job = ANY (ended)",
+        "DELETE FROM taskd.adopted a WHERE false",
+    ),
+    Mutant(
+        "a quick end does not look what it was adopted for",
+        "05_end.sql",
+        "complete_succeeded_v1",
+        "OR EXISTS (SELECT FROM taskd.adopted a WHERE a.job BETWEEN first AND last)",
+        "",
+    ),
+    Mutant(
+        "a retry does not hold what it was adopted for",
+        "05_end.sql",
+        "retry_jobs_v1",
+        "PERFORM taskd.hold_adopted_v1(p_ids);",
+        "NULL;",
+    ),
+    Mutant(
+        "what is given back does not hold what it was adopted for",
+        "05_end.sql",
+        "give_back_jobs_v1",
+        "PERFORM taskd.hold_adopted_v1(p_ids);",
+        "NULL;",
+    ),
+    Mutant(
+        "what is rescued does not hold what it was adopted for",
+        "06_hosts.sql",
+        "rescue_workers_v1",
+        "PERFORM taskd.hold_adopted_v1(",
+        "PERFORM (",
+    ),
+    Mutant(
+        "a prune waits for a host that declares",
+        "12_limits.sql",
+        "prune_resources_v1",
+        "FOR UPDATE OF w SKIP LOCKED",
+        "FOR UPDATE OF w",
+    ),
+    Mutant(
+        "a withdrawn limit is forgotten while somebody holds it",
+        "12_limits.sql",
+        "settle_limits_v1",
+        "AND r.used = 0 AND NOT r.waiting",
+        "",
+    ),
 ]
 
 
