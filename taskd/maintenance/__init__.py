@@ -2,8 +2,9 @@
 
     process     its main loop: messages of the master, kicks of idle workers, a tick a second
     database    opens the database at the start: embedded server, back-off, schema, host row
-    lease       beats, notices dead hosts and its own death            a thread and connection
-    listen      hears notifications, and notices when it cannot        a thread and connection
+    lease       beats, notices dead hosts and its own death            a thread
+    listen      hears notifications, and notices when it cannot        a thread and connection,
+                                                                       lent to the lease
     agenda      what makes each of the chores due
     chores      short statements, whenever one is due:                 a thread and connection
                 look (jobs that nobody was told of), promote (what is due),

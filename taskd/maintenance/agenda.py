@@ -24,7 +24,7 @@ from taskd.maintenance.declare import Declare
 from taskd.maintenance.dispatch import Dispatch
 from taskd.maintenance.host import ThisHost
 from taskd.maintenance.leaks import Leaks
-from taskd.maintenance.lease import Heard, Lease
+from taskd.maintenance.lease import Heard, Lease, beat_deadline
 from taskd.maintenance.limits import Limits
 from taskd.maintenance.listen import Check, Listener
 from taskd.maintenance.look import Look
@@ -40,6 +40,7 @@ from taskd.maintenance.tally import Tally
 from taskd.maintenance.tree import TreeProcess
 from taskd.maintenance.wakeup import read_news
 from taskd.store.link import Link
+from taskd.store.shared import SharedLink
 
 POLL_SECONDS = 1.0
 
@@ -77,6 +78,7 @@ class Agenda:
         self._readings = Readings(host)
         self._check = Check(setup.incarnation, hurry)
         self._tally = Tally(host)
+        self._stalls = Stalls(host)
         self._leaks = Leaks(host)
         for chore in (
             self.limits,
@@ -91,17 +93,19 @@ class Agenda:
             self._check,
             self._readings,
             self._tally,
-            Stalls(host),
+            self._stalls,
             self._leaks,
         ):
             self._chores.add(chore)
         self._listener = self._make_listener(setup.settings, dsn)
+        lease.lender = self._listener
 
     def _make_listener(self, settings: Settings, dsn: Callable[[], str | None]) -> Listener | None:
         if settings.listen is False:
             return None
         direct = settings.listen
-        link = Link(dsn if direct is True else lambda: str(direct), "listen")
+        deadline = beat_deadline(settings.lease)  # for beats travel on it
+        link = SharedLink(dsn if direct is True else lambda: str(direct), "listen", deadline)
         return Listener(link, self._check, self._hear, self._joined, self._host.events)
 
     def add(self, chore: Chore) -> None:
@@ -174,8 +178,13 @@ class Agenda:
             self._declare.again()
         if heard.went_idle:
             self.look.after_idle()
-        if self._host.waker.set_paused(beat.paused) or heard.is_first or heard.is_idle:
+        has_resumed = self._host.waker.set_paused(beat.paused)
+        if heard.marks is not None and beat.lanes is not None:
+            self.look.take(beat.lanes, heard.marks)
+        elif has_resumed or heard.is_first or heard.is_idle:
             self.look.soon()
+        self._stalls.see(beat)
+        self._tally.see(beat)
         if not self._is_hearing():
             self._lease.hasten(POLL_SECONDS)  # nobody tells what becomes due, or of orders
         self._chores.hurry()

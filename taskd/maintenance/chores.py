@@ -1,4 +1,7 @@
-"""Short statements over one connection, in one thread, each when it is due."""
+"""Short statements over one connection, in one thread, each when it is due.
+
+The connection is closed as soon as nothing is due for a while.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ from taskd.events import Events
 from taskd.maintenance.loop import Loop
 from taskd.store.connect import Connection
 from taskd.store.link import Link
+
+LINGER_SECONDS = 1.0
+"""So long the connection stays open for a next chore: an idle host has one in a minute or so."""
 
 
 class Chore(Protocol):
@@ -29,6 +35,7 @@ class Chores:
     def __init__(self, link: Link, events: Events) -> None:
         self._link = link
         self._chores: list[Chore] = []
+        self._used_at = 0.0
         self._loop = Loop(self._link, self.step, events)
 
     def add(self, chore: Chore) -> None:
@@ -57,14 +64,22 @@ class Chores:
         ]
         if failures:
             raise failures[0]
-        due = min((chore.due() for chore in self._chores), default=inf)
-        return due - monotonic()
+        now = monotonic()
+        pause = min((chore.due() for chore in self._chores), default=inf) - now
+        if pause <= LINGER_SECONDS or not self._link.is_open:
+            return pause
+        left = self._used_at + LINGER_SECONDS - now
+        if left > 0:
+            return left
+        self._link.close()
+        return pause
 
     def _run(self, chore: Chore) -> Exception | None:
         """What went wrong with one chore, so that the others still run; not so without database."""
         try:
             with self._link.connection() as connection:
                 chore.run(connection)
+            self._used_at = monotonic()
         except DatabaseError:
             raise
         except Exception as failure:

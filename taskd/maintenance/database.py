@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from taskd.store.embedded import Hold
 
 CONNECTIONS_A_WORKER = 2 + MAX_CONNECTIONS
-"""One that claims, one that reports, and those of what its jobs do through taskd."""
+"""One or, while jobs are tiny, two, and those of what its jobs do through taskd."""
 CONNECTIONS_OF_A_DASHBOARD = 6
 CONNECTIONS_BESIDE = 20
 LEAST_CONNECTIONS = 100

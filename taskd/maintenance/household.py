@@ -26,7 +26,7 @@ from taskd.maintenance.control import Control
 from taskd.maintenance.database import Database
 from taskd.maintenance.events import HostNotEnded
 from taskd.maintenance.host import ThisHost
-from taskd.maintenance.lease import Heard, Incarnation, Lease
+from taskd.maintenance.lease import Heard, Incarnation, Lease, beat_deadline
 from taskd.maintenance.prune import Prune
 from taskd.maintenance.rescue import DeadIncarnation, DeadWorker, Rescue
 from taskd.maintenance.setup import Setup
@@ -41,7 +41,6 @@ from taskd.store.link import Link
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOOK_AFTER_KICK = 0.005
 GOODBYE_SECONDS = 4.0
-SHORTEST_DEADLINE, LONGEST_DEADLINE = 1.0, 10.0
 
 
 class Household:
@@ -67,7 +66,7 @@ class Household:
         )
         self._lease = Lease(
             self._host,
-            Link(self._database.dsn, "lease", _deadline(settings.lease)),
+            Link(self._database.dsn, "lease", beat_deadline(settings.lease)),
             self._incarnation,
             settings.lease,
             self,
@@ -222,8 +221,3 @@ class Household:
 
 def _bearable(settings: Settings) -> Judgement:
     return Judgement(max_losses=settings.max_losses, max_crashes=settings.max_crashes)
-
-
-def _deadline(lease: float) -> float:
-    """Seconds a beat may take: what takes longer than part of a lease has failed."""
-    return min(max(lease / 3, SHORTEST_DEADLINE), LONGEST_DEADLINE)

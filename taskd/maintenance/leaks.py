@@ -83,7 +83,10 @@ class Leaks:
         self._recycled.append(pool)
 
     def due(self) -> float:
-        """When to look next, on the monotonic clock."""
+        """When to look next, on the monotonic clock; put off while nobody is suspected."""
+        now = monotonic()
+        if self._next_at <= now and not self._recycled and not self._open(now):
+            self._next_at = now + LOOK_SECONDS
         return self._next_at
 
     def run(self, connection: Connection) -> None:

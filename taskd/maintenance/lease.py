@@ -7,25 +7,31 @@ No clocks of two machines are compared. Only an observer whose own beats all wen
 judge: after an outage, or after a pause of its own, it begins to count anew, so that an outage
 does not make everybody rescue everybody.
 
-The thread of the lease has a connection of its own, updates its row, reads what comes with it and
-does nothing else: whatever else waits for a lock elsewhere cannot cost the lease.
+The thread of the lease updates its row, reads what comes with it and does nothing else: whatever
+else waits for a lock elsewhere cannot cost the lease. Its beats travel on the connection that
+listens, where nothing else is sent, and on one of their own while there is none.
+
+An idle host also looks for waiting jobs with each beat, in the same statement, as long as that
+takes next to no time (taskd.maintenance.look says why).
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 from uuid import UUID
 
 from taskd.clock import boottime, monotonic
-from taskd.errors import DatabaseError
+from taskd.errors import DatabaseError, DatabaseUnavailable, StatementTimedOut
 from taskd.maintenance.events import DatabaseBack, DatabaseLost, LeaseLost
 from taskd.maintenance.host import ThisHost
 from taskd.maintenance.loop import Loop
 from taskd.maintenance.rescue import DeadHost
+from taskd.maintenance.wakeup import Marks
 from taskd.store import hosts
 from taskd.store.connect import CONNECT_TIMEOUT, Connection
 from taskd.store.host_rows import Beat
@@ -35,6 +41,11 @@ BUSY_SECONDS = 1.0
 IDLE_SECONDS = 5.0
 QUIET_SECONDS = 2.0
 BEATS_A_LEASE = 3
+SHORTEST_DEADLINE, LONGEST_DEADLINE = 1.0, 10.0
+LONG_LOOK_SECONDS = 0.02
+LOOK_PAUSE_SECONDS = 60.0
+"""For so long beats do not look after a look that was long: dead rows are in its way."""
+
 HEALTHY_SECONDS = 2 * CONNECT_TIMEOUT + 25.0
 
 
@@ -67,6 +78,19 @@ class Heard:
     is_first: bool
     """The first beat after the start, an outage, or a new host row: anything may have happened."""
     is_new_host: bool
+    marks: Marks | None
+    """How far this host had come in its lanes before the beat looked; None: it did not look."""
+
+
+class Lender(Protocol):
+    """Who has a connection that beats may travel on."""
+
+    @property
+    def is_lendable(self) -> bool:
+        """Whether there is one now."""
+
+    def lent(self) -> AbstractContextManager[Connection]:
+        """The connection; raises DatabaseUnavailable if there is none any more."""
 
 
 class Observer(Protocol):
@@ -123,6 +147,9 @@ class Lease:
         self._slots = host.slots
         self._events = host.events
         self._link = link
+        self._waker = host.waker
+        self._look_from = -inf
+        self.lender: Lender | None = None
         self._incarnation = incarnation
         self._lease = lease
         self._observer = observer
@@ -178,8 +205,7 @@ class Lease:
                 return wait
             self._next_at = inf  # from here on, who wants an earlier beat lowers it
         try:
-            with self._link.connection() as connection:
-                heard = self._beat(connection)
+            heard = self._beat_once()
         except BaseException as error:
             self._miss(error)
             raise
@@ -189,10 +215,31 @@ class Lease:
         self._observer.heard(heard)
         return self._next_at - monotonic()
 
+    def _beat_once(self) -> Heard:
+        """Beat on the connection that is lent; if that was cut, or there is none, on our own."""
+        if self.lender is not None and self.lender.is_lendable:
+            try:
+                with self.lender.lent() as connection:
+                    heard = self._beat(connection)
+            except StatementTimedOut:
+                raise  # the server is slow, or away: there is no time to wait for it twice
+            except DatabaseUnavailable:
+                pass
+            else:
+                self._link.close()
+                return heard
+        with self._link.connection() as connection:
+            return self._beat(connection)
+
     def _beat(self, connection: Connection) -> Heard:
         was, idle = self._marked, self._slots.has_idle()
         is_new = False
-        beat = hosts.beat_host(connection, self._board.host, None if idle == was else idle)
+        looks = idle and was is True and monotonic() >= self._look_from
+        marks = self._waker.marks() if looks else None
+        flag = None if idle == was else idle
+        beat = hosts.beat_host(connection, self._board.host, flag, looks)
+        if beat.look_seconds > LONG_LOOK_SECONDS:
+            self._look_from = monotonic() + LOOK_PAUSE_SECONDS
         if not beat.alive and not self._is_stopping:
             is_new = True
             self._begin_again(connection)
@@ -208,6 +255,7 @@ class Lease:
             went_idle=idle and (is_new or was is not True),
             is_first=self._is_first or is_new,
             is_new_host=is_new,
+            marks=None if is_new else marks,
         )
 
     def _begin_again(self, connection: Connection) -> None:
@@ -242,3 +290,8 @@ class Lease:
         is_near = due is not None and due < IDLE_SECONDS
         seconds = IDLE_SECONDS if is_quiet and not is_near else BUSY_SECONDS
         return min(seconds, self._lease / BEATS_A_LEASE)
+
+
+def beat_deadline(lease: float) -> float:
+    """Seconds a beat may take: what takes longer than part of a lease has failed."""
+    return min(max(lease / BEATS_A_LEASE, SHORTEST_DEADLINE), LONGEST_DEADLINE)

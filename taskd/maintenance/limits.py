@@ -21,7 +21,7 @@ from taskd.store.connect import Connection
 from taskd.store.limits import Limit, declare_limits, settle_limits
 from taskd.store.needs import Whose
 
-LOOK_SECONDS = 60.0
+LOOK_SECONDS = 300.0
 
 
 class Limits:

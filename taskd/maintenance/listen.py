@@ -1,5 +1,8 @@
 """Hears notifications, and notices when it cannot.
 
+Its connection would be idle all the time, so the beats of the host travel on it, too: the thread
+of the lease borrows it (taskd.store.shared), and what is notified meanwhile is heard all the same.
+
 A LISTEN behind a transaction pooler succeeds and hears nothing. So every so often a token is sent
 over an ordinary connection; as long as each comes back in time, the host relies on notifications,
 otherwise it polls and tries again later.
@@ -10,7 +13,9 @@ from __future__ import annotations
 import os
 import selectors
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import inf
 
 from taskd.clock import monotonic
@@ -20,10 +25,10 @@ from taskd.maintenance.events import ListeningAgain, ListeningFailed
 from taskd.maintenance.loop import Loop
 from taskd.store import notify
 from taskd.store.connect import Connection
-from taskd.store.link import Link
+from taskd.store.shared import SharedLink
 
 ANSWER_SECONDS = 5.0
-CHECK_SECONDS = 45.0
+CHECK_SECONDS = 120.0
 RETRY_SECONDS = 60.0
 
 
@@ -90,7 +95,7 @@ class Listener:
 
     def __init__(
         self,
-        link: Link,
+        link: SharedLink,
         check: Check,
         heard: Callable[[list[str]], None],
         joined: Callable[[], None],
@@ -104,6 +109,7 @@ class Listener:
         self._is_hearing = False
         self._has_complained = False
         self._is_subscribed = False
+        self._overheard: deque[str] = deque()  # what came while the connection was lent
         self._bell = os.eventfd(0, os.EFD_NONBLOCK)
         self._loop = Loop(self._link, self.step, events)
 
@@ -112,6 +118,26 @@ class Listener:
         """Whether notifications are known to arrive, so that nobody need poll."""
         return self._is_hearing
 
+    @property
+    def is_lendable(self) -> bool:
+        """Whether `lent` has a connection to lend."""
+        return self._link.is_lendable
+
+    @contextmanager
+    def lent(self) -> Iterator[Connection]:
+        """The connection, for a statement of another thread that waits for no lock.
+
+        Raises DatabaseUnavailable, also if there is none any more.
+        """
+        try:
+            with self._link.lent() as connection:
+                yield connection
+        except BaseException:
+            self._ring()  # it is closed now
+            raise
+        if self._overheard:
+            self._ring()
+
     def start(self) -> None:
         """Begin to listen."""
         self._loop.start()
@@ -119,8 +145,12 @@ class Listener:
     def stop(self) -> None:
         """Listen no more."""
         self._loop.stop(0.0)
-        os.eventfd_write(self._bell, 1)
+        self._ring()
         self._loop.stop(1.0)
+
+    def _ring(self) -> None:
+        """Let the thread look up from its socket."""
+        os.eventfd_write(self._bell, 1)
 
     def step(self) -> float:
         """Wait for a batch of notifications, at most a few seconds, and hand it on."""
@@ -139,27 +169,35 @@ class Listener:
 
     def _subscribe(self, connection: Connection) -> None:
         if not self._is_subscribed:
-            notify.listen(connection)
+            notify.listen(connection, self._overheard.append)
             self._is_subscribed = True
             self._check.send_in(0.0)
             self._joined()
 
     def _take(self, connection: Connection) -> None:
-        payloads = notify.read_notifications(connection)
+        payloads = self._read(connection)
         if not payloads:
             self._wait(connection.pgconn.socket)
-            payloads = notify.read_notifications(connection)
+            payloads = self._read(connection)
         if self._check.is_answered(payloads):
             self._check.send_in(CHECK_SECONDS)
             self._confirm()
         if payloads:
             self._heard(payloads)
 
+    def _read(self, connection: Connection) -> list[str]:
+        with self._link.lock:
+            arrived = notify.read_notifications(connection)
+            overheard = [self._overheard.popleft() for _ in range(len(self._overheard))]
+        return overheard + arrived
+
     def _wait(self, socket: int) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(socket, selectors.EVENT_READ)
             selector.register(self._bell, selectors.EVENT_READ)
-            selector.select(ANSWER_SECONDS)
+            ready = [key.fileobj for key, _ in selector.select(ANSWER_SECONDS)]
+        if self._bell in ready:
+            os.eventfd_read(self._bell)
 
     def _confirm(self) -> None:
         self._is_hearing = True
@@ -178,6 +216,7 @@ class Listener:
 
     def _forget(self) -> None:
         self._is_hearing = self._is_subscribed = False
+        self._overheard.clear()
         self._check.cancel()
 
     def _complain(self, reason: str) -> None:

@@ -6,6 +6,8 @@ transaction that was open while the host went idle reads "busy", commits, and wa
     client   begin, enqueue (sees: busy) ............ commit
     host                       marks itself idle             looks: 5, 25, 125, 625 ms later
 
+An idle host need not ask for that itself: each of its beats brings what a rescan would find.
+
 A look asks for jobs above the marks, which costs next to nothing; a rescan asks for the first job
 of every lane, so it finds new lanes and what lies behind the marks, too. It reads the dead
 entries that a long transaction keeps there, so after one it pauses for 20 times as long as it took.
@@ -15,7 +17,7 @@ Where news may have been missed, as at the start, a rescan does not wait for tha
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 
 from taskd.clock import monotonic
@@ -90,6 +92,10 @@ class Look:
         except Exception:
             self.anew()
             raise
+        self.take(found, marks)
+
+    def take(self, found: Iterable[WaitingLane], marks: Marks) -> None:
+        """These lanes hold jobs; `marks` are from before that was looked. Any thread may call."""
         for lane in found:
             self._waker.jobs_found(LaneNews(lane.queue, lane.lane, lane.seq, None), marks)
 

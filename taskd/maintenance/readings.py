@@ -36,14 +36,17 @@ class Readings:
         self._processes = processes
 
     def due(self) -> float:
-        """When the period is over."""
+        """When the period is over in which something has changed."""
+        now = monotonic()
+        if self._next_at <= now and not self._news(now):
+            self._next_at = now + PERIOD_SECONDS
         return self._next_at
 
     def run(self, connection: Connection) -> None:
         """Write down what has changed; what cannot be written is lost, the next period has more."""
         now = monotonic()
         self._next_at = now + PERIOD_SECONDS
-        readings = [one for one in self._readings() if self._is_news(one, now)]
+        readings = self._news(now)
         if readings and self._host.id:
             memory.write_memory(connection, self._host.id, readings)
         present = {process.pid for process in self._processes}
@@ -51,6 +54,9 @@ class Readings:
         self._written = {
             pid: last for pid, last in {**self._written, **written}.items() if pid in present
         }
+
+    def _news(self, now: float) -> list[MemoryReading]:
+        return [one for one in self._readings() if self._is_news(one, now)]
 
     def _readings(self) -> Iterator[MemoryReading]:
         for process in self._processes:

@@ -125,6 +125,7 @@ class Rescue:
         self._dead: list[Dead] = []
         self._sweep_at = monotonic() + FIRST_SWEEP_SECONDS
         self._suspects: frozenset[int] = frozenset()
+        self._swept: set[tuple[int, int]] | None = None
         self._loop = Loop(self._link, self.step, host.events)
 
     def start(self) -> None:
@@ -240,7 +241,14 @@ class Rescue:
             self._look()
 
     def _sweep(self) -> float:
-        """Rescue workers that two sweeps found without a process; the seconds until the next."""
+        """Rescue workers that two sweeps found without a process; the seconds until the next.
+
+        As long as the same processes live under the same ids there is nothing to be found.
+        """
+        picture = {(slot.words[PID], slot.words[WORKER]) for slot in self._slots if slot.words[PID]}
+        if picture == self._swept and all(procfs.is_alive(pid) for pid, _ in picture):
+            return SWEEP_SECONDS
+        self._swept = None
         with self._link.connection() as connection:
             gone = frozenset(
                 worker
@@ -249,6 +257,8 @@ class Rescue:
             )
             self._end_workers(connection, sorted(gone & self._suspects), SWEPT, True, self._limits)
         self._suspects = gone - self._suspects
+        if not gone:
+            self._swept = picture
         return FIRST_SWEEP_SECONDS if self._suspects else SWEEP_SECONDS
 
     def _is_gone(self, worker: int, pid: int) -> bool:

@@ -7,11 +7,13 @@ host looks and tells for itself, since nobody knows whose log is read.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 from taskd.clock import monotonic
 from taskd.maintenance.events import QueueMoves, QueueStalled
 from taskd.maintenance.host import ThisHost
 from taskd.store.connect import Connection
+from taskd.store.host_rows import Beat
 from taskd.tasks.stalls import STALL_SECONDS, Stall, find_stalls
 
 LOOK_SECONDS = 15.0
@@ -34,12 +36,21 @@ class Stalls:
         self._events = host.events
         self._find = find
         self._next_at = monotonic() + STALL_SECONDS
+        self._calm_at = -inf
         self._seen: set[Key] = set()
         self._told: dict[Key, float] = {}
 
+    def see(self, beat: Beat) -> None:
+        """A beat says what waits. Any thread may call."""
+        is_due = beat.due is not None and beat.due <= 0
+        if beat.lanes is not None:
+            self._calm_at = -inf if beat.lanes or is_due else monotonic()
+
     def due(self) -> float:
-        """When to look next, on the monotonic clock."""
-        return self._next_at
+        """When to look next, on the monotonic clock; not as long as nothing waits."""
+        if self._seen or self._told:
+            return self._next_at
+        return max(self._next_at, self._calm_at + LOOK_SECONDS)
 
     def run(self, connection: Connection) -> None:
         """Look once; tell what has stalled, and what goes on again."""

@@ -14,9 +14,13 @@ from taskd.clock import monotonic
 from taskd.maintenance.host import ThisHost
 from taskd.store import statistics
 from taskd.store.connect import Connection
+from taskd.store.host_rows import Beat
 
 BUSY_SECONDS = 10.0
 IDLE_SECONDS = 60.0
+CALM_SECONDS = 300.0
+"""So often while nothing waits anywhere, either: then only others can have ended something."""
+
 FULL_SECONDS = 60.0
 BACKLOG_SECONDS = 60.0
 PART_OF_THE_TIME = 20
@@ -35,13 +39,22 @@ class Tally:
         self._above = 0
         self._full_from = -inf
         self._backlog_from = -inf
+        self._calm_until = -inf
+
+    def see(self, beat: Beat) -> None:
+        """A beat says what waits. Any thread may call."""
+        if beat.lanes is not None:
+            is_calm = not beat.lanes and beat.due is None
+            self._calm_until = monotonic() + IDLE_SECONDS if is_calm else -inf
 
     def due(self) -> float:
         """When to roll up next, on the monotonic clock."""
         if self._has_more:
             return self._rolled_at
-        is_busy = self._has_found or self._slots.has_jobs()
-        return self._rolled_at + (BUSY_SECONDS if is_busy else IDLE_SECONDS)
+        if self._has_found or self._slots.has_jobs():
+            return self._rolled_at + BUSY_SECONDS
+        is_calm = monotonic() < self._calm_until
+        return self._rolled_at + (CALM_SECONDS if is_calm else IDLE_SECONDS)
 
     def run(self, connection: Connection) -> None:
         """Roll up one batch, and note the backlog if its time has come."""

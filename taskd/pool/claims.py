@@ -29,6 +29,7 @@ from taskd.store.jobs import (
     waiting_lanes,
 )
 from taskd.store.link import Link
+from taskd.store.pair import Pair
 from taskd.store.rows import JobEnd
 from taskd.tasks.offers import offered_versions
 
@@ -58,7 +59,7 @@ class Claims:
     """
 
     def __init__(
-        self, place: Place, link: Link, events: Events, held: Callable[[], list[int]]
+        self, place: Place, link: Link | Pair, events: Events, held: Callable[[], list[int]]
     ) -> None:
         self._place = place
         self._link = link

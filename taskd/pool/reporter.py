@@ -1,8 +1,12 @@
-"""The greenlet that stores outcomes and what jobs say, on a connection of its own.
+"""The greenlet that stores outcomes and what jobs say.
 
 An outcome goes out at once when none is under way, so that a chain of jobs waits for no timer.
 What gathers meanwhile goes together; after a large batch the next one gathers a little longer.
 What jobs say is stored twice a second, and for those that have ended before their outcomes.
+
+The claimer waits while its connection is used here, and the other way round. Where that would cost
+anything, jobs are so short that each slot has ended several since the last report: then they get a
+connection each (docs/decisions/0021-at-rest.md).
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from taskd.pool.levels import Levels
 from taskd.pool.outage import Outage
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import Place
-from taskd.store.link import Link
+from taskd.store.pair import Pair
 
 GATHER_SECONDS = 0.005
 LARGE_BATCH = 50
@@ -40,12 +44,13 @@ class Reporter:
     fails again and again.
     """
 
-    def __init__(self, place: Place, outbox: Outbox, claims: Claims, link: Link, events: Events):
+    def __init__(self, place: Place, outbox: Outbox, claims: Claims, pair: Pair, events: Events):
         self._place = place
         self._words = place.own.words
         self._outbox = outbox
         self._claims = claims
-        self._link = link
+        self._pair = pair
+        self._tiny_batch = max(LARGE_BATCH, 2 * (place.pool_settings.greenlets or 1))
         self._events = events
         self.journal = Journal(place.name, place.settings.log.job_bytes, events)
         self.journal.on_said = self._hear
@@ -116,7 +121,7 @@ class Reporter:
 
     def step(self) -> float:
         """Store what is there; the seconds to gather more before the next step."""
-        with self._link.connection() as connection:
+        with self._pair.connection() as connection:
             ended = self._outbox.counts()  # what these have said is whole by now
             self.journal.flush(connection, self._claims.worker)
             stored = self._outbox.flush(connection, self._claims.worker, ended)
@@ -125,6 +130,8 @@ class Reporter:
                 self.canary.flush(connection, self._claims.worker)
         self._outage.over()
         self._words[LOST] = self._outbox.lost
+        if stored >= self._tiny_batch:
+            self._pair.widen()
         if stored and self._claims.has_holders:
             self.on_let_in()
         return GATHER_SECONDS if stored >= LARGE_BATCH else 0.0

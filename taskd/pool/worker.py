@@ -6,7 +6,8 @@
     drain      claim no more, finish, store, exit                  on SIGTERM
     sweeper    keeps their time                    pulse           says that the worker lives
 
-All of it is one thread with one hub; the claimer and the reporter have a connection each.
+All of it is one thread with one hub. The claimer and the reporter share a connection; while jobs
+are tiny each has its own.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from taskd.pool.slots import RunsJobs, Slots
 from taskd.pool.sweeper import Sweeper
 from taskd.pool.told import Told
 from taskd.pool.usage import SwitchedUsage
-from taskd.store.link import Link
+from taskd.store.pair import Pair
 from taskd.tasks import client
 from taskd.tasks.run import Runner
 
@@ -89,11 +90,10 @@ class Worker:
         self._pool = place.pool_settings
         self._words = place.own.words
         self._events = events
-        self._claim_link = Link(place.dsn, f"{place.name} claims")
-        self._report_link = Link(place.dsn, f"{place.name} reports")
+        self._pair = Pair(place.dsn, place.name)
         self._outbox = Outbox(place.name, events, tells_ends=place.tells_all)
-        claims = Claims(place, self._claim_link, events, self._held)
-        self.reporter = Reporter(place, self._outbox, claims, self._report_link, events)
+        claims = Claims(place, self._pair, events, self._held)
+        self.reporter = Reporter(place, self._outbox, claims, self._pair, events)
         seating = Seating.create(self._pool.greenlets or 1)
         self._canary = Canary(place, events) if place.is_canary else None
         self.reporter.canary = self._canary
@@ -178,8 +178,7 @@ class Worker:
         self._outbox.failures.settle(all_now=True)
         self._life.stop(drained_at)
         self._words[STATE] = WorkerState.EXITING
-        self._claim_link.close()
-        self._report_link.close()
+        self._pair.close()
 
     def interrupt(self) -> None:
         """Raise JobInterrupted in every job that runs or would begin; they go back to their queues.
@@ -238,12 +237,12 @@ class Worker:
         if self.slots.busy or self.slots.waiting or len(self._outbox):
             self._busy_at = now
         is_quiet = now - max(self._busy_at, self.claimer.claimed_at) > KEEP_SECONDS
+        self._pair.narrow()
         if self._words[WARM]:
-            if not self._claim_link.is_open:
+            if not self._pair.is_open:
                 self.claimer.look()
         elif is_quiet:
-            self._claim_link.give_back()
-            self._report_link.give_back()
+            self._pair.give_back()
 
     def _tell_memory(self) -> None:
         if self._canary is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from taskd.store.rows import WaitingLane
+
 
 @dataclass(frozen=True, slots=True)
 class Beat:
@@ -12,7 +14,8 @@ class Beat:
 
     others: the beats of the other living hosts by id; due: seconds until the first scheduled job
     is due, negative when overdue; slot: likewise, until the first slot of a schedule; requests: the
-    newest request's id, 0 for none; mail: whether letters wait for a dispatcher.
+    newest request's id, 0 for none; mail: whether letters wait for a dispatcher; lanes: all lanes
+    that hold a job, if they were asked for, which took look_seconds.
     """
 
     alive: bool
@@ -22,6 +25,8 @@ class Beat:
     requests: int
     paused: frozenset[str]
     mail: bool = False
+    lanes: tuple[WaitingLane, ...] | None = None
+    look_seconds: float = 0.0
 
 
 class Request(NamedTuple):

@@ -14,6 +14,7 @@ from psycopg.rows import class_row
 
 from taskd.store.host_rows import USUAL_JUDGEMENT, Beat, Judgement, Request, Rescued
 from taskd.store.literals import integer_array, text_array
+from taskd.store.rows import WaitingLane
 
 AnyConnection = psycopg.Connection[Any]
 
@@ -27,6 +28,11 @@ MAX_LOSSES = USUAL_JUDGEMENT.max_losses
 SILENT_SECONDS = 60.0
 """A host whose last beat is older speaks for nobody: it beats every 5 s even when idle."""
 
+_BEAT = """
+SELECT alive, others, due, slot, requests, paused, mail, lanes, look_seconds
+FROM taskd.beat_host_v1(%s, %s, %s)
+"""
+_NO_BEAT = (False, None, None, None, None, None, False, None, None)
 _HOSTS = """
 SELECT h.id, h.name, h.pid, h.version, h.started_at, h.beat, h.beat_at, h.idle, h.processes,
        h.reported_at, extract(epoch FROM clock_timestamp() - h.beat_at)::float8 AS beat_age
@@ -113,13 +119,13 @@ def find_workers(connection: AnyConnection, host: int, pids: Sequence[int]) -> l
     return [row[0] for row in rows]
 
 
-def beat_host(connection: AnyConnection, host: int, idle: bool | None) -> Beat:
-    """Say that a host lives, and look around; idle None leaves that flag as it is."""
-    row = connection.execute(
-        "SELECT alive, others, due, slot, requests, paused, mail FROM taskd.beat_host_v1(%s, %s)",
-        (host, idle),
-    ).fetchone()
-    alive, others, due, slot, requests, paused, mail = row or (False, *[None] * 5, False)
+def beat_host(connection: AnyConnection, host: int, idle: bool | None, looks: bool = False) -> Beat:
+    """Say that a host lives, and look around; idle None leaves that flag as it is.
+
+    If it `looks`, the beat also reads which lanes hold jobs, as jobs.all_lanes does.
+    """
+    row = connection.execute(_BEAT, (host, idle, looks)).fetchone()
+    alive, others, due, slot, requests, paused, mail, lanes, look_seconds = row or _NO_BEAT
     return Beat(
         alive=alive,
         others={int(host_id): beat for host_id, beat in json.loads(others or "{}").items()},
@@ -128,6 +134,8 @@ def beat_host(connection: AnyConnection, host: int, idle: bool | None) -> Beat:
         requests=requests or 0,
         paused=frozenset(json.loads(paused or "[]")),
         mail=mail,
+        lanes=None if lanes is None else tuple(WaitingLane(*lane) for lane in json.loads(lanes)),
+        look_seconds=look_seconds or 0.0,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -9,8 +10,15 @@ import psycopg
 from taskd.store.connect import translate_errors
 
 
-def listen(connection: psycopg.Connection[Any]) -> None:
-    """Subscribe this connection; a pooler between it and the server loses what comes."""
+def listen(
+    connection: psycopg.Connection[Any], overheard: Callable[[str], None] | None = None
+) -> None:
+    """Subscribe this connection; a pooler between it and the server loses what comes.
+
+    `overheard` is called with the payloads that arrive while a statement is under way.
+    """
+    if overheard is not None:
+        connection.add_notify_handler(lambda notification: overheard(notification.payload))
     connection.execute("LISTEN taskd")
 
 

@@ -61,7 +61,7 @@ def test_half_open_connections_are_noticed(
     stand = open_hosts(proxy.dsn, ledger_dsn=postgres.dsn, hosts=1, processes=1, lease=5.0)
     chance = random.Random(1)
 
-    for connection in ("claims", "reports", "listen", "lease"):
+    for connection in ("taskd io/", "listen"):
         stand.ledger.enqueue(5, work.note, chance, seconds=0.0)
         stand.wait_until_quiet(30)
         wait_for_idle_beats(stand)

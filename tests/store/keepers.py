@@ -8,19 +8,23 @@ import psycopg
 import pytest
 
 from taskd.store.connect import Connection
-from taskd.store.link import Link
+from taskd.store.host_rows import Beat
+from taskd.store.shared import SharedLink
 from tests.crew import Crew
 
-MakeLink = Callable[[], Link]
+CALM = Beat(True, {}, None, None, 0, frozenset(), lanes=())
+"""A beat that has found nothing waiting."""
+
+MakeLink = Callable[[], SharedLink]
 
 
 @pytest.fixture
 def make_link(dsn: str) -> Iterator[MakeLink]:
     """Makes links to the test's database and closes them all."""
-    made: list[Link] = []
+    made: list[SharedLink] = []
 
-    def make() -> Link:
-        made.append(Link(lambda: dsn, f"test {len(made)}", 10.0))
+    def make() -> SharedLink:
+        made.append(SharedLink(lambda: dsn, f"test {len(made)}", 10.0))
         return made[-1]
 
     yield make

@@ -13,9 +13,12 @@ from taskd.maintenance.lease import Heard, Incarnation, Lease
 from taskd.maintenance.rescue import DeadHost
 from taskd.store import hosts
 from taskd.store.connect import Connection
+from taskd.store.rows import WaitingLane
+from taskd.store.shared import SharedLink
 from tests.crew import Crew
-from tests.store.keepers import Clock, MakeLink, crew, cut, make_link
-from tests.store.makers import add_host, add_worker
+from tests.store.keepers import Clock, MakeLink, count, crew, cut, make_link
+from tests.store.makers import add_host, add_jobs, add_worker
+from tests.waiting import eventually
 
 __all__ = ["crew", "make_link"]
 
@@ -152,6 +155,75 @@ def test_a_worker_that_goes_idle_during_the_beat_that_denies_it_causes_another(
     assert wait <= 0
     assert bench.row("idle") is True
     assert bench.ear.last.went_idle
+
+
+def test_an_idle_host_looks_for_jobs_with_its_beats(bench: Bench) -> None:
+    bench.crew.hire(0, idle=25)
+    first = bench.beat()
+    (job,) = add_jobs(bench.connection, queue="mail", priority=7)
+
+    second = bench.beat()
+
+    assert (first.marks, first.beat.lanes) == (None, None)  # it was not idle before
+    assert second.marks == {}
+    assert second.beat.lanes == (WaitingLane("mail", 7, job),)
+
+
+def test_a_look_that_took_long_is_left_to_others_for_a_while(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "LONG_LOOK_SECONDS", 0.0)
+    bench.crew.hire(0, idle=25)
+    bench.beat()
+
+    looked = [bench.beat().beat.lanes is not None for _ in range(2)]
+
+    assert looked == [True, False]
+
+
+class Lender:
+    """Lends a connection, as the listener does."""
+
+    def __init__(self, link: SharedLink) -> None:
+        self._link = link
+        self.lent = link.lent
+        with link.connection() as connection:
+            self.pid = connection.info.backend_pid
+
+    @property
+    def is_lendable(self) -> bool:
+        return self._link.is_lendable
+
+
+def connections(bench: Bench) -> int:
+    """How many the server holds for the lease and its lender."""
+    return count(
+        bench.connection,
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE application_name LIKE 'taskd test %' AND datname = current_database()",
+    )
+
+
+def test_beats_travel_on_the_connection_that_is_lent(bench: Bench, make_link: MakeLink) -> None:
+    bench.beat()
+    bench.lease.lender = Lender(make_link())
+
+    bench.beat()
+
+    eventually(lambda: connections(bench) == 1)  # its own was given back
+    assert bench.row("beat") == 2
+
+
+def test_a_beat_survives_the_connection_that_was_lent(bench: Bench, make_link: MakeLink) -> None:
+    bench.lease.lender = Lender(make_link())
+    bench.beat()
+
+    cut(bench.connection, "taskd test 1")
+    bench.beat()
+
+    assert bench.row("beat") == 2
+    assert bench.ear.misses == 0
+    assert not bench.lease.lender.is_lendable
 
 
 def test_beats_are_slow_without_and_quick_with_work(

@@ -11,7 +11,7 @@ from taskd.maintenance import listen as listen_module
 from taskd.maintenance.listen import Check, Listener
 from taskd.store import notify, schema
 from taskd.store.connect import Connection, connect
-from taskd.store.link import Link
+from taskd.store.shared import SharedLink
 from tests.crew import Crew
 from tests.servers import start_pgbouncer
 from tests.store.keepers import MakeLink, crew, cut, make_link
@@ -26,7 +26,7 @@ __all__ = ["crew", "make_link"]
 class Bench:
     """A listener whose steps the test takes itself; `check` is sent over `connection`."""
 
-    def __init__(self, crew: Crew, link: Link, connection: Connection) -> None:
+    def __init__(self, crew: Crew, link: SharedLink, connection: Connection) -> None:
         self.crew, self.connection = crew, connection
         self.heard: list[str] = []
         self.joined: list[int] = []
@@ -100,6 +100,31 @@ def test_a_connection_that_is_cut_is_told_and_joined_again(bench: Bench) -> None
     assert again == "listening again"
 
 
+def test_what_is_notified_while_the_connection_is_lent_is_heard(bench: Bench) -> None:
+    bench.join()
+
+    with bench.listener.lent() as lent:
+        notify.notify(bench.connection, "overheard")
+        lent.execute("SELECT 1")
+    bench.listener.step()
+
+    assert "overheard" in bench.heard
+
+
+def test_a_connection_that_fails_in_the_hands_of_another_is_joined_again(bench: Bench) -> None:
+    bench.join()
+
+    with pytest.raises(RuntimeError), bench.listener.lent():
+        raise RuntimeError
+    lendable = bench.listener.is_lendable
+    with pytest.raises(DatabaseUnavailable):
+        bench.listener.step()
+    bench.join()
+
+    assert (lendable, bench.listener.is_lendable) == (False, True)
+    assert bench.joined == [1, 1]
+
+
 def test_a_token_that_does_not_come_back_ends_the_hearing_and_is_told_once(bench: Bench) -> None:
     bench.join()
 
@@ -143,7 +168,7 @@ def behind_a_pooler(debian_server: TestServer, crew: Crew) -> Iterator[Bench]:
     """A listener whose DSN leads through PgBouncer in transaction mode."""
     bouncer = start_pgbouncer(debian_server.dsn)
     name = debian_server.create()
-    link = Link(lambda: psycopg.conninfo.make_conninfo(bouncer.dsn, dbname=name), "test")
+    link = SharedLink(lambda: psycopg.conninfo.make_conninfo(bouncer.dsn, dbname=name), "test")
     connection = connect(debian_server.of(name))
     schema.check_compatible(connection)
     yield Bench(crew, link, connection)

@@ -353,6 +353,20 @@ def test_sweeps_spare_workers_whose_processes_live(sweeps: Sweeps) -> None:
     assert places(bench.connection, job) == ["running"]
 
 
+def test_a_sweep_asks_nothing_as_long_as_the_same_workers_live(sweeps: Sweeps, gone: int) -> None:
+    bench = sweeps.bench
+    bench.work(pid=os.getpid())
+    bench.crew.hire(0)
+    sweeps.sweep()
+
+    bench.work(pid=gone)  # nobody could have registered, as the board has not changed
+    same = sweeps.sweep()
+    bench.crew.hire(1)
+    other = sweeps.sweep()
+
+    assert (same, other) == (60.0, 5.0)
+
+
 def test_sweeps_rescue_a_worker_whose_pid_belongs_to_another_now(sweeps: Sweeps) -> None:
     bench = sweeps.bench
     _, job = bench.work(pid=os.getpid())

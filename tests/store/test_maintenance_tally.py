@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 
 import pytest
 
 from taskd.clock import monotonic
 from taskd.maintenance import tally as tally_module
-from taskd.maintenance.tally import BUSY_SECONDS, IDLE_SECONDS, Tally
+from taskd.maintenance.tally import BUSY_SECONDS, CALM_SECONDS, IDLE_SECONDS, Tally
 from taskd.store import statistics as stats
 from taskd.store.connect import Connection
+from taskd.store.rows import WaitingLane
 from tests.crew import Crew
-from tests.store.keepers import count, crew
+from tests.store.keepers import CALM, count, crew
 from tests.store.makers import add_jobs, add_worker, claim
 from tests.store.test_statistics import counts, succeed
 
@@ -44,6 +46,20 @@ def test_all_that_has_ended_is_rolled_up_in_batches(
 
     assert left == [4, 1, 0]
     assert [each.counts.succeeded for each in stats.totals(connection)] == [7]
+
+
+def test_it_comes_even_less_often_while_nothing_waits_anywhere(
+    tally: Tally, connection: Connection
+) -> None:
+    tally.run(connection)
+
+    tally.see(CALM)
+    calm = tally.due() - monotonic()
+    tally.see(replace(CALM, lanes=(WaitingLane("mail", 5, 1),)))
+    waiting = tally.due() - monotonic()
+
+    assert calm == pytest.approx(CALM_SECONDS, abs=5.0)
+    assert waiting == pytest.approx(IDLE_SECONDS, abs=5.0)
 
 
 def test_it_comes_soon_after_it_has_found_something_and_seldom_otherwise(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from taskd.clock import monotonic
 from taskd.errors import DatabaseError
+from taskd.maintenance import stalls as stalls_module
 from taskd.maintenance.stalls import CALM_SECONDS, LOOK_SECONDS, Stalls
 from taskd.store.connect import Connection
 from taskd.store.queues import pause_queue
+from taskd.store.rows import WaitingLane
 from taskd.tasks.stalls import STALL_SECONDS, Stall, find_stalls
 from tests.crew import Crew
-from tests.store.keepers import count, crew
+from tests.store.keepers import CALM, Clock, count, crew
 from tests.store.makers import add_host, add_jobs, add_worker, claim
 from tests.store.test_plans import FILL, rows_read
 from tests.store.test_statistics import succeed
@@ -270,3 +273,21 @@ def test_while_nothing_stalls_it_looks_once_a_minute(connection: Connection, cre
     looker.run(connection)
 
     assert looker.due() - monotonic() == pytest.approx(CALM_SECONDS, abs=5)
+
+
+@pytest.mark.one_server
+def test_it_asks_nothing_as_long_as_beats_find_nothing_waiting(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(stalls_module, "monotonic", clock)
+    looker = Stalls(crew.host, lambda _: [])
+    clock.now += 100
+
+    looker.see(CALM)
+    calm = looker.due() > clock.now
+    looker.see(replace(CALM, due=-1.0))
+    overdue = looker.due() > clock.now
+    looker.see(replace(CALM, lanes=(WaitingLane("mail", 5, 1),)))
+
+    assert (calm, overdue, looker.due() > clock.now) == (True, False, False)

@@ -48,11 +48,15 @@ END $$;
 --   requests: the newest request's id; unread orders exist when it grows.
 --   paused: JSON [queue, …].
 --   mail: whether letters wait for a dispatcher.
+--   lanes: if p_looks, what all_lanes_v1 finds, JSON [[queue, lane, seq], …], and look_seconds that took.
 CREATE FUNCTION taskd.beat_host_v1(
-    p_host bigint, p_idle boolean,
+    p_host bigint, p_idle boolean, p_looks boolean DEFAULT false,
     OUT alive boolean, OUT others text, OUT due double precision, OUT slot double precision,
-    OUT requests bigint, OUT paused text, OUT mail boolean
+    OUT requests bigint, OUT paused text, OUT mail boolean, OUT lanes text,
+    OUT look_seconds double precision
 ) LANGUAGE plpgsql AS $$
+DECLARE
+    began timestamptz;
 BEGIN
     UPDATE taskd.host h
     SET beat = h.beat + 1, beat_at = now(), idle = coalesce(p_idle, h.idle)
@@ -70,6 +74,12 @@ BEGIN
     requests := (SELECT r.id FROM taskd.request r ORDER BY r.id DESC LIMIT 1);
     paused := (SELECT json_agg(q.name) FROM taskd.queue q WHERE q.paused);
     mail := taskd.has_mail_v1();
+    IF p_looks THEN
+        began := clock_timestamp();
+        lanes := (SELECT coalesce(json_agg(json_build_array(l.queue, l.lane, l.seq)), '[]')
+                  FROM taskd.all_lanes_v1() l);
+        look_seconds := extract(epoch FROM clock_timestamp() - began);
+    END IF;
 END $$;
 
 -- What is due enters the queue; at most p_count jobs, the earliest first. A job that asks for resources
