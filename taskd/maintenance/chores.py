@@ -15,8 +15,8 @@ from taskd.maintenance.loop import Loop
 from taskd.store.connect import Connection
 from taskd.store.link import Link
 
-LINGER_SECONDS = 1.0
-"""So long the connection stays open for a next chore: an idle host has one in a minute or so."""
+LINGER_SECONDS = 0.6
+"""So long the connection stays open for a next chore, as the looks after a host went idle."""
 
 
 class Chore(Protocol):

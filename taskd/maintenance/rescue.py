@@ -125,7 +125,7 @@ class Rescue:
         self._dead: list[Dead] = []
         self._sweep_at = monotonic() + FIRST_SWEEP_SECONDS
         self._suspects: frozenset[int] = frozenset()
-        self._swept: set[tuple[int, int]] | None = None
+        self._swept: list[tuple[int, int]] | None = None
         self._loop = Loop(self._link, self.step, host.events)
 
     def start(self) -> None:
@@ -245,8 +245,8 @@ class Rescue:
 
         As long as the same processes live under the same ids there is nothing to be found.
         """
-        picture = {(slot.words[PID], slot.words[WORKER]) for slot in self._slots if slot.words[PID]}
-        if picture == self._swept and all(procfs.is_alive(pid) for pid, _ in picture):
+        picture = [(slot.words[PID], slot.words[WORKER]) for slot in self._slots]
+        if picture == self._swept and all(map(procfs.is_alive, self._slots.pids())):
             return SWEEP_SECONDS
         self._swept = None
         with self._link.connection() as connection:

@@ -44,7 +44,8 @@ _READ = 1
 class Claimer:
     """Claims for one worker. `unreported` says how many outcomes wait to be stored.
 
-    `on_cancel` is called with each job that is to be cancelled.
+    `on_cancel` is called with each job that is to be cancelled, `on_claimed` with how many a claim
+    has brought.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Claimer:
         self._empty_handed = Event()
         self.on_cancel: Callable[[int], None] = lambda job: None
         self.on_illness: Callable[[], None] = lambda: None
+        self.on_claimed: Callable[[int], None] = lambda jobs: None
         self.claimed_at = monotonic()
         slots.on_room = self._alarm.set
 
@@ -184,6 +186,7 @@ class Claimer:
         if rows:
             self.claimed_at = monotonic()
             self._slots.feed(rows)
+            self.on_claimed(len(rows))
         if is_suspect:
             self._quarantine.begin(self.claimed_at)
         if not self._claims.is_registered:

@@ -4,9 +4,9 @@ An outcome goes out at once when none is under way, so that a chain of jobs wait
 What gathers meanwhile goes together; after a large batch the next one gathers a little longer.
 What jobs say is stored twice a second, and for those that have ended before their outcomes.
 
-The claimer waits while its connection is used here, and the other way round. Where that would cost
-anything, jobs are so short that each slot has ended several since the last report: then they get a
-connection each (docs/decisions/0021-at-rest.md).
+The claimer waits while their connection is used here, and the other way round. Where that would
+cost anything, jobs are so short that many go in one statement: then they get a connection each
+(docs/decisions/0021-at-rest.md).
 """
 
 from __future__ import annotations
@@ -50,7 +50,6 @@ class Reporter:
         self._outbox = outbox
         self._claims = claims
         self._pair = pair
-        self._tiny_batch = max(LARGE_BATCH, 2 * (place.pool_settings.greenlets or 1))
         self._events = events
         self.journal = Journal(place.name, place.settings.log.job_bytes, events)
         self.journal.on_said = self._hear
@@ -130,8 +129,7 @@ class Reporter:
                 self.canary.flush(connection, self._claims.worker)
         self._outage.over()
         self._words[LOST] = self._outbox.lost
-        if stored >= self._tiny_batch:
-            self._pair.widen()
+        self._pair.carried(stored)
         if stored and self._claims.has_holders:
             self.on_let_in()
         return GATHER_SECONDS if stored >= LARGE_BATCH else 0.0

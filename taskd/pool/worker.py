@@ -53,6 +53,9 @@ from taskd.store.pair import Pair
 from taskd.tasks import client
 from taskd.tasks.run import Runner
 
+LEAST_TINY, TINY_A_SLOT = 50, 2
+"""Who claims or reports so many jobs at once has tiny ones: each slot runs several meanwhile."""
+
 
 def run_worker(place: Place) -> int:
     """Be a greenlet worker from its fork until it has drained; the exit status."""
@@ -90,7 +93,8 @@ class Worker:
         self._pool = place.pool_settings
         self._words = place.own.words
         self._events = events
-        self._pair = Pair(place.dsn, place.name)
+        many = max(LEAST_TINY, TINY_A_SLOT * (self._pool.greenlets or 1))
+        self._pair = Pair(place.dsn, place.name, many)
         self._outbox = Outbox(place.name, events, tells_ends=place.tells_all)
         claims = Claims(place, self._pair, events, self._held)
         self.reporter = Reporter(place, self._outbox, claims, self._pair, events)
@@ -119,6 +123,7 @@ class Worker:
             gevent.sleep,
         )
         self.claimer = Claimer(place, claims, self.slots, self._outbox.__len__, events)
+        self.claimer.on_claimed = self._pair.carried
         self.claimer.on_cancel = self._cancel
         self.reporter.on_let_in = self.claimer.expect
         self.claimer.on_illness = self.reporter.on_illness = self._be_ill

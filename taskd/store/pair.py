@@ -11,21 +11,23 @@ from taskd.clock import monotonic
 from taskd.store.connect import Connection
 from taskd.store.link import Link
 
-PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 0.2
 """Who has waited for so long for the other gets a connection of his own."""
 
 WIDE_SECONDS = 2.0
-"""For so long after that, or after `widen`, there are two."""
+"""For so long after that, or after many rows at once, there are two."""
 
 
 class Pair:
     """Lends its first connection to one at a time; as long as it is wide, the second as well.
 
     For two greenlets, or two threads. Each has what he was lent for himself, so transactions are
-    safe; and neither waits for the other longer than PATIENCE_SECONDS.
+    safe; and neither waits for the other longer than PATIENCE_SECONDS. From `many` rows on that are
+    carried at once, it is wide for a while.
     """
 
-    def __init__(self, dsn: str, name: str) -> None:
+    def __init__(self, dsn: str, name: str, many: int) -> None:
+        self._many = many
         self._first, self._second = Link(dsn, name), Link(dsn, f"{name} second")
         self._turn = Lock()  # held by whoever has the first
         self._wide_until = -inf
@@ -43,8 +45,7 @@ class Pair:
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A connection, opened if need be; blocks while the other has it, and as Link's does."""
-        if not self._turn.acquire(timeout=0.0 if self.is_wide else PATIENCE_SECONDS):
-            self.widen()
+        if not self._take_turn():
             with self._second.connection() as connection:
                 yield connection
             return
@@ -54,9 +55,19 @@ class Pair:
         finally:
             self._turn.release()
 
-    def widen(self) -> None:
-        """Lend both for a while: neither is to wait for the other."""
+    def _take_turn(self) -> bool:
+        """Take the first, or say that the second is to be used."""
+        if self.is_wide and self._turn.locked():
+            return False
+        if self._turn.acquire(timeout=PATIENCE_SECONDS):
+            return True
         self._wide_until = monotonic() + WIDE_SECONDS
+        return False
+
+    def carried(self, rows: int) -> None:
+        """Say how many rows one statement has brought or taken away."""
+        if rows >= self._many:
+            self._wide_until = monotonic() + WIDE_SECONDS
 
     def narrow(self) -> None:
         """Close the second if it is not needed any more."""

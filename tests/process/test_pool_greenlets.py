@@ -568,6 +568,26 @@ def test_a_worker_goes_on_when_its_connections_are_cut(stand: Stand) -> None:
     stand.wait_for(stand.enqueue("add", 1, 1), "succeeded")
 
 
+def test_a_worker_has_a_second_connection_only_while_its_jobs_are_tiny(stand: Stand) -> None:
+    def connections() -> list[str]:
+        found = stand.query(
+            "SELECT application_name FROM pg_stat_activity "
+            "WHERE application_name LIKE 'taskd io/%%' AND datname = current_database() ORDER BY 1"
+        )
+        return [name for (name,) in found]
+
+    stand.start("io")
+    stand.enqueue_many("nap", [(0.1,)] * 100)
+    stand.wait_for_count("succeeded", 100)
+    slow = connections()
+    stand.enqueue_many("noop", [(n,) for n in range(5000)])
+
+    assert slow == ["taskd io/0"]
+    eventually(lambda: connections() == ["taskd io/0", "taskd io/0 second"])
+    stand.wait_for_count("succeeded", 5100)
+    eventually(lambda: connections() == ["taskd io/0"])
+
+
 def test_a_missing_partition_of_history_is_made_when_it_is_needed(stand: Stand) -> None:
     stand.start("io")
     for (part,) in stand.query(

@@ -16,7 +16,7 @@ from tests.store.keepers import Clock, cut
 
 @pytest.fixture
 def pair(dsn: str) -> Iterator[Pair]:
-    pair = Pair(dsn, "pair")
+    pair = Pair(dsn, "pair", many=50)
     yield pair
     pair.close()
 
@@ -58,7 +58,9 @@ def test_the_second_is_closed_when_it_was_not_needed_for_a_while(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(pair_module, "monotonic", clock)
-    pair.widen()
+    pair.carried(49)
+    before = pair.is_wide
+    pair.carried(50)
     with pair.connection() as first, pair.connection() as second:
         pass
 
@@ -67,7 +69,7 @@ def test_the_second_is_closed_when_it_was_not_needed_for_a_while(
     clock.now += pair_module.WIDE_SECONDS
     pair.narrow()
 
-    assert (early, second.closed, first.closed) == (False, True, False)
+    assert (before, early, second.closed, first.closed) == (False, False, True, False)
 
 
 def test_what_is_in_use_is_not_given_back(pair: Pair) -> None:
