@@ -60,7 +60,7 @@ class Agenda:
         self._lease = lease
         self._control = control
         self._processes: tuple[TreeProcess, ...] = ()
-        self._chores = Chores(Link(dsn, "chores"), setup.events)
+        self._chores = Chores(Link(dsn, "chores"), setup.events, host.slots.has_jobs)
         hurry = self._chores.hurry
         self.limits = Limits(host, setup.settings, hurry)
         self.look = Look(host, self._is_hearing, hurry)

@@ -1,10 +1,11 @@
 """Short statements over one connection, in one thread, each when it is due.
 
-The connection is closed as soon as nothing is due for a while.
+The connection is closed as soon as no jobs run here and nothing is due for a while.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import Protocol
 
@@ -30,9 +31,12 @@ class Chore(Protocol):
 
 
 class Chores:
-    """Runs each chore when it is due."""
+    """Runs each chore when it is due; `is_busy` says whether more is to be done soon."""
 
-    def __init__(self, link: Link, events: Events) -> None:
+    def __init__(
+        self, link: Link, events: Events, is_busy: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._is_busy = is_busy
         self._link = link
         self._chores: list[Chore] = []
         self._used_at = 0.0
@@ -66,7 +70,7 @@ class Chores:
             raise failures[0]
         now = monotonic()
         pause = min((chore.due() for chore in self._chores), default=inf) - now
-        if pause <= LINGER_SECONDS or not self._link.is_open:
+        if pause <= LINGER_SECONDS or not self._link.is_open or self._is_busy():
             return pause
         left = self._used_at + LINGER_SECONDS - now
         if left > 0:

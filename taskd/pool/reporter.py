@@ -120,7 +120,7 @@ class Reporter:
 
     def step(self) -> float:
         """Store what is there; the seconds to gather more before the next step."""
-        with self._pair.connection() as connection:
+        with self._pair.connection(apart=True) as connection:
             ended = self._outbox.counts()  # what these have said is whole by now
             self.journal.flush(connection, self._claims.worker)
             stored = self._outbox.flush(connection, self._claims.worker, ended)

@@ -43,9 +43,12 @@ class Pair:
         return monotonic() < self._wide_until
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """A connection, opened if need be; blocks while the other has it, and as Link's does."""
-        if not self._take_turn():
+    def connection(self, apart: bool = False) -> Iterator[Connection]:
+        """A connection, opened if need be; blocks while the other has it, and as Link's does.
+
+        While there are two, one of the users is to ask for the one `apart`.
+        """
+        if not self._take_turn(apart):
             with self._second.connection() as connection:
                 yield connection
             return
@@ -55,9 +58,9 @@ class Pair:
         finally:
             self._turn.release()
 
-    def _take_turn(self) -> bool:
+    def _take_turn(self, apart: bool) -> bool:
         """Take the first, or say that the second is to be used."""
-        if self.is_wide and self._turn.locked():
+        if apart and self.is_wide:
             return False
         if self._turn.acquire(timeout=PATIENCE_SECONDS):
             return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from taskd.clock import monotonic
 from taskd.events import Events
 from taskd.maintenance import chores as chores_module
 from taskd.maintenance.chores import LINGER_SECONDS, Chores
@@ -62,3 +63,15 @@ def test_the_connection_stays_open_while_something_is_due_soon(
 
     assert wait == pytest.approx(LINGER_SECONDS / 2)
     assert link.is_open
+
+
+def test_the_connection_stays_open_while_jobs_run(make_link: MakeLink) -> None:
+    link = make_link()
+    chores = Chores(link, Events(), is_busy=lambda: True)
+    bell = Bell(monotonic())
+    chores.add(bell)
+
+    wait = chores.step()
+
+    assert link.is_open
+    assert wait > LINGER_SECONDS

@@ -61,7 +61,7 @@ def test_the_second_is_closed_when_it_was_not_needed_for_a_while(
     pair.carried(49)
     before = pair.is_wide
     pair.carried(50)
-    with pair.connection() as first, pair.connection() as second:
+    with pair.connection() as first, pair.connection(apart=True) as second:
         pass
 
     pair.narrow()
