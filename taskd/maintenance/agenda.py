@@ -26,7 +26,7 @@ from taskd.maintenance.host import ThisHost
 from taskd.maintenance.leaks import Leaks
 from taskd.maintenance.lease import Heard, Lease, beat_deadline
 from taskd.maintenance.limits import Limits
-from taskd.maintenance.listen import Check, Listener
+from taskd.maintenance.listen import CHECK_SECONDS, DIRECT_CHECK_SECONDS, Check, Listener
 from taskd.maintenance.look import Look
 from taskd.maintenance.promote import Promote
 from taskd.maintenance.publish import Publish
@@ -106,7 +106,14 @@ class Agenda:
         direct = settings.listen
         deadline = beat_deadline(settings.lease)  # for beats travel on it
         link = SharedLink(dsn if direct is True else lambda: str(direct), "listen", deadline)
-        return Listener(link, self._check, self._hear, self._joined, self._host.events)
+        return Listener(
+            link,
+            self._check,
+            self._hear,
+            self._joined,
+            self._host.events,
+            check_seconds=CHECK_SECONDS if direct is True else DIRECT_CHECK_SECONDS,
+        )
 
     def add(self, chore: Chore) -> None:
         """Take one more chore, before `start`."""

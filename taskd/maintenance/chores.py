@@ -16,7 +16,7 @@ from taskd.maintenance.loop import Loop
 from taskd.store.connect import Connection
 from taskd.store.link import Link
 
-LINGER_SECONDS = 0.6
+LINGER_SECONDS = 4.0
 """So long the connection stays open for a next chore, as the looks after a host went idle."""
 
 

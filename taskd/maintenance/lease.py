@@ -11,8 +11,8 @@ The thread of the lease updates its row, reads what comes with it and does nothi
 else waits for a lock elsewhere cannot cost the lease. Its beats travel on the connection that
 listens, where nothing else is sent, and on one of their own while there is none.
 
-An idle host also looks for waiting jobs with each beat, in the same statement, as long as that
-takes next to no time (taskd.maintenance.look says why).
+A host that has nothing to do also looks for waiting jobs with each beat, in the same statement, as
+long as that takes next to no time (taskd.maintenance.look says why).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Protocol
 from uuid import UUID
 
 from taskd.clock import boottime, monotonic
-from taskd.errors import DatabaseError, DatabaseUnavailable, StatementTimedOut
+from taskd.errors import DatabaseError, StatementTimedOut
 from taskd.maintenance.events import DatabaseBack, DatabaseLost, LeaseLost
 from taskd.maintenance.host import ThisHost
 from taskd.maintenance.loop import Loop
@@ -44,9 +44,14 @@ BEATS_A_LEASE = 3
 SHORTEST_DEADLINE, LONGEST_DEADLINE = 1.0, 10.0
 LONG_LOOK_SECONDS = 0.02
 LOOK_PAUSE_SECONDS = 60.0
-"""For so long beats do not look after a look that was long: dead rows are in its way."""
+LOOK_COST = 500
+"""For so long, or so many times as long as it took, beats do not look after a look that was long:
+dead rows are in its way, and become more."""
 
-HEALTHY_SECONDS = 2 * CONNECT_TIMEOUT + 25.0
+LOST_LOOK_SECONDS = 600.0
+"""The same after one that did not come back."""
+
+HEALTHY_SECONDS = 2 * CONNECT_TIMEOUT + 35.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +95,7 @@ class Lender(Protocol):
         """Whether there is one now."""
 
     def lent(self) -> AbstractContextManager[Connection]:
-        """The connection; raises DatabaseUnavailable if there is none any more."""
+        """The connection; raises a DatabaseError if there is none any more."""
 
 
 class Observer(Protocol):
@@ -148,7 +153,6 @@ class Lease:
         self._events = host.events
         self._link = link
         self._waker = host.waker
-        self._look_from = -inf
         self.lender: Lender | None = None
         self._incarnation = incarnation
         self._lease = lease
@@ -161,6 +165,8 @@ class Lease:
         self._busy_at = monotonic()
         self._lost_at: float | None = None
         self._is_first = True
+        self._has_entered = False  # a new row, and no beat of it has gone through since
+        self._look_from = -inf
         self._loop = Loop(self._link, self.step, host.events, patience=BUSY_SECONDS)
 
     def start(self) -> None:
@@ -223,8 +229,8 @@ class Lease:
                     heard = self._beat(connection)
             except StatementTimedOut:
                 raise  # the server is slow, or away: there is no time to wait for it twice
-            except DatabaseUnavailable:
-                pass
+            except DatabaseError:
+                self._doubt()
             else:
                 self._link.close()
                 return heard
@@ -233,17 +239,16 @@ class Lease:
 
     def _beat(self, connection: Connection) -> Heard:
         was, idle = self._marked, self._slots.has_idle()
-        is_new = False
-        looks = idle and was is True and monotonic() >= self._look_from
+        looks = idle and was is True and self._may_look()
         marks = self._waker.marks() if looks else None
         flag = None if idle == was else idle
         beat = hosts.beat_host(connection, self._board.host, flag, looks)
-        if beat.look_seconds > LONG_LOOK_SECONDS:
-            self._look_from = monotonic() + LOOK_PAUSE_SECONDS
+        if looks:
+            self._judge_look(beat.look_seconds)
         if not beat.alive and not self._is_stopping:
-            is_new = True
             self._begin_again(connection)
             beat = hosts.beat_host(connection, self._board.host, idle)
+        is_new = self._has_entered
         with self._lock:
             self._marked = idle
             if not idle and was is not False and self._slots.has_idle():
@@ -258,18 +263,38 @@ class Lease:
             marks=None if is_new else marks,
         )
 
+    def _may_look(self) -> bool:
+        """Whether this beat may look; until it has come back, the next may not."""
+        now = monotonic()
+        if self._slots.has_jobs() or now < self._look_from:
+            return False
+        self._look_from = now + LOST_LOOK_SECONDS
+        return True
+
+    def _judge_look(self, seconds: float) -> None:
+        is_long = seconds > LONG_LOOK_SECONDS
+        pause = max(LOOK_PAUSE_SECONDS, LOOK_COST * seconds)
+        self._look_from = monotonic() + pause if is_long else -inf
+
+    def _doubt(self) -> None:
+        """A beat was cut off: what the server has of it, and of those before, is not known."""
+        self._is_first = True
+        with self._lock:
+            self._marked = None
+
     def _begin_again(self, connection: Connection) -> None:
         """Others took this host for dead: its jobs are theirs, its workers register anew."""
         old = self._board.host
         self._watch.forget()
         self._board.host = self._incarnation.enter(connection)
+        self._has_entered = True
         self._events.emit(LeaseLost(old, self._board.host))
 
     def _miss(self, error: BaseException) -> None:
         self._watch.forget()
-        self._is_first = True
+        self._doubt()
         with self._lock:
-            self._marked, self._next_at = None, 0.0
+            self._next_at = 0.0
         if self._lost_at is None:
             self._lost_at = monotonic()
             if isinstance(error, DatabaseError):
@@ -277,7 +302,7 @@ class Lease:
         self._observer.missed()
 
     def _succeed(self) -> None:
-        self._is_first = False
+        self._is_first = self._has_entered = False
         lost_at, self._lost_at = self._lost_at, None
         if lost_at is not None:
             self._events.emit(DatabaseBack(monotonic() - lost_at))

@@ -3,8 +3,9 @@
 The first time before the master hears that the database is open, so that no worker of this host
 claims under other limits; then after each reload, and when the host's row is a new one.
 
-When another host has come or gone, what others want may hold. A look each minute finds the one that
-came and went between two beats.
+When another host has come or gone, what others want may hold. A look each five minutes finds the
+one that came and went between two beats; two sooner ones, after each declaration, find the jobs
+that have got by.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from taskd.store.limits import Limit, declare_limits, settle_limits
 from taskd.store.needs import Whose
 
 LOOK_SECONDS = 300.0
+LOOKS_AFTER_DECLARATION = (5.0, 60.0)
+"""Jobs that were enqueued meanwhile by transactions that did not know of it have got by."""
 
 
 class Limits:
@@ -36,6 +39,7 @@ class Limits:
         self._others: frozenset[int] = frozenset()
         self._settled_with: frozenset[int] | None = None
         self._look_at = -inf
+        self._looks_planned: list[float] = []
 
     def take_settings(self, settings: Settings) -> None:
         """The configuration has been read again. Any thread may call."""
@@ -54,11 +58,15 @@ class Limits:
     def run(self, connection: Connection) -> None:
         """Declare what this row of the host has not declared, and settle."""
         others = self._others
+        now = monotonic()
+        if not self._is_declared() or self._settled_with != others:
+            self._looks_planned = [now + seconds for seconds in LOOKS_AFTER_DECLARATION]
         if not self._is_declared():
             self.declare(connection, self._host.id)
         settle_limits(connection)
         self._settled_with = others
-        self._look_at = monotonic() + LOOK_SECONDS
+        self._looks_planned = [at for at in self._looks_planned if at > now]
+        self._look_at = min([now + LOOK_SECONDS, *self._looks_planned])
 
     def declare(self, connection: Connection, host: int) -> None:
         """Declare it for a host that nobody knows of yet."""

@@ -29,6 +29,9 @@ from taskd.store.shared import SharedLink
 
 ANSWER_SECONDS = 5.0
 CHECK_SECONDS = 120.0
+DIRECT_CHECK_SECONDS = 45.0
+"""Where `listen` names a server of its own: after a failover that may be the old one."""
+
 RETRY_SECONDS = 60.0
 
 
@@ -100,9 +103,12 @@ class Listener:
         heard: Callable[[list[str]], None],
         joined: Callable[[], None],
         events: Events,
+        *,
+        check_seconds: float = CHECK_SECONDS,
     ) -> None:
         self._link = link
         self._check = check
+        self._check_seconds = check_seconds
         self._heard = heard
         self._joined = joined
         self._events = events
@@ -120,8 +126,8 @@ class Listener:
 
     @property
     def is_lendable(self) -> bool:
-        """Whether `lent` has a connection to lend."""
-        return self._link.is_lendable
+        """Whether `lent` has a connection to lend; known to be one to the right database."""
+        return self._is_hearing and self._link.is_lendable
 
     @contextmanager
     def lent(self) -> Iterator[Connection]:
@@ -180,7 +186,7 @@ class Listener:
             self._wait(connection.pgconn.socket)
             payloads = self._read(connection)
         if self._check.is_answered(payloads):
-            self._check.send_in(CHECK_SECONDS)
+            self._check.send_in(self._check_seconds)
             self._confirm()
         if payloads:
             self._heard(payloads)

@@ -720,6 +720,21 @@ def test_nothing_is_left_of_a_withdrawn_limit_that_nobody_holds(
     assert connection.execute("SELECT name FROM taskd.resource").fetchall() == []
 
 
+def test_a_rate_that_is_withdrawn_and_comes_back_is_not_full_again(
+    connection: AnyConnection,
+) -> None:
+    host = add_host(connection)
+    slow = {"@queue default": (None, 0.001, 2)}
+    declare_limits(connection, host, slow)
+    spent = add_jobs(connection, 2)
+
+    declare_limits(connection, host, {})
+    declare_limits(connection, host, slow)
+    add_jobs(connection, 2)
+
+    assert queued(connection) == spent
+
+
 def listed(connection: AnyConnection) -> list[tuple[str, int, int | None]]:
     rows = list_resources(connection, ["@queue default"], 10, 0)
     assert rows == list_resources(connection, None, 10, 0)

@@ -7,12 +7,13 @@ import pytest
 
 from taskd.board.layout import IDLE, IN_FLIGHT
 from taskd.clock import monotonic
-from taskd.errors import DatabaseUnavailable
+from taskd.errors import DatabaseUnavailable, StatementTimedOut
 from taskd.maintenance import lease as lease_module
 from taskd.maintenance.lease import Heard, Incarnation, Lease
 from taskd.maintenance.rescue import DeadHost
 from taskd.store import hosts
 from taskd.store.connect import Connection
+from taskd.store.host_rows import Beat
 from taskd.store.rows import WaitingLane
 from taskd.store.shared import SharedLink
 from tests.crew import Crew
@@ -212,6 +213,62 @@ def test_beats_travel_on_the_connection_that_is_lent(bench: Bench, make_link: Ma
 
     eventually(lambda: connections(bench) == 1)  # its own was given back
     assert bench.row("beat") == 2
+
+
+def test_a_look_that_does_not_come_back_is_not_tried_again_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.crew.hire(0, idle=25)
+    bench.beat()
+    asked: list[bool] = []
+    beat_host = hosts.beat_host
+
+    def beat_in_vain(
+        connection: Connection, host: int, idle: bool | None, looks: bool = False
+    ) -> Beat:
+        asked.append(looks)
+        if looks:
+            raise StatementTimedOut(5.0)
+        return beat_host(connection, host, idle, looks)
+
+    monkeypatch.setattr(hosts, "beat_host", beat_in_vain)
+    with pytest.raises(StatementTimedOut):
+        bench.beat()
+    for _ in range(3):
+        bench.beat()
+
+    assert asked == [True, False, False, False]
+
+
+def test_a_host_with_jobs_does_not_look_with_its_beats(bench: Bench) -> None:
+    bench.crew.hire(0, idle=20).words[IN_FLIGHT] = 5
+    bench.beat()
+
+    assert bench.beat().beat.lanes is None
+
+
+def test_after_a_cut_in_mid_beat_the_host_says_again_whether_it_is_idle(
+    bench: Bench, make_link: MakeLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.lease.lender = Lender(make_link())
+    bench.crew.hire(0, idle=25)
+    bench.beat()
+    bench.connection.execute("UPDATE taskd.host SET ended_at = now()")
+    beat_host = hosts.beat_host
+
+    def beat_and_lose(
+        connection: Connection, host: int, idle: bool | None, looks: bool = False
+    ) -> Beat:
+        beat = beat_host(connection, host, idle, looks)
+        if not beat.alive:
+            cut(bench.connection, "taskd test 1")  # so the new row's first beat fails
+        return beat
+
+    monkeypatch.setattr(hosts, "beat_host", beat_and_lose)
+    heard = bench.beat()
+
+    assert (heard.is_new_host, heard.is_first, heard.went_idle) == (True, True, True)
+    assert bench.row("idle") is True
 
 
 def test_a_beat_survives_the_connection_that_was_lent(bench: Bench, make_link: MakeLink) -> None:

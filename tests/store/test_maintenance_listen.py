@@ -111,6 +111,15 @@ def test_what_is_notified_while_the_connection_is_lent_is_heard(bench: Bench) ->
     assert "overheard" in bench.heard
 
 
+def test_nothing_is_lent_before_a_token_has_come_back(bench: Bench) -> None:
+    bench.hear_one("hello")
+
+    subscribed = bench.listener.is_lendable
+    bench.join()
+
+    assert (subscribed, bench.listener.is_lendable) == (False, True)
+
+
 def test_a_connection_that_fails_in_the_hands_of_another_is_joined_again(bench: Bench) -> None:
     bench.join()
 

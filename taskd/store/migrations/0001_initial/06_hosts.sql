@@ -58,6 +58,12 @@ CREATE FUNCTION taskd.beat_host_v1(
 DECLARE
     began timestamptz;
 BEGIN
+    IF p_looks THEN -- before the row is locked: who gives up on a long look must not wait for it
+        began := clock_timestamp();
+        lanes := (SELECT coalesce(json_agg(json_build_array(l.queue, l.lane, l.seq)), '[]')
+                  FROM taskd.all_lanes_v1() l);
+        look_seconds := extract(epoch FROM clock_timestamp() - began);
+    END IF;
     UPDATE taskd.host h
     SET beat = h.beat + 1, beat_at = now(), idle = coalesce(p_idle, h.idle)
     WHERE h.id = p_host AND h.ended_at IS NULL;
@@ -74,12 +80,6 @@ BEGIN
     requests := (SELECT r.id FROM taskd.request r ORDER BY r.id DESC LIMIT 1);
     paused := (SELECT json_agg(q.name) FROM taskd.queue q WHERE q.paused);
     mail := taskd.has_mail_v1();
-    IF p_looks THEN
-        began := clock_timestamp();
-        lanes := (SELECT coalesce(json_agg(json_build_array(l.queue, l.lane, l.seq)), '[]')
-                  FROM taskd.all_lanes_v1() l);
-        look_seconds := extract(epoch FROM clock_timestamp() - began);
-    END IF;
 END $$;
 
 -- What is due enters the queue; at most p_count jobs, the earliest first. A job that asks for resources

@@ -212,6 +212,7 @@ BEGIN
     ), forgotten AS (
         DELETE FROM taskd.resource r USING changes x
         WHERE r.name BETWEEN x.name AND x.name AND NOT x.is_wanted AND r.used = 0 AND NOT r.waiting
+          AND r.empty_at IS NULL -- else it would be full again; it is forgotten later, by a prune
     ), set_ AS (
         INSERT INTO taskd.capacity (name, units, rate, burst, is_declared)
         SELECT x.name, x.units, x.rate, x.burst, true FROM changes x WHERE x.is_wanted
