@@ -29,8 +29,9 @@ Examples:
 def drain(worker: Target, host: str | None, as_json: bool) -> None:
     """Let one worker finish its jobs and end; its daemon starts another in its place.
 
-    WORKER is its name (POOL/SLOT), or its id, which `taskd workers --json` shows. It claims no more
-    from now on. What still runs after the pool's shutdown_timeout is interrupted and given back.
+    WORKER is its name (POOL/SLOT), or its id, which `taskd workers --json` shows. The other is
+    started first; once that is at work, this one claims no more. What still runs after the pool's
+    shutdown_timeout is interrupted and given back.
     """
     if worker.job is None and worker.slot is None:
         raise WrongUsage(f"{worker} is a pool: name one worker of it, such as {worker}/0")
@@ -41,7 +42,8 @@ def drain(worker: Target, host: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"worker": found.id, "pool": found.pool, "slot": found.slot, "host": found.host})
     else:
-        click.echo(f"{one_line(str(found))} drains; another takes its place: see `taskd workers`.")
+        name = one_line(str(found))
+        click.echo(f"{name} drains once another has taken its place: see `taskd workers`.")
 
 
 def _named(workers: Sequence[WorkerName], target: Target, host: str | None) -> WorkerName:

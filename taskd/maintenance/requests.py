@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import inf
 
 from taskd.board import Slot
-from taskd.board.layout import LOOK, PID
+from taskd.board.layout import LOOK, PID, WORKER
 from taskd.clock import monotonic
 from taskd.maintenance.host import ThisHost
 from taskd.store import draining, hosts
@@ -105,8 +105,9 @@ class Requests:
                 hosts.take_hunts(connection, self._host.id)
                 for pool in sorted(hunts):
                     self.on_hunt(pool)
-            if any(order.kind == "drain" for order in found):
-                self._drain(connection, workers)
+            if drains := [o.worker for o in found if o.kind == "drain" and o.worker is not None]:
+                self._drain(drains, workers)
+                draining.take_drains(connection, drains)
         except Exception:
             self._due = -inf
             raise
@@ -117,10 +118,12 @@ class Requests:
         if self._cancels:
             self._due = min(self._due, monotonic() + DEAF_SECONDS)
 
-    def _drain(self, connection: Connection, workers: dict[int, Slot]) -> None:
-        for worker in draining.take_drains(connection, list(workers)):
+    def _drain(self, ordered: Iterable[int], workers: dict[int, Slot]) -> None:
+        for worker in ordered:
             slot = workers[worker]
-            self.on_drain(DrainOrder(slot=slot.index, pid=slot.words[PID]))
+            pid = slot.words[PID]
+            if pid and slot.words[WORKER] == worker:  # asked last: the slot may have got another
+                self.on_drain(DrainOrder(slot=slot.index, pid=pid))
 
     def _take_over(self, found: Iterable[Request], workers: dict[int, Slot]) -> None:
         """Keep the cancels that are still there, forget those that were taken, add the new."""

@@ -15,7 +15,7 @@ AnyConnection = psycopg.Connection[Any]
 def drain_workers(connection: AnyConnection, workers: Sequence[int]) -> list[int]:
     """Order workers to claim no more, finish what they run, and end; those of them that live.
 
-    Their masters hear of it within a moment, and start others in their places. What still runs
+    Their masters hear of it within a moment, and start others before they go. What still runs
     after the pool's `shutdown_timeout` is interrupted, as at any other drain.
     """
     row = connection.execute(

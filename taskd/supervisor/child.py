@@ -81,6 +81,7 @@ class Worker(Child):
     """A worker in its slot, with what it was ordered to do.
 
     A canary traces what it allocates. `share` is how much of its pool's `max_jobs` it may do.
+    An unwanted one is to drain by somebody's order.
     `cancels` are jobs that it was to end and did not hear of, with the times of these orders.
     """
 
@@ -91,6 +92,7 @@ class Worker(Child):
     share: float = 1.0
     ready_at: float | None = None
     replaces: int | None = None
+    is_unwanted: bool = False
     drained_at: float | None = None
     interrupted_at: float | None = None
     end_reason: str | None = None
@@ -178,6 +180,7 @@ class Worker(Child):
             in_flight=reading.in_flight if own else 0,
             ready_at=self.ready_at,
             is_canary=self.is_canary,
+            is_unwanted=self.is_unwanted,
         )
 
 

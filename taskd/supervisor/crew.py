@@ -147,10 +147,10 @@ class Crew:
             self._enforcer.cancel(worker, job)
 
     def drain(self, slot: int, pid: int) -> None:
-        """Let a worker finish its jobs and end, because somebody has ordered it."""
+        """Let another take a worker's place, because somebody has ordered it."""
         worker = self.workers.get(slot)
-        if worker is not None and worker.pid == pid:
-            self._drain(worker, "it was ordered to")
+        if worker is not None and pid and worker.pid == pid:
+            worker.is_unwanted = True
 
     def ask(self, slot: int, pid: int, in_c: bool) -> None:
         """Have a worker answer what it is asked on the board; `in_c`: it executes no Python."""
@@ -301,7 +301,11 @@ class Crew:
         how = how_it_ended(status) if is_killed else self._memory.how_it_ended(worker.slot, status)
         said_goodbye = status == 0 and reading.state is WorkerState.EXITING  # a job may _exit(0)
         clean = worker.was_ordered_to_end or said_goodbye
-        left = worker.drains_by_itself or (said_goodbye and not worker.was_ordered_to_end)
+        left = (
+            worker.is_unwanted
+            or worker.drains_by_itself
+            or (said_goodbye and not worker.was_ordered_to_end)
+        )
         if worker.is_canary and left:
             self._memory.canaries.ended(worker.pool)
         if clean:

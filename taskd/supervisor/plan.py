@@ -5,7 +5,7 @@ A worker's way through the plan:
     start ──► (starting) ──► ready ──► drain ──► interrupt ──► kill
                   │                      ▲
                   └─ not ready in time ──┼─ the daemon stops, or there is one too many
-                                         ├─ its replacement is ready (old code, worn, too large)
+                                         ├─ its replacement is ready (old code, worn, ordered away)
                                          └─ of itself: it is ill, or a canary that has seen enough
 
 A replacement is started first and the old worker drained only when the new one is at work, so that
@@ -47,6 +47,7 @@ class WorkerView:
     `dumped` is the job for whose sake it wrote its stacks, at `dumped_at`. `share` is how much of
     `max_jobs` it may do, `held` its memory, None as long as nothing is known of it. It runs
     `in_flight` jobs, and was ready at `ready_at`. A canary counts for none of its pool's workers.
+    An unwanted one is to drain by somebody's order.
     """
 
     slot: int
@@ -75,6 +76,7 @@ class WorkerView:
     in_flight: int = 0
     ready_at: float | None = None
     is_canary: bool = False
+    is_unwanted: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -250,7 +252,8 @@ def _replace(
     busy = sum(worker.slot in under_way for worker in standing) + len(leaving)
     room = max(1, pool.processes // 10) - busy
     # The most worn first: of those with old code, whichever.
-    for worker in sorted(standing, key=lambda one: -one.held.bytes if one.held else 0):
+    order = sorted(standing, key=lambda one: -one.held.bytes if one.held else 0)
+    for worker in sorted(order, key=lambda one: not one.is_unwanted):
         if room <= 0:
             return
         if worker.slot not in under_way and _why_worn(worker, pool, now):
@@ -260,7 +263,9 @@ def _replace(
 
 
 def _why_worn(worker: WorkerView, pool: PoolView, now: float) -> str:
-    """Why a worker is to be replaced: old code, its memory, its jobs, its age; empty if not."""
+    """Why a worker is to be replaced: an order, old code, memory, jobs, age; empty if not."""
+    if worker.is_unwanted:
+        return "it was ordered to"
     if worker.generation != pool.generation:
         return "replaced"
     if not _is_of_age(worker, pool, now):

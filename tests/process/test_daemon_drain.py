@@ -34,11 +34,13 @@ def test_a_worker_that_is_drained_ends_its_job_while_another_takes_the_next(
 
     said = project.taskd("workers", "drain", "io/0", "--json")
     (project.folder / "open").touch()
+    eventually(lambda: "draining" in {one["state"] for one in daemon.tree()})
     other = project.enqueue("shop.wait_for", str(project.folder / "open"))
 
     assert json.loads(said.stdout).keys() == {"worker", "pool", "slot", "host"}, said.stderr
     eventually(lambda: project.query("SELECT 1 FROM taskd.history WHERE id = %s", other))
-    assert project.query("SELECT state FROM taskd.job WHERE id = %s", job) == [("running",)]
+    (worker,) = project.query("SELECT worker FROM taskd.running WHERE id = %s", job)
+    assert project.query("SELECT worker FROM taskd.history WHERE id = %s", other) != [worker]
     (project.folder / "gate").touch()
     eventually(
         lambda: daemon.pids("worker") not in ([], [old]) and old not in daemon.pids("worker")

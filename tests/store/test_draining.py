@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from taskd.maintenance.requests import DrainOrder, Requests
-from taskd.store import draining, hosts
+from taskd.store import draining, hosts, retention
 from taskd.store.audit import list_audit
 from taskd.store.connect import Connection
 from tests.commands import run_taskd
@@ -52,6 +52,38 @@ def test_an_order_reaches_the_master_of_its_worker_once(crew: Crew, connection: 
         requests.run(connection)
 
     assert drained == [DrainOrder(slot=2, pid=4711)]
+
+
+def test_an_order_is_kept_as_long_as_its_worker_lives(connection: Connection) -> None:
+    host = add_host(connection)
+    living, ended = add_worker(connection, host), add_worker(connection, host)
+    draining.drain_workers(connection, [living, ended])
+    hosts.rescue_workers(connection, [ended], "it was killed", False)
+    connection.execute("UPDATE taskd.request SET created_at = now() - interval '2 minutes'")
+
+    retention.prune_records(connection, 3600.0)
+
+    assert draining.take_drains(connection, [living, ended]) == [living]
+
+
+@pytest.mark.parametrize("now", [{"worker": 4711, "pid": 4712}, {"pid": 0}])
+def test_an_order_to_a_worker_that_has_left_its_slot_reaches_nobody_else(
+    crew: Crew, connection: Connection, monkeypatch: pytest.MonkeyPatch, now: dict[str, int]
+) -> None:
+    crew.board.host = add_host(connection)
+    worker = add_worker(connection, crew.board.host)
+    crew.hire(2, worker=worker, pid=4711)
+    drained: list[DrainOrder] = []
+    requests = Requests(crew.host, lambda: "[]", lambda order: None, lambda: None)
+    requests.on_drain = drained.append
+    draining.drain_workers(connection, [worker])
+    seen = crew.host.slots.workers()
+    monkeypatch.setattr(crew.host.slots, "workers", lambda: seen)
+
+    crew.hire(2, **{"worker": worker, **now})
+    requests.run(connection)
+
+    assert drained == []
 
 
 def test_over_http_an_operator_drains_and_it_is_noted(web: Served, connection: Connection) -> None:

@@ -77,6 +77,12 @@ def test_of_a_pool_there_is_one_canary_at_most(drained_at: float | None) -> None
     assert plan(WANTED, worker(0), worker(1), canary) == []
 
 
+def test_a_canary_that_is_ordered_to_drain_does() -> None:
+    canary = worker(2, is_canary=True, is_unwanted=True)
+
+    assert plan(pool(2), worker(0), worker(1), canary) == [Drain(2, "it was ordered to")]
+
+
 def test_a_canary_stands_in_for_nobody() -> None:
     assert plan(pool(2), worker(0), worker(2, is_canary=True)) == [Start("io")]
 

@@ -102,6 +102,26 @@ def test_a_worker_past_its_lifetime_is_replaced() -> None:
     assert plan(pool(1), worker(0, lives_until=NOW - 1)) == [Start("io", replaces=0)]
 
 
+def test_a_worker_that_is_ordered_to_drain_goes_when_another_is_at_work() -> None:
+    ordered = worker(1, is_unwanted=True)
+    cannot_start = {"io": replace(pool(2)["io"], may_start=False)}
+
+    assert plan(pool(2), worker(0), ordered) == [Start("io", replaces=1)]
+    assert plan(cannot_start, worker(0), ordered) == []
+    assert plan(pool(2), worker(0), ordered, worker(2, replaces=1)) == [
+        Drain(1, "it was ordered to")
+    ]
+
+
+def test_who_is_ordered_to_drain_goes_before_old_code_and_a_tenth_at_once() -> None:
+    workers = [worker(slot, is_unwanted=slot >= 15) for slot in range(20)]
+
+    assert plan(pool(20, generation=2), *workers) == [
+        Start("io", replaces=15),
+        Start("io", replaces=16),
+    ]
+
+
 def test_a_worker_whose_pool_is_gone_drains() -> None:
     other = worker(5, pool="old")
 

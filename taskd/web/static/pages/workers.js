@@ -72,5 +72,5 @@ function nameOf(row) {
 function drain(view, row) {
   if (!row.worker || row.state === "draining" || row.state === "exiting") return null;
   const name = `${row.pool}/${row.slot}`;
-  return order(view, { kind: "workers/drain", label: "Drain", name, path: `/workers/${row.worker}/drain`, question: `Drain ${name}? It takes no more jobs, and another takes its place.`, done: `${name} drains.` });
+  return order(view, { kind: "workers/drain", label: "Drain", name, path: `/workers/${row.worker}/drain`, question: `Drain ${name}? It takes no more jobs once another has taken its place.`, done: `${name} drains once another is at work.` });
 }
