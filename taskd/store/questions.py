@@ -95,3 +95,11 @@ def fetch_answers(connection: AnyConnection, questions: Sequence[int]) -> dict[i
         (integer_array(questions),),
     ).fetchall()
     return dict(rows)
+
+
+def forget_questions(connection: AnyConnection, questions: Sequence[int]) -> None:
+    """Nobody waits any more: delete questions that were not answered, and what was answered."""
+    asked = integer_array(questions)
+    # In this order: an answer that is being written is waited for, and deleted as well.
+    connection.execute("DELETE FROM taskd.request WHERE id = ANY (%s::bigint[])", (asked,))
+    connection.execute("DELETE FROM taskd.answer WHERE request = ANY (%s::bigint[])", (asked,))

@@ -114,7 +114,7 @@ def ask_stacks(
     Usually that is some hundredths of a second, and less than one also if a hub is blocked.
     """
     told = wait_for_answers(connection, STACKS, workers, 0.0, seconds)
-    return [_stacks(one, said) for one, said in zip(workers, told, strict=True)]
+    return [told_stacks(one, said) for one, said in zip(workers, told, strict=True)]
 
 
 def wait_for_answers(
@@ -135,12 +135,14 @@ def wait_for_answers(
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_LOOK)
         said = questions.fetch_answers(connection, list(asked.values()))
+    questions.forget_questions(connection, list(asked.values()))
     by_worker = {worker: said.get(question) for worker, question in asked.items()}
     answers = [by_worker.get(one.id) for one in workers]
     return [None if answer is None else json.loads(answer) for answer in answers]
 
 
-def _stacks(worker: WorkerName, said: dict[str, Any] | None) -> WorkerStacks:
+def told_stacks(worker: WorkerName, said: dict[str, Any] | None) -> WorkerStacks:
+    """What a worker has said; None: nothing."""
     silent = "its host has not been heard of lately" if worker.is_silent else "does not answer"
     return WorkerStacks(
         worker=str(worker),

@@ -26,7 +26,7 @@ from taskd.web.order_routes import ORDERS, Order
 from taskd.web.parameters import ParameterInvalid, read_parameters
 from taskd.web.routes import PREFIX, ROUTES, Route
 from taskd.web.session import TOKEN, Answer, begin_session, end_session, tell_session
-from taskd.web.source import Source
+from taskd.web.source import Source, TooManyAsk
 
 JSON = "application/json"
 MOST_BODY = 256 * 1024
@@ -173,6 +173,8 @@ class _Answers:
             return _response(404, {"error": str(missing)})
         except TooManyViewers as many:
             return _response(503, {"error": str(many)})
+        except TooManyAsk as many:
+            return _response(429, {"error": str(many)})
         except OrderRefused as refused:
             return _response(409, {"error": str(refused)})
         except DatabaseError as error:

@@ -93,8 +93,15 @@ DETAIL_ROUTES = (
             }
         ),
         (JOB,),
+        asks_workers=True,
     ),
-    Route("/workers/<id>/stacks", stacks.worker_stacks, stacks.WORKER_STACKS, (WORKER,)),
+    Route(
+        "/workers/<id>/stacks",
+        stacks.worker_stacks,
+        stacks.WORKER_STACKS,
+        (WORKER,),
+        asks_workers=True,
+    ),
     Route(
         "/audit",
         details.audit,

@@ -23,6 +23,7 @@ _REFUSALS = {
     "403": "Without a token only this machine is answered.",
     "404": "There is no such thing, or not any more.",
     "409": "As things are it cannot be done; the error says why.",
+    "429": "As many ask workers at this moment as may; ask again.",
     "503": "The database does not answer, or takes too long.",
 }
 _NO_ORDERS = "The caller is a reader, or no page of this server asks, or X-Taskd-Csrf is wrong."
@@ -72,6 +73,8 @@ def _question(route: Route, has_token: bool) -> dict[str, Any]:
     refusals = ["400", "401" if has_token else "403", "503"]
     if any(parameter.in_path for parameter in route.parameters):
         refusals.append("404")
+    if route.asks_workers:
+        refusals.append("429")
     return _operation(
         route.answer.__name__, route.about, route.shape, refusals, parameters=route.parameters
     )

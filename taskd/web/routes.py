@@ -66,6 +66,7 @@ class Route:
     answer: Callable[[Source, dict[str, Any]], Any]
     shape: Shape
     parameters: tuple[Parameter, ...] = ()
+    asks_workers: bool = False
 
     @property
     def about(self) -> str:

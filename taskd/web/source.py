@@ -12,10 +12,11 @@ from typing import Generic, TypeVar
 from taskd.clock import monotonic
 from taskd.errors import DatabaseError, DatabaseUnavailable
 from taskd.store import hosts, schema, statistics
-from taskd.store.connect import Connection, connection_pool, translate_errors
+from taskd.store.connect import STATEMENT_DEADLINE, Connection, connection_pool, translate_errors
 from taskd.store.reading import reading
 from taskd.store.statistics import Backlog, PoolRow, Total
 from taskd.store.writing import writing
+from taskd.tasks.stacks import WorkerStacks
 
 Value = TypeVar("Value")
 
@@ -25,20 +26,27 @@ STATEMENT_SECONDS = 5.0
 ORDER_SECONDS = 30.0
 KEPT_SECONDS = 1.0
 PART_OF_THE_TIME = 20
-ASK_SECONDS = 2.0
+TIMES_WAITED = 2
 MOST_ASKING = 3
 """So many connections may wait for what workers answer; the others stay free for the rest."""
+
+
+class TooManyAsk(Exception):
+    """As many wait for workers to answer as may; the text says so."""
 
 
 class Kept(Generic[Value]):
     """A value that many ask for: made anew at most once a second, and for a 20th of the time.
 
+    Or for another `part` of it, for what is waited for rather than computed.
+
     Of those who ask meanwhile one makes it, and the others wait for that; if it fails, it has
     failed for all of them, so that they do not try in turn. Thread-safe.
     """
 
-    def __init__(self, make: Callable[[], Value]) -> None:
+    def __init__(self, make: Callable[[], Value], part: int = PART_OF_THE_TIME) -> None:
         self._make = make
+        self._part = part
         self._lock = threading.Lock()  # guards all, and lets one make it for all
         self._value: Value | None = None
         self._until = -inf
@@ -55,8 +63,13 @@ class Kept(Generic[Value]):
             if self._value is None or began >= self._until:
                 self._value = self._make_anew()
                 took = monotonic() - began
-                self._until = began + max(KEPT_SECONDS, PART_OF_THE_TIME * took)
+                self._until = began + max(KEPT_SECONDS, self._part * took)
             return self._value
+
+    @property
+    def is_over(self) -> bool:
+        """Whether whoever asks next has it made anew, and nobody makes it at this moment."""
+        return not self._lock.locked() and monotonic() >= self._until
 
     def forget(self) -> None:
         """It is not true any more: whoever asks next has it made anew."""
@@ -69,6 +82,22 @@ class Kept(Generic[Value]):
         except DatabaseError as error:
             self._failure, self._failed_at = error, monotonic()
             raise
+
+
+class KeptStacks:
+    """What workers have answered a moment ago, for all who look at them. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards the dictionary
+        self._kept: dict[int, Kept[WorkerStacks]] = {}
+
+    def get(self, worker: int, ask: Callable[[], WorkerStacks]) -> WorkerStacks:
+        """The answer of a worker, which `ask` gets; raises what that raises."""
+        with self._lock:
+            for each in [each for each, kept in self._kept.items() if kept.is_over]:
+                del self._kept[each]  # it may be some megabytes
+            kept = self._kept.setdefault(worker, Kept(ask, TIMES_WAITED))
+        return kept.get()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +113,13 @@ class Figures:
 class Source:
     """The database behind all answers; `close` gives its connections back.
 
-    `mask` are the tasks whose arguments are shown to nobody.
+    `mask` are the tasks whose arguments are shown to nobody; `stacks` what workers have answered.
     """
 
     def __init__(self, dsn: str, mask: Iterable[str] = ()) -> None:
         self.mask = frozenset(mask)
         self._pool = connection_pool(dsn, CONNECTIONS)
+        self.stacks = KeptStacks()
         self._may_ask = threading.BoundedSemaphore(MOST_ASKING)
         self._rolled_up = Kept(self._roll_up)
         self._asked = Kept(self._ask)
@@ -115,13 +145,18 @@ class Source:
     def asking(self) -> Iterator[Connection]:
         """A connection for questions to workers, which takes as long as they do to answer.
 
-        Raises DatabaseError, also where too many others ask at this moment.
+        Raises TooManyAsk at once if too many others do at this moment, or DatabaseError.
         """
-        if not self._may_ask.acquire(timeout=WAIT_SECONDS):
-            raise DatabaseUnavailable("too many ask workers at this moment: ask again")
+        if not self._may_ask.acquire(blocking=False):
+            raise TooManyAsk("too many ask workers at this moment: ask again")
         try:
             with self.looking() as connection:
-                yield connection
+                # Ours alone: behind a pooler a setting of the session would become another's.
+                connection.deadline = STATEMENT_SECONDS
+                try:
+                    yield connection
+                finally:
+                    connection.deadline = STATEMENT_DEADLINE
         finally:
             self._may_ask.release()
 

@@ -5,14 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from taskd.store import questions
+from taskd.store.connect import Connection
 from taskd.store.look import fetch_state
-from taskd.tasks.stacks import Frame, Stack, WorkerStacks, ask_stacks, stacks_of_job
+from taskd.store.questions import WorkerName
+from taskd.store.reading import try_to_write
+from taskd.tasks.stacks import (
+    ANSWER_SECONDS,
+    Frame,
+    Stack,
+    WorkerStacks,
+    ask_stacks,
+    told_stacks,
+)
 from taskd.web.answers import NotThere, Values
 from taskd.web.shapes import array, object_of, shape_of
 from taskd.web.source import Source
 
 FRAME = object_of(shape_of(Frame))
 STACK = object_of({**shape_of(Stack), "frames": array(FRAME)})
+ONLY_READS = "cannot be asked: the dashboard's database user only reads"
 WORKER_STACKS = object_of({**shape_of(WorkerStacks), "stacks": array(STACK)})
 
 
@@ -21,15 +32,18 @@ def job_stacks(source: Source, values: Values) -> dict[str, Any]:
 
     The most recent call comes last. `worker` is null if no worker has the job in its hands. Nothing
     is interrupted; it takes less than a second also where a job lets no other run, and two if the
-    worker is silent. Frames name files, functions and lines of source; no values are told.
+    worker is silent. Who asks within a second is given the same answer. Frames name files,
+    functions and lines of source; no values are told.
     """
     job = values["id"]
-    with source.asking() as connection:
+    with source.reading() as connection:
         state = fetch_state(connection, job)
         if state is None:
             raise NotThere(f"job {job} is unknown: no such job, or its history was dropped")
-        found = stacks_of_job(connection, job)
-    return {"state": str(state), "worker": None if found is None else found.to_json_dict()}
+        worker = questions.find_worker_of(connection, job)
+        named = None if worker is None else _find(connection, worker)
+    told = None if named is None else _stacks(source, named).of_job(job).to_json_dict()
+    return {"state": str(state), "worker": told}
 
 
 def worker_stacks(source: Source, values: Values) -> dict[str, Any]:
@@ -37,9 +51,29 @@ def worker_stacks(source: Source, values: Values) -> dict[str, Any]:
 
     `note` says what hindered a better answer. The rest is as for a job.
     """
+    with source.reading() as connection:
+        named = _find(connection, values["id"])
+    if named is None:
+        raise NotThere(f"no worker {values['id']} lives: /workers has those that do")
+    return _stacks(source, named).to_json_dict()
+
+
+def _find(connection: Connection, worker: int) -> WorkerName | None:
+    named = questions.list_named_workers(connection)
+    return next((one for one in named if one.id == worker), None)
+
+
+def _stacks(source: Source, worker: WorkerName) -> WorkerStacks:
+    return source.stacks.get(worker.id, lambda: _ask(source, worker))
+
+
+def _ask(source: Source, worker: WorkerName) -> WorkerStacks:
+    told: list[WorkerStacks] = []
+
+    def ask(connection: Connection) -> None:
+        told.extend(ask_stacks(connection, [worker], ANSWER_SECONDS))
+
     with source.asking() as connection:
-        named = [one for one in questions.list_named_workers(connection) if one.id == values["id"]]
-        if not named:
-            raise NotThere(f"no worker {values['id']} lives: /workers has those that do")
-        (found,) = ask_stacks(connection, named)
-    return found.to_json_dict()
+        if not try_to_write(connection, ask):
+            return told_stacks(worker, {"note": ONLY_READS, "stacks": []})
+    return told[0]

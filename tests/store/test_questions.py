@@ -43,6 +43,18 @@ def test_an_answer_is_there_for_all_who_asked_and_its_questions_are_gone(
     assert questions.take_questions(connection, [worker]) == []
 
 
+def test_who_waits_no_more_leaves_nothing_behind(connection: Connection) -> None:
+    worker = add_worker(connection, add_host(connection))
+    asked = questions.ask_workers(connection, STACKS, [worker] * 2)
+    questions.answer_questions(connection, asked[:1], "{}")
+
+    questions.forget_questions(connection, asked)
+    questions.answer_questions(connection, asked, "{}")
+
+    assert questions.take_questions(connection, [worker]) == []
+    assert questions.fetch_answers(connection, asked) == {}
+
+
 def test_old_answers_go_with_the_next_one_and_with_pruning(connection: Connection) -> None:
     worker = add_worker(connection, add_host(connection))
     old, new, last = questions.ask_workers(connection, STACKS, [worker] * 3)

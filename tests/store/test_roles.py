@@ -28,6 +28,7 @@ from taskd.store.rows import JobEnd, NewGraph, NewJob, NewJobs
 from taskd.store.tasks import find_task
 from taskd.tasks.options import DEFAULTS
 from taskd.tasks.publish import describe
+from taskd.web.stacks import ONLY_READS
 from tests.commands import run_taskd, taskd_json
 from tests.store.asking import site
 from tests.store.logins import BOARD, DAEMON, OTHER, STRANGER, WEB, dsn_of, logged_in, make_logins
@@ -463,13 +464,20 @@ def test_a_reader_sees_one_job_with_all_that_is_to_be_known(
     assert "repo:1" in said.output
 
 
-def test_the_dashboard_answers_everything_for_a_reader(dsn: str, furnished: int) -> None:
+def test_the_dashboard_answers_everything_for_a_reader(
+    dsn: str, connection: Connection, furnished: int
+) -> None:
+    worker = add_worker(connection, add_host(connection))
+    running = claim(connection, worker)[0][0]
     with site(dsn_of(dsn, BOARD)) as web:
         for path in (
             "/queues", "/jobs", f"/jobs/{furnished}", "/failures", "/workers", "/pools", "/tasks",
             "/resources", "/schedules", "/stats", "/stats/curves", "/leaks",
         ):  # fmt: skip
             web.api(path)
+        told = web.api(f"/jobs/{running}/stacks")["worker"]
+        assert told == web.api(f"/workers/{worker}/stacks")
+        assert (told["note"], told["stacks"]) == (ONLY_READS, [])
         assert web.ask("/readyz").status == 200
         assert "taskd_queue_jobs" in web.ask("/metrics").body.decode()
         assert web.told == []

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
+from taskd.errors import StatementTimedOut
 from taskd.store import questions
 from taskd.store.connect import Connection
+from taskd.web import source, stacks
+from taskd.web.source import MOST_ASKING, Source, TooManyAsk
 from tests.store.makers import add_host, add_jobs, add_worker, claim
 from tests.store.serving import READERS, Served, served
 from tests.waiting import eventually
@@ -44,10 +47,19 @@ def answering(connection: Connection, worker: int, *stacks: dict[str, Any]) -> I
 
     thread = threading.Thread(target=answer)
     thread.start()
-    yield
-    thread.join()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer is waited for however late a loaded machine gives it."""
+    monkeypatch.setattr(stacks, "ANSWER_SECONDS", 20.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_reader_is_told_where_a_job_stands_and_nothing_of_its_neighbours(
     web: Served, connection: Connection, connect_again: Callable[[], Connection]
 ) -> None:
@@ -64,6 +76,7 @@ def test_a_reader_is_told_where_a_job_stands_and_nothing_of_its_neighbours(
     assert reply.json["worker"]["stacks"][0]["frames"] == [FRAME]
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_worker_tells_all_that_it_has(
     web: Served, connection: Connection, connect_again: Callable[[], Connection]
 ) -> None:
@@ -86,3 +99,41 @@ def test_who_does_not_answer_and_what_does_not_run_is_told(
     assert web.get(f"/jobs/{waiting}/stacks") == {"state": "queued", "worker": None}
     assert web.ask("/jobs/4711/stacks").status == 404
     assert web.ask("/workers/4711/stacks").status == 404
+
+
+@pytest.mark.usefixtures("patient")
+def test_who_looks_within_a_second_is_given_the_same_answer_and_none_is_left(
+    web: Served,
+    connection: Connection,
+    connect_again: Callable[[], Connection],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source, "KEPT_SECONDS", 60.0)
+    worker = add_worker(connection, add_host(connection))
+    (job,) = add_jobs(connection, 1)
+    claim(connection, worker)
+
+    with answering(connect_again(), worker, stack(job)):
+        found = web.get(f"/workers/{worker}/stacks")
+
+    assert web.get(f"/workers/{worker}/stacks") == found
+    assert web.get(f"/jobs/{job}/stacks")["worker"] == found
+    assert questions.take_questions(connection, [worker]) == []
+    assert connection.execute("SELECT count(*) FROM taskd.answer").fetchone() == (0,)
+
+
+def test_who_waits_for_workers_that_are_silent_keeps_nobody_waiting(
+    dsn: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "STATEMENT_SECONDS", 0.2)
+    worker = add_worker(connection, add_host(connection))
+    crowded = Source(dsn)
+
+    with ExitStack() as asking:
+        asking.callback(crowded.close)
+        first, *_ = (asking.enter_context(crowded.asking()) for _ in range(MOST_ASKING))
+
+        with pytest.raises(TooManyAsk):
+            stacks.worker_stacks(crowded, {"id": worker})
+        with pytest.raises(StatementTimedOut):
+            first.execute("SELECT pg_sleep(5)")

@@ -7,7 +7,7 @@ import { block, jobLink } from "./parts.js";
 /** What a worker has answered: its note, and each stack with whose it is. */
 export function stackList(worker) {
   return [
-    worker.note && h("p", { class: "note" }, `The worker ${worker.note}.`),
+    worker.note && h("p", { class: "note" }, worker.note),
     worker.stacks.map((stack, at) => h("div", { class: "stack", key: `${stack.job ?? ""} ${stack.who} ${at}` },
       heading(stack),
       stack.frames.length > 0 && block(stack.frames.map(lines).join("\n"), `Stack of ${name(stack)}`))),

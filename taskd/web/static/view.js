@@ -55,9 +55,10 @@ export class View {
       tell.isReached();
     } catch (fault) {
       if (this.isClosed) return;
+      if (fault.status === 429 && load.key in this.data) return; // crowded; what is shown stays for a moment more
       this.failed[load.key] = fault;
-      if (fault.status !== 404) tell.isUnreached(fault.message);
-      else load.seconds = null;
+      if (fault.status === 404) load.seconds = null;
+      else if (fault.status !== 429) tell.isUnreached(fault.message);
     } finally {
       load.isBusy = false;
       load.isDone = true;

@@ -39,10 +39,10 @@ RETURNS TABLE (id bigint, kind text, worker bigint, seconds real) LANGUAGE sql A
     RETURNING r.id, r.kind, r.worker, r.seconds
 $$;
 
--- Answer some questions with the same words. What was answered minutes ago has been read by now.
+-- Answer some questions with the same words, those that somebody still waits for: who asked deletes
+-- question and answer in the end. What was answered minutes ago is left of somebody who died.
 CREATE FUNCTION taskd.answer_v1(p_requests bigint[], p_said text) RETURNS void LANGUAGE sql AS $$
     DELETE FROM taskd.answer a WHERE a.answered_at < clock_timestamp() - interval '5 minutes';
-    DELETE FROM taskd.request r WHERE r.id = ANY (p_requests);
-    INSERT INTO taskd.answer (request, said) SELECT u.id, p_said FROM unnest(p_requests) AS u (id)
-    ON CONFLICT (request) DO NOTHING;
+    WITH asked AS (DELETE FROM taskd.request r WHERE r.id = ANY (p_requests) RETURNING r.id)
+    INSERT INTO taskd.answer (request, said) SELECT a.id, p_said FROM asked a;
 $$;
