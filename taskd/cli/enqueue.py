@@ -20,7 +20,7 @@ from taskd.cli.parameters import (
     TASK,
     TEXT,
     Duration,
-    Moment,
+    Time,
     json_option,
 )
 from taskd.config.versions import read_part
@@ -53,7 +53,7 @@ Examples:
 @click.option("--queue", type=QUEUE, help="Where it waits.")
 @click.option("--priority", type=click.IntRange(0, MAX_PRIORITY), help="9 is the most urgent.")
 @click.option("--delay", type=Duration(0), help="Start it no sooner than in so long: 30s, 5m, 1h.")
-@click.option("--run-at", type=Moment(), help="Start it no sooner than then: 2030-01-31T08:00.")
+@click.option("--run-at", type=Time(), help="Start it no sooner than then: 2030-01-31T08:00.")
 @click.option("--timeout", type=Duration(0.001, MAX_TIMEOUT), help="How long an attempt may run.")
 @click.option("--retry", type=click.IntRange(0, MAX_RETRIES), metavar="N", help="Retries at most.")
 @click.option("--expires", type=Duration(0.001), help="Cancel it if it has not begun in so long.")

@@ -119,7 +119,7 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
-class Moment(click.ParamType[datetime]):
+class Time(click.ParamType[datetime]):
     """A time as ISO 8601; without an offset it is the local time."""
 
     name = "time"

@@ -15,7 +15,7 @@ from taskd.cli.database import open_jobs
 from taskd.cli.failure import Failure, WrongUsage
 from taskd.cli.invocation import current
 from taskd.cli.output import Column, print_json, print_table
-from taskd.cli.parameters import SCHEDULE, Duration, Moment, Text, json_option
+from taskd.cli.parameters import SCHEDULE, Duration, Text, Time, json_option
 from taskd.clock import utc_now
 from taskd.config.cron import check_cron, check_timezone, next_wall_time
 from taskd.config.sections import YEAR
@@ -84,7 +84,7 @@ class ShownSlot:
     show_default=True,
     help="How many slots.",
 )
-@click.option("--after", type=Moment(), help="From then on, not from now: 2030-03-30T12:00.")
+@click.option("--after", type=Time(), help="From then on, not from now: 2030-03-30T12:00.")
 @json_option
 def preview(
     name: str | None,

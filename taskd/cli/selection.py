@@ -23,7 +23,7 @@ _FILTERS = (
     click.option("--queue", type=QUEUE, help="Of this queue."),
     click.option("--task", type=TASK, metavar="PATH", help="Of this task."),
     click.option("--older-than", type=Duration(0), help="Enqueued at least so long ago: 30m, 2d."),
-    click.option("--since", type=When(), help="Enqueued since then: 1h ago, or a time."),
+    click.option("--since", type=When(), help="Enqueued since then: 1h (ago), or a time."),
     click.option("--until", type=When(), help="Enqueued before."),
     click.option("--finished-since", type=When(), help="Ended since then."),
     click.option("--finished-until", type=When(), help="Ended before."),

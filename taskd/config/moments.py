@@ -14,6 +14,7 @@ ISO_PATTERN = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
     r"(Z|[+-][0-9]{2}:[0-9]{2})$"
 )
+AGO_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,15})? ?(ms|s|m|h|d)$"
 LONGEST_AGO = 10_000 * 86400.0
 _HOW = "write how long ago, such as 1h, or a time such as 2030-01-31T08:00"
 
@@ -23,6 +24,8 @@ def parse_moment(text: str, *, is_local: bool = False) -> Moment:
 
     Raises ValueError with what is wrong, to follow the text.
     """
+    if re.fullmatch(r"-?[0-9.]+", text, re.ASCII):  # 2026 is a year, and 20260131 a day
+        raise ValueError("has no unit: write 90s for seconds ago, 2026-01-31T00:00 for a day")
     try:
         ago = parse_duration(text)
     except ValueError:
@@ -34,7 +37,8 @@ def parse_moment(text: str, *, is_local: bool = False) -> Moment:
 
 def _parse_time(text: str, is_local: bool) -> datetime:
     if not is_local and not re.fullmatch(ISO_PATTERN, text, re.ASCII):
-        raise ValueError(f"is no moment: {_HOW}Z or +01:00 (in an address %2B01:00)")
+        lost = " (in an address + is written %2B)" if " " in text else ""
+        raise ValueError(f"is no moment: {_HOW}Z or +01:00{lost}")
     try:
         found = datetime.fromisoformat(text)
         return found.astimezone(UTC)  # in an extreme year there is no such time

@@ -12,7 +12,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import errors as pg
 
-from taskd.store.filters import conditions
+from taskd.store.filters import also, conditions, days
 from taskd.store.literals import text_array
 from taskd.store.rows import JobFilter, State
 
@@ -115,5 +115,6 @@ def _number(
     tail: LiteralString,
 ) -> int:
     where, parameters = conditions(wanted)
+    where = also(where, days(wanted) if jobs is _ENDED else [])
     row = connection.execute(head + jobs + where + tail, parameters).fetchone()
     return int(row[0]) if row else 0

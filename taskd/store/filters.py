@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -66,6 +67,25 @@ def days(wanted: JobFilter) -> list[LiteralString]:
         until = _moment("finished_until", wanted.finished_until)
         clauses.append("j.finished_at < date_trunc('day', " + until + ", 'UTC') + interval '1 day'")
     return clauses
+
+
+def since_about(wanted: JobFilter) -> list[LiteralString]:
+    """Whether a job is as young as `since` asks, or nearly.
+
+    A job is as old as its transaction, and has the id of its insert: one that was enqueued at the
+    end of a long transaction stands before younger ones.
+    """
+    if wanted.since is None:
+        return []
+    return ["j.created_at >= " + _moment("since", wanted.since) + " - interval '1 hour'"]
+
+
+def also(where: LiteralString, clauses: Sequence[LiteralString]) -> LiteralString:
+    """A WHERE clause, which may be empty, with further conditions."""
+    words: LiteralString = " AND ".join(clauses)
+    if not words:
+        return where
+    return where + " AND " + words if where else " WHERE " + words
 
 
 def _moment(name: LiteralString, moment: Moment) -> LiteralString:

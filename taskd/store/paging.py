@@ -6,14 +6,15 @@ on id. So each state is asked by itself, and the answers are put together here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 
-from taskd.store.filters import conditions, days
+from taskd.store.filters import also, conditions, days, since_about
 from taskd.store.rows import JobFilter, State
+from taskd.store.waits import one_moment
 
 MOST_LOOKED_AT = 20_000
 MOST_FOLDED = 2_000
@@ -41,17 +42,17 @@ _BRANCHES = (
     _Branch(
         frozenset({State.SUCCEEDED}),
         "(SELECT *, queue AS part FROM taskd.history WHERE state = 's')",
-        True,
+        has_ended=True,
     ),
     _Branch(
         frozenset({State.FAILED}),
         "(SELECT *, queue AS part FROM taskd.history WHERE state = 'f')",
-        True,
+        has_ended=True,
     ),
     _Branch(
         frozenset({State.CANCELLED}),
         "(SELECT *, queue AS part FROM taskd.history WHERE state = 'c')",
-        True,
+        has_ended=True,
     ),
 )
 
@@ -64,13 +65,19 @@ class IdPage(NamedTuple):
 
 
 def newest_ids(connection: psycopg.Connection[Any], wanted: JobFilter) -> list[int]:
-    """The ids of the `wanted.limit` newest jobs that match, newest first, however far back."""
+    """The ids of the `wanted.limit` newest jobs that match, newest first, however far back.
+
+    Since a moment, it looks no further back than that is: call it outside of a transaction then.
+    """
+    if wanted.since is not None:
+        with one_moment(connection):
+            return _ids_since(connection, wanted)
     where, parameters = conditions(_beside_state(wanted))
     lists: list[LiteralString] = [
         "(SELECT j.id FROM "
         + branch.source
         + " j"
-        + _with(where, days(wanted) if branch.has_ended else [])
+        + also(where, days(wanted) if branch.has_ended else [])
         + " ORDER BY j.id DESC LIMIT %(most)s)"
         for branch in _asked(wanted)
     ]
@@ -82,6 +89,19 @@ def newest_ids(connection: psycopg.Connection[Any], wanted: JobFilter) -> list[i
     )
     rows = connection.execute(statement, {**parameters, "most": wanted.limit}).fetchall()
     return [row[0] for row in rows]
+
+
+def _ids_since(connection: psycopg.Connection[Any], wanted: JobFilter) -> list[int]:
+    """The same page by page: a page sees where nothing older is young enough."""
+    ids: list[int] = []
+    before = wanted.before
+    while True:
+        rest = replace(wanted, before=before, limit=wanted.limit - len(ids))
+        page = page_of_ids(connection, rest)
+        ids += page.ids
+        before = page.next_before
+        if before is None or len(ids) >= wanted.limit:
+            return ids
 
 
 def page_of_ids(
@@ -120,14 +140,6 @@ def _asked(wanted: JobFilter, states: Collection[State] = tuple(State)) -> list[
     ]
 
 
-def _with(where: LiteralString, clauses: Sequence[LiteralString]) -> LiteralString:
-    """A WHERE clause, which may be empty, with further conditions."""
-    words: LiteralString = " AND ".join(clauses)
-    if not words:
-        return where
-    return where + " AND " + words if where else " WHERE " + words
-
-
 def _beside_state(wanted: JobFilter) -> JobFilter:
     """The filter without what the choice of branches says; two states share one branch."""
     return wanted if wanted.state in _RUNNING else replace(wanted, state=None)
@@ -140,8 +152,8 @@ def _most(wanted: JobFilter) -> int:
 class _Looked(NamedTuple):
     """Ids that match; how many jobs were looked at, and the lowest id of those.
 
-    has_recent: some of those were enqueued since the moment that is asked for. Ids grow with time,
-    so where none was, no older one was either.
+    has_recent: some of those were enqueued since about the moment that is asked for. Ids grow with
+    time, so where none was, no older one was since that moment.
     """
 
     ids: list[int]
@@ -155,17 +167,17 @@ def _look(
 ) -> _Looked:
     keys, _ = conditions(JobFilter(limit=wanted.limit, before=wanted.before))
     match, parameters = conditions(replace(_beside_state(wanted), before=None))
-    recent, _ = conditions(JobFilter(since=wanted.since))
+    recent: LiteralString = " AND ".join(since_about(wanted)) or "true"
     statement = (
         "SELECT array_agg(s.id) FILTER (WHERE s.fits), count(*), min(s.id), bool_or(s.is_recent) "
         "FROM (SELECT j.id, "
         + (match.removeprefix(" WHERE ") or "true")
         + " AS fits, "
-        + (recent.removeprefix(" WHERE ") or "true")
+        + recent
         + " AS is_recent FROM (SELECT j.* FROM "
         + branch.source
         + " j"
-        + _with(keys, days(wanted) if branch.has_ended else [])
+        + also(keys, days(wanted) if branch.has_ended else [])
         + " ORDER BY j.id DESC LIMIT %(most)s) j) s"
     )
     values = {**parameters, "before": wanted.before, "most": most}

@@ -17,7 +17,7 @@ from taskd.tasks.log_reader import LEVELS
 from taskd.tasks.reasons import Reason
 from taskd.web import details, stacks
 from taskd.web.answers import states
-from taskd.web.parameters import MAX_ID, OneOf, Parameter, Span, Text, Whole
+from taskd.web.parameters import MAX_ID, WORKER, OneOf, Parameter, Span, Text, Whole
 from taskd.web.routes import Route
 from taskd.web.shapes import array, nullable, object_of, shape_of
 
@@ -41,7 +41,6 @@ class Position:
 
 
 JOB = Parameter("id", Whole(1, MAX_ID), "The id of the job.", in_path=True)
-WORKER = Parameter("id", Whole(1, MAX_ID), "The id of a worker, by /workers.", in_path=True)
 LINE = object_of(
     {
         **{name: {"type": "integer"} for name in ("job", "attempt")},

@@ -11,7 +11,7 @@ from taskd.web.bodies import QUEUE_NAME, SCHEDULE_NAME, Flag, Integer, Member, W
 from taskd.web.desk import Desk
 from taskd.web.gate import Caller
 from taskd.web.job_orders import OUTCOME, PREVIEW, TO, WHICH
-from taskd.web.parameters import LONGEST_TEXT, MAX_ID, Parameter, Whole
+from taskd.web.parameters import LONGEST_TEXT, WORKER, Parameter
 from taskd.web.shapes import Shape, object_of
 
 
@@ -35,7 +35,6 @@ class Order:
 CHANGED = object_of({"changed": {"type": "boolean"}})
 QUEUE = (Parameter("queue", QUEUE_NAME, "The name of the queue.", in_path=True),)
 SCHEDULE = (Parameter("name", SCHEDULE_NAME, "The name of the schedule.", in_path=True),)
-WORKER = (Parameter("id", Whole(1, MAX_ID), "The id of a worker, by /workers.", in_path=True),)
 CAUSE = (
     Member("cause", Words(LONGEST_TEXT), "The cause, as /failures has it.", is_needed=True),
     Member("task", Words(LONGEST_TEXT), "Of this task; left out: of any."),
@@ -63,7 +62,7 @@ ORDERS = (
     ),
     Order("/schedules/<name:path>/pause", place_orders.pause_schedule, CHANGED, (), SCHEDULE),
     Order("/schedules/<name:path>/resume", place_orders.resume_schedule, CHANGED, (), SCHEDULE),
-    Order("/workers/<id>/drain", place_orders.drain_worker, CHANGED, (), WORKER),
+    Order("/workers/<id>/drain", place_orders.drain_worker, CHANGED, (), (WORKER,)),
     Order("/failures/requeue", job_orders.requeue_failures, OUTCOME, (*CAUSE, BEFORE, PREVIEW)),
     Order("/failures/acknowledge", place_orders.acknowledge_failures, CHANGED, (*CAUSE, UNDO)),
     Order("/failures/mute", place_orders.mute_failures, CHANGED, (*CAUSE, UNDO)),

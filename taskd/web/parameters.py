@@ -9,7 +9,7 @@ from math import isinf
 from typing import Any, Protocol
 
 from taskd.clock import utc_now
-from taskd.config.moments import ISO_PATTERN, Moment, is_backwards, parse_moment
+from taskd.config.moments import AGO_PATTERN, ISO_PATTERN, Moment, is_backwards, parse_moment
 from taskd.config.units import parse_duration
 
 MAX_ID = 2**63 - 1
@@ -80,7 +80,7 @@ class When:
 
     def schema(self) -> dict[str, Any]:
         """A string of one of two forms."""
-        forms = [{"pattern": SPAN_PATTERN}, {"pattern": ISO_PATTERN}]
+        forms = [{"pattern": AGO_PATTERN}, {"pattern": ISO_PATTERN}]
         return {"type": "string", "anyOf": forms, "example": "1h"}
 
 
@@ -192,3 +192,6 @@ def _read(parameter: Parameter, texts: Sequence[str]) -> Any:
         return parameter.kind.read(text)
     except ValueError as error:
         raise ParameterInvalid(f"{parameter.name}: {text!r} {error}") from error
+
+
+WORKER = Parameter("id", Whole(1, MAX_ID), "The id of a worker, by /workers.", in_path=True)

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from taskd.store import jobs, look, paging
+from taskd.store import bulk, jobs, look, paging
 from taskd.store.connect import Connection
 from taskd.store.rows import JobEnd, JobFilter, State
 from tests.store.explained import explained
 from tests.store.makers import add_jobs, add_worker, claim, fence_of
 from tests.store.test_plans import FILL, rows_read
 
-DAY = 86400.0
+DAY = timedelta(days=1)
 
 
 def one_of_each(connection: Connection) -> list[int]:
@@ -80,42 +80,67 @@ def test_a_list_since_a_moment_ends_where_nothing_is_so_young(
 ) -> None:
     monkeypatch.setattr(paging, "MOST_LOOKED_AT", 5)
     add_jobs(connection, 30)
-    connection.execute("UPDATE taskd.queued SET created_at = now() - interval '2 h'")
+    connection.execute("UPDATE taskd.queued SET created_at = now() - interval '3 h'")
     young = add_jobs(connection, 3)
 
     found = pages(connection, limit=10, since=3600.0)
 
     assert [each for page in found for each in page] == young[::-1]
     assert len(found) == 2
+    listed = look.list_jobs(connection, JobFilter(limit=10, since=3600.0))
+    assert [job.id for job in listed] == young[::-1]
 
 
-@pytest.mark.parametrize("look_up", [look.list_jobs, look.page_jobs])
+def test_a_long_transaction_whose_jobs_stand_before_younger_ones_ends_no_list(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "MOST_LOOKED_AT", 5)
+    (young,) = add_jobs(connection, 1)
+    late = add_jobs(connection, 10)
+    connection.execute(
+        "UPDATE taskd.queued SET created_at = now() - interval '30 min' WHERE id >= %s", (late[0],)
+    )
+
+    found = pages(connection, limit=10, since=600.0)
+
+    assert [each for page in found for each in page] == [young]
+
+
+@pytest.mark.parametrize(
+    "look_up", [look.list_jobs, look.page_jobs, bulk.count_ended, bulk.requeue_matching]
+)
 def test_what_ended_in_a_time_is_read_from_its_days_alone(
     connection: Connection, look_up: Callable[[Connection, JobFilter], object]
 ) -> None:
-    def days_read(**wanted: float) -> list[str]:
+    def days_read(**wanted: datetime) -> list[str]:
         with explained(connection) as scans:
             look_up(connection, JobFilter(state=State.FAILED, **wanted))
         tables = {scan.table for scan in scans}
         return sorted(each for each in tables if each.startswith("history_"))
 
-    def day(ago: float) -> str:
-        return f"history_{datetime.now(UTC) - timedelta(seconds=ago):%Y%m%d}"
+    now = datetime.now(UTC)  # asked once: at midnight it stays the same day
+    today, yesterday = (f"history_{at:%Y%m%d}" for at in (now, now - DAY))
 
-    assert days_read()[0] == day(DAY)
-    assert days_read(since=10.0)[0] >= day(10.0)
-    assert days_read(finished_since=10.0)[0] >= day(10.0)
-    assert days_read(finished_until=DAY - 10.0) in ([day(DAY), day(DAY - 10.0)], [day(DAY)])
+    assert days_read()[0] < today
+    assert days_read(since=now)[0] >= today
+    assert days_read(finished_since=now)[0] >= today
+    assert days_read(finished_until=now - DAY)[-1] == yesterday
 
 
-def test_a_list_reads_no_more_than_it_shows_of_each_state(connection: Connection) -> None:
+@pytest.mark.parametrize(("since", "most"), [(None, 20), (datetime.now(UTC) + 2 * DAY, 0)])
+def test_a_list_reads_no_more_than_it_shows_of_each_state(
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    since: datetime | None,
+    most: int,
+) -> None:
+    monkeypatch.setattr(paging, "MOST_LOOKED_AT", 50)
     connection.execute(FILL, (20_000,))
     connection.execute("ANALYZE taskd.queued")
 
-    with connection.transaction():
-        before = rows_read(connection, "queued")
-        found = look.list_jobs(connection, JobFilter(limit=20))
-        read = rows_read(connection, "queued") - before
+    before = rows_read(connection, "queued")
+    found = look.list_jobs(connection, JobFilter(limit=20, since=since))
+    read = rows_read(connection, "queued") - before
 
-    assert len(found) == 20
+    assert len(found) == most
     assert read < 200

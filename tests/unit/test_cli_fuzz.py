@@ -10,7 +10,7 @@ import click
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskd.cli.parameters import ARRAY, OBJECT, TEXT, Duration, Json, Moment
+from taskd.cli.parameters import ARRAY, OBJECT, TEXT, Duration, Json, Time
 from tests.commands import run_taskd
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -62,7 +62,7 @@ def test_any_depth_is_taken_or_refused(depth: int) -> None:
 
 @given(st.text())
 def test_any_text_is_a_duration_a_time_and_a_name_or_none(text: str) -> None:
-    for kind in (Duration(0), Moment(), TEXT):
+    for kind in (Duration(0), Time(), TEXT):
         with suppress(click.UsageError):
             kind.convert(text, None, None)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from taskd.cli.parameters import ARRAY, JOB_ID, OBJECT, QUEUE, TASK, TEXT, Duration, Moment
+from taskd.cli.parameters import ARRAY, JOB_ID, OBJECT, QUEUE, TASK, TEXT, Duration, Time
 
 
 def refusal(kind: click.ParamType[object], text: str) -> str:
@@ -70,5 +70,5 @@ def test_durations_have_units_and_a_range() -> None:
 
 
 def test_a_time_without_an_offset_is_local() -> None:
-    assert Moment().convert("2030-01-31T08:00", None, None).tzinfo is not None
-    assert "not a time" in refusal(Moment(), "tomorrow")
+    assert Time().convert("2030-01-31T08:00", None, None).tzinfo is not None
+    assert "not a time" in refusal(Time(), "tomorrow")

@@ -13,7 +13,7 @@ NOW = datetime(2030, 1, 31, 8, tzinfo=UTC)
     ("text", "moment"),
     [
         ("1h", 3600.0),
-        ("90", 90.0),
+        ("90s", 90.0),
         ("2030-01-31T08:00Z", NOW),
         ("2030-01-31T09:00:00.000+01:00", NOW),
     ],
@@ -40,6 +40,19 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
 
 def test_a_person_means_the_local_time_and_may_leave_out_the_hour() -> None:
     assert parse_moment("2030-01-31", is_local=True) == datetime(2030, 1, 31).astimezone()
+
+
+@pytest.mark.parametrize("text", ["2030", "20300131", "1.5"])
+def test_a_number_alone_may_be_a_day_so_a_unit_is_asked_for(text: str) -> None:
+    with pytest.raises(ValueError, match="has no unit: write 90s"):
+        parse_moment(text, is_local=True)
+
+
+def test_only_where_a_plus_was_lost_the_address_is_spoken_of() -> None:
+    with pytest.raises(ValueError, match="%2B"):
+        parse_moment("2030-01-31T08:00 01:00")
+    with pytest.raises(ValueError, match=r"\+01:00$"):
+        parse_moment("soon")
 
 
 @pytest.mark.parametrize(
