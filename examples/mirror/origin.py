@@ -40,6 +40,10 @@ class Origin:
         """The names of all projects that have a wheel here."""
         return sorted({project_of(name) for name in self.files})
 
+    def wait(self) -> None:
+        """What goes before each answer."""
+        time.sleep(self.latency)
+
     def close(self) -> None:
         """Stop serving."""
         self._server.shutdown()
@@ -71,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(*args)  # type: ignore[arg-type]  # request, address and server, as given
 
     def do_GET(self) -> None:
-        time.sleep(self._origin.latency)
+        self._origin.wait()
         parts = [unquote(part) for part in self.path.strip("/").split("/")]
         if len(parts) == 2 and parts[0] == "simple":
             self._send_page(parts[1])

@@ -10,7 +10,7 @@ from taskd.cli.database import open_jobs
 from taskd.cli.failure import Failure, WrongUsage
 from taskd.cli.output import one_line, print_json
 from taskd.cli.parameters import TEXT, json_option
-from taskd.cli.worker_names import TARGET, Target
+from taskd.cli.worker_names import WORKER, Target
 from taskd.store.draining import drain_workers
 from taskd.store.questions import WorkerName, list_named_workers
 
@@ -23,7 +23,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("worker", type=TARGET, metavar="WORKER")
+@click.argument("worker", type=WORKER, metavar="WORKER")
 @click.option("--host", type=TEXT, metavar="NAME", help="The one on this host.")
 @json_option
 def drain(worker: Target, host: str | None, as_json: bool) -> None:

@@ -22,9 +22,12 @@ class Target:
 
 
 class TargetName(click.ParamType[Target]):
-    """The id of a job, or the name of a worker or a pool."""
+    """The id of a job (or of what else has a number), or the name of a worker or a pool."""
 
     name = "worker or job"
+
+    def __init__(self, numbered: str = "job") -> None:
+        self.numbered = numbered
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -35,7 +38,7 @@ class TargetName(click.ParamType[Target]):
         text = str(value)
         if text.isascii() and text.isdecimal():
             if not 1 <= int(text) <= MAX_ID:
-                self.fail(f"{text} is no id of a job", param, ctx)
+                self.fail(f"{text} is no id of a {self.numbered}", param, ctx)
             return Target(job=int(text))
         pool, slash, slot = text.rpartition("/")
         if not slash:
@@ -46,3 +49,4 @@ class TargetName(click.ParamType[Target]):
 
 
 TARGET = TargetName()
+WORKER = TargetName("worker")

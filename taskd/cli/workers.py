@@ -108,6 +108,8 @@ def workers(context: click.Context, as_json: bool) -> None:
     worker more, which traces what it allocates until it has seen which task leaks.
     """
     if context.invoked_subcommand is not None:
+        if as_json:
+            context.default_map = {context.invoked_subcommand: {"as_json": True}}
         return
     with open_jobs() as connection:
         reports = fresh_reports(connection)

@@ -90,6 +90,24 @@ COUNTS: dict[str, Shape] = {
     "memory_growth": {"type": "integer"},
     **dict.fromkeys(("run", "wait_for_worker", "wait_for_resources"), _DURATIONS),
 }
+# What the daemons tell of a process; those of another version may tell more, or less.
+PROCESS: Shape = {
+    "type": "object",
+    "properties": {
+        **{name: {"type": "integer"} for name in ("pid", "in_flight", "memory_bytes")},
+        "role": {
+            "type": "string",
+            "description": "master, maintenance, dashboard, seed, forkserver or worker",
+        },
+        "pool": nullable({"type": "string"}),
+        "slot": nullable({"type": "integer"}),
+        "worker": nullable({"type": "integer"}),
+        "state": {
+            "type": "string",
+            "description": "running, or of a worker: starting, idle, busy, draining or exiting",
+        },
+    },
+}
 HOST = object_of(
     {
         **{name: {"type": "integer"} for name in ("id", "pid")},
@@ -98,7 +116,7 @@ HOST = object_of(
         "beat_age": {"type": "number"},
         "report_age": nullable({"type": "number"}),
         **{name: {"type": "boolean"} for name in ("silent", "idle")},
-        "processes": array({"type": "object"}),
+        "processes": array(PROCESS),
     }
 )
 RESOURCE = object_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,21 @@ MIRROR, LEAKY = "examples.mirror.tasks", "examples.leaky.tasks"
 JOBS_THAT_LEAK = 6000
 LISTED = "queues:\n  mirror-io: {description: listed also while it is empty}\n"
 NO_LEAST_AGE = "      min_lifetime: 1s\n"
+
+
+class Held(Origin):
+    """An index that lets whoever asks wait until it is closed."""
+
+    def __init__(self, wheels: Path) -> None:
+        self.is_over = threading.Event()
+        super().__init__(wheels, 0.0)
+
+    def wait(self) -> None:
+        self.is_over.wait()
+
+    def close(self) -> None:
+        self.is_over.set()
+        super().close()
 
 
 @dataclass
@@ -57,7 +73,7 @@ def scene(embedded_server: TestServer, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("examples")
     (folder / "wheels").mkdir()
     make_wheel(folder / "wheels", "nightly")
-    origin, slow = Origin(folder / "wheels", 0.0), Origin(folder / "wheels", 25.0)
+    origin, slow = Origin(folder / "wheels", 0.0), Held(folder / "wheels")
     name = embedded_server.create()
     project = Project(folder, embedded_server.of(name))
     with pytest.MonkeyPatch.context() as patch:
@@ -100,9 +116,9 @@ def walk(enter: Callable[..., Visitor], scene: Scene, size: str) -> None:
     """Do what a person on call would."""
     visitor, other = (enter(scene.url, viewport=SIZES[size]) for _ in range(2))
     name = f"parcel{size}"
-    scene.sync(name, scene.origin)
+    job = scene.sync(name, scene.origin)
 
-    see_it_fail(visitor)
+    see_it_fail(visitor, job)
     requeue_and_watch(visitor, other, lambda: scene.publish(name))
     look_into(visitor, scene.sync(name, scene.slow))
     keep(visitor, f"stack-{size}")
@@ -116,7 +132,7 @@ def walk(enter: Callable[..., Visitor], scene: Scene, size: str) -> None:
     keep(visitor, f"recycled-{size}")
 
 
-def see_it_fail(visitor: Visitor) -> None:
+def see_it_fail(visitor: Visitor, job: int) -> None:
     """Find the failed job by a filter and open it."""
     visitor.go("jobs")
     visitor.page.get_by_label("Task", exact=True).fill(f"{MIRROR}.sync_project")
@@ -124,7 +140,7 @@ def see_it_fail(visitor: Visitor) -> None:
     visitor.page.get_by_role("button", name="Show", exact=True).click()
     visitor.until("location.hash.includes('state=failed')")
     visitor.see("tbody .badge.failed")
-    visitor.see("tbody td[data-label=job] a").click()
+    visitor.page.locator("td[data-label=job]").get_by_text(str(job), exact=True).click()
     visitor.read("HTTP Error 404")
 
 

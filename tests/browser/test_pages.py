@@ -104,14 +104,17 @@ def test_what_happens_is_shown_without_a_reload(visit: Visit, stand: Stand) -> N
 
 
 def test_jobs_are_found_by_filters_and_page_by_page(visit: Visit, stand: Stand) -> None:
-    visitor = visit().go("jobs")
+    visitor = visit(timezone_id="Asia/Tokyo").go("jobs")
+    since = visitor.page.get_by_label("Enqueued since")
 
     visitor.page.get_by_label("Task", exact=True).fill("shop.fetch")
     visitor.page.get_by_label("State").select_option("succeeded")
-    visitor.page.get_by_label("Enqueued since").fill("1h")
+    since.fill("2020-01-31 08:00")
     visitor.press("Tab")
     visitor.page.get_by_role("button", name="Show", exact=True).click()
     visitor.until("document.querySelectorAll('tbody tr').length == 50")
+    assert "2020-01-30T23" in visitor.page.url
+    assert since.input_value() == "2020-01-31 08:00"
     first = visitor.page.locator("tbody td[data-label=job] a").first.inner_text()
     visitor.page.get_by_role("link", name="Older").click()
 

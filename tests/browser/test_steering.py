@@ -14,6 +14,7 @@ Visit = Callable[..., Visitor]
 
 def confirm(visitor: Visitor, button: Locator) -> None:
     """Press a button and agree to what it asks."""
+    visitor.dismiss_notices()  # or an older one would be taken for this one's
     button.click()
     submit = visitor.see("dialog [type=submit]:enabled")
     submit.click()

@@ -72,6 +72,10 @@ class Visitor:
         for key in keys:
             self.page.keyboard.press(key)
 
+    def dismiss_notices(self) -> None:
+        """Dismiss what is told at the page's edge."""
+        self.page.evaluate("document.querySelectorAll('#notices button').forEach(b => b.click())")
+
     def leave_the_list(self) -> None:
         """Point at nothing, and have the focus nowhere: what was held still goes on."""
         self.page.mouse.move(0, 0)

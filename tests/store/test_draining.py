@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -112,6 +113,8 @@ def test_a_name_that_several_have_is_refused_with_what_tells_them_apart(
     assert status == 1
     assert all(f"has the id {each}" in said for each in (first, second))
     assert drain("io")[0] == 2
+    assert "0 is no id of a worker" in drain("0")[1]
     assert "no worker io/0 runs on elsewhere" in drain("io/0", "--host", "elsewhere")[1]
-    assert drain(str(second))[0] == 0
+    told = run_taskd("--database", dsn, "workers", "--json", "drain", str(second))
+    assert json.loads(told.stdout)["worker"] == second
     assert draining.take_drains(connection, [first, second]) == [second]

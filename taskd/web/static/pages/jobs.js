@@ -59,6 +59,14 @@ function withZone(given) {
   return Object.fromEntries(Object.entries(given).map(([name, text]) => [name, MOMENTS.includes(name) ? zoned(text) : text]));
 }
 
+/** A time of an address as its viewer writes it; any other text as it is. */
+function local(text) {
+  const at = /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:\d\d)$/.test(text) ? new Date(text) : null;
+  if (!at || Number.isNaN(at.getTime())) return text;
+  const shifted = new Date(at.getTime() - at.getTimezoneOffset() * 60_000);
+  return shifted.toISOString().slice(0, 19).replace("T", " ").replace(/:00$/, "");
+}
+
 function form(view) {
   const { params } = view;
   const isRareUsed = TEXTS.some(({ name, isRare }) => isRare && params[name]);
@@ -84,7 +92,7 @@ function form(view) {
 function text({ params }, { name, label, example, list: own }) {
   const list = own ?? { queue: "names-queues", task: "names-tasks" }[name];
   return h("label", {}, h("span", {}, label),
-    h("input", { name, value: params[name] ?? "", placeholder: example && `as ${example}`, list, autocomplete: "off", spellcheck: "false" }));
+    h("input", { name, value: MOMENTS.includes(name) ? local(params[name] ?? "") : params[name] ?? "", placeholder: example && `as ${example}`, list, autocomplete: "off", spellcheck: "false" }));
 }
 
 function names(kind, values) {
