@@ -10,6 +10,7 @@ A worker's way through the plan:
 
 A replacement is started first and the old worker drained only when the new one is at work, so that
 a pool never has fewer workers than wanted; of a pool at most a tenth, but one, is replaced at once.
+Whoever leaves is stood in for at once, but no pool has more than twice the workers that it wants.
 """
 
 from __future__ import annotations
@@ -198,7 +199,9 @@ def _about_pool(
             yield Drain(old_slot, _why_worn(old, pool, now) or "replaced")
     if surplus or pool.generation is None or not pool.may_start:
         return
-    for _ in range(pool.processes - len(standing)):
+    leaving = len(workers) - len(live)
+    too_many_leave = max(0, leaving - pool.processes)  # else one bad task takes every slot there is
+    for _ in range(pool.processes - len(standing) - too_many_leave):
         yield Start(name)
     yield from _replace(name, pool, standing, workers, now)
 

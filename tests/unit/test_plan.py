@@ -41,6 +41,15 @@ def test_a_worker_that_drains_by_itself_is_noted_and_replaced_at_once() -> None:
     assert plan(pool(1), replace(leaving, drained_at=NOW - 30), worker(1)) == [Interrupt(0)]
 
 
+def test_no_more_than_twice_the_workers_of_a_pool_stand_however_many_leave() -> None:
+    leaving = [worker(slot, drained_at=NOW) for slot in range(4)]
+
+    assert plan(pool(2), *leaving[:2]) == [Start("io"), Start("io")]
+    assert plan(pool(2), *leaving[:3]) == [Start("io")]
+    assert plan(pool(2), *leaving[:2], worker(5)) == [Start("io")]
+    assert plan(pool(2), *leaving) == []
+
+
 def test_of_too_many_the_youngest_goes() -> None:
     assert plan(pool(1), worker(0), worker(1)) == [Drain(1, "one worker less is wanted")]
 
