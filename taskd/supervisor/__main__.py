@@ -15,19 +15,22 @@ from taskd.config.settings import Settings
 from taskd.pool.signals import ORDERS
 from taskd.supervisor.inheritance import Beginning, begin
 from taskd.supervisor.pidfile import PidFile, PidFileTaken, PidFileUnusable
+from taskd.supervisor.terminal import Terminal
 
 
 def main() -> int:
     """Be the master; the exit status."""
+    terminal = Terminal()  # before HUP is held back: it tells whether that is a hangup
     signal.pthread_sigmask(signal.SIG_BLOCK, ORDERS)  # until the loop can hear them
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback once it has ended
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as it may be, nobody hears of an end
     settings = read_settings(sys.argv[1:])
     pid_file = PidFile(settings.pid_file) if settings.pid_file is not None else None
     raise_descriptor_limit()
     try:
         if pid_file is not None:
             pid_file.take()
-        return _be_master(settings, begin(settings))
+        return _be_master(settings, begin(settings), terminal)
     except PidFileUnusable as error:
         return _refuse(settings, error, 2)
     except (PidFileTaken, OSError) as error:
@@ -51,7 +54,7 @@ def raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _be_master(settings: Settings, beginning: Beginning) -> int:
+def _be_master(settings: Settings, beginning: Beginning, terminal: Terminal) -> int:
     import setproctitle
 
     from taskd import logs
@@ -61,7 +64,7 @@ def _be_master(settings: Settings, beginning: Beginning) -> int:
     setproctitle.setproctitle("taskd: master")
     events = Events()
     writer = logs.install(events, settings.log, "master")
-    return Master(settings, events, writer, beginning).run()
+    return Master(settings, events, writer, beginning, terminal).run()
 
 
 def _refuse(settings: Settings, error: Exception, status: int) -> int:

@@ -18,6 +18,7 @@ from taskd.config.settings import Settings
 from taskd.pool.signals import ORDERS
 from taskd.supervisor.channel import Channel
 from taskd.supervisor.incarnation import Incarnation
+from taskd.supervisor.signals import HANDLED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,10 @@ class Inheritance:
         return cls(board=board, wakeups=wakeups, kick_fd=kick_fd, tree_fd=tree_fd)
 
     def spawn_seed(self, kind: str, channel: Channel) -> int:
-        """Start a seed at the other end of a channel; its pid. Raises OSError."""
+        """Start a seed at the other end of a channel; its pid. Raises OSError.
+
+        It ignores none of our signals, whatever we have inherited: `nohup`, or a shell's `trap ''`.
+        """
         birth = {
             "board_fd": self.board.fd,
             "control_fd": channel.child_fd,
@@ -58,7 +62,9 @@ class Inheritance:
         flags = ["-P"] if sys.flags.safe_path else []
         command = [sys.executable, *flags, "-m", "taskd.pool.seed", kind, str(birth_fd)]
         try:
-            return os.posix_spawn(sys.executable, command, os.environ, setsigmask=ORDERS)
+            return os.posix_spawn(
+                sys.executable, command, os.environ, setsigmask=ORDERS, setsigdef=HANDLED
+            )
         finally:
             os.close(birth_fd)
 

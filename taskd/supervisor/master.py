@@ -41,7 +41,12 @@ class Master:
     """The root of the tree; `run` returns the exit status when all has ended."""
 
     def __init__(
-        self, settings: Settings, events: Events, writer: LogWriter, beginning: Beginning
+        self,
+        settings: Settings,
+        events: Events,
+        writer: LogWriter,
+        beginning: Beginning,
+        terminal: Terminal,
     ) -> None:
         self.settings = settings
         self._events = events
@@ -56,7 +61,7 @@ class Master:
         self._dashboard = Dashboard(settings, self._incarnation.tree_fd, events)
         self._strangers = Strangers()
         self._signals = SignalInbox()
-        self._terminal = Terminal()
+        self._terminal = terminal
         self._reload = Reload()
         self._herald = Herald(settings, events)
         self._to_end = self._incarnation.dead()

@@ -368,6 +368,37 @@ def test_a_terminal_that_is_closed_stops_the_daemon_in_good_order(master: Superv
     assert not any(map(is_alive, workers))
 
 
+def test_a_terminal_that_is_closed_while_the_daemon_starts_stops_it(master: Supervised) -> None:
+    terminal, end = os.openpty()
+    master.stage.direct("master", "waits")
+    master.start(stderr=end)
+    os.close(end)
+    master.wait_for_note("master", "begins")
+
+    os.close(terminal)
+    master.signal(signal.SIGHUP)
+    master.stage.direct("master", "well")
+
+    assert master.wait() == 0
+    assert "terminal" in master.wait_for("Stops")["why"]
+
+
+def test_the_first_seed_ignores_no_signal_that_whoever_started_the_daemon_did(
+    master: Supervised,
+) -> None:
+    numbers = signal.SIGCHLD, signal.SIGTTOU
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    master.start()
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+    seed = master.wait_for_note("seed")["pid"]
+
+    status = Path(f"/proc/{seed}/status").read_text()
+    ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
+    assert not any(ignored & 1 << number - 1 for number in numbers)
+
+
 def test_hup_reloads_as_long_as_the_terminal_is_there(master: Supervised) -> None:
     terminal, end = os.openpty()
     master.start(stderr=end)

@@ -6,13 +6,23 @@ import os
 import sys
 from pathlib import Path
 
+from taskd.config.settings import Settings
+from taskd.supervisor.inheritance import Beginning
 from tests.process.fakes.stage import Stage
 
 
 def be_master(arguments: list[str]) -> int:
-    """The real master, whose children are stand-ins."""
+    """The real master, whose children are stand-ins; it begins once it may."""
     from taskd.supervisor import __main__ as supervisor
 
+    stage, begin = Stage.of_this_process(), supervisor.begin
+
+    def begin_once_told(settings: Settings) -> Beginning:
+        stage.note("master", "begins")
+        stage.word_other_than("waits", "master")
+        return begin(settings)
+
+    supervisor.begin = begin_once_told
     sys.executable = os.environ["FAKES_PYTHON"]
     sys.argv = ["taskd", *arguments]
     return supervisor.main()
