@@ -48,7 +48,8 @@ _ARRAYS_BY_LANE = 4
 #   question's number, STACKS_TOLD: that of the last one answered. HEAP_…: the same of what grows,
 #   within HEAP_SECONDS, which are thousandths.
 #   NOTED: 1 once the master has seen that it drains without having ordered it. From then on it
-#   counts as told to drain: SIGTERM interrupts its jobs.
+#   counts as told to drain: SIGTERM interrupts its jobs. Greenlet workers alone read it, for a
+#   process worker runs no job when it begins to drain of itself.
 (
     PID,
     GENERATION,

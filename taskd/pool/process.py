@@ -31,7 +31,6 @@ from taskd.board.layout import (
     JOB,
     LOOK,
     LOST,
-    NOTED,
     SEATING,
     SEATS,
     STARTED,
@@ -331,18 +330,16 @@ class Worker:
 
     def _on_term(self, number: int, frame: FrameType | None) -> None:
         self._terms += 1
-        self._place.wakeups.wake(self._place.slot)
         if self._words[STATE] == WorkerState.READY:
             self._words[STATE] = WorkerState.DRAINING  # also while a job runs, if it was not ours
-        is_to_interrupt = self._terms > 1 or self._words[NOTED]
         attempt = self._running
-        if not is_to_interrupt or attempt is None or attempt is self._told:
-            return
-        if not attempt.takes_interrupts:
+        if self._terms > 1 and attempt is not None and attempt is not self._told:
+            if attempt.takes_interrupts:
+                self._told = attempt
+                raise JobInterrupted
             attempt.is_interrupted = True  # if it has yet to begin
-            return
-        self._told = attempt
-        raise JobInterrupted
+        if self._place.hears:  # a job may have closed its descriptors, or opened its own there
+            self._place.wakeups.wake(self._place.slot)
 
     def _on_usr1(self, number: int, frame: FrameType | None) -> None:
         """Raise in the running job if it is to be cancelled or its time is over.

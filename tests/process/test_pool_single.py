@@ -74,6 +74,11 @@ def close_everything():
     os.closerange(3, 1000)
 
 
+def spin_deaf(path):
+    close_everything()
+    spin(path)
+
+
 def own_handlers():
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -214,11 +219,12 @@ def test_term_ends_an_idle_worker_at_once(stand: Stand) -> None:
     assert stand.wait_for_end(pid, seconds=2.0) == 0
 
 
+@pytest.mark.parametrize("task", ["spin", "spin_deaf"])
 def test_a_second_term_interrupts_the_job_which_goes_back_uncharged(
-    stand: Stand, tmp_path: Path
+    stand: Stand, tmp_path: Path, task: str
 ) -> None:
     pid = stand.start("cpu")
-    job = stand.enqueue("spin", str(tmp_path / "spins"))
+    job = stand.enqueue(task, str(tmp_path / "spins"))
     eventually((tmp_path / "spins").exists)
 
     os.kill(pid, signal.SIGTERM)
