@@ -10,7 +10,7 @@ from enum import IntEnum
 from taskd.errors import TaskdError
 
 MAGIC = 0x7461736B64
-LAYOUT_VERSION = 6
+LAYOUT_VERSION = 7
 WORD = 8
 
 # Words of the header. The master writes all but HOST and MAINTENANCE_BEAT, which are maintenance's.
@@ -50,6 +50,7 @@ _ARRAYS_BY_LANE = 4
 #   NOTED: 1 once the master has seen that it drains without having ordered it. From then on it
 #   counts as told to drain: SIGTERM interrupts its jobs. Greenlet workers alone read it, for a
 #   process worker runs no job when it begins to drain of itself.
+#   ILL: 1 if it drains because it is ill: a greenlet worker's jobs that run then may be to blame.
 (
     PID,
     GENERATION,
@@ -100,7 +101,8 @@ _ARRAYS_BY_LANE = 4
     HEAP_SECONDS,
     HEAP_TOLD,
     NOTED,
-) = range(49)
+    ILL,
+) = range(50)
 
 
 class WorkerState(IntEnum):

@@ -22,7 +22,7 @@ from gevent.event import Event
 
 from taskd import logs
 from taskd.board import Seating, Why, WorkerState
-from taskd.board.layout import NOTED, STATE, WARM
+from taskd.board.layout import ILL, NOTED, STATE, WARM
 from taskd.clock import monotonic
 from taskd.errors import HookTimeout, JobCancelled, JobInterrupted
 from taskd.events import Events
@@ -259,6 +259,7 @@ class Worker:
                 self.order_drain("the canary has seen enough")
 
     def _be_ill(self) -> None:
+        self._words[ILL] = 1
         self.order_drain("it fails again and again; the next one may do better")
 
     def _be_orphaned(self, seconds: float) -> None:

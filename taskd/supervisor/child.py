@@ -98,6 +98,7 @@ class Worker(Child):
     end_reason: str | None = None
     drain_reason: str | None = None
     drains_by_itself: bool = False
+    is_ill: bool = False
     charge: bool = False
     culprit: int = 0
     why: Why | None = None
@@ -181,6 +182,7 @@ class Worker(Child):
             ready_at=self.ready_at,
             is_canary=self.is_canary,
             is_unwanted=self.is_unwanted,
+            is_ill=self.is_ill,
         )
 
 

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 from taskd.board import Board, SlotReading, Why, WorkerState
-from taskd.board.layout import NOTED, SHEET, TOLD
+from taskd.board.layout import ILL, NOTED, SHEET, TOLD
 from taskd.board.sheet import ASK_IN_C_SIGNAL, ASK_SIGNAL, is_sheet
 from taskd.clock import monotonic
 from taskd.events import Events
@@ -208,7 +208,10 @@ class Crew:
     def _note_drain(self, worker: Worker) -> None:
         self._begin_drain(worker, "it has begun to by itself")
         worker.drains_by_itself = True
-        self._board.slot(worker.slot).words[NOTED] = 1
+        slot = self._board.slot(worker.slot)
+        if slot.words[ILL]:
+            worker.is_ill, worker.suspects = True, tuple(slot.seated())
+        slot.words[NOTED] = 1
 
     def _begin_drain(self, worker: Worker, reason: str) -> None:
         self._events.emit(WorkerDrains(worker.pool, worker.slot, reason))

@@ -49,6 +49,7 @@ class WorkerView:
     `max_jobs` it may do, `held` its memory, None as long as nothing is known of it. It runs
     `in_flight` jobs, and was ready at `ready_at`. A canary counts for none of its pool's workers.
     An unwanted one is to drain by somebody's order.
+    One that is ill drains, because its loops fail again and again.
     """
 
     slot: int
@@ -78,6 +79,7 @@ class WorkerView:
     ready_at: float | None = None
     is_canary: bool = False
     is_unwanted: bool = False
+    is_ill: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -162,7 +164,8 @@ def _escalate(
         if urgency >= Urgency.INTERRUPT or now >= drained_at + settings.shutdown_timeout:
             yield Interrupt(worker.slot)
     elif now >= worker.interrupted_at + settings.kill_grace:
-        yield Kill(worker.slot, "did not end although it was interrupted")
+        # What has made it ill holds out in it: uncharged it would do the same to the next.
+        yield Kill(worker.slot, "did not end although it was interrupted", charge=worker.is_ill)
 
 
 def _about_its_jobs(worker: WorkerView, settings: PoolSettings, now: float) -> Iterator[Action]:

@@ -205,6 +205,20 @@ def test_a_job_over_its_time_is_warned_then_its_worker_killed_and_charged(
     eventually(lambda: len(master.ready_workers()) == 1)
 
 
+def test_jobs_that_ran_as_their_worker_fell_ill_are_charged_when_it_has_to_be_killed(
+    master: Supervised,
+) -> None:
+    master.stage.direct("worker", "ill")
+    impatient = PoolSettings(greenlets=5, shutdown_timeout=0.1, kill_grace=0.1)
+    master.start(master.settings({"io": impatient}))
+    ill = master.wait_for_note("worker", "ready")["pid"]
+    master.stage.direct("worker", "well")
+
+    death = master.wait_for_death(ill)
+
+    assert (death["charge"], death["begun"]) == (True, [7])
+
+
 def test_a_worn_worker_is_replaced_by_one_that_is_ready_first(master: Supervised) -> None:
     master.stage.direct("worker", "worn")
     of_100_jobs = MemorySettings(max_jobs=100, min_lifetime=0.0)

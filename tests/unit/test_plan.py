@@ -162,6 +162,14 @@ def test_an_interrupted_worker_is_killed_after_its_grace() -> None:
     assert action == Kill(0, "did not end although it was interrupted")
 
 
+def test_an_ill_worker_that_does_not_end_is_killed_and_its_jobs_charged() -> None:
+    ill = worker(0, drained_at=NOW - 35, interrupted_at=NOW - 5, is_ill=True)
+
+    (kill, _) = plan(pool(1), ill)
+
+    assert kill == Kill(0, "did not end although it was interrupted", charge=True)
+
+
 def test_a_second_interrupt_does_not_wait() -> None:
     draining = worker(0, drained_at=NOW)
 

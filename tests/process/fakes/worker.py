@@ -13,9 +13,11 @@ from taskd.board.layout import (
     FENCE,
     GENERATION,
     IDLE,
+    ILL,
     IN_FLIGHT,
     JOB,
     PID,
+    SEATS,
     STATE,
     SUCCEEDED,
     WORKER,
@@ -28,7 +30,7 @@ ORDERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def run_worker(birth: dict[str, Any], pool: str, order: dict[str, Any]) -> int:
-    """Live as the file `worker` says: well, early, never, busy, stubborn, late, parent, worn."""
+    """Live as the file `worker` says: well, early, never, busy, stubborn, late, parent, worn, ill."""
     spawn.die_with_master(birth["master"], signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stage = Stage.of_this_process()
@@ -55,6 +57,9 @@ def run_worker(birth: dict[str, Any], pool: str, order: dict[str, Any]) -> int:
         slot.words[SUCCEEDED] = 100
     slot.words[STATE] = WorkerState.READY
     stage.note("worker", "ready", **about)
+    if word == "ill":
+        slot.words[SEATS], slot.seats[0] = 1, 7
+        slot.words[ILL], slot.words[STATE] = 1, WorkerState.DRAINING
     return _answer(stage, slot, word, about)
 
 
@@ -66,7 +71,7 @@ def _wait_for_ever(stage: Stage, about: dict[str, Any]) -> int:
 
 def _answer(stage: Stage, slot: Slot, word: str, about: dict[str, Any]) -> int:
     """Note every signal; end at the first or the second TERM, or never."""
-    terms_to_end = {"busy": 2, "stubborn": 1000, "late": 2}.get(word, 1)
+    terms_to_end = {"busy": 2, "stubborn": 1000, "ill": 1000, "late": 2}.get(word, 1)
     while terms_to_end:
         number = signal.sigwait(ORDERS)
         stage.note("worker", "signal", number=int(number), **about)
