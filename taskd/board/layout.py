@@ -18,6 +18,8 @@ _MAGIC, _VERSION, _SLOTS, _LANES, _MASTER_PID, HOST, MAINTENANCE_BEAT = range(7)
 LANE_COUNT, LANE_EPOCH = 8, 9
 HEADER_WORDS = 64
 
+SEEN_ENOUGH = 2
+
 LANE_WORDS = 72
 SLOT_FIELDS = 64
 OFFER_WORDS = 128
@@ -43,7 +45,7 @@ _ARRAYS_BY_LANE = 4
 #   LIVE: what its allocators have handed out, in bytes, after LIVE_JOBS jobs.
 #   TRIM: the master's request to collect garbage and tell LIVE anew; TRIMMED: the last one obeyed.
 #   SUSPECT: the bytes a job by which LIVE grows, if it does for certain.
-#   CANARY: 1 if it is one; then it tells no LIVE.
+#   CANARY: 1 if it is one, SEEN_ENOUGH when it has done what it is there for; it tells no LIVE.
 #   SHEET: the descriptor of the Sheet on which it answers where everybody stands; STACKS_ASKED: the
 #   question's number, STACKS_TOLD: that of the last one answered. HEAP_…: the same of what grows,
 #   within HEAP_SECONDS, which are thousandths.

@@ -42,7 +42,7 @@ def _entry(process: TreeProcess, slots: WorkerSlots) -> dict[str, Any] | None:
         "worker": None if own is None else own.words[WORKER] or None,
         "generation": process.generation,
         "offers": _offers(process, slots),
-        "canary": own is not None and own.words[CANARY] == 1,
+        "canary": own is not None and own.words[CANARY] != 0,
         "state": state,
         "in_flight": in_flight,
         "memory_bytes": procfs.private_memory(process.pid),

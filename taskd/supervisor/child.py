@@ -97,7 +97,6 @@ class Worker(Child):
     interrupted_at: float | None = None
     end_reason: str | None = None
     drain_reason: str | None = None
-    drains_by_itself: bool = False
     is_ill: bool = False
     charge: bool = False
     culprit: int = 0

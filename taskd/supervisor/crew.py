@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 from taskd.board import Board, SlotReading, Why, WorkerState
-from taskd.board.layout import ILL, NOTED, SHEET, TOLD
+from taskd.board.layout import CANARY, ILL, NOTED, SEEN_ENOUGH, SHEET, TOLD
 from taskd.board.sheet import ASK_IN_C_SIGNAL, ASK_SIGNAL, is_sheet
 from taskd.clock import monotonic
 from taskd.events import Events
@@ -207,7 +207,6 @@ class Crew:
 
     def _note_drain(self, worker: Worker) -> None:
         self._begin_drain(worker, "it has begun to by itself")
-        worker.drains_by_itself = True
         slot = self._board.slot(worker.slot)
         if slot.words[ILL]:
             worker.is_ill, worker.suspects = True, tuple(slot.seated())
@@ -304,12 +303,8 @@ class Crew:
         how = how_it_ended(status) if is_killed else self._memory.how_it_ended(worker.slot, status)
         said_goodbye = status == 0 and reading.state is WorkerState.EXITING  # a job may _exit(0)
         clean = worker.was_ordered_to_end or said_goodbye
-        left = (
-            worker.is_unwanted
-            or worker.drains_by_itself
-            or (said_goodbye and not worker.was_ordered_to_end)
-        )
-        if worker.is_canary and left:
+        has_seen_enough = own and self._board.slot(worker.slot).words[CANARY] == SEEN_ENOUGH
+        if worker.is_canary and (worker.is_unwanted or has_seen_enough):
             self._memory.canaries.ended(worker.pool)
         if clean:
             self._events.emit(WorkerEnded(worker.pool, worker.slot, worker.pid, how))

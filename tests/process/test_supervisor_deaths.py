@@ -219,6 +219,25 @@ def test_jobs_that_ran_as_their_worker_fell_ill_are_charged_when_it_has_to_be_ki
     assert (death["charge"], death["begun"]) == (True, [7])
 
 
+@pytest.mark.parametrize(("word", "canaries"), [("ill", 2), ("full", 1)])
+def test_a_canary_that_leaves_before_it_has_seen_enough_is_followed_by_another(
+    master: Supervised, word: str, canaries: int
+) -> None:
+    impatient = PoolSettings(greenlets=5, shutdown_timeout=0.1, kill_grace=0.1)
+    master.start(master.settings({"io": impatient}))
+    (usual,) = master.wait_for_workers(1)
+    master.stage.direct("worker", word)
+    master.say_as_maintenance("hunt", pool="io")
+    canary = master.wait_for_note("worker", count=2)["pid"]
+    master.stage.direct("worker", "well")
+
+    master.wait_for_death(canary)
+    os.kill(usual, signal.SIGKILL)
+    master.wait_for_note("worker", count=2 + canaries)
+
+    assert len(master.events("CanaryStarted")) == canaries
+
+
 def test_a_worn_worker_is_replaced_by_one_that_is_ready_first(master: Supervised) -> None:
     master.stage.direct("worker", "worn")
     of_100_jobs = MemorySettings(max_jobs=100, min_lifetime=0.0)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from math import inf
 
-from taskd.board.layout import CANARY
+from taskd.board.layout import CANARY, SEEN_ENOUGH
 from taskd.clock import monotonic
 from taskd.events import Events
 from taskd.pool.canary.ledger import Ledger, traced_job
@@ -54,12 +54,12 @@ class Canary:
         self._began_at = monotonic()
         self._is_line_known = False
         self._summed_jobs = -1
-        self.has_seen_enough = False
+        self._words = place.own.words
         # Before the ledger is asked for anything: what there is by now nobody has leaked.
         tracemalloc.start(FRAMES)
         self.ledger = Ledger()
         gc.callbacks.append(self._on_collection)
-        place.own.words[CANARY] = 1
+        self._words[CANARY] = 1
 
     def trace_switches(self) -> None:
         """Charge whoever ran at each switch of greenlets."""
@@ -77,6 +77,11 @@ class Canary:
             self.ledger.forget()
 
         handler.emit = emit_aside  # type: ignore[method-assign]  # this one handler's alone
+
+    @property
+    def has_seen_enough(self) -> bool:
+        """Whether its worker may drain; the master reads on the board whether that was why."""
+        return bool(self._words[CANARY] == SEEN_ENOUGH)
 
     @property
     def has_news(self) -> bool:
@@ -99,7 +104,7 @@ class Canary:
 
     def _fail(self) -> bool:
         self._events.emit(LoopFailed(self._place.name, "the canary", traceback.format_exc()))
-        self.has_seen_enough = True
+        self._words[CANARY] = SEEN_ENOUGH
         self._unstored = []
         return True
 
@@ -114,7 +119,8 @@ class Canary:
         if now < self._store_at:
             return False
         self._store_at = now + STORE_SECONDS
-        self.has_seen_enough = self._is_enough(self._sum_up(), now)
+        if self._is_enough(self._sum_up(), now):
+            self._words[CANARY] = SEEN_ENOUGH
         ledger.forget()
         return bool(self._unstored)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from taskd.board import Board, Slot, WorkerState
 from taskd.board.layout import (
+    CANARY,
     DEADLINE,
     FENCE,
     GENERATION,
@@ -18,6 +19,7 @@ from taskd.board.layout import (
     JOB,
     PID,
     SEATS,
+    SEEN_ENOUGH,
     STATE,
     SUCCEEDED,
     WORKER,
@@ -30,7 +32,7 @@ ORDERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def run_worker(birth: dict[str, Any], pool: str, order: dict[str, Any]) -> int:
-    """Live as the file `worker` says: well, early, never, busy, stubborn, late, parent, worn, ill."""
+    """Live as the file `worker` says: well, early, never, busy, stubborn, late, parent, worn, ill, full."""
     spawn.die_with_master(birth["master"], signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stage = Stage.of_this_process()
@@ -57,6 +59,8 @@ def run_worker(birth: dict[str, Any], pool: str, order: dict[str, Any]) -> int:
         slot.words[SUCCEEDED] = 100
     slot.words[STATE] = WorkerState.READY
     stage.note("worker", "ready", **about)
+    if word == "full":
+        slot.words[CANARY], slot.words[STATE] = SEEN_ENOUGH, WorkerState.DRAINING
     if word == "ill":
         slot.words[SEATS], slot.seats[0] = 1, 7
         slot.words[ILL], slot.words[STATE] = 1, WorkerState.DRAINING
