@@ -159,12 +159,15 @@ class Agenda:
 
     # --- news from the database ------------------------------------------------------------------
 
-    def jobs_went_back(self) -> None:
-        """The dead had jobs, which wait again: at the start nobody is told in which lanes."""
-        if self._is_hearing():
-            self.look.soon()
-        else:
+    def jobs_went_back(self, were_hosts: bool) -> None:
+        """The dead had jobs, which wait again: at the start nobody is told in which lanes.
+
+        `were_hosts`: what a whole host had, which is worth a rescan; a worker had few.
+        """
+        if were_hosts and not self._is_hearing():
             self.look.anew()
+        else:
+            self.look.soon()
 
     def heard(self, heard: Heard) -> None:
         """A beat went through."""

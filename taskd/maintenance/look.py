@@ -43,7 +43,7 @@ class Look:
         self._slots = host.slots
         self._is_hearing = is_hearing
         self._hurry = hurry
-        self._lock = threading.Lock()  # guards _planned
+        self._lock = threading.Lock()  # guards _planned and _has_missed_news
         self._planned: list[float] = []
         self._looked_at = self._rescanned_at = -inf
         self._rescan_from = -inf
@@ -60,7 +60,8 @@ class Look:
 
     def anew(self) -> None:
         """Rescan now, whatever the last one cost: there was news that nobody here has heard."""
-        self._has_missed_news = True
+        with self._lock:
+            self._has_missed_news = True
         self.soon()
 
     def after_idle(self) -> None:
@@ -85,12 +86,16 @@ class Look:
         now = monotonic()
         with self._lock:
             self._planned = [at for at in self._planned if at > now]
+            # Taken before it looks: more may be missed meanwhile.
+            has_missed_news, self._has_missed_news = self._has_missed_news, False
         self._looked_at = now
         marks = self._waker.marks()
         try:
-            found = self._find(connection, now, marks)
+            found = self._find(connection, marks, has_missed_news or now >= self._rescan_from)
         except Exception:
-            self.anew()
+            if has_missed_news:
+                self.anew()
+            self.soon()
             raise
         self.take(found, marks)
 
@@ -99,11 +104,11 @@ class Look:
         for lane in found:
             self._waker.jobs_found(LaneNews(lane.queue, lane.lane, lane.seq, None), marks)
 
-    def _find(self, connection: Connection, now: float, marks: Marks) -> list[WaitingLane]:
-        if self._has_missed_news or now >= self._rescan_from:
-            self._has_missed_news = False  # before it looks: more may be missed meanwhile
+    def _find(self, connection: Connection, marks: Marks, may_rescan: bool) -> list[WaitingLane]:
+        if may_rescan:
             return self._rescan(connection)
-        self.soon(self._rescan_from - now)  # behind the marks only a rescan finds anything
+        # Behind the marks only a rescan finds anything.
+        self.soon(self._rescan_from - self._looked_at)
         return waiting_lanes(connection, marks)
 
     def _rescan(self, connection: Connection) -> list[WaitingLane]:

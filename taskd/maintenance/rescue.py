@@ -103,7 +103,8 @@ Dead = DeadWorker | DeadHost | DeadIncarnation
 class Rescue:
     """The part that rescues; of its own, because it waits for claims the dead had under way.
 
-    `rescued` hears of each incarnation that is done, `look` that jobs went back.
+    `rescued` hears of each incarnation that is done, `look` that jobs went back, and whether
+    they were a whole host's.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Rescue:
         host: ThisHost,
         link: Link,
         rescued: Callable[[UUID], None],
-        look: Callable[[], None],
+        look: Callable[[bool], None],
         limits: Judgement = USUAL_JUDGEMENT,
     ) -> None:
         self._host = host
@@ -232,13 +233,13 @@ class Rescue:
         done = hosts.rescue_workers(connection, workers, reason, charge, judgement)
         if done.given_back or done.failed:
             self._events.emit(WorkerRescued(tuple(workers), reason, done.given_back, done.failed))
-            self._look()
+            self._look(False)
 
     def _end_host(self, connection: Connection, host: int, beat: int | None, reason: str) -> None:
         done = hosts.rescue_host(connection, host, beat, reason, True, self._limits)
         if beat is None or done.given_back or done.failed:
             self._events.emit(HostRescued(host, reason, done.given_back, done.failed))
-            self._look()
+            self._look(True)
 
     def _sweep(self) -> float:
         """Rescue workers that two sweeps found without a process; the seconds until the next.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from math import inf
 
+import psycopg
 import pytest
 
 from taskd.board import LaneTable
@@ -166,6 +167,31 @@ def test_where_news_was_missed_a_rescan_does_not_wait(
 
     assert (before, bench.due_in()) == ([], 0.0)
     assert bench.run() == [0]
+
+
+@pytest.mark.parametrize("is_missed", [True, False])
+def test_a_look_that_fails_leads_to_a_rescan_only_where_news_was_missed(
+    bench: Bench,
+    connect_again: Callable[[], Connection],
+    monkeypatch: pytest.MonkeyPatch,
+    is_missed: bool,
+) -> None:
+    bench.crew.hire(0, idle=25)
+    add_jobs(bench.connection)
+    bench.run()
+    add_jobs(bench.connection, queue="mail")
+    monkeypatch.setattr(bench.look, "_rescan_from", bench.clock.now + 3.0)
+    broken = connect_again()
+    broken.close()
+    if is_missed:
+        bench.look.anew()
+
+    with pytest.raises(psycopg.OperationalError):
+        bench.look.run(broken)
+
+    assert bench.due_in() == 0.0
+    bench.run()
+    assert ("mail" in [lane.queue for lane in bench.table]) == is_missed
 
 
 def test_a_busy_host_rescans_once_a_second(bench: Bench) -> None:

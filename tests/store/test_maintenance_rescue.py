@@ -31,11 +31,9 @@ class Bench:
     def __init__(self, crew: Crew, make_link: MakeLink, connection: Connection) -> None:
         self.crew, self.connection = crew, connection
         self.rescued: list[UUID] = []
-        self.looks: list[int] = []
+        self.looks: list[bool] = []
         crew.board.host = add_host(connection)
-        self.rescue = Rescue(
-            crew.host, make_link(), self.rescued.append, lambda: self.looks.append(1)
-        )
+        self.rescue = Rescue(crew.host, make_link(), self.rescued.append, self.looks.append)
 
     def work(self, pid: int = 1) -> tuple[int, int]:
         """A worker of this host with one job: their ids."""
@@ -84,7 +82,7 @@ def test_the_jobs_of_a_worker_that_died_go_back_charged(bench: Bench) -> None:
     assert places(bench.connection, job) == ["queued"]
     assert bench.loses(job) == 1
     assert bench.rescue.is_done
-    assert bench.looks
+    assert bench.looks == [False]
     assert bench.crew.stories() == [
         f"worker {worker} is gone (killed by signal 9): 1 job went back"
     ]
@@ -246,7 +244,7 @@ def test_the_jobs_of_a_dead_incarnation_go_back_at_once(bench: Bench) -> None:
     bench.rescue.step()
 
     assert places(bench.connection, job) == ["queued"]
-    assert bench.rescued == [incarnation]
+    assert (bench.rescued, bench.looks) == ([incarnation], [True])
 
 
 def test_an_incarnation_that_never_reached_the_database_is_told_as_rescued(bench: Bench) -> None:
