@@ -36,11 +36,11 @@ class Herald:
         wanted = sum(pool.processes for pool in pools.values())
         workers = [worker for worker in workers if not worker.is_canary]
         if len(workers) == wanted and all(_is_up(worker, generation) for worker in workers):
-            self._announced = generation
-            if generation == 1:
+            if not self._announced:
                 self._tell_started(wanted)
-            else:
+            if generation > 1:
                 self._events.emit(GenerationComplete(generation))
+            self._announced = generation
 
     def _tell_started(self, workers: int) -> None:
         self._events.emit(Started(workers, monotonic() - self._born_at))

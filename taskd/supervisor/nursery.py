@@ -65,6 +65,7 @@ class Nursery:
         self._tasks: dict[int, list[Message]] = {}
         self._leaving: list[Seed | Forkserver] = []
         self._is_stopping = False
+        self._was_complete = False  # every pool's code has imported
         self._lacks_maintenance = True
         self._outdated: str | None = None
 
@@ -126,7 +127,7 @@ class Nursery:
         if self._outdated is not None and self._lacks_maintenance:
             return self._outdated  # nobody here will ever rescue, promote or keep the lease again
         for brood in self.broods.values():
-            if brood.refused == 1 and not brood.has_imported:
+            if brood.refused and not (brood.has_imported or self._was_complete):
                 return f"the code of pool {brood.pool} does not import: mend it and start again"
         return None
 
@@ -258,6 +259,8 @@ class Nursery:
             self._let_go(brood.current)
         forkserver.is_ready = brood.has_imported = True
         brood.current, brood.coming = forkserver, None
+        if all(one.has_imported for one in self.broods.values()):
+            self._was_complete = True
         if not forkserver.is_late:  # a late one has imported nothing, so it knows no tasks
             self.on_tasks(brood.pool, self._tasks.pop(id(forkserver), []) + tasks)
 

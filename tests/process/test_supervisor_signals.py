@@ -354,6 +354,34 @@ def test_usr2_tells_of_a_seed_while_there_is_one(master: Supervised) -> None:
     assert master.events("Said", message=f"seed greenlet: pid {seed}")
 
 
+def test_a_reload_before_the_daemon_is_complete_still_ends_with_ready(master: Supervised) -> None:
+    master.stage.direct("forkserver", "waits")
+    master.start()
+    master.wait_for_note("forkserver", generation=1)
+    master.reload(master.settings())
+    master.wait_for("Reloaded")
+
+    master.stage.direct("forkserver", "well")
+
+    master.wait_for("Started")
+    master.wait_for("GenerationComplete", generation=2)
+
+
+def test_code_that_never_imported_is_fatal_although_the_start_was_reloaded(
+    master: Supervised,
+) -> None:
+    master.stage.direct("forkserver", "waits")
+    master.start()
+    master.wait_for_note("forkserver", generation=1)
+    master.reload(master.settings())
+    master.wait_for("Reloaded")
+
+    master.stage.direct("forkserver", "fails")
+
+    assert master.wait() == 1
+    assert master.events("Fatal")
+
+
 def test_a_terminal_that_is_closed_stops_the_daemon_in_good_order(master: Supervised) -> None:
     terminal, end = os.openpty()
     master.start(stderr=end)
