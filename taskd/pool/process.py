@@ -118,7 +118,7 @@ class Worker:
         self._scribe = Scribe(place, self._journal, lambda: self._claims.worker, events)
         self._journal.on_said = self._scribe.said
         self._outage = Outage(place.name, events)
-        self._illness = Illness(self._drain, place.pool_settings.shutdown_timeout)
+        self._illness = Illness(self._be_ill, place.pool_settings.shutdown_timeout)
         self._limits = TimeLimits(place.settings, place.pool)
         self._ear = select.poll()
         self._ear.register(place.wakeups.fds[place.slot], select.POLLIN)
@@ -180,7 +180,7 @@ class Worker:
         self._beat()
         self._report()
         if self._terms or self._is_draining:
-            self._drain()
+            self._drain("ordered")
             return
         called, self._called = self._called, False
         if called:
@@ -268,7 +268,10 @@ class Worker:
         self._outage.over()
         self._words[LOST] = self._outbox.lost
 
-    def _drain(self) -> None:
+    def _be_ill(self) -> None:
+        self._drain("it fails again and again; the next one may do better")
+
+    def _drain(self, why: str) -> None:
         if not self._is_draining:
             self._is_draining = True
             self._drained_at = monotonic()
@@ -276,7 +279,7 @@ class Worker:
                 self._canary.finish()
             self._words[STATE] = WorkerState.DRAINING
             self._claims.show_idle(0)
-            self._events.emit(WorkerDrains(self._place.name, "ordered", 0))
+            self._events.emit(WorkerDrains(self._place.name, why, 0))
 
     def _turn_or_recover(self) -> None:
         try:
@@ -304,9 +307,9 @@ class Worker:
         self._outbox.failures.settle()
         if not self._place.has_master:
             self._events.emit(MasterGone(self._place.name))
-            self._drain()
+            self._drain("the master is gone")
         if not self._place.hears:  # a job has closed its descriptors: make room for a whole worker
-            self._drain()
+            self._drain("a job has closed its eventfd")
         if not self._place.has_maintenance:
             self._called = True
         if not self._words[WARM] and monotonic() - self._busy_at > KEEP_SECONDS:
@@ -320,7 +323,7 @@ class Worker:
             return
         self._canary.beat()
         if self._canary.has_seen_enough:
-            self._drain()
+            self._drain("the canary has seen enough")
 
     def _install_handlers(self) -> None:
         for number in (signal.SIGINT, signal.SIGHUP):

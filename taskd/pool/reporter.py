@@ -77,7 +77,7 @@ class Reporter:
         self._news.set()
 
     def wait_until_empty(self) -> None:
-        """Block until everything is stored, however long the database is away."""
+        """Block until everything is stored; the master ends a worker that takes too long."""
         self._empty.wait()
 
     def _run(self) -> None:

@@ -48,8 +48,8 @@ class WorkerView:
     `dumped` is the job for whose sake it wrote its stacks, at `dumped_at`. `share` is how much of
     `max_jobs` it may do, `held` its memory, None as long as nothing is known of it. It runs
     `in_flight` jobs, and was ready at `ready_at`. A canary counts for none of its pool's workers.
-    An unwanted one is to drain by somebody's order.
-    One that is ill drains, because its loops fail again and again.
+    An unwanted one is to drain by somebody's order. One that is ill drains, because its loops fail
+    again and again.
     """
 
     slot: int

@@ -32,7 +32,10 @@ ORDERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def run_worker(birth: dict[str, Any], pool: str, order: dict[str, Any]) -> int:
-    """Live as the file `worker` says: well, early, never, busy, stubborn, late, parent, worn, ill, full."""
+    """Live as the file `worker` says.
+
+    It is well, early, never, busy, stubborn, late, parent, worn, ill, full.
+    """
     spawn.die_with_master(birth["master"], signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stage = Stage.of_this_process()
