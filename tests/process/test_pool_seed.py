@@ -47,6 +47,12 @@ def imported_since_the_fork():
     return sorted(set(sys.modules) - BEFORE)
 
 
+def collects_garbage():
+    import gc
+
+    return gc.isenabled()
+
+
 def remember_modules():
     BEFORE.update(sys.modules)
 
@@ -265,6 +271,14 @@ def test_a_greenlet_worker_imports_nothing_after_the_fork(stand: Stand) -> None:
     job = stand.enqueue("imported_since_the_fork")
 
     assert stand.wait_for(job, "succeeded")[0] == "[]"
+
+
+def test_garbage_is_collected_in_what_is_forked_from_a_seed(stand: Stand) -> None:
+    stand.start("io")
+
+    job = stand.enqueue("collects_garbage")
+
+    assert stand.wait_for(job, "succeeded")[0] == "true"
 
 
 def test_seeds_and_forkservers_live_on_whatever_a_group_is_told(own_stand: Stand) -> None:
