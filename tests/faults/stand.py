@@ -45,8 +45,9 @@ class Stand:
     def start(self) -> None:
         for host in self.hosts:
             host.start()
+        patience = 60 + 5 * len(self.hosts)  # they share the processors
         for host in self.hosts:
-            eventually(host.is_ready, 60)
+            eventually(host.is_ready, patience)
 
     @contextmanager
     def load(
