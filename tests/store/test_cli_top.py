@@ -14,11 +14,12 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from taskd.cli.top.screen import Screen
 from taskd.store import hosts, jobs
 from taskd.store.connect import Connection
 from taskd.store.rows import JobEnd
@@ -148,6 +149,22 @@ def test_interrupted_or_terminated_it_leaves_the_terminal_as_it_was(
 
         assert shown.process.wait(20) == status
         assert shown.is_as_before()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_something_swallows_ends_it_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    end, line = pty.openpty()
+    with open(line) as keys:
+        monkeypatch.setattr(sys, "stdin", keys)
+        with Screen() as screen:
+            with suppress(KeyboardInterrupt, SystemExit):
+                signal.raise_signal(number)
+
+            with pytest.raises((KeyboardInterrupt, SystemExit)):
+                screen.wait(1)
+    os.close(end)
 
 
 def test_while_the_database_is_away_the_last_picture_stays(

@@ -29,7 +29,8 @@ TERMINATED = 128 + signal.SIGTERM
 class Screen:
     """A terminal to draw on; leaving it gives it back as it was. Needs standard input and output.
 
-    A dumb terminal gets one picture after the other.
+    A dumb terminal gets one picture after the other. SIGINT and SIGTERM raise in whatever runs;
+    where that is swallowed, as in what C code calls back, `wait` raises again.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class Screen:
         self._resized, self._resize = os.pipe()
         self._modes: list[Any] = []
         self._handlers: dict[signal.Signals, Any] = {}
+        self._ended_by: int | None = None
 
     @property
     def size(self) -> os.terminal_size:
@@ -52,7 +54,8 @@ class Screen:
         self._without_suspension()
         self._handlers = {
             signal.SIGWINCH: signal.signal(signal.SIGWINCH, self._note_resize),
-            signal.SIGTERM: signal.signal(signal.SIGTERM, _end),
+            signal.SIGINT: signal.signal(signal.SIGINT, self._end),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, self._end),
         }
         self._write("" if self._is_dumb else ENTER)
         return self
@@ -90,6 +93,8 @@ class Screen:
 
         It is over when q is pressed, or nobody can press anything any more.
         """
+        if self._ended_by is not None:
+            self._end(self._ended_by, None)
         until = monotonic() + seconds
         while (left := until - monotonic()) > 0:
             ready, _, _ = select.select([self._keys, self._resized], [], [], left)
@@ -110,10 +115,12 @@ class Screen:
         except BlockingIOError:
             return  # it has been told often enough
 
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self._ended_by = number
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(TERMINATED)
+
     def _write(self, text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    sys.exit(TERMINATED)
