@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from taskd.clock import utc_now
 from taskd.config.moments import AGO_PATTERN, ISO_PATTERN, Moment, is_backwards, parse_moment
 from taskd.config.units import parse_duration
+from taskd.tasks.json_faults import find_fault
 
 MAX_ID = 2**63 - 1
 LONGEST_TEXT = 2000
@@ -135,6 +136,9 @@ class Json:
             raise ValueError(f"is no JSON {name}") from error
         if not isinstance(found, self.kind) or "\\u0000" in text or "\\ud" in text.lower():
             raise ValueError(f"is no JSON {name} that the database can compare")
+        fault = find_fault(found, "")
+        if fault is not None:  # such as levels that only some readers of JSON can take
+            raise ValueError(f"is no JSON {name} that a job can have: it {fault.problem}")
         return found
 
     def schema(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class Stand:
     """A worker that is this process, and the master's look at it."""
 
     def __init__(self) -> None:
+        gc.collect()  # or what others have left would be freed in mid-run, and hide what is kept
         self.board = Board.create(1, 1)
         self.slot = self.board.slot(0)
         self.slot.words[PID], self.slot.words[STATE] = os.getpid(), WorkerState.READY
