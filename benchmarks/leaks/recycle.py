@@ -6,6 +6,7 @@ Whether a slot was busy is read from history afterwards: each attempt's start an
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from contextlib import closing
@@ -19,6 +20,8 @@ from taskd.store.embedded import Server
 
 SLOTS = 100
 NAP = 0.5
+"""Seconds of a job on average; half to one and a half of it, so that they do not end in step."""
+
 SECONDS = 30.0
 SETTLED = 3.0
 PATIENCE = 120.0
@@ -50,11 +53,13 @@ def recycle(server: Server) -> Recycled:
     dsn = fresh_database(server, "bench_recycle")
     os.environ["TASKD_DATABASE"] = dsn
     configure(database=dsn)
-    jobs = int(SLOTS * SECONDS / NAP)
+    chance = random.Random(1)
+    naps = [(chance.uniform(0.5, 1.5) * NAP,) for _ in range(int(SLOTS * SECONDS / NAP))]
+    jobs = len(naps)
     flags = ("--processes", "4", "--greenlets", "25", *QUEUES, *IMPORTS)
     with running_daemon(dsn, *flags) as daemon, closing(connect(dsn)) as connection:
         old = {one["pid"] for one in wait_for_workers(dsn, 4) if one["role"] == "worker"}
-        enqueue_many("benchmarks.tasks.nap", [(NAP,)] * jobs, queue="bench")
+        enqueue_many("benchmarks.tasks.nap", naps, queue="bench")
         time.sleep(SETTLED)
         began = time.time()
         daemon.send_signal(signal.SIGHUP)
