@@ -9,13 +9,13 @@ from benchmarks.cases import IMPORTS, QUEUES, fill, span
 from benchmarks.daemon import fresh_database, running_daemon
 from taskd.store.embedded import Server
 
-UNWATCHED = ("--imports", "benchmarks.leaks.unwatched")
+UNWATCHED = ("--imports", "benchmarks.tasks,benchmarks.leaks.unwatched")
 JOBS = 100_000
 
 
 def pair(server: Server, jobs: int = JOBS, *, is_first: bool = True) -> float:
     """The rate of a drain with two watched workers ÷ that of one with unwatched ones."""
-    halves = {True: (), False: UNWATCHED}
+    halves = {True: IMPORTS, False: UNWATCHED}
     rates = {watched: _drain(server, jobs, halves[watched]) for watched in (is_first, not is_first)}
     return rates[True] / rates[False]
 
@@ -24,7 +24,7 @@ def _drain(server: Server, jobs: int, flags: Sequence[str]) -> float:
     dsn = fresh_database(server, "bench_cost")
     fill(dsn, jobs)
     workers = ("--processes", "2", "--greenlets", "25", "--burst")
-    with running_daemon(dsn, *workers, *QUEUES, *IMPORTS, *flags) as daemon:
+    with running_daemon(dsn, *workers, *QUEUES, *flags) as daemon:
         daemon.wait(300)
     done, seconds = span(dsn)
     if done != jobs:
