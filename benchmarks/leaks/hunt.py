@@ -90,7 +90,7 @@ def _waiting(connection: Connection) -> int:
 
 
 def _workers(connection: Connection) -> int:
-    row = connection.execute("SELECT count(*) FROM taskd.worker").fetchone()
+    row = connection.execute("SELECT count(*) FROM taskd.worker WHERE ended_at IS NULL").fetchone()
     return int(row[0]) if row else 0
 
 
