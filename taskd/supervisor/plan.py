@@ -21,6 +21,7 @@ from enum import IntEnum
 
 from taskd.board import Why, WorkerState
 from taskd.config.sections import PoolSettings
+from taskd.events import counted
 from taskd.supervisor.actions import Action, Drain, Interrupt, Kill, Note, Start, Warn
 from taskd.supervisor.ladder import HubView, Ladder, ToldView
 from taskd.supervisor.memory.rules import NO_LIMITS, Held, Limits, about_hard, why_worn
@@ -278,7 +279,7 @@ def _why_worn(worker: WorkerView, pool: PoolView, now: float) -> str:
         return ""
     most_jobs = pool.settings.memory.max_jobs
     if most_jobs is not None and worker.jobs_done >= max(int(most_jobs * worker.share), 1):
-        return f"it has done {worker.jobs_done} jobs"
+        return f"it has done {counted(worker.jobs_done, 'job')}"
     if worker.lives_until is not None and now >= worker.lives_until:
         return "it has lived for its max_lifetime"
     worn = why_worn(worker.held, pool.limits)
