@@ -7,11 +7,10 @@ as 64 bytes each; those above 512 bytes, and what native code allocates, the C l
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import sys
-from collections.abc import Callable
 
+from taskd import malloc
 from taskd.board import Slot
 from taskd.board.layout import FAILED, FRESH, LIVE, LIVE_JOBS, RETRIED, SUCCEEDED, TRIM, TRIMMED
 from taskd.clock import monotonic
@@ -25,30 +24,12 @@ takes 50 ms when there are 200,000 of them."""
 BYTES_A_BLOCK = 64
 
 
-class _MallInfo(ctypes.Structure):
-    """What mallinfo2 returns, in the order of malloc.h."""
-
-    _fields_ = [
-        ("arena", ctypes.c_size_t),
-        ("ordblks", ctypes.c_size_t),
-        ("smblks", ctypes.c_size_t),
-        ("hblks", ctypes.c_size_t),
-        ("hblkhd", ctypes.c_size_t),
-        ("usmblks", ctypes.c_size_t),
-        ("fsmblks", ctypes.c_size_t),
-        ("uordblks", ctypes.c_size_t),
-        ("fordblks", ctypes.c_size_t),
-        ("keepcost", ctypes.c_size_t),
-    ]
-
-
 class LiveBytes:
     """Tells the board what is held, at most once a second, and collects garbage when asked to."""
 
     def __init__(self, slot: Slot) -> None:
         self._words = slot.words
         self._next_read = 0.0
-        self._malloc_info, self._malloc_trim = _allocator()
 
     def begin(self) -> None:
         """Tell what the kernel has given to this process before its first job."""
@@ -73,13 +54,13 @@ class LiveBytes:
 
     def read(self) -> int:
         """The bytes handed out now."""
-        return self._malloc_info() + BYTES_A_BLOCK * sys.getallocatedblocks()
+        return malloc.handed_out() + BYTES_A_BLOCK * sys.getallocatedblocks()
 
     def _trim(self) -> None:
         """Give up all that nobody refers to, down to the kernel, and read anew."""
         asked = self._words[TRIM]
         gc.collect()
-        self._malloc_trim()
+        malloc.trim()
         self._tell(self._jobs())
         self._words[TRIMMED] = asked
 
@@ -90,19 +71,3 @@ class LiveBytes:
     def _jobs(self) -> int:
         words = self._words
         return int(words[SUCCEEDED] + words[FAILED] + words[RETRIED])
-
-
-def _allocator() -> tuple[Callable[[], int], Callable[[], None]]:
-    """How to ask the C library, and how to trim it; a library that is not glibc tells nothing."""
-    libc = ctypes.CDLL(None)
-    try:
-        mallinfo, trim = libc.mallinfo2, libc.malloc_trim
-    except AttributeError:
-        return (lambda: 0), (lambda: None)
-    mallinfo.restype = _MallInfo
-
-    def held() -> int:
-        info = mallinfo()
-        return int(info.uordblks + info.hblkhd)
-
-    return held, lambda: trim(0)

@@ -54,8 +54,11 @@ class SeedNotClean(TaskdError):
     """The runtime itself started a thread or a hub: no child could be forked safely."""
 
 
-def run_seed(kind: Kind, fd: int) -> int:
-    """Be a seed until the master closes the control socket; the exit status."""
+def run_seed(kind: Kind, fd: int, collections: tuple[int, int, int]) -> int:
+    """Be a seed until the master closes the control socket; the exit status.
+
+    `collections`: the thresholds of the garbage collector, from when all is imported.
+    """
     birth = read_birth(fd)
     spawn.die_with_master(birth["master"], signal.SIGKILL)
     spawn.ignore_orders()
@@ -71,7 +74,7 @@ def run_seed(kind: Kind, fd: int) -> int:
         control.send(own, {"op": "failed", "error": str(error), "outdated": is_outdated})
         return spawn.UNEXPECTED_EXIT
     spawn.freeze()
-    gc.enable()
+    gc.set_threshold(*collections)
     control.send(own, {"op": "ready"})
     return Seed(roots).run()
 

@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
+from taskd import malloc
 from taskd.pool import originals
 from taskd.pool.holes import fill_holes
 from taskd.pool.signals import ORDERS
@@ -132,8 +133,7 @@ def freeze() -> None:
     """Keep what exists now out of the garbage collector, so that its pages stay shared."""
     gc.collect()
     _clear_lookups()
-    if hasattr(_libc, "malloc_trim"):  # glibc alone has it
-        _libc.malloc_trim(0)
+    malloc.trim()
     fill_holes()
     gc.freeze()
 

@@ -6,7 +6,7 @@ import select
 import signal
 from collections.abc import Callable
 
-from taskd import logs
+from taskd import logs, malloc
 from taskd.clock import monotonic
 from taskd.config.lasting import keep_lasting
 from taskd.config.settings import Settings
@@ -84,6 +84,7 @@ class Master:
         try:
             self._herald.greet()
             self._tend()  # before the first tick: the daemon waits for what this starts
+            malloc.trim()  # of what imports have left
             while not self._shutdown.is_complete:
                 self.turn()
         finally:
