@@ -25,10 +25,17 @@ class _MallInfo(ctypes.Structure):
     ]
 
 
+_LARGEST, _SMALLEST = 64 * 1024, 24
+_MOST_PIECES = 100_000
+
 _library = ctypes.CDLL(None)
 _is_glibc = hasattr(_library, "mallinfo2") and hasattr(_library, "malloc_trim")
 if _is_glibc:
     _library.mallinfo2.restype = _MallInfo
+    _library.malloc.restype = _library.sbrk.restype = ctypes.c_void_p
+    _library.malloc.argtypes = [ctypes.c_size_t]
+    _library.free.argtypes = [ctypes.c_void_p]
+    _library.sbrk.argtypes = [ctypes.c_ssize_t]
 
 
 def handed_out() -> int:
@@ -43,3 +50,21 @@ def trim() -> None:
     """Give free pages back to the kernel."""
     if _is_glibc:
         _library.malloc_trim(0)
+
+
+def take_free_pieces() -> None:
+    """Take for good what is free between blocks in use: what comes later lies behind them all.
+
+    From large to small, as a piece that is asked for less than it has is split.
+    """
+    if not _is_glibc:
+        return
+    behind_all = _library.sbrk(0) - _library.mallinfo2().keepcost
+    size = _LARGEST
+    for _ in range(_MOST_PIECES):
+        block = _library.malloc(size)
+        if block is None or block >= behind_all:
+            _library.free(block)
+            size -= max(size // 16, 8)
+            if size < _SMALLEST:
+                return

@@ -1,5 +1,6 @@
 """Filling the holes between frozen objects, so that a fork's own objects lie on pages of their own.
 
+What is larger than 512 bytes, the C library allocates (`taskd.malloc`). Below that,
 Python's allocator takes blocks of one size from pools of 16 KiB, from those first that have been
 started. Imports leave free blocks behind on many pages; each that a child fills copies a page of
 4 KiB for an object of 100 bytes. A few hundred KiB of blocks that are never used again cost less.
@@ -8,6 +9,8 @@ started. Imports leave free blocks behind on many pages; each that a child fills
 from __future__ import annotations
 
 import sys
+
+from taskd import malloc
 
 _STEP, _LARGEST = 16, 512
 _POOL_BYTES, _POOL_HEADER = 16384, 48
@@ -29,6 +32,7 @@ def fill_holes() -> None:
     smallest = -(-header // _STEP) * _STEP
     for size in range(smallest, _LARGEST + 1, _STEP):
         _fillers.extend(_blocks_in_started_pools(size, size - header))
+    malloc.take_free_pieces()
 
 
 def _blocks_in_started_pools(size: int, length: int) -> list[bytes]:
