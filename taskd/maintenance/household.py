@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from taskd import malloc
 from taskd.config.settings import Settings
 from taskd.errors import DatabaseError, DatabaseUnavailable
 from taskd.maintenance import procfs
@@ -161,6 +162,7 @@ class Household:
         for loop in (self._lease, self._rescue, self._agenda, self._prune):
             loop.start()
         self._is_open = True
+        malloc.trim()  # the schema's scripts have been read to compare them
 
     # --- news from the master --------------------------------------------------------------------
 
