@@ -26,7 +26,8 @@ _fillers: list[bytes] = []
 def fill_holes() -> None:
     """Take the free blocks of the pools that have been started, and the C library's, for good.
 
-    Python's of 48 bytes and more, and at most 128 KiB of each size; smaller ones are numbers, and soon gone.
+    Python's of 48 bytes and more, and at most 128 KiB of each size; smaller ones are numbers, and
+    soon gone.
     """
     header = sys.getsizeof(b"")
     smallest = -(-header // _STEP) * _STEP
