@@ -1,7 +1,7 @@
 # What developers type. `make` alone shows this list.
 PYTHON ?= .venv/bin/python
 
-.PHONY: help venv test model stress faults mutants lint types bench bench-resources bench-leaks bench-peers
+.PHONY: help venv test model stress faults mutants lint types bench bench-resources bench-leaks bench-peers bench-dashboard
 .PHONY: bench-small
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' Makefile
@@ -42,6 +42,9 @@ bench-resources: ## of these, what resources cost
 
 bench-leaks: ## whether leaks are found under noisy loads, and nothing else is taken for one
 	$(PYTHON) -m benchmarks.leaks
+
+bench-dashboard: ## pages with 5,000,000 jobs queued, and what ten viewers cost
+	$(PYTHON) -m benchmarks.dashboard
 
 bench-peers: ## taskd beside its peers, hours (BENCH="--scale 0.1 --runs 1" for less)
 	$(PYTHON) -m benchmarks.contest $(BENCH)

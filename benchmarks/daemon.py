@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,13 @@ def drop_database(server: Server, name: str) -> None:
 
 
 @contextmanager
-def running_daemon(dsn: str, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A daemon until the block ends; its log goes to a temporary file shown on failure."""
+def running_daemon(
+    dsn: str, *flags: str, statuses: Sequence[int] = (0,)
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A daemon until the block ends; its log goes to a temporary file shown on failure.
+
+    It must end with one of `statuses`: with 1, too, where jobs are to fail.
+    """
     with tempfile.TemporaryDirectory(prefix="taskd-bench-") as folder:
         log = Path(folder) / "log"
         command = [sys.executable, "-m", "taskd", "--database", dsn, "--state-dir", folder, *flags]
@@ -70,7 +75,7 @@ def running_daemon(dsn: str, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             status = process.wait(PATIENCE)
-        if status != 0:
+        if status not in statuses:
             raise SystemExit(f"the daemon ended with status {status}:\n{log.read_text()[-3000:]}")
 
 

@@ -11,6 +11,12 @@ def noop(number: int) -> None:
 
 
 @task(queue="bench")
+def fail(number: int) -> None:
+    """What ends with an error."""
+    raise LookupError(f"no such customer: {number % 10}")
+
+
+@task(queue="bench")
 def nap(seconds: float) -> None:
     """IO, as far as the daemon can tell."""
     time.sleep(seconds)
