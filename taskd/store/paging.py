@@ -17,6 +17,7 @@ from taskd.store.rows import JobFilter, State
 from taskd.store.waits import one_moment
 
 MOST_LOOKED_AT = 20_000
+MOST_PARSED = 5_000
 MOST_FOLDED = 2_000
 """Jobs of each state that a page looks at; fewer where it takes long to see what matches."""
 
@@ -146,7 +147,9 @@ def _beside_state(wanted: JobFilter) -> JobFilter:
 
 
 def _most(wanted: JobFilter) -> int:
-    return MOST_LOOKED_AT if wanted.cause is None else MOST_FOLDED
+    if wanted.cause is not None:
+        return MOST_FOLDED
+    return MOST_LOOKED_AT if wanted.args is None and wanted.kwargs is None else MOST_PARSED
 
 
 class _Looked(NamedTuple):

@@ -61,15 +61,22 @@ def test_the_pages_together_are_the_list(connection: Connection, state: State | 
     assert all(len(page) == 2 for page in found[:-1])
 
 
+@pytest.mark.parametrize(
+    ("most", "wanted"),
+    [
+        ("MOST_LOOKED_AT", {"queue": "mail"}),
+        ("MOST_PARSED", {"queue": "mail", "args": [0]}),
+    ],
+)
 def test_a_page_that_looks_no_further_says_where_to_go_on(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, most: str, wanted: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(paging, "MOST_LOOKED_AT", 5)
+    monkeypatch.setattr(paging, most, 5)
     (old,) = add_jobs(connection, 1, queue="mail")
     add_jobs(connection, 12)
     (late,) = add_jobs(connection, 1, queue="mail", delay=600.0)
 
-    found = pages(connection, limit=10, queue="mail")
+    found = pages(connection, limit=10, **wanted)
 
     assert [each for page in found for each in page] == [late, old]
     assert len(found) == 3
