@@ -70,6 +70,17 @@ def test_one_picture_goes_into_a_pipe(dsn: str) -> None:
     assert "\x1b" not in result.stdout
 
 
+def test_a_canary_is_told_from_other_workers(dsn: str, connection: Connection) -> None:
+    (host,) = hosts.list_hosts(connection)
+    canary = {**PROCESS, "pid": 2, "slot": 4, "canary": True}
+    hosts.write_report(connection, host.id, json.dumps([PROCESS, canary]))
+
+    result = run_taskd("--database", dsn, "top", "--once", COLUMNS="100")
+
+    names = [line.split("  ")[0] for line in result.stdout.splitlines() if line.startswith("io/")]
+    assert names == ["io/0", "io/4 canary"]
+
+
 def test_without_a_terminal_only_one_picture_can_be_had(dsn: str) -> None:
     result = run_taskd("--database", dsn, "top")
 

@@ -112,9 +112,10 @@ def _workers(reports: Iterable[Report], slots: dict[tuple[int, int], int]) -> It
 
 
 def _worker(process: dict[str, Any], slots: int, is_fresh: bool) -> WorkerLine:
+    place = f"{process['pool']}/{process['slot']}"
     return WorkerLine(
         host=process["host"],
-        name=f"{process['pool']}/{process['slot']}",
+        name=f"{place} canary" if process.get("canary") else place,
         state=process["state"] if is_fresh else "silent",
         jobs=process["in_flight"],
         slots=slots,
