@@ -20,7 +20,9 @@ from taskd.supervisor.ladder import HubView
 NOTICE_SECONDS = 0.1
 """A beat may be late by so much, and nobody looks closer."""
 
-BURNING_SHARE = 0.1
+BURNING_SHARE, BURNING_SECONDS = 0.1, 0.5
+"""Who burns such a part of the time computes; on a crowded machine, whoever has burned so much."""
+
 WRITTEN_SECONDS = 0.3
 _NS = 1_000_000_000
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -131,7 +133,8 @@ class Hubs:
         self._observe(worker, known, reading, now)
         if known.ended_after is None:
             burned = process.processor_seconds - known.burned_before
-            known.burns = burned > BURNING_SHARE * (now - known.noticed_at)
+            share = BURNING_SHARE * (now - known.noticed_at)
+            known.burns = burned > min(share, BURNING_SECONDS)
         return known.view(now)
 
     def _notice(self, worker: Worker, reading: SlotReading, now: float) -> None:

@@ -213,7 +213,7 @@ def test_a_job_that_blocks_the_hub_in_python_is_told_of_and_broken(shop: Shop) -
 
 
 def test_a_block_that_ends_by_itself_is_told_of_and_breaks_nothing(shop: Shop) -> None:
-    hog = shop.run("spin_elsewhere", 0.6)
+    hog = shop.run("spin_elsewhere", 2, queue="patient")
 
     shop.assert_unharmed(hog)
     shop.daemon.wait_for_log(f"job {hog} (shop.spin_elsewhere) has let no other job run")

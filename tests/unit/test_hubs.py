@@ -110,6 +110,20 @@ def test_a_late_beat_of_one_that_sleeps_burns_nothing(make_bench: Callable[[str]
     assert not views[-1].burns
 
 
+def test_who_gets_little_of_the_processor_and_burns_it_all_blocks_its_hub(
+    make_bench: Callable[[str], Bench],
+) -> None:
+    bench = make_bench(BURNS)
+    bench.beat(due_in=-2.0)
+    bench.see()
+    standstill = bench.hubs[0]
+    assert standstill is not None
+
+    standstill.noticed_at -= 3600.0
+
+    bench.see(burns=True)
+
+
 def test_a_stopped_process_is_not_looked_at(make_bench: Callable[[str], Bench]) -> None:
     bench = make_bench(BURNS)
     os.kill(bench.worker.pid, signal.SIGSTOP)
