@@ -12,7 +12,13 @@ from psycopg.rows import tuple_row
 
 from taskd.config.versions import read_part
 from taskd.errors import ClaimUnreadable
-from taskd.store.literals import boolean_array, integer_array, number_array, text_array
+from taskd.store.literals import (
+    boolean_array,
+    integer_array,
+    number_array,
+    seconds_array,
+    text_array,
+)
 from taskd.store.rows import JobEnd, JobRetry, NewJobs, Promoted, WaitingLane
 
 Row = list[Any]
@@ -175,7 +181,7 @@ def complete_succeeded(
     """End jobs that succeeded without a result; durations in seconds. The ids that were lost."""
     row = connection.execute(
         _SUCCEEDED,
-        (worker, integer_array(ids), integer_array(fences), number_array(durations)),
+        (worker, integer_array(ids), integer_array(fences), seconds_array(durations)),
     ).fetchone()
     return _lost(row)
 
