@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from taskd.pool.levels import Levels
 from taskd.pool.live import LiveBytes
-from taskd.pool.usage import UNKNOWN, SwitchedUsage, Used
+from taskd.pool.usage import SwitchedUsage
 
 
 def _nothing(*args: object) -> None:
     """In place of all that watches."""
 
 
-def _unknown(*args: object) -> Used:
-    return UNKNOWN
+def _unknown(*args: object) -> None:
+    """In place of what an attempt has used."""
 
 
 SwitchedUsage.start = _nothing  # type: ignore[method-assign]
-SwitchedUsage.of = _unknown  # type: ignore[method-assign]
+SwitchedUsage.of = _unknown  # type: ignore[assignment,method-assign]
 Levels.beat = Levels.flush = _nothing  # type: ignore[method-assign]
 LiveBytes.beat = LiveBytes.begin = _nothing  # type: ignore[method-assign]

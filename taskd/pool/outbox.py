@@ -40,18 +40,21 @@ class Counts(NamedTuple):
 class Outbox:
     """The outcomes of one worker that are not stored yet.
 
-    The three lists of succeeded jobs are for the path of every job: append to all of them.
+    The three lists of succeeded jobs are for the path of every job: append to all of them. `cpus`
+    is what those have used of the processor that are long enough for it to be known: microseconds,
+    by fence.
     """
 
     __slots__ = (
-        "_events", "_name", "durations", "ends", "failures", "fences", "ids", "lost", "retries",
-        "tells_ends",
+        "_events", "_name", "cpus", "durations", "ends", "failures", "fences", "ids", "lost",
+        "retries", "tells_ends",
     )  # fmt: skip
 
     def __init__(self, name: str, events: Events, *, tells_ends: bool = False) -> None:
         self.ids: list[int] = []
         self.fences: list[int] = []
         self.durations: list[float] = []
+        self.cpus: dict[int, int] = {}
         self.ends: list[JobEnd] = []
         self.retries: list[JobRetry] = []
         self.lost = 0
@@ -92,10 +95,13 @@ class Outbox:
             return 0
         ids = self.ids[:count]
         fences, durations = self.fences[:count], self.durations[:count]
+        cpus = [self.cpus.get(fence) for fence in fences] if self.cpus else None
         lost = with_partitions(
-            connection, lambda: complete_succeeded(connection, worker, ids, fences, durations)
+            connection, lambda: complete_succeeded(connection, worker, ids, fences, durations, cpus)
         )
         del self.ids[:count], self.fences[:count], self.durations[:count]
+        for fence in fences if cpus else ():
+            self.cpus.pop(fence, None)
         self._tell(lost)
         return count
 

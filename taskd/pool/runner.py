@@ -16,7 +16,7 @@ from taskd.pool.offspring import end_child
 from taskd.pool.outbox import Outbox
 from taskd.pool.reporter import Reporter
 from taskd.pool.slots import Seat
-from taskd.pool.usage import SHORT_SECONDS, SwitchedUsage
+from taskd.pool.usage import SHORT_SECONDS, SwitchedUsage, Used
 from taskd.tasks.context import JobAttempt
 from taskd.tasks.outcome import DONE, Failed, Outcome
 from taskd.tasks.run import Runner
@@ -76,19 +76,22 @@ class SeatRunner:
         ended = perf_counter()
         if limit is not None:
             seat.show_deadline(inf)
-        if outcome is DONE and ended - started < SHORT_SECONDS:
+        seconds = ended - started
+        if outcome is DONE:
             outbox = self._outbox
             outbox.ids.append(job)
             outbox.fences.append(fence)
-            outbox.durations.append(ended - started)
+            outbox.durations.append(seconds)
             self._words[SUCCEEDED] += 1
+            if seconds >= SHORT_SECONDS:
+                outbox.cpus[fence] = self._usage.of(attempt, ended)
             if self._tells_ends:
-                tell_ended(outbox, row, ended - started, outcome)
+                tell_ended(outbox, row, seconds, outcome)
         else:
-            used = self._usage.of(attempt, ended)
+            used = Used(self._usage.of(attempt, ended))
             if isinstance(outcome, Failed):
                 self._failures.call(attempt, args, kwargs, outcome)
-            put(self._outbox, self._words, row, ended - started, outcome, used)
+            put(self._outbox, self._words, row, seconds, outcome, used)
         if self._reporter.is_waiting:
             self._reporter.wake()
         return ended

@@ -64,16 +64,23 @@ class SwitchedUsage:
         """Follow the switches from now on; whoever followed them before is called, too."""
         self._before = set_trace(self._switched)
 
-    def of(self, attempt: JobAttempt, now: float) -> Used:
-        """What an attempt has used that has had the hub until now, and has ended."""
+    def of(self, attempt: JobAttempt, now: float) -> int:
+        """The microseconds of an attempt that has had the hub until now, and has ended."""
         self._charge(attempt, now)
-        return Used(int(attempt.cpu * 1e6))
+        return int(attempt.cpu * 1e6)
 
     def _switched(self, event: str, greenlets: tuple[greenlet, greenlet]) -> None:
-        """Called by greenlet after each switch, in the one that goes on. Must not raise."""
+        """Called by greenlet after each switch, in the one that goes on. Must not raise.
+
+        Most switches are of the hub and of the worker itself, whom nobody charges.
+        """
         context = greenlets[0].gr_context  # as it was left; None of one that has ended
         attempt = None if context is None else context.get(running_attempt)
-        self._charge(attempt, perf_counter())
+        now = perf_counter()
+        if attempt is None and now < self._sync_at:
+            self._mark = now
+        else:
+            self._charge(attempt, now)
         if self._before is not None:
             self._before(event, greenlets)
 

@@ -51,7 +51,9 @@ _UNREAD = """
 SELECT id, queue, fence, attempt, max_attempts, timeout, task, args, kwargs, extra
 FROM taskd.unread_jobs_v1(%s, %s::bigint[])
 """
-_SUCCEEDED = "SELECT taskd.complete_succeeded_v1(%s, %s::bigint[], %s::bigint[], %s::real[])"
+_SUCCEEDED = """
+SELECT taskd.complete_succeeded_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::bigint[])
+"""
 _COMPLETE = """
 SELECT taskd.complete_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[],
                               %s::text[], %s::text[], %s::text[], %s, %s::bigint[],
@@ -177,11 +179,16 @@ def complete_succeeded(
     ids: Sequence[int],
     fences: Sequence[int],
     durations: Sequence[float],
+    cpus: Sequence[int | None] | None = None,
 ) -> list[int]:
-    """End jobs that succeeded without a result; durations in seconds. The ids that were lost."""
+    """End jobs that succeeded without a result; the ids that were lost.
+
+    durations in seconds, cpus in microseconds of the processor's time; None: not known, of any.
+    """
+    used = None if cpus is None else number_array(cpus)
     row = connection.execute(
         _SUCCEEDED,
-        (worker, integer_array(ids), integer_array(fences), seconds_array(durations)),
+        (worker, integer_array(ids), integer_array(fences), seconds_array(durations), used),
     ).fetchone()
     return _lost(row)
 

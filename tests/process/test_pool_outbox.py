@@ -73,6 +73,22 @@ def test_more_than_a_statement_takes_goes_in_several(connection: Connection) -> 
     assert [desk.flush(), desk.flush(), desk.flush()] == [1000, 500, 0]
 
 
+def test_what_succeeded_jobs_have_used_goes_with_them_and_no_others(
+    connection: Connection,
+) -> None:
+    desk = Desk(connection, 2)
+    for job, fence in desk.claimed:
+        desk.succeed(job, fence)
+    (short, _), (long, fence) = desk.claimed
+    desk.outbox.cpus[fence] = 250_000
+
+    desk.flush()
+
+    shown = [fetch_job(connection, job) for job in (short, long)]
+    assert [job and job.cpu_seconds for job in shown] == [None, 0.25]
+    assert desk.outbox.cpus == {}
+
+
 def test_what_cannot_be_stored_stays_until_the_database_is_back(
     connection: Connection, connect_again: Callable[[], Connection]
 ) -> None:

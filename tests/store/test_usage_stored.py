@@ -37,14 +37,15 @@ def test_what_succeeds_within_a_millisecond_is_charged_the_time_it_took(
     connection: Connection,
 ) -> None:
     worker = add_worker(connection)
-    add_jobs(connection, 2)
-    short, long = claim(connection, worker)
+    add_jobs(connection, 3)
+    rows = claim(connection, worker)
 
-    fences = [fence_of(short), fence_of(long)]
-    jobs.complete_succeeded(connection, worker, [short[0], long[0]], fences, [0.0004, 0.5])
+    durations, cpus = [0.0004, 0.5, 0.5], [None, None, 250_000]
+    fences = [fence_of(row) for row in rows]
+    jobs.complete_succeeded(connection, worker, ids_of(rows), fences, durations, cpus)
 
-    shown = [fetch_job(connection, row[0]) for row in (short, long)]
-    assert [job and job.cpu_seconds for job in shown] == [pytest.approx(0.0004), None]
+    shown = [fetch_job(connection, row[0]) for row in rows]
+    assert [job and job.cpu_seconds for job in shown] == [pytest.approx(0.0004), None, 0.25]
     statistics.roll_up(connection)
     (task,) = statistics.summarize(connection, 3600.0, By.TASK)
-    assert task.counts.cpu_seconds == pytest.approx(0.0004)
+    assert task.counts.cpu_seconds == pytest.approx(0.2504)

@@ -22,10 +22,10 @@ CREATE FUNCTION taskd.lost_jobs_v1(p_ids bigint[], p_fences bigint[]) RETURNS bi
            AND a.outcome NOT IN ('l', 'g', 'h', 'k') LIMIT 1) IS NULL -- those a rescue has written
 $$;
 
--- The common case, with the smallest statement: succeeded, no result. p_durations in seconds.
--- NULL, or the ids that were lost.
+-- The common case, with the smallest statement: succeeded, no result. p_durations in seconds, p_cpus in
+-- microseconds; NULL, there or in its place: not known. NULL, or the ids that were lost.
 CREATE FUNCTION taskd.complete_succeeded_v1(
-    p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[]
+    p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_cpus bigint[] DEFAULT NULL
 ) RETURNS bigint[] LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -37,17 +37,17 @@ DECLARE
 BEGIN
     WITH gone AS (
         DELETE FROM taskd.running r
-        USING unnest(p_ids, p_fences, p_durations) AS u (id, fence, duration)
+        USING unnest(p_ids, p_fences, p_durations, p_cpus) AS u (id, fence, duration, cpu)
         WHERE r.id BETWEEN u.id AND u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
-        RETURNING r.*, u.duration
+        RETURNING r.*, u.duration, u.cpu
     ), ended AS (
         INSERT INTO taskd.history (
             id, fence, worker, created_at, run_at, ready_at, started_at, timeout, priority, attempt,
-            max_attempts, losses, crashes, state, queue, task, args, kwargs, extra, res, need)
+            max_attempts, losses, crashes, state, queue, task, args, kwargs, extra, res, need, cpu)
         SELECT g.id, g.fence, g.worker, g.created_at, g.run_at, g.ready_at,
                now() - g.duration * interval '1 second', g.timeout, g.priority, g.attempt,
                g.max_attempts, g.losses, g.crashes, 's', g.queue, g.task, g.args, g.kwargs, g.extra,
-               g.res, g.need
+               g.res, g.need, g.cpu * 1e-6::real
         FROM gone g
     )
     SELECT array_agg(g.id), min(g.id), max(g.id),
