@@ -1,7 +1,7 @@
 """What is promised of leaks and of replacing workers, on real daemons.
 
 python -m benchmarks.leaks.live hunt --runs 5      a canary: the task, its bytes, the line
-python -m benchmarks.leaks.live cost --runs 20     drains, watched and unwatched
+python -m benchmarks.leaks.live cost --runs 20     drains, watched by turns
 python -m benchmarks.leaks.live recycle            every worker replaced under full load
 """
 
@@ -36,7 +36,7 @@ def main() -> None:
             runs = _told("hunt", [leak for _ in turns for leak in LEAKS])
             print(hunt.table([hunt.hunt(server, leak) for leak in runs]), flush=True)
         if "cost" in chosen.case:
-            pairs = [cost.pair(server, is_first=bool(n % 2)) for n in _told("cost", turns)]
+            pairs = [pair for _ in _told("cost", turns) for pair in cost.drain(server)]
             print(cost.table(pairs), flush=True)
         if "recycle" in chosen.case:
             print(recycle.table([recycle.recycle(server) for _ in _told("recycle", turns)]))
