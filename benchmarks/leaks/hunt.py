@@ -27,22 +27,24 @@ FIRST_JOBS = 1000
 LEAST_BYTES = 512.0
 """Below this a task is taken for innocent: taskd.pool.canary."""
 
-LONGEST_SECONDS = 180.0
+LONGEST_SECONDS = 400.0
 LEAKING = "benchmarks.leaks.tasks.task_2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hunt:
-    """What one canary has found. `named_after`: jobs of the canary; None: it named nobody.
+    """What one canary has found. `named_after`: jobs of the canary; None: never it alone.
 
     `estimate`: bytes a job ÷ what the job really leaves, once the canary has seen 1,000 jobs;
-    `innocent`: then the most of any other task, in bytes.
+    `innocent`: then the most of any other task, in bytes. `accused`: how often what it has stored
+    named one that does not leak.
     """
 
     leak: int
     named_after: int | None
     estimate: float
     innocent: float
+    accused: int
     jobs: int
     is_line_right: bool
 
@@ -101,6 +103,7 @@ def _enqueue(chance: random.Random) -> None:
 
 
 def _judge(leak: int, seen: Sequence[Sequence[Account]]) -> Hunt:
+    guilty = {LEAKING} if leak else set()
     named_after = next((_jobs(one) for one in seen if _named(one) == [LEAKING]), None)
     later = next((one for one in seen if _jobs(one) >= FIRST_JOBS), seen[-1])
     true = _true_bytes(leak)
@@ -111,6 +114,7 @@ def _judge(leak: int, seen: Sequence[Sequence[Account]]) -> Hunt:
         named_after=named_after,
         estimate=estimate / true if true else 0.0,
         innocent=max((one.bytes for one in later if one.task != LEAKING or not leak), default=0.0),
+        accused=sum(bool(set(_named(one)) - guilty) for one in seen),
         jobs=_jobs(seen[-1]),
         is_line_right=(lines.get(LEAKING) or "").endswith(f"jobs.py:{_line()}"),
     )
@@ -154,10 +158,11 @@ def table(hunts: Sequence[Hunt]) -> str:
         after = f"after {statistics.median(named):,.0f} jobs (most {max(named):,})" if named else ""
         estimates = ", ".join(f"{one.estimate:.3f}" for one in runs)
         innocent = max(one.innocent for one in runs)
+        accused = sum(one.accused for one in runs)
         right = sum(one.is_line_right for one in runs)
         lines.append(
             f"leak of {leak} bytes: named in {len(named)} of {len(runs)} {after}; "
-            f"estimates {estimates} of it; others at most {innocent:.0f} bytes; "
-            f"line right in {right}"
+            f"estimates {estimates} of it; others at most {innocent:.0f} bytes, "
+            f"accused {accused} times; line right in {right}"
         )
     return "\n".join(lines)

@@ -17,9 +17,11 @@ import signal
 import time
 import traceback
 from _thread import start_new_thread
+from collections.abc import Mapping, Sequence
 from os import getpid
 from time import perf_counter
 from types import FrameType
+from typing import Any
 
 from taskd import logs
 from taskd.board import Seating, WorkerState
@@ -45,6 +47,7 @@ from taskd.pool import job_handler, spawn, standing, stderr
 from taskd.pool.answers import Answers
 from taskd.pool.canary import Canary
 from taskd.pool.canary.outcomes import outcome_bytes
+from taskd.pool.canary.survivors import Cohort
 from taskd.pool.claims import Claims, Row
 from taskd.pool.ending import escaped, put, refusal
 from taskd.pool.events import LoopFailed, MasterGone, WorkerDrains, WorkerReady
@@ -212,13 +215,12 @@ class Worker:
         self._running = attempt
         self._log_handler.stay()
         self._show_job(job, fence, limit)
-        if self._canary is not None:
-            self._canary.ledger.begin(fence)
+        cohort = None if self._canary is None else self._canary.begin(fence, task)
         self._usage.begin()
         started = perf_counter()
         outcome: Outcome
         try:
-            outcome = refusal(extra) or self._runner.run_attempt(attempt, args, kwargs)
+            outcome = refusal(extra) or self._run_attempt(attempt, args, kwargs, cohort)
         except Interrupt:  # a signal struck as the job ended
             outcome = self._runner.interrupted(attempt)
         except BaseException as fault:  # a border: a worker outlives whatever a job does
@@ -233,8 +235,8 @@ class Worker:
             self._failures.call(attempt, args, kwargs, outcome)
         put(self._outbox, self._words, row, seconds, outcome, used)
         del outcome  # with a failure's traceback, and all that its frames hold
-        if self._canary is not None:
-            self._canary.ledger.end(fence, task, outcome_bytes(self._outbox, fence))
+        if self._canary is not None and cohort is not None:
+            self._canary.end(fence, cohort, outcome_bytes(self._outbox, fence))
         self._words[JOB] = self._words[FENCE] = self._words[STARTED] = 0
         self._seats[0] = 0
         self._words[IN_FLIGHT] = 0
@@ -242,6 +244,18 @@ class Worker:
         self._busy_at = monotonic()
         self._install_handlers()  # the job may have had its own
         self._answers.listen()
+
+    def _run_attempt(
+        self,
+        attempt: JobAttempt,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any] | None,
+        cohort: Cohort | None,
+    ) -> Outcome:
+        run_attempt = self._runner.run_attempt
+        if cohort is None:
+            return run_attempt(attempt, args, kwargs)
+        return cohort.call(run_attempt, attempt, args, kwargs)
 
     def _show_job(self, job: int, fence: int, limit: float | None) -> None:
         """Write on the board what the master enforces."""

@@ -112,7 +112,7 @@ class Worker:
             self._usage,
         )
         if self._canary is not None:
-            seat_runner = TracedSeats(seat_runner, self._canary.ledger, self._outbox)
+            seat_runner = TracedSeats(seat_runner, self._canary, self._outbox)
         self.slots = Slots(place.own, seating, seat_runner)
         self._told = Told(self._words)
         self._breaker = Breaker(self._words, self.slots, seating, self._told)

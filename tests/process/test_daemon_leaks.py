@@ -66,7 +66,7 @@ def test_a_canary_tells_the_task_its_bytes_and_the_line(project: Project, pool: 
     )
     while ", allocated at " not in daemon.log():
         for task in TASKS:
-            project.enqueue_many(f"shop.{task}", [(n,) for n in range(50)])
+            project.enqueue_many(f"shop.{task}", [(n,) for n in range(300)])
         eventually(lambda: project.states().keys() <= {"succeeded"}, 60)
 
     said = daemon.wait_for_log(", allocated at ")

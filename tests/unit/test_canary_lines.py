@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from taskd.pool.canary.lines import FRAMES, Lines
+from taskd.pool.canary.lines import Lines
+from taskd.pool.canary.pieces import FRAMES, pieces
+from taskd.pool.canary.survivors import Survivors
 from tests.unit.tasks_project import user_code
 
 SHOP = """\
@@ -52,16 +54,17 @@ def test_the_line_is_the_innermost_of_the_users_own_code(
     with user_code(tmp_path, monkeypatch) as code:
         shop = code.module("leaky_shop", SHOP)
         lines = Lines(("leaky_shop",))
+        jobs = Survivors()
 
         for holds in (3, 1, 4):  # what a job holds for a while comes and goes
             for _ in range(20):
-                shop.sync.function(10)
+                jobs.begin("leaky_shop.sync").call(shop.sync.function, 10)
                 shop.plain(1)
             if holds == 4:  # it has not run before
                 shop.late(1)
             shop.hold.function(holds)
             assert lines.find(["leaky_shop.sync"]) == {}
-            lines.look()
+            lines.look(jobs.look(pieces()))
         found = lines.find([f"leaky_shop.{name}" for name in ("sync", "hold", "plain", "gone")])
 
     assert lines.find(["leaky_shop.late"]) == {}

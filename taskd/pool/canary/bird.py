@@ -6,7 +6,7 @@ import gc
 import logging
 import traceback
 import tracemalloc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
@@ -15,25 +15,31 @@ from taskd.board.layout import CANARY, SEEN_ENOUGH
 from taskd.clock import monotonic
 from taskd.events import Events
 from taskd.pool.canary.ledger import Ledger, traced_job
-from taskd.pool.canary.lines import FRAMES, Lines
+from taskd.pool.canary.lines import Lines, line_of
+from taskd.pool.canary.pieces import FRAMES, pieces
+from taskd.pool.canary.survivors import Cohort, Survivors
+from taskd.pool.canary.verdict import weigh
 from taskd.pool.events import LoopFailed
 from taskd.pool.place import Place
 from taskd.store.connect import Connection
 from taskd.store.leaks import Account, write_accounts
 
 SWEEP_JOBS = 50
-SWEEP_COST = 20
-"""After a collection of garbage there is none for so many times as long as it took."""
+COST = 20
+"""After a collection of garbage, or a look, there is none for so many times as long as it took."""
 
 STORE_SECONDS = 5.0
 FIRST_LOOK_JOBS = 40
 LOOK_GROWTH = 1.6
-"""Where things were allocated is looked at with so many times the jobs of the last look."""
+"""All that is allocated is looked at with so many times the jobs of the last look."""
 
 LEAST_JOBS, MOST_JOBS = 1000, 10_000
 LEAST_JOBS_OF_LEAKER = 150
 LEAST_BYTES = 512.0
 SURE_SHARE = 0.1
+EARLY_SECONDS = 30.0
+"""Before LEAST_JOBS nobody is accused, unless these take longer: small caches have yet to fill."""
+
 MOST_SECONDS = 1800.0
 
 
@@ -47,13 +53,15 @@ class Canary:
         self._place = place
         self._events = events
         self._lines = Lines(place.settings.imports)
+        self._survivors = Survivors()
         self._where: dict[str, str] = {}
         self._unstored: list[Account] = []
-        self._store_at = self._sweep_at = -inf
+        self._told: list[Account] = []
+        self._store_at = self._sweep_at = self._look_at = -inf
         self._look_jobs = float(FIRST_LOOK_JOBS)
         self._began_at = monotonic()
+        self._is_early = True
         self._is_line_known = False
-        self._summed_jobs = -1
         self._words = place.own.words
         # Before the ledger is asked for anything: what there is by now nobody has leaked.
         tracemalloc.start(FRAMES)
@@ -77,6 +85,17 @@ class Canary:
             self.ledger.forget()
 
         handler.emit = emit_aside  # type: ignore[method-assign]  # this one handler's alone
+
+    def begin(self, fence: int, task: str) -> Cohort:
+        """A job begins here; what it does is to be called by its cohort."""
+        cohort = self._survivors.begin(task)
+        self.ledger.begin(fence)
+        return cohort
+
+    def end(self, fence: int, cohort: Cohort, stored: int) -> None:
+        """The job here has ended; `stored`: bytes that wait to be stored."""
+        self.ledger.end(fence, cohort.task, stored)
+        cohort.ended += 1
 
     @property
     def has_seen_enough(self) -> bool:
@@ -112,10 +131,10 @@ class Canary:
         ledger, now = self.ledger, monotonic()
         if ledger.unswept >= SWEEP_JOBS and now >= self._sweep_at:
             self._sweep()
-        if ledger.jobs >= self._look_jobs and not self._is_line_known:
-            self._look_jobs = ledger.jobs * LOOK_GROWTH
-            self._lines.look()
-            ledger.forget()
+        was_early, self._is_early = self._is_early, self._is_early_at(now)
+        is_time = was_early and not self._is_early
+        if is_time or (ledger.jobs >= self._look_jobs and now >= self._look_at):
+            self._look()
         if now < self._store_at:
             return False
         self._store_at = now + STORE_SECONDS
@@ -124,22 +143,44 @@ class Canary:
         ledger.forget()
         return bool(self._unstored)
 
+    def _is_early_at(self, now: float) -> bool:
+        return self.ledger.jobs < LEAST_JOBS and now < self._began_at + EARLY_SECONDS
+
     def _finish(self) -> None:
-        self._sweep()
-        if not self._is_line_known:
-            self._lines.look()
+        self._is_early = False
+        self._look()
         self._sum_up()
+
+    def _look(self) -> None:
+        """See what is alive, and where it was allocated."""
+        began = monotonic()
+        self._sweep()
+        places = self._survivors.look(pieces())
+        if not self._is_line_known:
+            self._lines.look(places)
+        self.ledger.forget()
+        self._look_jobs = self.ledger.jobs * LOOK_GROWTH
+        self._look_at = monotonic() + COST * (monotonic() - began)
 
     def _sum_up(self) -> list[Account]:
         """Note what is to be stored."""
-        accounts = self.ledger.accounts()
+        accounts = weigh(self.ledger.charges(), self._survivors.estimates())
+        if self._is_early:
+            accounts = [replace(one, low=0.0) for one in accounts]
         if not self._is_line_known:
-            leaking = [one.task for one in accounts if one.bytes >= LEAST_BYTES]
-            self._where |= self._lines.find(leaking)
-        if self.ledger.jobs != self._summed_jobs:  # an idle one has no news
-            self._summed_jobs = self.ledger.jobs
-            self._unstored = [replace(one, line=self._where.get(one.task)) for one in accounts]
+            self._find_lines([one for one in accounts if one.bytes >= LEAST_BYTES])
+        told = [replace(one, line=self._where.get(one.task)) for one in accounts]
+        if told != self._told:  # an idle one has no news
+            self._told = self._unstored = told
         return accounts
+
+    def _find_lines(self, leaking: Sequence[Account]) -> None:
+        self._where |= self._lines.find(one.task for one in leaking)
+        survived = self._survivors.estimates()
+        for one in leaking:
+            if one.task in survived and survived[one.task].value >= one.bytes / 2:
+                line = line_of(self._survivors.places(one.task))
+                self._where |= {one.task: line} if line else {}
 
     def flush(self, connection: Connection, worker: int) -> None:
         """Store what was seen, if there is news; what fails comes again."""
@@ -154,7 +195,7 @@ class Canary:
         gc.collect()
         self.ledger.sweep()
         self.ledger.forget()
-        self._sweep_at = monotonic() + SWEEP_COST * (monotonic() - began)
+        self._sweep_at = monotonic() + COST * (monotonic() - began)
 
     def _is_enough(self, accounts: list[Account], now: float) -> bool:
         jobs = self.ledger.jobs

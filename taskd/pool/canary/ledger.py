@@ -16,12 +16,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from math import hypot, inf, sqrt
+from typing import NamedTuple
 
-from taskd.fitting import GROUPS, SURE, Estimate, Moments, Piece, fit
-from taskd.store.leaks import Account
+from taskd.fitting import GROUPS, Estimate, Moments, Piece, fit
 
-WARM_UP_JOBS = 20
-"""The first jobs of each task are not counted: they import, connect, and fill caches."""
+PIECES = 8
+"""Of each task the jobs of the second half count, to an eighth: the first fill what is bounded."""
 
 LEAST_GARBAGE = 0.02
 """When less of all that was left behind is garbage, it is not put down to anybody."""
@@ -37,22 +37,26 @@ def traced_bytes() -> int:
     return tracemalloc.get_traced_memory()[0]
 
 
-class Tally:
-    """The jobs of one task: how many have ended, and sums over what each has left behind."""
+class Sums:
+    """Jobs of one task that follow each other: sums over what each has left behind."""
 
-    __slots__ = ("bytes", "jobs", "seen", "squares")
+    __slots__ = ("bytes", "jobs", "squares")
 
     def __init__(self) -> None:
-        self.seen = self.jobs = 0
+        self.jobs = 0
         self.bytes = self.squares = 0.0
 
-    def take(self, left: int) -> None:
-        """Count a job that has left so much behind, unless it is one of the first."""
-        self.seen += 1
-        if self.seen > WARM_UP_JOBS:
-            self.jobs += 1
-            self.bytes += left
-            self.squares += left * left
+    def take(self, left: float) -> None:
+        """Count a job that has left so much behind."""
+        self.jobs += 1
+        self.bytes += left
+        self.squares += left * left
+
+    def add(self, other: Sums) -> None:
+        """Count all jobs of another."""
+        self.jobs += other.jobs
+        self.bytes += other.bytes
+        self.squares += other.squares
 
     @property
     def mean(self) -> float:
@@ -66,6 +70,45 @@ class Tally:
             return inf
         variance = max(self.squares / self.jobs - self.mean**2, 0.0)
         return sqrt(variance / (self.jobs - 1))
+
+
+class Charge(NamedTuple):
+    """What a job of a task is charged with in the end; that may be less than nothing."""
+
+    task: str
+    jobs: int
+    estimate: Estimate
+
+
+class Tally:
+    """All jobs of one task, in pieces that grow with their number."""
+
+    __slots__ = ("_pieces", "jobs")
+
+    def __init__(self) -> None:
+        self.jobs = 0
+        self._pieces = [Sums()]
+
+    def take(self, left: int) -> None:
+        """Count a job that has left so much behind."""
+        if self._pieces[-1].jobs * PIECES > self.jobs:
+            self._pieces.append(Sums())
+        self._pieces[-1].take(left)
+        self.jobs += 1
+
+    @property
+    def bytes(self) -> float:
+        """What all have left behind."""
+        return sum(piece.bytes for piece in self._pieces)
+
+    def second_half(self) -> Sums:
+        """The youngest pieces that hold at least half of the jobs."""
+        half = Sums()
+        for piece in reversed(self._pieces):
+            if 2 * half.jobs >= self.jobs:
+                break
+            half.add(piece)
+        return half
 
 
 class Ledger:
@@ -86,7 +129,7 @@ class Ledger:
 
     @property
     def jobs(self) -> int:
-        """How many jobs were counted."""
+        """How many jobs have ended."""
         return sum(tally.jobs for tally in self.tallies.values())
 
     @property
@@ -133,11 +176,11 @@ class Ledger:
         self._since.clear()
         self._freed = 0
 
-    def accounts(self) -> list[Account]:
-        """What a job of each task leaves behind, with 95 % between what."""
+    def charges(self) -> list[Charge]:
+        """What a job of each task leaves behind."""
         garbage = self._garbage()
         return [
-            _account(task, tally, garbage.get(task, Estimate(0.0, 0.0)))
+            _charge(task, tally, garbage.get(task, Estimate(0.0, 0.0)))
             for task, tally in self.tallies.items()
             if tally.jobs > 1
         ]
@@ -160,13 +203,7 @@ def _fit(tasks: Sequence[str], stretches: Sequence[tuple[dict[str, int], int]]) 
     return fit([piece for piece in pieces if piece.moments.count], has_levels=False)
 
 
-def _account(task: str, tally: Tally, garbage: Estimate) -> Account:
-    value = tally.mean - garbage.value
-    unsure = SURE * hypot(tally.error, garbage.error)
-    return Account(
-        task=task,
-        jobs=tally.jobs,
-        bytes=max(value, 0.0),
-        low=max(value - unsure, 0.0),
-        high=max(value + unsure, 0.0),
-    )
+def _charge(task: str, tally: Tally, garbage: Estimate) -> Charge:
+    half = tally.second_half()
+    estimate = Estimate(half.mean - garbage.value, hypot(half.error, garbage.error))
+    return Charge(task, tally.jobs, estimate)

@@ -1,8 +1,9 @@
 """Where what a task leaves behind was allocated: the line.
 
-Three times what is allocated is added up by where that was done. What grew from the first to the
-second and again to the third is no job that happens to run. A place belongs to a task if a line of
-its function is among the frames, and its line is the innermost of the users' own code.
+That is where most of what survives was. If nothing does (see there), three times what is allocated
+is added up by where that was done. What grew from the first to the second and again to the third is
+no job that happens to run. A place belongs to a task if a line of its function is among the frames,
+and its line is the innermost of the users' own code.
 """
 
 from __future__ import annotations
@@ -10,16 +11,13 @@ from __future__ import annotations
 import inspect
 import os
 import sysconfig
-from _tracemalloc import _get_traces
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType
 
 from taskd.errors import TaskdError
+from taskd.pool.canary.pieces import Frames
 from taskd.tasks.resolve import resolve
-
-FRAMES = 12
-"""So many of the innermost frames of each allocation are kept."""
 
 LEAST_PART = 0.2
 """A line that has steadily made less of what a task's places have grown by lately is not the one:
@@ -38,29 +36,17 @@ _OTHERS = (
     ),
 )
 
-Frames = tuple[tuple[str, int], ...]
-"""File and line of each, the innermost first."""
-
 
 class Lines:
     """The places of one process; `imports` as in the settings."""
 
     def __init__(self, imports: tuple[str, ...]) -> None:
         self._imports = imports
-        self._seen: deque[dict[Frames, int]] = deque(maxlen=3)
+        self._seen: deque[Mapping[Frames, int]] = deque(maxlen=3)
 
-    def look(self) -> None:
-        """Add up what is allocated now; blocks for 1 us for each piece of memory.
-
-        `tracemalloc.take_snapshot` makes an object of each piece, which takes 20 times as long.
-        """
-        frames: dict[int, Sequence[tuple[str, int]]] = {}
-        sizes: dict[int, int] = {}
-        for _, size, where, *_ in _get_traces():  # pieces of one place share their frames
-            place = id(where)
-            frames[place] = where
-            sizes[place] = sizes.get(place, 0) + size
-        self._seen.append({tuple(frames[place]): size for place, size in sizes.items()})
+    def look(self, pieces: Mapping[Frames, int]) -> None:
+        """Note what is allocated now, and where."""
+        self._seen.append(pieces)
 
     def find(self, tasks: Iterable[str]) -> dict[str, str]:
         """The line of each task that has one; empty before the third look."""
@@ -101,6 +87,16 @@ class Lines:
         code = getattr(function, "__code__", None)
         if isinstance(code, CodeType):
             yield code.co_filename, code.co_firstlineno, _last_line(code)
+
+
+def line_of(pieces: Iterable[tuple[Frames, int]]) -> str | None:
+    """The line of the users' own code that has allocated most of them."""
+    sizes: defaultdict[str, int] = defaultdict(int)
+    for frames, size in pieces:
+        place = _place(frames)
+        if place is not None:
+            sizes[place] += size
+    return max(sizes, key=lambda place: sizes[place], default=None)
 
 
 def _last_line(code: CodeType) -> int:

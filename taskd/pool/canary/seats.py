@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from taskd.pool.canary.ledger import Ledger
+from taskd.pool.canary.bird import Canary
 from taskd.pool.canary.outcomes import outcome_bytes
 from taskd.pool.claims import Row
 from taskd.pool.outbox import Outbox
@@ -12,18 +12,18 @@ from taskd.pool.slots import RunsJobs, Seat
 class TracedSeats:
     """Stands around what runs a job."""
 
-    def __init__(self, inner: RunsJobs, ledger: Ledger, outbox: Outbox) -> None:
+    def __init__(self, inner: RunsJobs, canary: Canary, outbox: Outbox) -> None:
         self._inner = inner
-        self._ledger = ledger
+        self._canary = canary
         self._outbox = outbox
 
     def run(self, seat: Seat, row: Row) -> float:
         """Run a job and count what it leaves behind, but for its outcome."""
-        self._ledger.begin(row[3])
+        cohort = self._canary.begin(row[3], row[7])
         try:
-            return self._inner.run(seat, row)
+            return cohort.call(self._inner.run, seat, row)
         finally:
-            self._ledger.end(row[3], row[7], outcome_bytes(self._outbox, row[3]))
+            self._canary.end(row[3], cohort, outcome_bytes(self._outbox, row[3]))
 
     def fail(self, row: Row, fault: BaseException) -> None:
         """Put the outcome of one whose run raised there."""

@@ -1,0 +1,56 @@
+"""What both witnesses together say of each task.
+
+The survivors are exact, but see only what has frames of a job. The ledger sees all, but is not
+sure whose it is: a job is charged with what it throws out of a cache, whoever has put it there.
+What one task has too much then, others have too little. So the ledger is believed where it charges
+a task with much more (or less) than survives, and all tasks together as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from taskd.fitting import SURE, Estimate
+from taskd.pool.canary.ledger import Charge
+from taskd.store.leaks import Account
+
+OUTSIDE = 3.5
+"""Standard errors of a charge within which what survives may be all of it."""
+
+LEAST_PART = 0.5
+"""All together have to be charged with this part of what one task has too much."""
+
+
+def weigh(charges: Sequence[Charge], survived: Mapping[str, Estimate]) -> list[Account]:
+    """What a job of each task leaves behind, with 95 % between what."""
+    surplus = {one.task: _surplus(one, survived.get(one.task)) for one in charges}
+    together = sum(surplus.values())
+    accounts = []
+    for one in charges:
+        estimate = survived.get(one.task)
+        if estimate is None or (
+            _is_outside(one, estimate) and together / surplus[one.task] >= LEAST_PART
+        ):
+            estimate = one.estimate
+        accounts.append(_account(one, estimate))
+    return accounts
+
+
+def _surplus(charge: Charge, survived: Estimate | None) -> float:
+    """What its jobs are charged with and does not survive, in bytes."""
+    return 0.0 if survived is None else charge.jobs * (charge.estimate.value - survived.value)
+
+
+def _is_outside(charge: Charge, survived: Estimate) -> bool:
+    return abs(charge.estimate.value - survived.value) > OUTSIDE * charge.estimate.error
+
+
+def _account(charge: Charge, estimate: Estimate) -> Account:
+    unsure = SURE * estimate.error
+    return Account(
+        task=charge.task,
+        jobs=charge.jobs,
+        bytes=max(estimate.value, 0.0),
+        low=max(estimate.value - unsure, 0.0),
+        high=max(estimate.value + unsure, 0.0),
+    )

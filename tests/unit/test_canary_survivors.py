@@ -1,0 +1,98 @@
+"""What jobs have left that is alive long after, seen by the real tracemalloc; and what follows."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from taskd.fitting import Estimate
+from taskd.pool.canary.ledger import Charge
+from taskd.pool.canary.pieces import FRAMES, pieces
+from taskd.pool.canary.survivors import Survivors
+from taskd.pool.canary.verdict import weigh
+
+
+@pytest.fixture
+def survivors() -> Iterator[Survivors]:
+    tracemalloc.start(FRAMES)
+    yield Survivors()
+    tracemalloc.stop()
+
+
+def run(survivors: Survivors, task: str, function: Callable[[int], object], size: int) -> None:
+    cohort = survivors.begin(task)
+    cohort.call(function, size)
+    cohort.ended += 1
+
+
+def bytes_of(survivors: Survivors) -> dict[str, tuple[float, float]]:
+    survivors.look(pieces())
+    return {task: (one.value, one.error) for task, one in survivors.estimates().items()}
+
+
+def test_a_leak_is_seen_to_the_byte_and_a_full_cache_not_at_all(survivors: Survivors) -> None:
+    kept: list[bytes] = []
+    cache: deque[bytes] = deque(maxlen=300)
+    first: list[bytes] = []
+
+    def leak(size: int) -> None:
+        cache.append(bytes(5000))
+        kept.append(bytes(size))
+
+    def fill(size: int) -> None:
+        cache.append(bytes(size))
+        if len(first) < 20:
+            first.append(bytes(100_000))  # what it has once and for all
+
+    for number in range(1000):
+        run(survivors, "leak", leak, 967)  # 1,000 with what an object costs
+        run(survivors, "fill", fill, 2000 + number)
+    assert bytes_of(survivors) == {"leak": (1000, 0), "fill": (0, 0)}
+
+
+def test_what_a_job_holds_that_runs_for_long_is_no_leak(survivors: Survivors) -> None:
+    kept: list[bytes] = []
+
+    def leak(size: int) -> None:
+        kept.append(bytes(size))
+
+    for _ in range(200):
+        run(survivors, "sync", leak, 967)
+    slow = survivors.begin("sync")
+    slow.call(leak, 10_000_000)
+    for _ in range(800):
+        run(survivors, "sync", leak, 967)
+
+    assert bytes_of(survivors) == {"sync": (1000, 0)}
+    slow.ended += 1
+    assert bytes_of(survivors)["sync"][0] > 10_000
+
+
+def said(charges: dict[str, tuple[int, float, float]], **survived: float) -> dict[str, float]:
+    estimates = {task: Estimate(value, 0) for task, value in survived.items()}
+    accounts = weigh(
+        [Charge(task, jobs, Estimate(*rest)) for task, (jobs, *rest) in charges.items()], estimates
+    )
+    return {one.task: one.bytes for one in accounts}
+
+
+def test_what_survives_is_believed_if_it_may_be_all_that_was_charged() -> None:
+    charges = {"leak": (200, 1500.0, 200.0), "tidy": (80, -600.0, 250.0), "rare": (9, 700.0, 900.0)}
+
+    assert said(charges, leak=1000, tidy=0) == {"leak": 1000, "tidy": 0, "rare": 700}
+
+
+def test_what_no_frame_tells_is_what_the_ledger_says() -> None:
+    """One long list that grows, say: the youngest cohort has all of it."""
+    charges = {"leak": (200, 5000.0, 200.0), "tidy": (800, -300.0, 200.0)}
+
+    assert said(charges, leak=0, tidy=0) == {"leak": 5000, "tidy": 0}
+
+
+def test_what_one_task_allocates_and_another_frees_is_no_leak() -> None:
+    charges = {"fetch": (500, 5000.0, 20.0), "store": (500, -4990.0, 20.0)}
+
+    assert said(charges, fetch=0, store=0) == {"fetch": 0, "store": 0}
