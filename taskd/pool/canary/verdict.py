@@ -14,9 +14,6 @@ from taskd.fitting import SURE, Estimate
 from taskd.pool.canary.ledger import Charge
 from taskd.store.leaks import Account
 
-OUTSIDE = 3.5
-"""Standard errors of a charge within which what survives may be all of it."""
-
 LEAST_PART = 0.5
 """All together have to be charged with this part of what one task has too much."""
 
@@ -42,7 +39,7 @@ def _surplus(charge: Charge, survived: Estimate | None) -> float:
 
 
 def _is_outside(charge: Charge, survived: Estimate) -> bool:
-    return abs(charge.estimate.value - survived.value) > OUTSIDE * charge.estimate.error
+    return abs(charge.estimate.value - survived.value) > SURE * charge.estimate.error
 
 
 def _account(charge: Charge, estimate: Estimate) -> Account:
