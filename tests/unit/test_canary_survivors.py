@@ -80,7 +80,7 @@ def said(charges: dict[str, tuple[int, float, float]], **survived: float) -> dic
 
 
 def test_what_survives_is_believed_if_it_may_be_all_that_was_charged() -> None:
-    charges = {"leak": (200, 1500.0, 200.0), "tidy": (80, -600.0, 250.0), "rare": (9, 700.0, 900.0)}
+    charges = {"leak": (200, 1200.0, 200.0), "tidy": (400, 700.0, 200.0), "rare": (9, 700.0, 900.0)}
 
     assert said(charges, leak=1000, tidy=0) == {"leak": 1000, "tidy": 0, "rare": 700}
 

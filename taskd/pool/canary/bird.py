@@ -37,7 +37,7 @@ LEAST_JOBS, MOST_JOBS = 1000, 10_000
 LEAST_JOBS_OF_LEAKER = 150
 LEAST_BYTES = 512.0
 SURE_SHARE = 0.1
-EARLY_SECONDS = 30.0
+EARLY_SECONDS = 120.0
 """Before LEAST_JOBS nobody is accused, unless these take longer: small caches have yet to fill."""
 
 MOST_SECONDS = 1800.0

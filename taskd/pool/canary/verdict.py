@@ -17,6 +17,9 @@ from taskd.store.leaks import Account
 LEAST_PART = 0.5
 """All together have to be charged with this part of what one task has too much."""
 
+LEAST_BYTES = 500_000.0
+"""… and with so much: by less a full cache may hold more than before."""
+
 
 def weigh(charges: Sequence[Charge], survived: Mapping[str, Estimate]) -> list[Account]:
     """What a job of each task leaves behind, with 95 % between what."""
@@ -26,7 +29,7 @@ def weigh(charges: Sequence[Charge], survived: Mapping[str, Estimate]) -> list[A
     for one in charges:
         estimate = survived.get(one.task)
         if estimate is None or (
-            _is_outside(one, estimate) and together / surplus[one.task] >= LEAST_PART
+            _is_outside(one, estimate) and _is_real(surplus[one.task], together)
         ):
             estimate = one.estimate
         accounts.append(_account(one, estimate))
@@ -40,6 +43,12 @@ def _surplus(charge: Charge, survived: Estimate | None) -> float:
 
 def _is_outside(charge: Charge, survived: Estimate) -> bool:
     return abs(charge.estimate.value - survived.value) > SURE * charge.estimate.error
+
+
+def _is_real(surplus: float, together: float) -> bool:
+    if 0 <= together < LEAST_BYTES:
+        return False
+    return together / surplus >= LEAST_PART
 
 
 def _account(charge: Charge, estimate: Estimate) -> Account:
