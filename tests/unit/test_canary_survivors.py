@@ -12,7 +12,7 @@ from taskd.fitting import Estimate
 from taskd.pool.canary.ledger import Charge
 from taskd.pool.canary.pieces import FRAMES, pieces
 from taskd.pool.canary.survivors import Survivors
-from taskd.pool.canary.verdict import weigh
+from taskd.pool.canary.verdict import spare_alike, weigh
 
 
 @pytest.fixture
@@ -96,3 +96,12 @@ def test_what_one_task_allocates_and_another_frees_is_no_leak() -> None:
     charges = {"fetch": (500, 5000.0, 20.0), "store": (500, -4990.0, 20.0)}
 
     assert said(charges, fetch=0, store=0) == {"fetch": 0, "store": 0}
+
+
+def test_with_few_jobs_tasks_that_leave_as_much_as_others_are_spared() -> None:
+    charges = [Charge(task, 50, Estimate(5500, 0)) for task in ("a", "b", "c")]
+    charges.append(Charge("leak", 50, Estimate(15_500, 0)))
+
+    accounts = spare_alike(weigh(charges, {}))
+
+    assert {one.task for one in accounts if one.low} == {"leak"}

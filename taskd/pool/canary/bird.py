@@ -18,7 +18,7 @@ from taskd.pool.canary.ledger import Ledger, traced_job
 from taskd.pool.canary.lines import Lines, line_of
 from taskd.pool.canary.pieces import FRAMES, pieces
 from taskd.pool.canary.survivors import Cohort, Survivors
-from taskd.pool.canary.verdict import weigh
+from taskd.pool.canary.verdict import spare_alike, weigh
 from taskd.pool.events import LoopFailed
 from taskd.pool.place import Place
 from taskd.store.connect import Connection
@@ -37,8 +37,9 @@ LEAST_JOBS, MOST_JOBS = 1000, 10_000
 LEAST_JOBS_OF_LEAKER = 150
 LEAST_BYTES = 512.0
 SURE_SHARE = 0.1
-EARLY_SECONDS = 120.0
-"""Before LEAST_JOBS nobody is accused, unless these take longer: small caches have yet to fill."""
+EARLY_SECONDS = 30.0
+"""Before LEAST_JOBS nobody is accused, for small caches have yet to fill; but after so long, those
+that leave more than others."""
 
 MOST_SECONDS = 1800.0
 
@@ -147,7 +148,6 @@ class Canary:
         return self.ledger.jobs < LEAST_JOBS and now < self._began_at + EARLY_SECONDS
 
     def _finish(self) -> None:
-        self._is_early = False
         self._look()
         self._sum_up()
 
@@ -167,6 +167,8 @@ class Canary:
         accounts = weigh(self.ledger.charges(), self._survivors.estimates())
         if self._is_early:
             accounts = [replace(one, low=0.0) for one in accounts]
+        elif self.ledger.jobs < LEAST_JOBS:
+            accounts = spare_alike(accounts)
         if not self._is_line_known:
             self._find_lines([one for one in accounts if one.bytes >= LEAST_BYTES])
         told = [replace(one, line=self._where.get(one.task)) for one in accounts]

@@ -9,6 +9,8 @@ a task with much more (or less) than survives, and all tasks together as well.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import median
 
 from taskd.fitting import SURE, Estimate
 from taskd.pool.canary.ledger import Charge
@@ -34,6 +36,17 @@ def weigh(charges: Sequence[Charge], survived: Mapping[str, Estimate]) -> list[A
             estimate = one.estimate
         accounts.append(_account(one, estimate))
     return accounts
+
+
+def spare_alike(accounts: Sequence[Account]) -> list[Account]:
+    """Accuse those alone that leave twice as much as others: all alike fill a cache of all."""
+    return [
+        one if one.low >= 2 * _usual(accounts, one) else replace(one, low=0.0) for one in accounts
+    ]
+
+
+def _usual(accounts: Sequence[Account], besides: Account) -> float:
+    return median([one.bytes for one in accounts if one is not besides] or [0.0])
 
 
 def _surplus(charge: Charge, survived: Estimate | None) -> float:
