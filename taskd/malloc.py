@@ -1,6 +1,6 @@
 """The C library's allocator: what it has handed out, and giving back to the kernel what it has not.
 
-A library that is not glibc tells 0 and gives nothing back.
+A library that is not glibc (or one before 2.33, of trimming alone) tells 0 and does nothing.
 """
 
 from __future__ import annotations
@@ -26,45 +26,54 @@ class _MallInfo(ctypes.Structure):
 
 
 _LARGEST, _SMALLEST = 64 * 1024, 24
-_MOST_PIECES = 100_000
+_MOST_BYTES = 8 * 1024 * 1024
 
 _library = ctypes.CDLL(None)
-_is_glibc = hasattr(_library, "mallinfo2") and hasattr(_library, "malloc_trim")
-if _is_glibc:
+_trims, tells = hasattr(_library, "malloc_trim"), hasattr(_library, "mallinfo2")
+if tells:
     _library.mallinfo2.restype = _MallInfo
     _library.malloc.restype = _library.sbrk.restype = ctypes.c_void_p
     _library.malloc.argtypes = [ctypes.c_size_t]
     _library.free.argtypes = [ctypes.c_void_p]
     _library.sbrk.argtypes = [ctypes.c_ssize_t]
+_taken = 0
 
 
 def handed_out() -> int:
-    """The bytes in use, those of large blocks included; it walks over every free piece."""
-    if not _is_glibc:
+    """The bytes in use, those of large blocks included; it walks over every free piece.
+
+    What `take_free_pieces` has taken is in use by nobody.
+    """
+    if not tells:
         return 0
     info = _library.mallinfo2()
-    return int(info.uordblks + info.hblkhd)
+    return int(info.uordblks + info.hblkhd) - _taken
 
 
 def trim() -> None:
     """Give free pages back to the kernel."""
-    if _is_glibc:
+    if _trims:
         _library.malloc_trim(0)
 
 
 def take_free_pieces() -> None:
     """Take for good what is free between blocks in use: what comes later lies behind them all.
 
-    From large to small, as a piece that is asked for less than it has is split.
+    From large to small, as a piece that is asked for less than it has is split. 8 MiB at most:
+    where there is more, the holes are large, and few of their pages have something on them.
     """
-    if not _is_glibc:
+    global _taken
+    if not tells:
         return
-    behind_all = _library.sbrk(0) - _library.mallinfo2().keepcost
+    end = _library.sbrk(0)
+    info = _library.mallinfo2()
+    begin, behind_all = end - info.arena, end - info.keepcost
+    most = _taken + _MOST_BYTES
     size = _LARGEST
-    for _ in range(_MOST_PIECES):
+    while size >= _SMALLEST and _taken < most:
         block = _library.malloc(size)
-        if block is None or block >= behind_all:
+        if block is not None and begin <= block < behind_all:
+            _taken += size
+        else:
             _library.free(block)
             size -= max(size // 16, 8)
-            if size < _SMALLEST:
-                return

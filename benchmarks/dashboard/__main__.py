@@ -26,6 +26,8 @@ def main() -> None:
     parser.add_argument("--finished", type=int, default=1_000_000, help="that ended (1000000)")
     parser.add_argument("--runs", type=int, default=5, help="pairs of drains (5)")
     chosen = parser.parse_args()
+    if chosen.finished < 50:
+        parser.error("--finished: at least 50, of which one fails")
     unknown = set(chosen.case) - {"pages", "viewers"}
     if unknown:
         parser.error(f"no such case: {', '.join(sorted(unknown))}; there are pages, viewers")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from urllib.request import urlopen
 
@@ -47,30 +48,36 @@ def _drain(server: Server, *, is_watched: bool) -> float:
 def viewers(url: str) -> Iterator[None]:
     """Ten open overviews: what is pushed to them is read, and they ask as the page does."""
     is_over = threading.Event()
-    threads = [threading.Thread(target=_listen, args=(url, is_over)) for _ in range(VIEWERS)]
-    threads += [threading.Thread(target=_reload, args=(url, is_over)) for _ in range(VIEWERS)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        for thread in threads:
-            thread.join()
+    with ThreadPoolExecutor(2 * VIEWERS) as threads:
+        watching = [threads.submit(_listen, url, is_over) for _ in range(VIEWERS)]
+        watching += [threads.submit(_reload, url, is_over) for _ in range(VIEWERS)]
+        try:
+            yield
+        finally:
+            is_over.set()
+    if not all(viewer.result() for viewer in watching):  # raises what one of them has met
+        raise SystemExit("viewers: some were shown nothing")
 
 
-def _listen(url: str, is_over: threading.Event) -> None:
+def _listen(url: str, is_over: threading.Event) -> int:
+    """How many lines were pushed."""
+    lines = 0
     with urlopen(f"{url}/api/v1/live", timeout=TIMEOUT) as stream:
         while not is_over.is_set() and stream.readline():
-            pass
+            lines += 1
+    return lines
 
 
-def _reload(url: str, is_over: threading.Event) -> None:
+def _reload(url: str, is_over: threading.Event) -> int:
+    """How many answers there were."""
+    answers = 0
     while not is_over.is_set():
         for path in _OVERVIEW:
             with urlopen(url + path, timeout=TIMEOUT) as answer:
                 answer.read()
+            answers += 1
         is_over.wait(RELOAD_SECONDS)
+    return answers
 
 
 def table(ratios: Sequence[float]) -> str:

@@ -1,6 +1,6 @@
 """How jobs ended, kept until the database has it.
 
-    a job ends ──► ids/fences/durations   succeeded, no result: the smallest statement
+    a job ends ──► ids/fences/durations   succeeded, no result: the smallest statement (and cpus)
                ──► ends                   any other final state
                ──► retries                the attempt ended, the job goes on
 

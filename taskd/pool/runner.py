@@ -79,12 +79,12 @@ class SeatRunner:
         seconds = ended - started
         if outcome is DONE:
             outbox = self._outbox
+            if seconds >= SHORT_SECONDS:
+                outbox.cpus[fence] = self._usage.of(attempt, ended)
             outbox.ids.append(job)
             outbox.fences.append(fence)
             outbox.durations.append(seconds)
             self._words[SUCCEEDED] += 1
-            if seconds >= SHORT_SECONDS:
-                outbox.cpus[fence] = self._usage.of(attempt, ended)
             if self._tells_ends:
                 tell_ended(outbox, row, seconds, outcome)
         else:

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 def spare_collections() -> tuple[int, int, int]:
     """Collect seldom while we import, as nearly all of it stays; what was usual before.
 
-    Never would cost every daemon 2 MiB: each class with `slots=True` is made twice, and the first
+    Never would cost every daemon 3 MiB: each class with `slots=True` is made twice, and the first
     of the two is garbage on pages that what stays could have had.
     """
     usual = gc.get_threshold()

@@ -7,6 +7,7 @@ five times as long (843 against 158 us for two arrays of 100).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import index
 
 
 def number_array(values: Iterable[float | int | None]) -> str:
@@ -16,7 +17,7 @@ def number_array(values: Iterable[float | int | None]) -> str:
 
 def integer_array(values: Sequence[int]) -> str:
     """Integers as an array literal; the fast path: in half the time of `map(str, …)`."""
-    return "{" + ("%d," * len(values))[:-1] % tuple(values) + "}"
+    return "{" + ("%d," * len(values))[:-1] % tuple(map(index, values)) + "}"
 
 
 def seconds_array(values: Sequence[float]) -> str:

@@ -20,13 +20,29 @@ from taskd.supervisor.ladder import HubView
 NOTICE_SECONDS = 0.1
 """A beat may be late by so much, and nobody looks closer."""
 
-BURNING_SHARE, BURNING_SECONDS = 0.1, 0.5
-"""Who burns such a part of the time computes; on a crowded machine, whoever has burned so much."""
+BURNING_SHARE = 0.1
+WANTING_SHARE, WANTING_SECONDS = 0.5, 0.25
+"""Who burns such a part of the time computes. On a crowded machine, so does whoever has burned so
+many seconds and wanted the processor for such a part of the time."""
 
 WRITTEN_SECONDS = 0.3
 _NS = 1_000_000_000
 _TICKS = os.sysconf("SC_CLK_TCK")
 _STATE, _UTIME, _STIME = 0, 11, 12  # fields of /proc/PID/stat, counted after the name
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What the kernel says of a process.
+
+    ran, waited: how long its first thread, which has the hub, was on a processor, and wanted one.
+    Where the kernel does not tell, both are 0.
+    """
+
+    processor_seconds: float
+    is_stopped: bool
+    ran: float = 0.0
+    waited: float = 0.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,7 +53,9 @@ class Standstill:
     beat: int
     since: float
     noticed_at: float
-    burned_before: float
+    process: Process
+    """As it was then."""
+
     burns: bool = False
     asked_at: float | None = None
     asked_c_at: float | None = None
@@ -73,7 +91,7 @@ class Standstill:
             is_over=self.ended_after is not None,
         )
 
-    def hears(self, text: str, jobs: Sequence[int], now: float) -> None:
+    def hears(self, text: str, jobs: Sequence[int], process: Process, now: float) -> None:
         """Take the answer. If another job computes now, nobody has done so for long.
 
         An answer that names no job may be one that is still being written.
@@ -84,8 +102,18 @@ class Standstill:
         if evidence is None or not (evidence.is_whole or now >= self.text_at + WRITTEN_SECONDS):
             return
         if self.hog not in (0, evidence.job):
-            self.since = now
+            self.since = self.noticed_at = now
+            self.process, self.burns = process, False
         self.evidence, self.answered = evidence, True
+
+    def measure(self, process: Process, now: float) -> None:
+        """See whether the process has computed since it was noticed."""
+        seconds = now - self.noticed_at
+        ran = process.ran - self.process.ran
+        wanted = ran + process.waited - self.process.waited
+        is_crowded_out = ran > WANTING_SECONDS and wanted > WANTING_SHARE * seconds
+        burned = process.processor_seconds - self.process.processor_seconds
+        self.burns = burned > BURNING_SHARE * seconds or is_crowded_out
 
 
 class Hubs:
@@ -130,11 +158,9 @@ class Hubs:
             return None
         if known.beat != reading.beat:
             known.ended_after = reading.stood / _NS
-        self._observe(worker, known, reading, now)
+        self._observe(worker, known, reading, process, now)
         if known.ended_after is None:
-            burned = process.processor_seconds - known.burned_before
-            share = BURNING_SHARE * (now - known.noticed_at)
-            known.burns = burned > min(share, BURNING_SECONDS)
+            known.measure(process, now)
         return known.view(now)
 
     def _notice(self, worker: Worker, reading: SlotReading, now: float) -> None:
@@ -149,15 +175,22 @@ class Hubs:
                 beat=reading.beat,
                 since=max(reading.due / _NS, self._excused_at),
                 noticed_at=now,
-                burned_before=process.processor_seconds,
+                process=process,
             )
 
-    def _observe(self, worker: Worker, known: Standstill, reading: SlotReading, now: float) -> None:
+    def _observe(
+        self,
+        worker: Worker,
+        known: Standstill,
+        reading: SlotReading,
+        process: Process,
+        now: float,
+    ) -> None:
         """Read what the worker has answered, and what its seats say."""
         seating = worker.open_seating(reading.seating)
         jobs = self._board.slot(worker.slot).seats
         if seating is not None and known.asked_at is not None:
-            known.hears(seating.read(), jobs, now)
+            known.hears(seating.read(), jobs, process, now)
         if seating is None:
             return
         now_ns = int(now * _NS)
@@ -174,14 +207,6 @@ class Hubs:
             known.over = Why.TIMEOUT
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    """What the kernel says of a process."""
-
-    processor_seconds: float
-    is_stopped: bool
-
-
 def look_at_process(pid: int) -> Process | None:
     """Look at a process; None if it is gone."""
     try:
@@ -190,4 +215,13 @@ def look_at_process(pid: int) -> Process | None:
     except OSError:
         return None
     seconds = (int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS
-    return Process(seconds, is_stopped=fields[_STATE] in ("T", "t"))
+    return Process(seconds, fields[_STATE] in ("T", "t"), *_look_at_first_thread(pid))
+
+
+def _look_at_first_thread(pid: int) -> tuple[float, float]:
+    try:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as schedstat:
+            ran, waited, _ = map(int, schedstat.read().split())
+    except (OSError, ValueError):
+        return 0.0, 0.0
+    return ran / _NS, waited / _NS

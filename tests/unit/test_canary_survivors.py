@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from taskd.fitting import Estimate
+from taskd.fitting import SURE, Estimate
 from taskd.pool.canary.ledger import Charge
 from taskd.pool.canary.pieces import FRAMES, pieces
 from taskd.pool.canary.survivors import Survivors
@@ -71,6 +71,22 @@ def test_what_a_job_holds_that_runs_for_long_is_no_leak(survivors: Survivors) ->
     assert bytes_of(survivors)["sync"][0] > 10_000
 
 
+def test_what_one_large_group_of_jobs_holds_is_not_held_against_all(survivors: Survivors) -> None:
+    kept: list[bytes] = []
+
+    def once(number: int) -> None:
+        if number == 400:
+            kept.append(bytes(1_000_000))
+
+    bursts = {*range(25), 160, 200, 250, 300, *range(365, 450)}
+    for number in range(1000):
+        run(survivors, "burst" if number in bursts else "steady", once, number)
+    value, error = bytes_of(survivors)["burst"]
+
+    assert value > 1000
+    assert value - SURE * error < 0
+
+
 def said(charges: dict[str, tuple[int, float, float]], **survived: float) -> dict[str, float]:
     estimates = {task: Estimate(value, 0) for task, value in survived.items()}
     accounts = weigh(
@@ -96,6 +112,15 @@ def test_what_one_task_allocates_and_another_frees_is_no_leak() -> None:
     charges = {"fetch": (500, 5000.0, 20.0), "store": (500, -4990.0, 20.0)}
 
     assert said(charges, fetch=0, store=0) == {"fetch": 0, "store": 0}
+    assert said(charges, fetch=0) == {"fetch": 0, "store": 0}
+
+
+def test_nobody_is_accused_by_the_ledger_of_so_little_that_a_cache_may_hold_it() -> None:
+    few = [Charge("rare", 60, Estimate(1500, 20)), Charge("sync", 900, Estimate(0, 20))]
+
+    (rare, _) = weigh(few, {"sync": Estimate(0, 0)})
+
+    assert (rare.bytes, rare.low) == (1500, 0)
 
 
 def test_with_few_jobs_tasks_that_leave_as_much_as_others_are_spared() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,7 @@ from taskd.board.layout import BEAT, DUE, PID, STATE, STOOD
 from taskd.clock import monotonic, monotonic_ns
 from taskd.supervisor.channel import Channel
 from taskd.supervisor.child import Forkserver, Worker
-from taskd.supervisor.hubs import Hubs, Standstill, look_at_process
+from taskd.supervisor.hubs import Hubs, Process, Standstill, look_at_process
 from taskd.supervisor.ladder import HubView
 from tests.waiting import eventually
 
@@ -119,9 +120,25 @@ def test_who_gets_little_of_the_processor_and_burns_it_all_blocks_its_hub(
     standstill = bench.hubs[0]
     assert standstill is not None
 
-    standstill.noticed_at -= 3600.0
+    standstill.noticed_at -= 60.0
+    crowded = replace(standstill.process, waited=standstill.process.waited - 59.0)
+    standstill.process = crowded  # as if it had waited for the processor for all that time
 
     bench.see(burns=True)
+
+
+def test_who_has_computed_and_waits_now_does_not_block_for_long(
+    make_bench: Callable[[str], Bench],
+) -> None:
+    bench = make_bench("import time\nwhile time.process_time() < 0.6: pass\ntime.sleep(600)")
+    bench.beat(due_in=-2.0)
+    bench.see(burns=True)
+    standstill = bench.hubs[0]
+    assert standstill is not None
+
+    standstill.noticed_at -= 60.0
+
+    bench.see(burns=False)
 
 
 def test_a_stopped_process_is_not_looked_at(make_bench: Callable[[str], Bench]) -> None:
@@ -169,55 +186,70 @@ def text(job: int) -> str:
     return f'Stack (most recent call first):\n  File "a.py", line 1 in f\njob {job} shop.f\n'
 
 
+IDLE = Process(0.0, is_stopped=False)
+
+
 def standstill() -> Standstill:
-    return Standstill(pid=1, beat=0, since=100.0, noticed_at=100.1, burned_before=0.0)
+    return Standstill(pid=1, beat=0, since=100.0, noticed_at=100.1, process=IDLE)
 
 
 def test_the_clock_goes_on_while_the_same_job_computes() -> None:
     known = standstill()
 
-    known.hears(text(7), [], 101.0)
-    known.hears(text(7), [], 102.0)
+    known.hears(text(7), [], IDLE, 101.0)
+    known.hears(text(7), [], IDLE, 102.0)
 
     assert (known.hog, known.view(103.0).stands) == (7, 3.0)
+
+
+def test_what_another_job_has_burned_is_nobody_elses() -> None:
+    known = standstill()
+    known.hears(text(7), [], Process(3.0, is_stopped=False), 103.0)
+    known.measure(Process(3.0, is_stopped=False), 103.0)
+    assert known.burns
+
+    known.hears(text(8), [], Process(6.0, is_stopped=False), 106.0)
+    known.measure(Process(6.0, is_stopped=False), 109.0)
+
+    assert not known.burns
 
 
 def test_the_clock_starts_anew_when_another_job_computes() -> None:
     known = standstill()
 
-    known.hears(text(7), [], 101.0)
-    known.hears(text(8), [], 102.0)
+    known.hears(text(7), [], IDLE, 101.0)
+    known.hears(text(8), [], IDLE, 102.0)
 
     assert (known.hog, known.view(103.0).stands) == (8, 1.0)
 
 
 def test_no_answer_leaves_what_is_known() -> None:
     known = standstill()
-    known.hears(text(7), [], 101.0)
+    known.hears(text(7), [], IDLE, 101.0)
 
-    known.hears("", [], 102.0)
+    known.hears("", [], IDLE, 102.0)
 
     assert (known.hog, known.view(103.0).stands) == (7, 3.0)
 
 
 def test_a_stack_of_nobody_counts_when_nothing_follows_it() -> None:
     known = standstill()
-    known.hears(text(7), [], 101.0)
+    known.hears(text(7), [], IDLE, 101.0)
     half = text(7).rpartition("job")[0]
 
-    known.hears(half, [], 102.0)
+    known.hears(half, [], IDLE, 102.0)
     at_first = known.hog
-    known.hears(half, [], 102.3)
+    known.hears(half, [], IDLE, 102.3)
 
     assert (at_first, known.hog) == (7, 0)
 
 
 def test_who_was_broken_is_forgotten_when_another_computes() -> None:
     known = standstill()
-    known.hears(text(7), [], 101.0)
+    known.hears(text(7), [], IDLE, 101.0)
     known.broken, known.broken_at = 7, 101.5
     of_seven = known.view(102.0).broken_at
 
-    known.hears(text(8), [], 102.0)
+    known.hears(text(8), [], IDLE, 102.0)
 
     assert (of_seven, known.view(102.0).broken_at) == (101.5, None)

@@ -60,6 +60,7 @@ class Canary:
         self._told: list[Account] = []
         self._store_at = self._sweep_at = self._look_at = -inf
         self._look_jobs = float(FIRST_LOOK_JOBS)
+        self._looked_jobs = 0
         self._began_at = monotonic()
         self._is_early = True
         self._is_line_known = False
@@ -159,7 +160,10 @@ class Canary:
         if not self._is_line_known:
             self._lines.look(places)
         self.ledger.forget()
-        self._look_jobs = self.ledger.jobs * LOOK_GROWTH
+        self._looked_jobs = jobs = self.ledger.jobs
+        self._look_jobs = jobs * LOOK_GROWTH
+        if jobs < LEAST_JOBS:
+            self._look_jobs = min(self._look_jobs, LEAST_JOBS)
         self._look_at = monotonic() + COST * (monotonic() - began)
 
     def _sum_up(self) -> list[Account]:
@@ -167,7 +171,7 @@ class Canary:
         accounts = weigh(self.ledger.charges(), self._survivors.estimates())
         if self._is_early:
             accounts = [replace(one, low=0.0) for one in accounts]
-        elif self.ledger.jobs < LEAST_JOBS:
+        elif self._looked_jobs < LEAST_JOBS:
             accounts = spare_alike(accounts)
         if not self._is_line_known:
             self._find_lines([one for one in accounts if one.bytes >= LEAST_BYTES])

@@ -96,11 +96,6 @@ class Tally:
         self._pieces[-1].take(left)
         self.jobs += 1
 
-    @property
-    def bytes(self) -> float:
-        """What all have left behind."""
-        return sum(piece.bytes for piece in self._pieces)
-
     def second_half(self) -> Sums:
         """The youngest pieces that hold at least half of the jobs."""
         half = Sums()
@@ -187,7 +182,7 @@ class Ledger:
 
     def _garbage(self) -> dict[str, Estimate]:
         """What of that a collection frees, a job."""
-        left = sum(tally.bytes for tally in self.tallies.values())
+        left = sum(2 * tally.second_half().bytes for tally in self.tallies.values())
         freed = sum(freed for _, freed in self._stretches)
         if not self._stretches or freed < LEAST_GARBAGE * left:
             return {}

@@ -1,8 +1,8 @@
 """What jobs have left behind that is still there, hundreds of jobs later.
 
-    jobs of the canary   1 ─── 40 ── 50 ── 63 ──  …  ── 500 ────────────── 1000: a look
-    cohorts of each task    0      1     2        …         │ too young: a cache
-                         too early: imports │  these tell   │ may hold it yet
+    jobs of the canary   1 ── 40 ── 50 ─ … ─ 125 ── … ── 500 ───────────── 1000: a look
+    cohorts of each task    0     1      …    │ these tell │ too young: a cache
+                         too early: imports   │            │ may hold it yet
 
 Each job runs in a frame of a file that is named after its cohort: the jobs of one task that have
 begun at about the same time. tracemalloc keeps the frames of each piece of memory, so a look tells
@@ -22,7 +22,7 @@ from math import sqrt
 from types import FunctionType
 from typing import ParamSpec, Protocol, TypeVar, cast
 
-from taskd.fitting import Estimate
+from taskd.fitting import SURE, Estimate
 from taskd.pool.canary.pieces import Frames
 
 P = ParamSpec("P")
@@ -34,6 +34,9 @@ WARM_UP_JOBS = 20
 FIRST_JOBS = 40
 GROWTH = 1.25
 """The first cohorts end after so many jobs of all tasks, the next after so many times as many."""
+
+_STUDENT = (4.30, 3.18, 2.78, 2.57, 2.45, 2.36)
+"""So many errors are 95 % by Student's distribution, for 3, 4, … cohorts."""
 
 OLD, TOO_OLD = 1 / 2, 1 / 8
 """Those cohorts tell that have begun within these shares of all jobs."""
@@ -55,7 +58,8 @@ class Cohort:
         self.mark = f"{__file__}:{number} {task}"
         self.begun = self.ended = 0
         self.places: dict[Frames, int] = {}
-        self.call = cast(_Calls, FunctionType(_call.__code__.replace(co_filename=self.mark), {}))
+        code = _call.__code__.replace(co_filename=self.mark)
+        self.call = cast(_Calls, FunctionType(code, {"__name__": __name__}))
 
 
 class Survivors:
@@ -111,7 +115,7 @@ class Survivors:
         telling: defaultdict[str, list[Cohort]] = defaultdict(list)
         for cohort in self._telling:
             telling[cohort.task].append(cohort)
-        return {task: _estimate(some) for task, some in telling.items() if len(some) > 1}
+        return {task: _estimate(some) for task, some in telling.items() if len(some) > 2}
 
     def places(self, task: str) -> list[tuple[Frames, int]]:
         """Where that was allocated."""
@@ -120,10 +124,17 @@ class Survivors:
 
 
 def _estimate(cohorts: list[Cohort]) -> Estimate:
-    """The mean of all jobs; its error by what cohorts differ."""
+    """The mean of all jobs; its error by what it would be without each of the cohorts.
+
+    So what a single one of them holds makes the mean unsure, however large that cohort is.
+    """
     jobs = sum(one.begun for one in cohorts)
     alive = [sum(one.places.values()) for one in cohorts]
-    mean = sum(alive) / jobs
-    many = len(cohorts)
-    squares = sum((held - mean * one.begun) ** 2 for one, held in zip(cohorts, alive, strict=True))
-    return Estimate(mean, sqrt(squares * many / (many - 1)) / jobs)
+    whole, many = sum(alive), len(cohorts)
+    without = [
+        (whole - held) / (jobs - one.begun) for one, held in zip(cohorts, alive, strict=True)
+    ]
+    middle = sum(without) / many
+    squares = sum((one - middle) ** 2 for one in without)
+    surer = _STUDENT[min(many - 3, len(_STUDENT) - 1)] / SURE
+    return Estimate(whole / jobs, surer * sqrt(squares * (many - 1) / many))

@@ -30,11 +30,13 @@ def weigh(charges: Sequence[Charge], survived: Mapping[str, Estimate]) -> list[A
     accounts = []
     for one in charges:
         estimate = survived.get(one.task)
-        if estimate is None or (
-            _is_outside(one, estimate) and _is_real(surplus[one.task], together)
-        ):
-            estimate = one.estimate
-        accounts.append(_account(one, estimate))
+        is_real = _is_real(surplus[one.task], together)
+        if estimate is not None and not (_is_outside(one, estimate) and is_real):
+            accounts.append(_account(one, estimate))
+        elif is_real:
+            accounts.append(_account(one, one.estimate))
+        else:  # too few jobs yet for any of them to be old
+            accounts.append(replace(_account(one, one.estimate), low=0.0))
     return accounts
 
 
@@ -50,8 +52,8 @@ def _usual(accounts: Sequence[Account], besides: Account) -> float:
 
 
 def _surplus(charge: Charge, survived: Estimate | None) -> float:
-    """What its jobs are charged with and does not survive, in bytes."""
-    return 0.0 if survived is None else charge.jobs * (charge.estimate.value - survived.value)
+    """What its jobs are charged with and is not known to survive, in bytes."""
+    return charge.jobs * (charge.estimate.value - (0.0 if survived is None else survived.value))
 
 
 def _is_outside(charge: Charge, survived: Estimate) -> bool:
@@ -59,7 +61,7 @@ def _is_outside(charge: Charge, survived: Estimate) -> bool:
 
 
 def _is_real(surplus: float, together: float) -> bool:
-    if 0 <= together < LEAST_BYTES:
+    if surplus == 0 or 0 <= together < LEAST_BYTES:
         return False
     return together / surplus >= LEAST_PART
 
