@@ -23,8 +23,8 @@ class Summary:
 
     @property
     def exit_status(self) -> int:
-        """0 only if everything is there, and the daemon ended by itself."""
-        return 0 if not self.missing and self.status in (0, 1) else 1
+        """0 if everything is there, or the daemon was told to stop and did so in good order."""
+        return 0 if self.status == 0 or (not self.missing and self.status == 1) else 1
 
     def lines(self) -> Iterator[str]:
         """The figures, and what to do next."""
