@@ -55,6 +55,8 @@ def _pairs(spells: Iterable[Spell]) -> Iterator[Pair]:
 
 def table(pairs: Sequence[Pair]) -> str:
     """The medians of the pairs, and how sure they are."""
+    if len(pairs) < 2:
+        raise SystemExit(f"cost: {len(pairs)} pairs of spells are too few; take more --runs")
     cpu = [(off.cpu / off.jobs) / (on.cpu / on.jobs) for on, off in pairs]
     rate = [(on.jobs / on.seconds) / (off.jobs / off.seconds) for on, off in pairs]
     micros = statistics.median(on.cpu / on.jobs for on, _ in pairs) * 1e6

@@ -39,8 +39,9 @@ def main() -> int:
         point_at_database(options)
         Mirror(root).forget_wanted()
         enqueue_many(sync_project, [(index_url, project, str(root)) for project in projects])
-        status = run_daemon(options, Progress(root, len(projects)))
-    summary = summarize(Mirror(root), projects, time.monotonic() - began, status)
+        status, was_told = run_daemon(options, Progress(root, len(projects)))
+    seconds = time.monotonic() - began
+    summary = summarize(Mirror(root), projects, seconds, status, was_told=was_told)
     for line in summary.lines():
         print(line)
     return summary.exit_status
@@ -99,8 +100,8 @@ def point_at_database(options: argparse.Namespace) -> None:
         subprocess.run([sys.executable, "-m", "taskd", "schema", "install"], check=True)
 
 
-def run_daemon(options: argparse.Namespace, progress: Progress) -> int:
-    """Run the daemon until the queues are empty; its exit status."""
+def run_daemon(options: argparse.Namespace, progress: Progress) -> tuple[int, bool]:
+    """Run the daemon until the queues are empty; its exit status, and whether SIGTERM came."""
     environment = {
         **os.environ,
         "MIRROR_PROCESSES": options.processes,
@@ -110,7 +111,13 @@ def run_daemon(options: argparse.Namespace, progress: Progress) -> int:
     if progress.is_terminal:
         command += ["--log-level", "warning"]  # the bar has the terminal for itself
     daemon = subprocess.Popen(command, env=environment)
-    signal.signal(signal.SIGTERM, lambda *_: daemon.terminate())
+    told: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        told.append(number)
+        daemon.terminate()
+
+    signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the daemon by itself
     while True:
         try:
@@ -120,7 +127,7 @@ def run_daemon(options: argparse.Namespace, progress: Progress) -> int:
         else:
             progress.show()
             progress.close()
-            return status
+            return status, bool(told)
 
 
 if __name__ == "__main__":

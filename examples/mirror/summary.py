@@ -11,7 +11,10 @@ from examples.mirror.mirror import Mirror
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """How a run went: what is there and whole, what is missing, and how the daemon ended."""
+    """How a run went: what is there and whole, what is missing, and how the daemon ended.
+
+    `was_told`: to stop, by SIGTERM.
+    """
 
     mirror: Mirror
     project: str | None
@@ -20,11 +23,13 @@ class Summary:
     missing: int
     seconds: float
     status: int
+    was_told: bool = False
 
     @property
     def exit_status(self) -> int:
         """0 if everything is there, or the daemon was told to stop and did so in good order."""
-        return 0 if self.status == 0 or (not self.missing and self.status == 1) else 1
+        has_stopped = self.was_told and self.status == 0
+        return 0 if has_stopped or (not self.missing and self.status in (0, 1)) else 1
 
     def lines(self) -> Iterator[str]:
         """The figures, and what to do next."""
@@ -53,7 +58,9 @@ class Summary:
             yield f"try: pip install --no-deps --index-url {url} {self.project}"
 
 
-def summarize(mirror: Mirror, projects: list[str], seconds: float, status: int) -> Summary:
+def summarize(
+    mirror: Mirror, projects: list[str], seconds: float, status: int, *, was_told: bool = False
+) -> Summary:
     """Verify every file that was listed; a project that was not listed counts as one missing."""
     wanted = mirror.wanted()
     unlisted = [project for project in projects if normalized(project) not in wanted]
@@ -69,4 +76,5 @@ def summarize(mirror: Mirror, projects: list[str], seconds: float, status: int) 
         missing=len(files) - len(whole) + len(unlisted),
         seconds=seconds,
         status=status,
+        was_told=was_told,
     )

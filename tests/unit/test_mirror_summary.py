@@ -28,11 +28,15 @@ def test_a_whole_mirror_says_how_to_install_from_it() -> None:
     ]
 
 
-@pytest.mark.parametrize(("status", "exit_status"), [(0, 0), (-9, 1)], ids=["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize(
+    ("status", "was_told", "exit_status"),
+    [(0, True, 0), (0, False, 1), (-9, False, 1), (-9, True, 1)],
+    ids=["SIGTERM", "by itself", "SIGKILL", "SIGTERM, then SIGKILL"],
+)
 def test_what_was_stopped_has_not_failed_and_goes_on_next_time(
-    status: int, exit_status: int
+    status: int, was_told: bool, exit_status: int
 ) -> None:
-    stopped = summary(files=10, missing=30, status=status)
+    stopped = summary(files=10, missing=30, status=status, was_told=was_told)
 
     assert stopped.exit_status == exit_status
     assert list(stopped.lines()) == [
