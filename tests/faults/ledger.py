@@ -99,6 +99,11 @@ WHERE gone.pid = ANY (%(pids)s) AND gone.at <= to_timestamp(%(at)s)
 GROUP BY gone.id, gone.fence ORDER BY 1
 """
 
+_RUNNING = """
+SELECT count(*) FROM ledger.effect e JOIN taskd.running r ON r.id = e.id AND r.fence = e.fence
+WHERE e.pid = ANY (%(pids)s)
+"""
+
 _FIRST = """
 SELECT extract(epoch FROM min(at) - to_timestamp(%(at)s))::float8 FROM ledger.effect
 WHERE pid = ANY (%(pids)s) AND at > to_timestamp(%(at)s)
@@ -189,6 +194,10 @@ class Ledger:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(_STATES)
             return connection.execute(_UNEXPLAINED).fetchall()
+
+    def running(self, pids: Iterable[int]) -> int:
+        """How many jobs have begun in these processes whose end is not stored."""
+        return int(self.query(_RUNNING, {"pids": list(pids)})[0][0])
 
     def waiting(self) -> int:
         """How many jobs wait to be claimed."""
