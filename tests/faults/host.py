@@ -67,7 +67,7 @@ class Host:
         """Let the host be there, from now on."""
         with self._lock:
             self._is_wanted = True
-            if self._process is None or self._process.poll() is not None:
+            if self._is_down():
                 self._start()
 
     def lose(self) -> list[int]:
@@ -95,13 +95,15 @@ class Host:
 
     def _keep(self) -> None:
         while not self._is_over.wait(0.05):
+            if not self._is_down() or self._is_over.wait(RESTART_SECONDS):
+                continue
             with self._lock:
-                process = self._process
-                ended = self._is_wanted and process is not None and process.poll() is not None
-            if ended and not self._is_over.wait(RESTART_SECONDS):
-                with self._lock:
-                    if self._is_wanted:
-                        self._start()
+                if self._is_wanted and self._is_down():  # nobody else has started it meanwhile
+                    self._start()
+
+    def _is_down(self) -> bool:
+        process = self._process
+        return process is None or process.poll() is not None
 
     def _start(self) -> None:
         self.starts.append(time.time())
@@ -142,7 +144,7 @@ class Host:
     def pids(self, role: str) -> list[int]:
         """Those of one role that live now ("worker io": of one pool); none while it is down."""
         process = self._process
-        if process is None or process.poll() is not None:
+        if process is None or self._is_down():
             return []
         if role == "master":
             return [process.pid]

@@ -31,6 +31,9 @@ RESTARTS = int(_size("RESTARTS", 0, 100))
 JOBS = int(_size("JOBS", 0, 100_000))
 """Under random kills."""
 
+DEATH_PAUSE = _size("DEATH_PAUSE", 1, 1)
+"""Seconds between two of these kills, on average."""
+
 BLOCKED_SECONDS = _size("BLOCKED_SECONDS", 0, 3600)
 """How long hubs are blocked again and again, and processes stopped."""
 

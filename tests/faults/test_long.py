@@ -89,13 +89,13 @@ def block_a_hub(stand: Stand, chance: random.Random) -> None:
 
 
 def test_many_jobs_under_random_deaths(dsn: str, open_hosts: OpenHosts, report: Report) -> None:
-    stand = open_hosts(dsn, lease=sizes.LEASE)
+    stand = open_hosts(dsn, lease=sizes.LEASE, variables=[{"FAULTS_KEEPS_CONNECTION": "1"}])
     faults = process_faults(away=sizes.LEASE + 5)
     chance = random.Random(sizes.SEED)
     is_over = threading.Event()
 
-    plan = make_plan(list(faults), count=7200, seconds=7200, seed=sizes.SEED)  # one a second
-
+    count = 7200
+    plan = make_plan(list(faults), count, count * sizes.DEATH_PAUSE, sizes.SEED)
     thread = threading.Thread(target=stand.run, args=(plan, faults, is_over))
     thread.start()
     begun = time.monotonic()
