@@ -27,6 +27,9 @@ ROUNDS = int(_size("ROUNDS", 1, 5))
 LOCK_SECONDS = _size("LOCK_SECONDS", 0.5, 10)
 OUTAGE_SECONDS = _size("OUTAGE_SECONDS", 5, 30)
 BLACK_HOLE_SECONDS = _size("BLACK_HOLE_SECONDS", 4, 30)
+OUTPUT_MEGABYTES = int(_size("OUTPUT_MEGABYTES", 20, 1024))
+"""What a job prints that prints much."""
+
 RESTARTS = int(_size("RESTARTS", 0, 100))
 JOBS = int(_size("JOBS", 0, 100_000))
 """Under random kills."""

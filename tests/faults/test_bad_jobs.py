@@ -33,7 +33,7 @@ HARMLESS: Calls = [
     (bad.change_directory, ()),
     (bad.install_handlers, ()),
     (bad.start_threads, ()),
-    (bad.print_much, (20,)),
+    (bad.print_much, (sizes.OUTPUT_MEGABYTES,)),
     (bad.never_yield, (0.7,)),
     (bad.fork, ()),
 ]

@@ -35,8 +35,9 @@ FIRST_JOBS = 40
 GROWTH = 1.25
 """The first cohorts end after so many jobs of all tasks, the next after so many times as many."""
 
-_STUDENT = (4.30, 3.18, 2.78, 2.57, 2.45, 2.36)
-"""So many errors are 95 % by Student's distribution, for 3, 4, … cohorts."""
+LEAST_COHORTS = 2
+_STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36)
+"""So many errors are 95 % by Student's distribution, for so few cohorts and each one more."""
 
 OLD, TOO_OLD = 1 / 2, 1 / 8
 """Those cohorts tell that have begun within these shares of all jobs."""
@@ -115,7 +116,8 @@ class Survivors:
         telling: defaultdict[str, list[Cohort]] = defaultdict(list)
         for cohort in self._telling:
             telling[cohort.task].append(cohort)
-        return {task: _estimate(some) for task, some in telling.items() if len(some) > 2}
+        enough = {task: some for task, some in telling.items() if len(some) >= LEAST_COHORTS}
+        return {task: _estimate(some) for task, some in enough.items()}
 
     def places(self, task: str) -> list[tuple[Frames, int]]:
         """Where that was allocated."""
@@ -136,5 +138,5 @@ def _estimate(cohorts: list[Cohort]) -> Estimate:
     ]
     middle = sum(without) / many
     squares = sum((one - middle) ** 2 for one in without)
-    surer = _STUDENT[min(many - 3, len(_STUDENT) - 1)] / SURE
+    surer = _STUDENT[min(many - LEAST_COHORTS, len(_STUDENT) - 1)] / SURE
     return Estimate(whole / jobs, surer * sqrt(squares * (many - 1) / many))
