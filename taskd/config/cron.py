@@ -4,7 +4,6 @@ Five fields as in Debian's cron, and what newer crons know: `MON`, `L`, `LW`, `M
 The fields are cronsim's affair, which is imported only when there is an expression.
 """
 
-import difflib
 from datetime import UTC, datetime
 
 ALIASES = {
@@ -97,6 +96,8 @@ def check_timezone(name: str) -> str:
         raise ValueError(
             "cannot be looked up: this machine has no time zones; install the package tzdata"
         )
+    import difflib  # only who mistypes pays for it
+
     near = difflib.get_close_matches(name[:LONGEST].lower(), known, n=1)
     hint = f"did you mean {known[near[0]]}?" if near else "write one such as Europe/Berlin"
     raise ValueError(f"is no time zone that is known here: {hint}")

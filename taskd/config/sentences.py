@@ -1,6 +1,5 @@
 """What the checks found, in the words of the configuration's reader."""
 
-import difflib
 import re
 import shlex
 from dataclasses import dataclass
@@ -56,6 +55,8 @@ def unknown(path: Path) -> str:
     known = list(fields_with_about(section)) if section else []
     if key in fields_with_about(MemorySettings) and section is PoolSettings:
         return f"unknown setting here: it belongs to the pool's memory, as memory: {{{key}: …}}"
+    import difflib  # only who mistypes pays for it
+
     near = difflib.get_close_matches(key[:100].lower(), known, n=1)
     if near:
         return f"unknown setting: did you mean {near[0]}?"

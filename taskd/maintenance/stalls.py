@@ -8,34 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from typing import TYPE_CHECKING
 
 from taskd.clock import monotonic
 from taskd.maintenance.events import QueueMoves, QueueStalled
 from taskd.maintenance.host import ThisHost
 from taskd.store.connect import Connection
 from taskd.store.host_rows import Beat
-from taskd.tasks.stalls import STALL_SECONDS, Stall, find_stalls
+
+if TYPE_CHECKING:
+    from taskd.tasks.stalls import Stall
 
 LOOK_SECONDS = 15.0
 """Between two looks while something is about to stall, or has …"""
 
 CALM_SECONDS = 60.0
-"""… and while nothing is: an idle host should ask the server next to nothing."""
+"""… and while nothing is, or a host is new: idle it should ask the server next to nothing."""
 
 PART_OF_THE_TIME = 20
 
 Key = tuple[str, str | None, bool]
 
 
+def _find(connection: Connection) -> list[Stall]:
+    from taskd.tasks.stalls import find_stalls  # a megabyte that an idle host does without
+
+    return find_stalls(connection)
+
+
 class Stalls:
     """The chore that looks; the first time when there has been a worker for long enough."""
 
-    def __init__(
-        self, host: ThisHost, find: Callable[[Connection], list[Stall]] = find_stalls
-    ) -> None:
+    def __init__(self, host: ThisHost, find: Callable[[Connection], list[Stall]] = _find) -> None:
         self._events = host.events
         self._find = find
-        self._next_at = monotonic() + STALL_SECONDS
+        self._next_at = monotonic() + CALM_SECONDS
         self._calm_at = -inf
         self._seen: set[Key] = set()
         self._told: dict[Key, float] = {}

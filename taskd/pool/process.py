@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from os import getpid
 from time import perf_counter
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taskd import logs
 from taskd.board import Seating, WorkerState
@@ -45,9 +45,6 @@ from taskd.errors import DatabaseError, Interrupt, JobCancelled, JobInterrupted,
 from taskd.events import Events
 from taskd.pool import job_handler, spawn, standing, stderr
 from taskd.pool.answers import Answers
-from taskd.pool.canary import Canary
-from taskd.pool.canary.outcomes import outcome_bytes
-from taskd.pool.canary.survivors import Cohort
 from taskd.pool.claims import Claims, Row
 from taskd.pool.ending import escaped, put, refusal
 from taskd.pool.events import LoopFailed, MasterGone, WorkerDrains, WorkerReady
@@ -70,6 +67,10 @@ from taskd.tasks import client
 from taskd.tasks.context import JobAttempt
 from taskd.tasks.outcome import Failed, Outcome
 from taskd.tasks.run import Runner
+
+if TYPE_CHECKING:
+    from taskd.pool.canary import Canary
+    from taskd.pool.canary.survivors import Cohort
 
 BEAT_SECONDS = 0.5
 NO_HOST_SECONDS = 0.05
@@ -130,7 +131,7 @@ class Worker:
         self._seats = place.own.seats
         self._live = LiveBytes(place.own)
         self._levels = Levels(self._words)
-        self._canary = Canary(place, events) if place.is_canary else None
+        self._canary = _make_canary(place, events) if place.is_canary else None
         self._answers = Answers(
             self._words,
             lambda frame: standing.threads(frame, self._running),
@@ -236,7 +237,7 @@ class Worker:
         put(self._outbox, self._words, row, seconds, outcome, used)
         del outcome  # with a failure's traceback, and all that its frames hold
         if self._canary is not None and cohort is not None:
-            self._canary.end(fence, cohort, outcome_bytes(self._outbox, fence))
+            self._canary.end(fence, cohort, self._outbox)
         self._words[JOB] = self._words[FENCE] = self._words[STARTED] = 0
         self._seats[0] = 0
         self._words[IN_FLIGHT] = 0
@@ -374,6 +375,12 @@ class Worker:
         if w[DEADLINE] and now >= w[DEADLINE]:
             self._told = attempt
             raise JobTimeout((w[DEADLINE] - w[STARTED]) / _NS)
+
+
+def _make_canary(place: Place, events: Events) -> Canary:
+    from taskd.pool.canary import Canary  # a megabyte that few workers need
+
+    return Canary(place, events)
 
 
 def _let_sigterm_end() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import gevent
 from gevent.event import Event
@@ -20,7 +21,6 @@ from gevent.event import Event
 from taskd.board.layout import LOST
 from taskd.errors import DatabaseError
 from taskd.events import Events
-from taskd.pool.canary import Canary
 from taskd.pool.claims import Claims
 from taskd.pool.events import LoopFailed
 from taskd.pool.illness import Illness
@@ -30,6 +30,9 @@ from taskd.pool.outage import Outage
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import Place
 from taskd.store.pair import Pair
+
+if TYPE_CHECKING:
+    from taskd.pool.canary import Canary
 
 GATHER_SECONDS = 0.005
 LARGE_BATCH = 50

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 import gevent
 import greenlet
@@ -29,8 +30,6 @@ from taskd.events import Events
 from taskd.pool import job_handler, offspring, preflight, spawn, stacks, waiting
 from taskd.pool.answers import Answers
 from taskd.pool.breaker import Breaker
-from taskd.pool.canary import Canary
-from taskd.pool.canary.seats import TracedSeats
 from taskd.pool.claimer import Claimer
 from taskd.pool.claims import Claims
 from taskd.pool.ending import put_cancelled
@@ -52,6 +51,9 @@ from taskd.pool.usage import SwitchedUsage
 from taskd.store.pair import Pair
 from taskd.tasks import client
 from taskd.tasks.run import Runner
+
+if TYPE_CHECKING:
+    from taskd.pool.canary import Canary
 
 LEAST_TINY, TINY_A_SLOT = 50, 2
 """Who claims or reports so many jobs at once has tiny ones: each slot runs several meanwhile."""
@@ -99,8 +101,7 @@ class Worker:
         claims = Claims(place, self._pair, events, self._held)
         self.reporter = Reporter(place, self._outbox, claims, self._pair, events)
         seating = Seating.create(self._pool.greenlets or 1)
-        self._canary = Canary(place, events) if place.is_canary else None
-        self.reporter.canary = self._canary
+        self._canary: Canary | None = None
         self._usage = SwitchedUsage()
         seat_runner: RunsJobs = SeatRunner(
             self._words,
@@ -111,8 +112,8 @@ class Worker:
             FailureHandlers(place.name, events, _limit),
             self._usage,
         )
-        if self._canary is not None:
-            seat_runner = TracedSeats(seat_runner, self._canary, self._outbox)
+        if place.is_canary:
+            seat_runner = self._be_canary(seat_runner)
         self.slots = Slots(place.own, seating, seat_runner)
         self._told = Told(self._words)
         self._breaker = Breaker(self._words, self.slots, seating, self._told)
@@ -134,6 +135,14 @@ class Worker:
         self._why_drain = ""
         self._was_told = False  # to drain, by the master
         self._busy_at = monotonic()
+
+    def _be_canary(self, inner: RunsJobs) -> RunsJobs:
+        """Trace what these jobs allocate; what that takes is imported here, as few are canaries."""
+        from taskd.pool.canary import Canary
+        from taskd.pool.canary.seats import TracedSeats
+
+        self._canary = self.reporter.canary = Canary(self._place, self._events)
+        return TracedSeats(inner, self._canary, self._outbox)
 
     def run(self) -> int:
         """Work until a drain is ordered, drain, and return the exit status."""

@@ -16,10 +16,12 @@ from taskd.clock import monotonic
 from taskd.events import Events
 from taskd.pool.canary.ledger import Ledger, traced_job
 from taskd.pool.canary.lines import Lines, line_of
+from taskd.pool.canary.outcomes import outcome_bytes
 from taskd.pool.canary.pieces import FRAMES, pieces
 from taskd.pool.canary.survivors import Cohort, Survivors
 from taskd.pool.canary.verdict import spare_alike, weigh
 from taskd.pool.events import LoopFailed
+from taskd.pool.outbox import Outbox
 from taskd.pool.place import Place
 from taskd.store.connect import Connection
 from taskd.store.leaks import Account, write_accounts
@@ -94,9 +96,9 @@ class Canary:
         self.ledger.begin(fence)
         return cohort
 
-    def end(self, fence: int, cohort: Cohort, stored: int) -> None:
-        """The job here has ended; `stored`: bytes that wait to be stored."""
-        self.ledger.end(fence, cohort.task, stored)
+    def end(self, fence: int, cohort: Cohort, outbox: Outbox) -> None:
+        """The job here has ended; its outcome is in the outbox."""
+        self.ledger.end(fence, cohort.task, outcome_bytes(outbox, fence))
         cohort.ended += 1
 
     @property

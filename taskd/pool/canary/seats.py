@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from taskd.pool.canary.bird import Canary
-from taskd.pool.canary.outcomes import outcome_bytes
 from taskd.pool.claims import Row
 from taskd.pool.outbox import Outbox
 from taskd.pool.slots import RunsJobs, Seat
@@ -23,7 +22,7 @@ class TracedSeats:
         try:
             return cohort.call(self._inner.run, seat, row)
         finally:
-            self._canary.end(row[3], cohort, outcome_bytes(self._outbox, row[3]))
+            self._canary.end(row[3], cohort, self._outbox)
 
     def fail(self, row: Row, fault: BaseException) -> None:
         """Put the outcome of one whose run raised there."""
