@@ -15,7 +15,6 @@ import socket
 import stat
 import time
 import traceback
-from dataclasses import asdict
 from typing import Protocol
 
 from taskd.events import Event, Events, counted
@@ -95,7 +94,7 @@ class LogWriter:
     def take(self, event: Event) -> None:
         """Write an event, if its level is wanted."""
         if event.level >= self.level:
-            fields = asdict(event) if self._is_json else {}
+            fields = dict(vars(event)) if self._is_json else {}
             self.write(event.level, str(event), type(event).__name__, fields)
 
     def write(self, level: int, text: str, name: str, fields: dict[str, object]) -> None:
@@ -256,4 +255,5 @@ def _set_levels(writer: LogWriter) -> None:
     for handler in root.handlers:
         if isinstance(handler, _Bridge):
             handler.setLevel(level)
-    root.setLevel(level)
+    if root.level != level:  # it would ask every logger to think again
+        root.setLevel(level)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import ClassVar
 
 from taskd.config.units import span
@@ -17,7 +16,6 @@ def _outcome(given_back: int, failed: int) -> str:
     return f"{back} went back, {bad} failed for it" if given_back else f"{bad} failed for it"
 
 
-@dataclass(frozen=True, slots=True)
 class PartFailed(Event):
     """A part of maintenance raised what it should not; it goes on."""
 
@@ -29,7 +27,6 @@ class PartFailed(Event):
         return f"maintenance: {self.part} failed and will try again\n{self.traceback}"
 
 
-@dataclass(frozen=True, slots=True)
 class DatabaseLost(Event):
     """No beat went through; told once an outage."""
 
@@ -40,7 +37,6 @@ class DatabaseLost(Event):
         return f"lost the database, trying again: {self.error}"
 
 
-@dataclass(frozen=True, slots=True)
 class DatabaseBack(Event):
     """The first beat after an outage."""
 
@@ -50,7 +46,6 @@ class DatabaseBack(Event):
         return f"the database is back after {self.seconds:.1f} s"
 
 
-@dataclass(frozen=True, slots=True)
 class LeaseLost(Event):
     """Other hosts have taken this one for dead and given its jobs back."""
 
@@ -65,7 +60,6 @@ class LeaseLost(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class HostRescued(Event):
     """A dead host's jobs are back in their queues."""
 
@@ -80,7 +74,6 @@ class HostRescued(Event):
         return f"host {self.host} is dead ({self.reason}): {outcome}"
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerRescued(Event):
     """A dead worker's jobs are back in their queues."""
 
@@ -95,7 +88,6 @@ class WorkerRescued(Event):
         return f"worker {ids} is gone ({self.reason}): {outcome}"
 
 
-@dataclass(frozen=True, slots=True)
 class ListeningFailed(Event):
     """Notifications do not arrive, so the queue is polled; told once until they do."""
 
@@ -106,7 +98,6 @@ class ListeningFailed(Event):
         return f"not listening, polling instead: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
 class ListeningAgain(Event):
     """Notifications arrive again."""
 
@@ -114,7 +105,6 @@ class ListeningAgain(Event):
         return "listening again"
 
 
-@dataclass(frozen=True, slots=True)
 class LaneLeftOut(Event):
     """A lane has no place on the board, so its jobs are not claimed here."""
 
@@ -126,7 +116,6 @@ class LaneLeftOut(Event):
         return f"queue {self.queue!r} is not served: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
 class PartitionsMissing(Event):
     """History will soon have nowhere to go."""
 
@@ -137,7 +126,6 @@ class PartitionsMissing(Event):
         return f"history has partitions for only {self.days} days ahead, and none can be made"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStalled(Event):
     """Jobs could run, slots are free, and nothing begins; told once until it does."""
 
@@ -155,7 +143,6 @@ class QueueStalled(Event):
         return f"{self.text}; {self.remedy}"
 
 
-@dataclass(frozen=True, slots=True)
 class QueueMoves(Event):
     """A queue that stalled does so no more: jobs begin, none wait, or all slots are taken."""
 
@@ -168,7 +155,6 @@ class QueueMoves(Event):
         return f"queue {name} stalls no more, after {span(self.seconds)}"
 
 
-@dataclass(frozen=True, slots=True)
 class EmbeddedServerDown(Event):
     """The embedded PostgreSQL did not start again."""
 
@@ -179,7 +165,6 @@ class EmbeddedServerDown(Event):
         return f"the embedded PostgreSQL does not start again: {self.error}"
 
 
-@dataclass(frozen=True, slots=True)
 class HostNotEnded(Event):
     """The database was away when the daemon stopped."""
 
@@ -194,7 +179,6 @@ class HostNotEnded(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class UnknownOrder(Event):
     """The master said something that this version does not know."""
 

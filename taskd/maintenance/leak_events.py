@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import ClassVar
 
 from taskd.config.units import roughly
 from taskd.events import Event, counted
 
 
-@dataclass(frozen=True, slots=True)
 class TaskLeaks(Event):
     """A task was found to leak: bytes a job, and between what that lies with 95 %."""
 

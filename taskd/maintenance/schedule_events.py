@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
 from taskd.events import Event
 
 
-@dataclass(frozen=True, slots=True)
 class SlotFired(Event):
     """A slot has its job, or several slots have theirs."""
 
@@ -24,7 +22,6 @@ class SlotFired(Event):
         return f"schedule {self.name}: {self.slot:%Y-%m-%d %H:%M:%S %Z} enqueued job {jobs}"
 
 
-@dataclass(frozen=True, slots=True)
 class SlotsMissed(Event):
     """Slots came while no daemon saw to them; `jobs` is how many jobs make up for them."""
 
@@ -41,7 +38,6 @@ class SlotsMissed(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class SlotSkipped(Event):
     """A slot passed without a job of its own."""
 
@@ -55,7 +51,6 @@ class SlotSkipped(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class ScheduleUnusable(Event):
     """A schedule cannot be understood on this host; told once for each definition."""
 
@@ -67,7 +62,6 @@ class ScheduleUnusable(Event):
         return f"schedule {self.name} cannot be seen to on this host: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
 class ScheduleTaskUnknown(Event):
     """The file schedules a task that no code here offers; its jobs will fail unless others do."""
 
@@ -79,7 +73,6 @@ class ScheduleTaskUnknown(Event):
         return f"schedule {self.name}: no module of `imports` offers the task {self.task}"
 
 
-@dataclass(frozen=True, slots=True)
 class ScheduleMisfit(Event):
     """The file schedules a task with arguments that it does not take, so its jobs will fail."""
 
@@ -94,7 +87,6 @@ class ScheduleMisfit(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class ScheduleOverridden(Event):
     """The file and the code have a schedule of one name."""
 
@@ -104,7 +96,6 @@ class ScheduleOverridden(Event):
         return f"schedule {self.name}: the one of the file holds, not that of the code"
 
 
-@dataclass(frozen=True, slots=True)
 class ScheduleChanged(Event):
     """A schedule is new, another than before, or gone; `next_at` is its next slot."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import ClassVar
 
 from taskd.events import Event, counted
@@ -17,7 +16,6 @@ def _named(jobs: tuple[int, ...]) -> str:
     return f"{ids} and {more} more" if more > 0 else ids
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerReady(Event):
     """A worker is set up and claims from now on."""
 
@@ -29,7 +27,6 @@ class WorkerReady(Event):
         return f"worker {self.worker} is ready (pid {self.pid})"
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerDrains(Event):
     """A worker claims no more and ends when its jobs have."""
 
@@ -44,7 +41,6 @@ class WorkerDrains(Event):
         return f"worker {self.worker} drains ({self.reason}): {jobs}"
 
 
-@dataclass(frozen=True, slots=True)
 class JobsInterrupted(Event):
     """Running jobs were told to end at once; they go back to the front of their queues."""
 
@@ -56,7 +52,6 @@ class JobsInterrupted(Event):
         return f"worker {self.worker} interrupts what still runs: job {_named(self.jobs)}"
 
 
-@dataclass(frozen=True, slots=True)
 class JobsLost(Event):
     """Outcomes came too late: the jobs had been given to somebody else meanwhile."""
 
@@ -71,7 +66,6 @@ class JobsLost(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class ArgumentsUnreadable(Event):
     """A claimed job's arguments are no JSON that Python reads; it fails, and no other does."""
 
@@ -83,7 +77,6 @@ class ArgumentsUnreadable(Event):
         return f"the arguments of job {self.job} cannot be decoded, so it fails: {self.error}"
 
 
-@dataclass(frozen=True, slots=True)
 class OutcomeNotStored(Event):
     """The database refuses what a job left behind; the job fails with that reason."""
 
@@ -95,7 +88,6 @@ class OutcomeNotStored(Event):
         return f"the outcome of job {self.job} cannot be stored, so it fails: {self.error}"
 
 
-@dataclass(frozen=True, slots=True)
 class LogNotStored(Event):
     """The database refuses what jobs have logged; it is dropped, and the jobs go on."""
 
@@ -111,7 +103,6 @@ class LogNotStored(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class RegistrationLost(Event):
     """A living worker was taken for dead and its jobs given back; it registers again."""
 
@@ -123,7 +114,6 @@ class RegistrationLost(Event):
         return f"worker {self.worker} ({self.id}) was taken for dead; it registers again"
 
 
-@dataclass(frozen=True, slots=True)
 class ClaimRecovered(Event):
     """The answer to a claim got lost on its way, so what it took goes back."""
 
@@ -138,7 +128,6 @@ class ClaimRecovered(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class DatabaseDoesNotAnswer(Event):
     """A worker cannot reach the database; it keeps its outcomes and tries again."""
 
@@ -150,7 +139,6 @@ class DatabaseDoesNotAnswer(Event):
         return f"worker {self.worker} cannot reach the database, trying again: {self.error}"
 
 
-@dataclass(frozen=True, slots=True)
 class DatabaseAnswersAgain(Event):
     """A worker reaches the database again."""
 
@@ -161,7 +149,6 @@ class DatabaseAnswersAgain(Event):
         return f"worker {self.worker} reaches the database again after {self.seconds:.1f} s"
 
 
-@dataclass(frozen=True, slots=True)
 class LoopFailed(Event):
     """A part of a worker raised what it should not; it goes on."""
 
@@ -174,7 +161,6 @@ class LoopFailed(Event):
         return f"worker {self.worker}: {self.part} failed and goes on\n{self.traceback}"
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerNotStarted(Event):
     """A hook that a worker needs to begin has failed; the worker ends, the next one comes later."""
 
@@ -191,7 +177,6 @@ class WorkerNotStarted(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class HookFailed(Event):
     """A hook failed that nothing depends on; `concern` is what it was called for."""
 
@@ -209,7 +194,6 @@ class HookFailed(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class MasterGone(Event):
     """The master died; the worker finishes its jobs and ends."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import ClassVar
 
 from taskd.events import Event, counted
@@ -20,7 +19,6 @@ def _short(error: str) -> str:
     return "".join(c if c.isprintable() else " " for c in first) + ellipsis
 
 
-@dataclass(frozen=True, slots=True)
 class JobFailed(Event):
     """A job has failed for good; its traceback is in the database."""
 
@@ -35,7 +33,6 @@ class JobFailed(Event):
         return f"job {self.job} ({self.task}) failed: {_short(self.error)}"
 
 
-@dataclass(frozen=True, slots=True)
 class MoreJobsFailed(Event):
     """So many jobs of a task failed for good since its last line; `job` is the last of them."""
 
@@ -50,7 +47,6 @@ class MoreJobsFailed(Event):
         return f"{jobs} ({self.task}) failed, the last was job {self.job}: {_short(self.error)}"
 
 
-@dataclass(frozen=True, slots=True)
 class AttemptFailed(Event):
     """An attempt has failed, and another follows after `delay` seconds."""
 
@@ -69,7 +65,6 @@ class AttemptFailed(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class MoreAttemptsFailed(Event):
     """So many attempts of a task failed since its last line; `job` is the last one's."""
 
@@ -83,7 +78,6 @@ class MoreAttemptsFailed(Event):
         return f"{attempts} ({self.task}) failed, the last of job {self.job}: {_short(self.error)}"
 
 
-@dataclass(frozen=True, slots=True)
 class RaisedAfterEnd(Event):
     """A job ended itself in its own transaction, which stands; what it raised after it is lost."""
 
@@ -101,7 +95,6 @@ class RaisedAfterEnd(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class AttemptEnded(Event):
     """An attempt is over, however it ended."""
 

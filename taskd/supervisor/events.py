@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import ClassVar
 
 from taskd.events import Event, counted
 
 
-@dataclass(frozen=True, slots=True)
 class Said(Event):
     """A sentence for whoever started the daemon."""
 
@@ -19,7 +17,6 @@ class Said(Event):
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
 class Started(Event):
     """The tree is complete for the first time: all workers wanted are ready."""
 
@@ -31,7 +28,6 @@ class Started(Event):
         return f"ready: {self.workers} {plural} waiting for jobs, after {self.seconds:.1f} s"
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerStarted(Event):
     """A worker was forked."""
 
@@ -45,7 +41,6 @@ class WorkerStarted(Event):
         return f"{self.pool}/{self.slot}: started, pid {self.pid}, generation {self.generation}"
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerEnded(Event):
     """A worker ended as it was told to."""
 
@@ -59,7 +54,6 @@ class WorkerEnded(Event):
         return f"{self.pool}/{self.slot}: pid {self.pid} {self.how}"
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerDied(Event):
     """A worker ended and nobody had told it to; its jobs go back."""
 
@@ -78,7 +72,6 @@ class WorkerDied(Event):
         return f"{self.pool}/{self.slot}: pid {self.pid} {self.how}{back}{wait}"
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerDrains(Event):
     """A worker takes no more jobs."""
 
@@ -91,7 +84,6 @@ class WorkerDrains(Event):
         return f"{self.pool}/{self.slot}: drains, because {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerInterrupted(Event):
     """A worker did not finish in time; its jobs go back unfinished, uncharged."""
 
@@ -106,7 +98,6 @@ class WorkerInterrupted(Event):
         return f"{self.pool}/{self.slot}: still runs {jobs}"
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerKilled(Event):
     """A worker had to be killed."""
 
@@ -119,7 +110,6 @@ class WorkerKilled(Event):
         return f"{self.pool}/{self.slot}: killed, because {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
 class JobOverTime(Event):
     """A process worker's job has used up its time."""
 
@@ -132,7 +122,6 @@ class JobOverTime(Event):
         return f"{self.pool}/{self.slot}: job {self.job} is over its timeout"
 
 
-@dataclass(frozen=True, slots=True)
 class HelperDied(Event):
     """A seed, a forkserver or maintenance ended; it is started again."""
 
@@ -147,7 +136,6 @@ class HelperDied(Event):
         return f"{self.role}: pid {self.pid} {self.how}; it is started again{wait}"
 
 
-@dataclass(frozen=True, slots=True)
 class CannotStart(Event):
     """A process could not be started; it is tried again."""
 
@@ -159,7 +147,6 @@ class CannotStart(Event):
         return f"{self.role} cannot start: {self.error}"
 
 
-@dataclass(frozen=True, slots=True)
 class SeedHangs(Event):
     """A seed has not become ready; it is killed, and started anew after a pause."""
 
@@ -175,7 +162,6 @@ class SeedHangs(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class MaintenanceHangs(Event):
     """Maintenance has shown no sign of life for a third of the lease; it is replaced."""
 
@@ -187,7 +173,6 @@ class MaintenanceHangs(Event):
         return f"maintenance: pid {self.pid} gave no sign for {self.seconds:.1f} s, it is replaced"
 
 
-@dataclass(frozen=True, slots=True)
 class ImportFailed(Event):
     """The users' code does not import; what ran before goes on."""
 
@@ -201,7 +186,6 @@ class ImportFailed(Event):
         return f"pool {self.pool} did not import: {self.error}{rest}"
 
 
-@dataclass(frozen=True, slots=True)
 class ImportsAfterFork(Event):
     """Importing left something open that cannot be shared between forks."""
 
@@ -217,7 +201,6 @@ class ImportsAfterFork(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class ReloadFailed(Event):
     """The configuration cannot be used; the old one stays."""
 
@@ -228,7 +211,6 @@ class ReloadFailed(Event):
         return f"reload refused, the old configuration stays in force:\n{self.faults}"
 
 
-@dataclass(frozen=True, slots=True)
 class Reloaded(Event):
     """A new generation is being made."""
 
@@ -238,7 +220,6 @@ class Reloaded(Event):
         return f"reload: generation {self.generation} imports the code"
 
 
-@dataclass(frozen=True, slots=True)
 class NeedsRestart(Event):
     """A reload found settings changed that only a restart changes; the old ones stay."""
 
@@ -250,7 +231,6 @@ class NeedsRestart(Event):
         return f"reload: {names} changed, but stays as it was until the daemon is restarted"
 
 
-@dataclass(frozen=True, slots=True)
 class GenerationComplete(Event):
     """Every worker runs the newest code."""
 
@@ -260,7 +240,6 @@ class GenerationComplete(Event):
         return f"generation {self.generation}: all workers are replaced"
 
 
-@dataclass(frozen=True, slots=True)
 class Stops(Event):
     """The daemon was told to stop."""
 
@@ -270,7 +249,6 @@ class Stops(Event):
         return self.why
 
 
-@dataclass(frozen=True, slots=True)
 class Stopped(Event):
     """The daemon has ended as it was told to."""
 
@@ -280,7 +258,6 @@ class Stopped(Event):
         return f"stopped, after {self.seconds:.1f} s"
 
 
-@dataclass(frozen=True, slots=True)
 class DatabaseTried(Event):
     """Maintenance could not open the database and tries again."""
 
@@ -291,7 +268,6 @@ class DatabaseTried(Event):
         return f"waiting for the database: {self.error}"
 
 
-@dataclass(frozen=True, slots=True)
 class Fatal(Event):
     """The daemon cannot run."""
 
@@ -302,7 +278,6 @@ class Fatal(Event):
         return f"cannot go on: {self.error}"
 
 
-@dataclass(frozen=True, slots=True)
 class NoSlotLeft(Event):
     """More workers are wanted than the daemon was started with room for."""
 

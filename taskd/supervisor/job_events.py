@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import ClassVar
 
 from taskd.events import Event
@@ -11,7 +10,6 @@ from taskd.events import Event
 ADVICE = "work that computes belongs into a process pool"
 
 
-@dataclass(frozen=True, slots=True)
 class HubBlocked(Event):
     """A greenlet worker's jobs were held up by one that computes; `job` 0: by none of them.
 
@@ -37,7 +35,6 @@ class HubBlocked(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class HubTurnsAgain(Event):
     """What was told of has ended."""
 
@@ -50,7 +47,6 @@ class HubTurnsAgain(Event):
         return f"{self.pool}/{self.slot}: its jobs go on, after {self.seconds:.1f} s"
 
 
-@dataclass(frozen=True, slots=True)
 class JobBroken(Event):
     """A job that computes and lets no other run is ended; `why` is TIMEOUT, CANCEL or HOG."""
 
@@ -72,7 +68,6 @@ class JobBroken(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class StackTold(Event):
     """Where a job stood when its worker was killed for it."""
 
@@ -87,7 +82,6 @@ class StackTold(Event):
         return f"{self.pool}/{self.slot}: {who} stood here:\n{self.stack}"
 
 
-@dataclass(frozen=True, slots=True)
 class NeighboursTold(Event):
     """Where the other jobs of a killed worker had switched last; they go back uncharged."""
 

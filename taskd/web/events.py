@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import traceback
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from taskd.events import Event
 
 
-@dataclass(frozen=True, slots=True)
 class Listening(Event):
     """The server answers from now on."""
 
@@ -22,7 +20,6 @@ class Listening(Event):
         return f"answers {whom} at {self.url}"
 
 
-@dataclass(frozen=True, slots=True)
 class AnswerFailed(Event):
     """A request met a fault of ours."""
 

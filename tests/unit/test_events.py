@@ -4,7 +4,7 @@ import pytest
 
 from taskd.events import Event, counted
 from taskd.pool.events import WorkerDrains
-from taskd.supervisor.events import WorkerDied, WorkerInterrupted
+from taskd.supervisor.events import Said, WorkerDied, WorkerInterrupted
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,24 @@ def test_a_number_goes_with_its_noun(number: int, text: str) -> None:
 )
 def test_sentences_about_one_job_are_in_the_singular(event: Event, text: str) -> None:
     assert str(event) == text
+
+
+def test_an_event_is_a_value() -> None:
+    event = Said("hello")
+
+    assert event == Said(text="hello") != Said("bye")
+    assert hash(event) == hash(Said("hello"))
+    assert repr(event) == "Said(text='hello')"
+    assert vars(event) == {"text": "hello"}
+    with pytest.raises(AttributeError, match="Said has happened: its text cannot be changed"):
+        event.text = "bye"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("values", "named"), [((), {}), (("a", "b"), {}), (("a",), {"text": "b"}), ((), {"word": "a"})]
+)
+def test_an_event_takes_its_fields_alone_and_all_of_them(
+    values: tuple[str, ...], named: dict[str, str]
+) -> None:
+    with pytest.raises(TypeError, match=r"Said takes: text$"):
+        Said(*values, **named)

@@ -5,7 +5,6 @@ import logging
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +17,6 @@ from taskd.logs import LogWriter
 from tests.waiting import eventually
 
 
-@dataclass(frozen=True, slots=True)
 class Happened(Event):
     level: ClassVar[int] = logging.WARNING
     what: str

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import ClassVar
 
 from taskd.config.units import roughly
 from taskd.events import Event
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerReplaced(Event):
     """A worker is replaced because of what it holds; `why` as the end of a sentence."""
 
@@ -22,7 +20,6 @@ class WorkerReplaced(Event):
         return f"{self.pool}/{self.slot}: {self.why}: it is replaced"
 
 
-@dataclass(frozen=True, slots=True)
 class FreshOverLimit(Event):
     """A worker holds more than its limit before it has run a job: replacing it helps nobody.
 
@@ -44,7 +41,6 @@ class FreshOverLimit(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class LeakSuspected(Event):
     """What a worker's code holds grows with each job, also after garbage was collected."""
 
@@ -63,7 +59,6 @@ class LeakSuspected(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class CanaryStarted(Event):
     """One more worker is started, which traces what it allocates."""
 
@@ -74,7 +69,6 @@ class CanaryStarted(Event):
         return f"{self.pool}/{self.slot}: a canary is started, to see which task leaks and where"
 
 
-@dataclass(frozen=True, slots=True)
 class SuspicionEnds(Event):
     """What was taken for a leak has stopped to grow."""
 
@@ -85,7 +79,6 @@ class SuspicionEnds(Event):
         return f"{self.pool}/{self.slot}: it grows no more: no leak, maybe a cache that has filled"
 
 
-@dataclass(frozen=True, slots=True)
 class NobodyGivesWay(Event):
     """Memory is short, and no replacement of a worker would change that."""
 
