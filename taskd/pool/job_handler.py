@@ -72,5 +72,6 @@ def install(
     handler.setLevel(sys.maxsize if is_off else choices.job_level.upper())
     root = logging.getLogger()
     root.addHandler(handler)
-    root.setLevel(min(root.level, handler.level))
+    if handler.level < root.level:
+        root.setLevel(handler.level)
     return handler

@@ -18,7 +18,7 @@ from taskd.config.settings import PoolSettings
 from taskd.config.versions import read_part
 from taskd.pool.lane import KnownLane
 from taskd.pool.order import AgeingOrder, Order, StrictOrder
-from taskd.pool.shares import Shares, weights_of
+from taskd.pool.shares import Shares
 from taskd.store.literals import integer_array, text_array
 from taskd.store.rows import WaitingLane
 
@@ -215,7 +215,7 @@ class Lanes:
 
 
 def _rules(pool: PoolSettings, slot: Slot) -> tuple[Order, Shares | None]:
-    weights = weights_of(pool.queues)
+    weights = pool.queues if isinstance(pool.queues, dict) else None
     places = {queue: place for place, queue in enumerate(pool.queues)}
     order: Order = StrictOrder(places)
     if pool.ageing is not None:

@@ -88,8 +88,11 @@ def _require_version(masters: str) -> None:
 def _import_runtime(kind: Kind) -> None:
     for name in _RUNTIME[kind]:
         import_module(name)
+    import_module("taskd.store.connect").learn_parameters()
     if kind is Kind.GREENLET:
-        import_module("taskd.pool.waiting").require_patched_psycopg()
+        waiting = import_module("taskd.pool.waiting")
+        waiting.require_patched_psycopg()
+        waiting.read_settings()
     if spawn.thread_count() != 1 or preflight.has_hub():
         raise SeedNotClean("the runtime left a thread or a hub open: children cannot be forked")
 

@@ -19,7 +19,7 @@ Source: Goyal, Vin, Cheng, "Start-time Fair Queuing", SIGCOMM 1996.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from zlib import crc32
 
 from taskd.pool.lane import KnownLane
@@ -96,8 +96,3 @@ class Shares:
 
     def _cost(self, queue: str, jobs: int) -> int:
         return jobs * _SECOND // self._weights[queue]
-
-
-def weights_of(queues: Sequence[str] | Mapping[str, int]) -> Mapping[str, int] | None:
-    """The weights of a pool's queues; None if they have an order instead."""
-    return queues if isinstance(queues, Mapping) else None

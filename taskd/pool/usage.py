@@ -132,8 +132,11 @@ def _read() -> tuple[float, int] | None:
 
 def private_bytes() -> int:
     """What this process holds that is not shared with others, in bytes."""
-    with open("/proc/self/statm", encoding="utf-8") as statm:  # a codec that is there by now
-        _, resident, shared, *_ = statm.read().split()
+    statm = os.open("/proc/self/statm", os.O_RDONLY)  # without a file object, and its memory
+    try:
+        _, resident, shared, *_ = os.read(statm, 200).split()
+    finally:
+        os.close(statm)
     return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
 
 

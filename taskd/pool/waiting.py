@@ -13,6 +13,8 @@ from taskd.store.connect import Connection
 
 Result = TypeVar("Result")
 
+_FOR_A_HUB = ("loop", "libev_backend", "format_context", "track_greenlet_tree", "monitor_thread")
+
 
 class PatchedTooLate(TaskdError):
     """psycopg was imported before gevent had patched, so its waits would block every greenlet."""
@@ -44,6 +46,12 @@ def wait_on_hub(gen: PQGen[Result], fileno: int, timeout: float) -> Result:
         if watcher is not None:
             watcher.close()
         timer.close()
+
+
+def read_settings() -> None:
+    """Let gevent read what it reads for its first hub, and keeps; makes no hub."""
+    for name in _FOR_A_HUB:
+        getattr(gevent.config, name)
 
 
 def install() -> None:

@@ -121,6 +121,13 @@ def connect(
         raise _connect_error(dsn, error) from error
 
 
+def learn_parameters() -> None:
+    """Let psycopg find out what it finds out for its first connection, and keeps; opens nothing."""
+    # A folder, so no name is looked up; what is given, no variable such as PGPORT can spoil.
+    psycopg.conninfo.conninfo_attempts({"host": "/", "hostaddr": "", "port": ""})
+    psycopg.conninfo.make_conninfo(host="/")
+
+
 def _connect_error(dsn: str, error: psycopg.Error) -> DatabaseRefused | DatabaseUnavailable:
     where = mask_dsn(dsn)
     text = " ".join(str(error).split())
