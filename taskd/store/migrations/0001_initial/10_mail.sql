@@ -7,7 +7,8 @@
 --
 -- No transaction of a user ever locks a resource or somebody else's job: enqueue, completion, retry,
 -- cancel and rescue only insert letters. Whoever calls dispatch_v1 and gets the dispatch lock (it is
--- tried, never waited for) works the letters off in a short READ COMMITTED transaction.
+-- tried, never waited for) works the letters off in a short READ COMMITTED transaction. There, what is
+-- released while no letter waits needs none.
 --   anyone       inserts into queued, scheduled, blocked, dependency, mail; moves its own running jobs
 --   dispatcher   alone changes resource and line, and updates or deletes blocked, dependency, mail
 
@@ -112,27 +113,34 @@ CREATE FUNCTION taskd.let_go_v1(
 ) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     holdings taskd.holding[] := p_holdings || taskd.let_adopted_go_v1(p_ids);
-    has_letters boolean := false;
+    names text[];           -- what they held: of this resource
+    units integer[];        --   so many units
     keys taskd.held_key[];
+    told bigint[];          -- whose ends others wait for
+    told_good boolean[];
 BEGIN
     IF holdings IS NOT NULL THEN
-        has_letters := taskd.send_releases_v1(holdings);
+        SELECT array_agg(u.name), array_agg(u.need) INTO names, units
+        FROM unnest(holdings) h CROSS JOIN LATERAL unnest(h.res, h.need) AS u (name, need)
+        WHERE h.place IS NOT NULL;          -- a job without a place holds none
         keys := ARRAY(SELECT ROW(h.key, h.id)::taskd.held_key FROM unnest(holdings) h WHERE h.key IS NOT NULL);
         IF keys <> '{}' THEN
             PERFORM taskd.drop_keys_v1(keys);
         END IF;
     END IF;
-    INSERT INTO taskd.mail (kind, ids, ok)
-    SELECT 'f', array_agg(u.id), array_agg(coalesce(u.good, true))
+    SELECT array_agg(u.id), array_agg(coalesce(u.good, true)) INTO told, told_good
     FROM unnest(p_ids, p_good) AS u (id, good)
     WHERE (SELECT d.child FROM taskd.dependency d WHERE d.parent = u.id LIMIT 1) IS NOT NULL
-       OR current_setting('transaction_isolation') <> 'read committed' -- an old snapshot may miss one
-    HAVING count(*) > 0;
-    has_letters := has_letters OR FOUND;
+       OR current_setting('transaction_isolation') <> 'read committed'; -- an old snapshot may miss one
+    IF told IS NOT NULL THEN
+        PERFORM taskd.send_release_v1(names, units);
+        INSERT INTO taskd.mail (kind, ids, ok) VALUES ('f', told, told_good);
+        names := NULL;
+    END IF;
     PERFORM pg_notify('taskd_ended', w.token)
     FROM taskd.waiter w WHERE w.job = ANY (p_ids);
-    IF p_is_own OR has_letters THEN
-        PERFORM taskd.see_to_mail_v1(NOT p_is_own);
+    IF p_is_own OR told IS NOT NULL OR names IS NOT NULL THEN
+        PERFORM taskd.see_to_mail_v1(NOT p_is_own, names, units);
     END IF;
 END $$;
 
@@ -148,15 +156,12 @@ BEGIN
     RETURN holdings;
 END $$;
 
--- Give back the units that these jobs hold; whether they hold any. A job without a place holds none.
-CREATE FUNCTION taskd.send_releases_v1(p_holdings taskd.holding[]) RETURNS boolean LANGUAGE plpgsql AS $$
+-- Give back units by a letter; NULL: none.
+CREATE FUNCTION taskd.send_release_v1(p_names text[], p_units integer[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO taskd.mail (kind, res, need)
-    SELECT 'r', array_agg(u.name), array_agg(u.need)
-    FROM unnest(p_holdings) h CROSS JOIN LATERAL unnest(h.res, h.need) AS u (name, need)
-    WHERE h.place IS NOT NULL
-    HAVING count(*) > 0;
-    RETURN FOUND;
+    IF p_names IS NOT NULL THEN
+        INSERT INTO taskd.mail (kind, res, need) VALUES ('r', p_names, p_units);
+    END IF;
 END $$;
 
 -- Let blocked jobs join their lines, in the order of p_ids; NULL: nobody.
@@ -168,13 +173,17 @@ CREATE FUNCTION taskd.send_arrivals_v1(p_ids bigint[]) RETURNS void LANGUAGE sql
     ORDER BY (u.place - 1) / 500
 $$;
 
--- Work off whatever letters there are. In a transaction of somebody else's, who has sent one, let
--- maintenance do it once that has committed (and do not look: see enqueue_graph_v1).
-CREATE FUNCTION taskd.see_to_mail_v1(p_is_foreign boolean) RETURNS void LANGUAGE plpgsql AS $$
+-- Work off whatever letters there are, and give units back (p_names, p_units; NULL: none). In a
+-- transaction of somebody else's, who has sent one, let maintenance do it once that has committed (and
+-- do not look: see enqueue_graph_v1).
+CREATE FUNCTION taskd.see_to_mail_v1(
+    p_is_foreign boolean, p_names text[] DEFAULT NULL, p_units integer[] DEFAULT NULL
+) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF p_is_foreign THEN
+        PERFORM taskd.send_release_v1(p_names, p_units);
         PERFORM pg_notify('taskd', '"mail"');
-    ELSIF taskd.dispatch_v1(100, 10, 500) < 0 THEN
+    ELSIF taskd.dispatch_v1(100, 10, 500, p_names, p_units) < 0 THEN
         PERFORM pg_notify('taskd', '"mail"') WHERE EXISTS (SELECT FROM taskd.host WHERE idle);
     END IF;
 END $$;
@@ -224,8 +233,12 @@ END $$;
 -- The letters settled, so 0 means that there is nothing to do now; -1: somebody else is at it, or this
 -- is no READ COMMITTED transaction; -2: some cannot be settled yet, because a transaction that is open
 -- moves that job: come again in a while.
-CREATE FUNCTION taskd.dispatch_v1(p_letters integer, p_rounds integer, p_arrivals integer)
-RETURNS integer LANGUAGE plpgsql
+-- p_names, p_units: what this transaction gives back (NULL: nothing). That needs no letter if none waits
+-- and nobody else is at it, which is how a resource is handed on most of the time.
+CREATE FUNCTION taskd.dispatch_v1(
+    p_letters integer, p_rounds integer, p_arrivals integer, p_names text[] DEFAULT NULL,
+    p_units integer[] DEFAULT NULL
+) RETURNS integer LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -235,22 +248,29 @@ DECLARE
     admitted integer;
     total integer := 0;
     returned integer;
-    has_more boolean;
+    has_more boolean := taskd.has_mail_v1();
     room integer := p_arrivals;
 BEGIN
-    IF NOT taskd.has_mail_v1() THEN
+    IF NOT has_more AND p_names IS NULL THEN
         RETURN 0;
     ELSIF current_setting('transaction_isolation') <> 'read committed'
        OR NOT pg_try_advisory_xact_lock('taskd.mail'::regclass::oid::integer, 1) THEN
+        PERFORM taskd.send_release_v1(p_names, p_units);
         RETURN -1;
+    ELSIF has_more THEN
+        PERFORM taskd.send_release_v1(p_names, p_units);
+    ELSE
+        PERFORM taskd.move_lines_up_v1(p_names, p_units);
+        has_more := taskd.has_mail_v1();
+        total := 1;
     END IF;
     FOR i IN 1 .. p_rounds LOOP
+        EXIT WHEN NOT has_more;
         SELECT r.recancel, r.recheck, r.taken, r.admitted INTO recancel, recheck, taken, admitted
         FROM taskd.dispatch_round_v1(p_letters, room, recancel, recheck) r;
         total := total + taken;
         room := room - admitted;
         has_more := taken > 0 AND taskd.has_mail_v1();
-        EXIT WHEN NOT has_more;
     END LOOP;
     -- What could not be settled, because somebody moves that job at this moment, comes again.
     INSERT INTO taskd.mail (kind, ids)
@@ -283,7 +303,7 @@ DECLARE
     arrivals bigint[] := '{}';
     checks bigint[] := '{}';
     names text[] := '{}';           -- what is given back: of this resource
-    units bigint[] := '{}';         --   so many units
+    units integer[] := '{}';        --   so many units
     mark record;
     late_mark record;
     last bigint;                    -- the last seq that was given out before we look
@@ -363,7 +383,7 @@ BEGIN
         WITH gone AS (
             DELETE FROM taskd.adopted a WHERE a.job = ANY (ended) RETURNING a.name
         )
-        SELECT names || coalesce(array_agg(g.name), '{}'), units || coalesce(array_agg(1::bigint), '{}')
+        SELECT names || coalesce(array_agg(g.name), '{}'), units || coalesce(array_agg(1), '{}')
         INTO names, units
         FROM gone g;
     END IF;
@@ -463,7 +483,7 @@ END $$;
 -- p_doomed: those that end because of a parent. others: of p_cancels, those that do not wait, or that
 -- somebody moves at this moment.
 CREATE FUNCTION taskd.cancel_waiting_v1(
-    p_cancels bigint[], p_doomed bigint[], OUT names text[], OUT units bigint[], OUT others bigint[]
+    p_cancels bigint[], p_doomed bigint[], OUT names text[], OUT units integer[], OUT others bigint[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
     wanted bigint[] := p_cancels || p_doomed;

@@ -118,127 +118,97 @@ CREATE FUNCTION taskd.units_v1(p_name text, p_units integer) RETURNS bigint LANG
     SELECT coalesce(p_units, CASE WHEN p_name LIKE '@queue %' THEN taskd.window_v1(substring(p_name FROM 8)) ELSE 2147483647 END)
 $$;
 
+-- A line that moves up. used: what is used of its resource with what was granted, was_used: what its row
+-- says. units, tokens: how much there is, and may still be granted. turn, place: the position behind
+-- which it is read. waiting: some are left. granted: how many were not; entries, ids: which, and whose.
+CREATE TYPE taskd.moving_line AS (
+    name text COLLATE "C", was_used bigint, used bigint, units bigint, tokens bigint, turn bigint,
+    place bigint, waiting boolean, rate double precision, empty_at timestamptz, retry_at timestamptz,
+    granted bigint, entries tid[], ids bigint[]
+);
+
 -- Letter r: give units back; then the heads of the lines move up while they fit. A line is read from
--- behind its hint, so a hand-off costs the same with any number of waiting jobs.
-CREATE FUNCTION taskd.move_lines_up_v1(p_names text[], p_units bigint[]) RETURNS void
+-- behind its hint, so a hand-off costs the same with any number of waiting jobs. Whoever does not fit
+-- stops all behind him, for what they want is added up.
+CREATE FUNCTION taskd.move_lines_up_v1(p_names text[], p_units integer[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     moment timestamptz := clock_timestamp();
-    lines text[];           -- the lines that still move, with what is used, the capacity, the tokens,
-    line_used bigint[];     --   and the position from behind which they are read
-    line_units bigint[];
-    line_tokens bigint[];
-    line_turn bigint[];
-    line_place bigint[];
-    settled text[] := '{}'; -- the lines that came to rest, with what is used then
-    settled_used bigint[] := '{}';
-    settled_waiting boolean[] := '{}';
-    granted bigint[] := '{}';
-    granted_res text[] := '{}';
-    granted_turn bigint[] := '{}';
-    granted_place bigint[] := '{}';
-    some_ids bigint[];
-    some_res text[];
-    some_turns bigint[];
-    some_places bigint[];
-    rest_names text[];
-    rest_used bigint[];
-    rest_waiting boolean[];
+    quiet text[];                           -- nobody waits for these
+    quiet_units bigint[];
+    lines taskd.moving_line[];              -- the lines that still move
+    settled taskd.moving_line[] := '{}';    -- those that came to rest
     depth integer := 2;     -- how many of each line to read: few first, then eight times as many
     ready bigint[];
     further bigint[];
-    retry timestamptz;
 BEGIN
-    WITH given AS MATERIALIZED (
-        SELECT u.name, sum(u.units)::bigint AS units
-        FROM unnest(p_names, p_units) AS u (name, units) GROUP BY u.name
-    ), quiet AS (
-        UPDATE taskd.resource r SET used = r.used - g.units
-        FROM given g WHERE r.name BETWEEN g.name AND g.name AND NOT r.waiting AND g.units > 0
-    )
-    SELECT array_agg(r.name), array_agg(r.used - g.units), array_agg(taskd.units_v1(r.name, c.units)),
-           array_agg(taskd.tokens_v1(
-               c.rate, taskd.empty_since_v1(c.rate, c.burst, r.empty_at, r.retry_at, moment), moment)),
-           array_agg(r.turn), array_agg(r.place)
-    INTO lines, line_used, line_units, line_tokens, line_turn, line_place
-    FROM given g
+    SELECT array_agg(ROW(
+               r.name, r.used, r.used - g.units, taskd.units_v1(r.name, c.units),
+               taskd.tokens_v1(
+                   c.rate, taskd.empty_since_v1(c.rate, c.burst, r.empty_at, r.retry_at, moment), moment),
+               r.turn, r.place, true, c.rate,
+               taskd.empty_since_v1(c.rate, c.burst, r.empty_at, r.retry_at, moment), r.retry_at, 0,
+               '{}'::tid[], '{}'::bigint[])::taskd.moving_line) FILTER (WHERE r.waiting),
+           array_agg(g.name) FILTER (WHERE NOT r.waiting AND g.units > 0),
+           array_agg(g.units) FILTER (WHERE NOT r.waiting AND g.units > 0)
+    INTO lines, quiet, quiet_units
+    FROM (SELECT u.name, sum(u.units)::bigint AS units
+          FROM unnest(p_names, p_units) AS u (name, units) GROUP BY u.name) g
     JOIN taskd.resource r ON r.name BETWEEN g.name AND g.name
-    LEFT JOIN taskd.capacity c ON c.name BETWEEN g.name AND g.name
-    WHERE r.waiting;
+    LEFT JOIN taskd.capacity c ON c.name BETWEEN g.name AND g.name;
+    IF quiet IS NOT NULL THEN
+        UPDATE taskd.resource r SET used = r.used - g.units
+        FROM unnest(quiet, quiet_units) AS g (name, units) WHERE r.name BETWEEN g.name AND g.name;
+    END IF;
+    IF lines IS NULL THEN
+        RETURN;
+    END IF;
     WHILE lines IS NOT NULL LOOP
-        WITH head AS (
-            SELECT s.name, s.used, s.units, s.tokens, s.turn AS from_turn, s.place AS from_place,
-                   l.turn, l.place, l.id, l.need,
-                   sum(l.need) OVER (PARTITION BY s.name ORDER BY l.turn, l.place) AS upto,
-                   row_number() OVER (PARTITION BY s.name ORDER BY l.turn, l.place) AS nth
-            FROM unnest(lines, line_used, line_units, line_tokens, line_turn, line_place)
-                 AS s (name, used, units, tokens, turn, place)
-            LEFT JOIN LATERAL (
-                SELECT l.turn, l.place, l.id, l.need FROM taskd.line l
-                WHERE l.res = s.name AND (l.turn, l.place) > (s.turn, s.place)
-                ORDER BY l.turn, l.place LIMIT depth) l ON true
-        ), judged AS MATERIALIZED (
-            SELECT h.*, h.place IS NOT NULL AND bool_and(
-                       h.units > 0 AND h.nth <= h.tokens
-                       AND (h.used + h.upto - h.need = 0 OR h.used + h.upto <= h.units))
-                   OVER (PARTITION BY h.name ORDER BY h.turn, h.place) AS fits
-            FROM head h
-        ), summed AS (
-            SELECT j.name, max(j.used) AS used, max(j.units) AS units, max(j.tokens) AS tokens,
-                   count(j.place) AS found, count(*) FILTER (WHERE j.fits) AS fitting,
-                   coalesce(sum(j.need) FILTER (WHERE j.fits), 0)::bigint AS taken,
-                   max(j.turn) AS reached_turn, max(j.place) FILTER (WHERE j.nth = depth) AS reached_place
-            FROM judged j GROUP BY j.name
-        ), lines_ AS (
-            SELECT s.*, s.found = s.fitting AND s.found = depth AS goes_on FROM summed s
-        )
-        SELECT (SELECT array_agg(j.id) FROM judged j WHERE j.fits),
-               (SELECT array_agg(j.name) FROM judged j WHERE j.fits),
-               (SELECT array_agg(j.turn) FROM judged j WHERE j.fits),
-               (SELECT array_agg(j.place) FROM judged j WHERE j.fits),
-               array_agg(l.name) FILTER (WHERE NOT l.goes_on),
-               array_agg(l.used + l.taken) FILTER (WHERE NOT l.goes_on),
-               array_agg(l.fitting < l.found) FILTER (WHERE NOT l.goes_on),
-               array_agg(l.name) FILTER (WHERE l.goes_on),
-               array_agg(l.used + l.taken) FILTER (WHERE l.goes_on),
-               array_agg(l.units) FILTER (WHERE l.goes_on),
-               array_agg(l.tokens - l.fitting) FILTER (WHERE l.goes_on),
-               array_agg(l.reached_turn) FILTER (WHERE l.goes_on),
-               array_agg(l.reached_place) FILTER (WHERE l.goes_on)
-        INTO some_ids, some_res, some_turns, some_places, rest_names, rest_used, rest_waiting,
-             lines, line_used, line_units, line_tokens, line_turn, line_place
-        FROM lines_ l;
-        granted := granted || some_ids;
-        granted_res := granted_res || some_res;
-        granted_turn := granted_turn || some_turns;
-        granted_place := granted_place || some_places;
-        settled := settled || rest_names;
-        settled_used := settled_used || rest_used;
-        settled_waiting := settled_waiting || rest_waiting;
+        SELECT array_agg(m.line) FILTER (WHERE m.goes_on),
+               settled || array_agg(m.line) FILTER (WHERE NOT m.goes_on)
+        INTO lines, settled
+        FROM (
+            SELECT ROW(s.name, s.was_used, s.used + h.taken, s.units, s.tokens - h.fitting,
+                       coalesce(h.turn, s.turn), CASE WHEN h.fitting = 0 THEN s.place ELSE coalesce(h.place, 0) END, h.fitting < h.found,
+                       s.rate, s.empty_at, s.retry_at, s.granted + h.fitting, s.entries || h.entries,
+                       s.ids || h.ids)::taskd.moving_line AS line,
+                   h.found = h.fitting AND h.found = depth AS goes_on
+            FROM unnest(lines) s
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS found, count(*) FILTER (WHERE j.fits) AS fitting,
+                       coalesce(max(j.upto) FILTER (WHERE j.fits), 0) AS taken,
+                       max(j.turn) FILTER (WHERE j.fits) AS turn,
+                       CASE WHEN min(j.turn) = max(j.turn) THEN max(j.place) FILTER (WHERE j.fits)
+                            ELSE max(j.place) FILTER (WHERE j.fits AND j.nth = depth) END AS place,
+                       array_agg(j.entry) FILTER (WHERE j.fits) AS entries,
+                       array_agg(j.id) FILTER (WHERE j.fits) AS ids
+                FROM (
+                    SELECT l.*, s.units > 0 AND l.nth <= s.tokens
+                                AND (s.used + l.upto - l.need = 0 OR s.used + l.upto <= s.units) AS fits
+                    FROM (
+                        SELECT e.*, sum(e.need) OVER up AS upto, row_number() OVER up AS nth
+                        FROM (
+                            SELECT l.ctid AS entry, l.turn, l.place, l.need, l.id FROM taskd.line l
+                            WHERE l.res = s.name AND (l.turn, l.place) > (s.turn, s.place)
+                            ORDER BY l.turn, l.place LIMIT depth) e
+                        WINDOW up AS (ORDER BY e.turn, e.place ROWS UNBOUNDED PRECEDING)) l) j) h) m;
         depth := depth * 8;
     END LOOP;
-    IF settled = '{}' THEN
-        RETURN;
-    END IF;
-    retry := taskd.settle_lines_v1(settled, settled_used, settled_waiting, granted_res, granted_turn,
-                                   granted_place, moment);
-    PERFORM taskd.tell_due_v1(retry);
-    IF granted = '{}' THEN
-        RETURN;
-    END IF;
+    PERFORM taskd.settle_lines_v1(settled, moment);
     DELETE FROM taskd.line WHERE ctid = ANY (ARRAY(
-        SELECT (SELECT l.ctid FROM taskd.line l
-                WHERE l.res = g.res AND l.turn = g.turn AND l.place = g.place LIMIT 1)
-        FROM unnest(granted_res, granted_turn, granted_place) AS g (res, turn, place)));
+        SELECT e FROM unnest(settled) s, unnest(s.entries) e));
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
     WITH grants AS (
-        SELECT u.id, count(*)::integer AS n FROM unnest(granted) u (id) GROUP BY u.id
+        SELECT i.id, count(*)::integer AS n FROM unnest(settled) s, unnest(s.ids) AS i (id) GROUP BY i.id
     ), jobs AS (
-        SELECT b.id, b.place, b.pending - g.n AS left_,
+        SELECT b.ctid AS row_, b.id, b.place, b.pending - g.n AS left_,
                taskd.level_v1(b.res[cardinality(b.res)]) > b.level AS goes_on
         FROM grants g JOIN taskd.blocked b ON b.id BETWEEN g.id AND g.id
     ), counted AS (
         UPDATE taskd.blocked b SET pending = j.left_
-        FROM jobs j WHERE b.id BETWEEN j.id AND j.id AND (j.left_ > 0 OR j.goes_on)
+        FROM jobs j WHERE b.ctid = j.row_ AND (j.left_ > 0 OR j.goes_on)
     )
     SELECT array_agg(j.id) FILTER (WHERE NOT j.goes_on),
            array_agg(j.id ORDER BY j.place) FILTER (WHERE j.goes_on)
@@ -252,40 +222,33 @@ BEGIN
     END IF;
 END $$;
 
--- Write down how lines have come to rest, with the positions of the entries that were granted; when the
--- first of them gets its next token. The hint is moved on with one change in 32, by chance.
-CREATE FUNCTION taskd.settle_lines_v1(
-    p_names text[], p_used bigint[], p_waiting boolean[], p_granted text[], p_turns bigint[],
-    p_places bigint[], p_now timestamptz
-) RETURNS timestamptz LANGUAGE sql AS $$
-    WITH granted AS (
-        SELECT g.name, count(*) AS n, max(g.turn) AS turn,
-               CASE WHEN min(g.turn) = max(g.turn) THEN max(g.place) ELSE 0 END AS place
-        FROM unnest(p_granted, p_turns, p_places) AS g (name, turn, place) GROUP BY g.name
-    ), settled AS (
-        SELECT u.name, u.used, u.waiting, g.turn, g.place, c.rate,
-               taskd.empty_since_v1(c.rate, c.burst, r.empty_at, r.retry_at, p_now)
-               + taskd.span_v1(coalesce(g.n, 0), c.rate) AS empty_at
-        FROM unnest(p_names, p_used, p_waiting) AS u (name, used, waiting)
-        JOIN taskd.resource r ON r.name BETWEEN u.name AND u.name
-        LEFT JOIN taskd.capacity c ON c.name BETWEEN u.name AND u.name
-        LEFT JOIN granted g ON g.name = u.name
-    ), timed AS (
-        SELECT s.*, CASE WHEN s.waiting AND taskd.tokens_v1(s.rate, s.empty_at, p_now) < 1
-                         THEN taskd.next_token_v1(s.rate, s.empty_at) END AS retry_at
-        FROM settled s
+-- Write down how lines have come to rest, and tell when the first of them gets its next token. The hint is
+-- moved on with one change in 32, by chance.
+CREATE FUNCTION taskd.settle_lines_v1(p_lines taskd.moving_line[], p_now timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    retry timestamptz;
+BEGIN
+    WITH spent AS (
+        SELECT l.*, l.empty_at + taskd.span_v1(l.granted, l.rate) AS spent_at FROM unnest(p_lines) l
+    ), timed AS MATERIALIZED (
+        SELECT s.*, CASE WHEN s.waiting AND taskd.tokens_v1(s.rate, s.spent_at, p_now) < 1
+                         THEN taskd.next_token_v1(s.rate, s.spent_at) END AS next_at
+        FROM spent s
     ), written AS (
         UPDATE taskd.resource r
-        SET used = t.used, waiting = t.waiting, turn = coalesce(t.turn, r.turn),
-            place = coalesce(t.place, r.place), empty_at = t.empty_at, retry_at = t.retry_at
+        SET used = t.used, waiting = t.waiting, turn = t.turn, place = t.place, empty_at = t.spent_at,
+            retry_at = t.next_at
         FROM timed t
         WHERE r.name BETWEEN t.name AND t.name
-          AND ((r.used, r.waiting, r.retry_at) IS DISTINCT FROM (t.used, t.waiting, t.retry_at)
-               OR (t.rate IS NOT NULL AND t.turn IS NOT NULL)
-               OR (t.turn IS NOT NULL AND random() < 1.0 / 32))
+          AND (NOT t.waiting OR (t.used, t.next_at) IS DISTINCT FROM (t.was_used, t.retry_at)
+               OR (t.granted > 0 AND (t.rate IS NOT NULL OR random() < 1.0 / 32)))
     )
-    SELECT min(t.retry_at) FROM timed t
-$$;
+    SELECT min(t.next_at) INTO retry FROM timed t;
+    IF retry IS NOT NULL THEN
+        PERFORM taskd.tell_due_v1(retry);
+    END IF;
+END $$;
 
 -- Tell the hosts that something is to be done then (NULL: nothing).
 CREATE FUNCTION taskd.tell_due_v1(p_at timestamptz) RETURNS void LANGUAGE sql AS $$
@@ -407,7 +370,7 @@ BEGIN
         PERFORM taskd.join_lines_v1(further);
     END IF;
     IF changed IS NOT NULL THEN
-        PERFORM taskd.move_lines_up_v1(changed, array_fill(0::bigint, ARRAY[cardinality(changed)]));
+        PERFORM taskd.move_lines_up_v1(changed, array_fill(0, ARRAY[cardinality(changed)]));
     END IF;
 END $$;
 
