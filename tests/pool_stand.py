@@ -27,7 +27,9 @@ from taskd.config.handover import settings_in_memory
 from taskd.config.settings import PoolSettings, Settings
 from taskd.store import hosts, jobs
 from taskd.store.connect import connect
-from taskd.store.rows import NewJobs
+from taskd.store.graph import enqueue_graph
+from taskd.store.needs import EXCLUSIVE
+from taskd.store.rows import NewGraph, NewJob, NewJobs
 from tests.conftest import TestServer
 from tests.reader import Reader
 from tests.store.conftest import empty_tables
@@ -322,6 +324,13 @@ class Stand:
         arguments = [json.dumps(list(call)) for call in calls]
         new = NewJobs(f"app.{task}", arguments, [None] * len(calls), **options)
         ids = jobs.enqueue_jobs(self.connection, new)
+        self.wake()
+        return ids
+
+    def enqueue_exclusive(self, task: str, resource: str, count: int) -> list[int]:
+        """Enqueue jobs that exclude each other, and wake the workers."""
+        one = NewJob(task=f"app.{task}", args="[]", res=(resource,), need=(EXCLUSIVE,))
+        ids = enqueue_graph(self.connection, NewGraph((one,) * count))
         self.wake()
         return ids
 

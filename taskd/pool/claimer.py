@@ -12,23 +12,27 @@ them not begun.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import gevent
 from gevent.event import Event
+from gevent.lock import BoundedSemaphore
 
 from taskd.board.layout import FAILED, RETRIED, SUCCEEDED
 from taskd.clock import monotonic
 from taskd.errors import DatabaseError
 from taskd.events import Events
 from taskd.pool.appetite import Appetite
-from taskd.pool.claims import Claims, Row
+from taskd.pool.claims import Batch, Claims, Offer, Row
 from taskd.pool.events import LoopFailed
 from taskd.pool.illness import Illness
 from taskd.pool.outage import Outage
 from taskd.pool.place import Place
 from taskd.pool.quarantine import LOOK_SECONDS, Quarantine
 from taskd.pool.slots import Slots
+from taskd.store.connect import Connection
+from taskd.store.hand_off import HandOff
 
 MOST_UNREPORTED = 10_000
 """With more outcomes than this in memory a worker claims nothing: the database is away."""
@@ -68,6 +72,7 @@ class Claimer:
         self._appetite = Appetite(slots.count)
         self._quarantine = Quarantine(place, claims, slots)
         self._alarm = Event()
+        self._claiming = BoundedSemaphore()  # whoever claims, here or by a hand-off, holds it
         self._called = False
         self._has_let_in = False
         self._is_draining = False
@@ -96,6 +101,34 @@ class Claimer:
         """Claim now if there is room: what has ended here may have let others into the queue."""
         self._has_let_in = True
         self._alarm.set()
+
+    @contextmanager
+    def handing_off(self, connection: Connection) -> Iterator[HandOff | None]:
+        """Let the block that ends jobs claim others with them, on the same connection.
+
+        None: nothing is to be claimed now, or the claimer is at it.
+        """
+        if not self._claiming.acquire(blocking=False):
+            yield None
+            return
+        try:
+            offer = self._offer()
+            if offer is None:
+                yield None
+                return
+            with self._claims.hand_off(offer):
+                yield offer.hand_off
+            if offer.hand_off.is_over and not self._take(self._claims.accept(offer, connection)):
+                self._alarm.set()
+        finally:
+            self._claiming.release()
+
+    def _offer(self) -> Offer | None:
+        is_held = self._is_draining or self._returning or self._quarantine.has_work
+        if is_held or not self._claims.has_holders or self._keeps_others_away():
+            return None
+        wanted = self._wanted()
+        return self._claims.offer(wanted) if wanted else None
 
     def drain(self) -> None:
         """Claim no more and give back what has not begun; orders are still heard."""
@@ -134,7 +167,8 @@ class Claimer:
 
     def _step_or_recover(self) -> float:
         try:
-            pause = self.step()
+            with self._claiming:
+                pause = self.step()
         except DatabaseError as error:
             gevent.sleep(self._outage.failed(error))
         except Exception:
@@ -178,7 +212,10 @@ class Claimer:
         return self._claim(wanted)
 
     def _claim(self, wanted: int) -> float:
-        rows, has_more, is_suspect = self._claims.claim(wanted, self._quarantine.turn(monotonic()))
+        return self._take(self._claims.claim(wanted, self._quarantine.turn(monotonic())))
+
+    def _take(self, batch: Batch) -> float:
+        rows, has_more, is_suspect = batch
         self._outage.over()
         if self._is_draining:
             self._returning += rows

@@ -7,7 +7,8 @@ claimer's (greenlet workers) and the process worker's.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from taskd.board import LaneTable, write_offers
@@ -19,10 +20,13 @@ from taskd.pool.events import ArgumentsUnreadable, ClaimRecovered, RegistrationL
 from taskd.pool.lanes import Choice, Lanes, Suspects
 from taskd.pool.place import Place
 from taskd.store.connect import Connection
+from taskd.store.hand_off import HandOff
 from taskd.store.hosts import register_worker, take_requests
 from taskd.store.jobs import (
+    Claimed,
     claim_jobs,
     complete_jobs,
+    decode_claimed,
     give_back_jobs,
     recover_claims,
     unread_jobs,
@@ -49,6 +53,14 @@ class Batch(NamedTuple):
     rows: list[Row]
     has_more: bool = False
     is_suspect: bool = False
+
+
+class Offer(NamedTuple):
+    """A claim that is to be made together with the ends of jobs."""
+
+    choice: Choice
+    wanted: int
+    hand_off: HandOff
 
 
 class Claims:
@@ -129,6 +141,35 @@ class Claims:
             choice.ends_literal,
             recoveries=self._recoveries,
         )
+        return self._learn(choice, wanted, rows)
+
+    def offer(self, wanted: int) -> Offer | None:
+        """A claim of `wanted` jobs for `hand_off`; None if there is nothing to be asked for."""
+        if self._is_unsure or not self.is_registered:
+            return None
+        self._lanes.look_again()  # what ends may let jobs into any lane
+        choice = self._lanes.choose(wanted, monotonic())
+        if choice is None:
+            return None
+        literals, ends = choice.literals, choice.ends_literal
+        return Offer(choice, wanted, HandOff(self.worker, literals, wanted, ends, self._recoveries))
+
+    @contextmanager
+    def hand_off(self, offer: Offer) -> Iterator[None]:
+        """While the block ends jobs with an offer, it may fail after it was committed."""
+        self._is_unsure = True
+        yield
+        self._is_unsure = False
+
+    def accept(self, offer: Offer, connection: Connection) -> Batch:
+        """What a hand-off that is over has brought."""
+        try:
+            rows = decode_claimed(offer.hand_off.claimed)
+        except ClaimUnreadable:
+            return self._read_one_by_one(connection)
+        return self._learn(offer.choice, offer.wanted, rows)
+
+    def _learn(self, choice: Choice, wanted: int, rows: Claimed | None) -> Batch:
         if rows is None:
             self.is_registered = False
             self._events.emit(RegistrationLost(self._place.name, self.worker))

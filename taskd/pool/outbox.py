@@ -18,6 +18,7 @@ from taskd.events import Event, Events
 from taskd.pool.events import JobsLost, OutcomeNotStored
 from taskd.pool.failure_lines import FailureLines
 from taskd.store.connect import Connection
+from taskd.store.hand_off import HandOff
 from taskd.store.jobs import complete_jobs, complete_succeeded, retry_jobs
 from taskd.store.retention import make_partitions
 from taskd.store.rows import JobEnd, JobRetry
@@ -80,24 +81,38 @@ class Outbox:
         waiting = self.ids, self.ends, self.retries
         return Counts(*(min(len(outcomes), MOST_AT_ONCE) for outcomes in waiting))
 
-    def flush(self, connection: Connection, worker: int, counts: Counts | None = None) -> int:
+    def flush(
+        self,
+        connection: Connection,
+        worker: int,
+        counts: Counts | None = None,
+        hand_off: HandOff | None = None,
+    ) -> int:
         """Store what waits now, or only as many as were there a while ago; how many it was.
 
-        What fails stays in the box. Other greenlets may add while this one waits.
+        The last jobs to end are handed off. What fails stays in the box. Other greenlets may add
+        while this one waits.
         """
         succeeded, ends, retries = counts or self.counts()
-        stored = self._flush_succeeded(connection, worker, succeeded)
-        stored += self._flush_endings(connection, worker, self.ends, ends, complete_jobs)
-        return stored + self._flush_endings(connection, worker, self.retries, retries, retry_jobs)
+        stored = self._flush_endings(connection, worker, self.retries, retries, retry_jobs)
+        stored += self._flush_succeeded(connection, worker, succeeded, None if ends else hand_off)
 
-    def _flush_succeeded(self, connection: Connection, worker: int, count: int) -> int:
+        def complete(connection: Connection, worker: int, batch: Sequence[JobEnd]) -> list[int]:
+            return complete_jobs(connection, worker, batch, hand_off=hand_off)
+
+        return stored + self._flush_endings(connection, worker, self.ends, ends, complete)
+
+    def _flush_succeeded(
+        self, connection: Connection, worker: int, count: int, hand_off: HandOff | None
+    ) -> int:
         if not count:
             return 0
         ids = self.ids[:count]
         fences, durations = self.fences[:count], self.durations[:count]
         cpus = [self.cpus.get(fence) for fence in fences] if self.cpus else None
         lost = with_partitions(
-            connection, lambda: complete_succeeded(connection, worker, ids, fences, durations, cpus)
+            connection,
+            lambda: complete_succeeded(connection, worker, ids, fences, durations, cpus, hand_off),
         )
         del self.ids[:count], self.fences[:count], self.durations[:count]
         for fence in fences if cpus else ():

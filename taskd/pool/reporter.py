@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import gevent
@@ -29,6 +30,8 @@ from taskd.pool.levels import Levels
 from taskd.pool.outage import Outage
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import Place
+from taskd.store.connect import Connection
+from taskd.store.hand_off import HandOff
 from taskd.store.pair import Pair
 
 if TYPE_CHECKING:
@@ -39,12 +42,15 @@ LARGE_BATCH = 50
 AFTER_FAULT_SECONDS = 1.0
 
 
+HandingOff = Callable[[Connection], AbstractContextManager[HandOff | None]]
+
+
 class Reporter:
     """Stores what is in the outbox and the journal of one worker, and its levels.
 
     `is_waiting`: `wake` it after adding to the outbox; the journal calls by itself. `on_let_in` is
-    called when jobs have ended for whose resources others may have waited, `on_illness` when it
-    fails again and again.
+    called when jobs have ended for whose resources others may have waited, unless the one who is
+    `handing_off` has claimed together with that; `on_illness` when it fails again and again.
     """
 
     def __init__(self, place: Place, outbox: Outbox, claims: Claims, pair: Pair, events: Events):
@@ -66,6 +72,7 @@ class Reporter:
         self._empty.set()
         self.is_waiting = False
         self.on_let_in: Callable[[], None] = lambda: None
+        self.handing_off: HandingOff = lambda connection: nullcontext()
         self.on_illness: Callable[[], None] = lambda: None
         self._is_resting = False
 
@@ -126,13 +133,15 @@ class Reporter:
         with self._pair.connection(apart=True) as connection:
             ended = self._outbox.counts()  # what these have said is whole by now
             self.journal.flush(connection, self._claims.worker)
-            stored = self._outbox.flush(connection, self._claims.worker, ended)
+            with self.handing_off(connection) as hand_off:
+                stored = self._outbox.flush(connection, self._claims.worker, ended, hand_off)
             self.levels.flush(connection, self._place.pool, self._claims.worker)
             if self.canary is not None:
                 self.canary.flush(connection, self._claims.worker)
         self._outage.over()
         self._words[LOST] = self._outbox.lost
         self._pair.carried(stored)
-        if stored and self._claims.has_holders:
+        is_handed_off = hand_off is not None and hand_off.is_over
+        if stored and self._claims.has_holders and not is_handed_off:
             self.on_let_in()
         return GATHER_SECONDS if stored >= LARGE_BATCH else 0.0

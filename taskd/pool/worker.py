@@ -127,6 +127,7 @@ class Worker:
         self.claimer.on_claimed = self._pair.carried
         self.claimer.on_cancel = self._cancel
         self.reporter.on_let_in = self.claimer.expect
+        self.reporter.handing_off = self.claimer.handing_off
         self.claimer.on_illness = self.reporter.on_illness = self._be_ill
         self._sweeper = Sweeper(self._words, self.slots, self._told, self.claimer.review)
         self._live = LiveBytes(place.own)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.rows import tuple_row
 
 from taskd.config.versions import read_part
 from taskd.errors import ClaimUnreadable
+from taskd.store.hand_off import HandOff
 from taskd.store.literals import (
     boolean_array,
     integer_array,
@@ -51,13 +52,12 @@ _UNREAD = """
 SELECT id, queue, fence, attempt, max_attempts, timeout, task, args, kwargs, extra
 FROM taskd.unread_jobs_v1(%s, %s::bigint[])
 """
-_SUCCEEDED = """
-SELECT taskd.complete_succeeded_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::bigint[])
+_SUCCEEDED: LiteralString = """
+taskd.complete_succeeded_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::bigint[])
 """
-_COMPLETE = """
-SELECT taskd.complete_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[],
-                              %s::text[], %s::text[], %s::text[], %s, %s::bigint[],
-                              %s::bigint[])
+_COMPLETE: LiteralString = """
+taskd.complete_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[], %s::text[],
+                       %s::text[], %s::text[], %s, %s::bigint[], %s::bigint[])
 """
 _RETRY = """
 SELECT taskd.retry_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[],
@@ -125,7 +125,11 @@ def claim_jobs(
     `unread_jobs` gives them one by one.
     """
     row = connection.execute(_CLAIM, (worker, *lanes, count, ends, recoveries)).fetchone()
-    found = row[0] if row else None
+    return decode_claimed(row[0] if row else None)
+
+
+def decode_claimed(found: str | None) -> Claimed | None:
+    """What a claim has answered, as `claim_jobs` returns it; raises ClaimUnreadable."""
     if found is None:
         return None
     try:
@@ -180,46 +184,64 @@ def complete_succeeded(
     fences: Sequence[int],
     durations: Sequence[float],
     cpus: Sequence[int | None] | None = None,
+    hand_off: HandOff | None = None,
 ) -> list[int]:
     """End jobs that succeeded without a result; the ids that were lost.
 
     durations in seconds, cpus in microseconds of the processor's time; None: not known, of any.
+    With `hand_off`, claim what it says in the same transaction.
     """
     used = None if cpus is None else number_array(cpus)
-    row = connection.execute(
-        _SUCCEEDED,
-        (worker, integer_array(ids), integer_array(fences), seconds_array(durations), used),
-    ).fetchone()
-    return _lost(row)
+    parameters = (
+        worker,
+        integer_array(ids),
+        integer_array(fences),
+        seconds_array(durations),
+        used,
+    )
+    return _end(connection, _SUCCEEDED, parameters, hand_off)
 
 
 def complete_jobs(
-    connection: AnyConnection, worker: int, ends: Sequence[JobEnd], is_own: bool = True
+    connection: AnyConnection,
+    worker: int,
+    ends: Sequence[JobEnd],
+    is_own: bool = True,
+    hand_off: HandOff | None = None,
 ) -> list[int]:
     """End jobs for good, each in its own way. The ids that were lost.
 
-    `is_own` False: in a transaction that others have begun, and will end when they like.
+    `is_own` False: in a transaction that others have begun, and will end when they like. With
+    `hand_off`, claim what it says in the same transaction.
     """
     ids, fences, durations, states, results, errors, tracebacks, cpus, memories = zip(
         *ends, strict=True
     )
-    row = connection.execute(
-        _COMPLETE,
-        (
-            worker,
-            integer_array(ids),
-            integer_array(fences),
-            number_array(durations),
-            text_array(states),
-            text_array(results),
-            text_array(errors),
-            text_array(tracebacks),
-            is_own,
-            number_array(cpus),
-            number_array(memories),
-        ),
-    ).fetchone()
-    return _lost(row)
+    parameters = (
+        worker,
+        integer_array(ids),
+        integer_array(fences),
+        number_array(durations),
+        text_array(states),
+        text_array(results),
+        text_array(errors),
+        text_array(tracebacks),
+        is_own,
+        number_array(cpus),
+        number_array(memories),
+    )
+    return _end(connection, _COMPLETE, parameters, hand_off)
+
+
+def _end(
+    connection: AnyConnection,
+    ending: LiteralString,
+    parameters: tuple[Any, ...],
+    hand_off: HandOff | None,
+) -> list[int]:
+    if hand_off is None or hand_off.is_over:
+        return _lost(connection.execute(f"SELECT {ending}", parameters).fetchone())
+    return _lost(hand_off.execute(connection, ending, parameters))
 
 
 def retry_jobs(connection: AnyConnection, worker: int, retries: Sequence[JobRetry]) -> list[int]:

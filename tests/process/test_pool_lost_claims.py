@@ -47,6 +47,20 @@ def test_jobs_of_a_claim_whose_answer_got_lost_run_all_the_same(
     assert stand.query("SELECT recoveries FROM taskd.worker") == [(1,)]
 
 
+def test_jobs_that_were_handed_off_with_an_answer_that_got_lost_run_all_the_same(
+    stand: Stand, wire: Wire
+) -> None:
+    stand.start("io")
+    wire.lose_the_answer_to_a_hand_off()
+
+    stand.enqueue_exclusive("noop", "x", 5)
+
+    assert wire.lost.wait(10)
+    stand.wait_for_count("succeeded", 5, seconds=10)
+    assert stand.query("SELECT max(attempt), max(losses) FROM taskd.history") == [(1, 0)]
+    assert stand.query("SELECT recoveries FROM taskd.worker") == [(1,)]
+
+
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("column", ["args", "kwargs"])
 def test_a_job_whose_arguments_are_no_json_fails_alone(

@@ -9,8 +9,9 @@ import pytest
 from taskd.events import Event, Events
 from taskd.pool.outbox import Outbox
 from taskd.store.connect import Connection
+from taskd.store.hand_off import HandOff
 from taskd.store.hosts import register_host, register_worker
-from taskd.store.jobs import claim_jobs, enqueue_jobs
+from taskd.store.jobs import claim_jobs, decode_claimed, enqueue_jobs
 from taskd.store.look import fetch_job
 from taskd.store.rows import JobEnd, JobRetry, NewJobs, State
 
@@ -63,6 +64,22 @@ def test_each_kind_of_outcome_reaches_its_jobs(connection: Connection) -> None:
     assert len(desk.outbox) == 0
     states = [desk.state(job) for job, _ in desk.claimed]
     assert states == [State.SUCCEEDED, State.SUCCEEDED, State.FAILED, State.SCHEDULED]
+
+
+def test_outcomes_that_are_stored_one_by_one_are_handed_off_once(connection: Connection) -> None:
+    desk = Desk(connection, 3)
+    enqueue_jobs(connection, NewJobs("app.noop", ["[]"] * 2, [None] * 2))
+    for job, fence in desk.claimed:
+        error = "\0" if job == desk.claimed[1][0] else "no"
+        desk.outbox.ends.append(JobEnd(job, fence, 0.1, "f", None, error))
+    hand_off = HandOff(desk.worker, ("{default}", "{5}", "{0}"), 1, None, 0)
+
+    stored = desk.outbox.flush(connection, desk.worker, hand_off=hand_off)
+
+    assert stored == 3
+    assert {desk.state(job) for job, _ in desk.claimed} == {State.FAILED}
+    assert connection.execute("SELECT count(*) FROM taskd.running").fetchone() == (1,)
+    assert len(decode_claimed(hand_off.claimed) or []) == 1
 
 
 def test_more_than_a_statement_takes_goes_in_several(connection: Connection) -> None:

@@ -12,6 +12,7 @@ import psycopg
 
 _PIECE = 1 << 16
 _CLAIM = b"claim_jobs_v1"
+_HAND_OFF = b"end_hand_off_v1"
 
 
 class Wire:
@@ -23,7 +24,7 @@ class Wire:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(f"{folder}/.s.PGSQL.{parts['port']}")
         self._listener.listen()
-        self._loses = threading.Event()
+        self._loses: bytes | None = None
         self.lost = threading.Event()
         self.dsn = psycopg.conninfo.make_conninfo(dsn, host=str(folder))
 
@@ -37,8 +38,15 @@ class Wire:
 
     def lose_the_answer_to_a_claim(self) -> None:
         """Let the next claim reach the server, and cut the connection instead of its answer."""
+        self._lose(_CLAIM)
+
+    def lose_the_answer_to_a_hand_off(self) -> None:
+        """The same for the next claim that travels with the ends of jobs."""
+        self._lose(_HAND_OFF)
+
+    def _lose(self, question: bytes) -> None:
         self.lost.clear()
-        self._loses.set()
+        self._loses = question
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -56,8 +64,8 @@ class Wire:
     ) -> None:
         with contextlib.suppress(OSError), server:
             while data := client.recv(_PIECE):
-                if _CLAIM in data and self._loses.is_set():
-                    self._loses.clear()
+                if self._loses is not None and self._loses in data:
+                    self._loses = None
                     cut.set()
                 server.sendall(data)
             server.shutdown(socket.SHUT_RDWR)

@@ -223,8 +223,14 @@ BEGIN
         SELECT e.queue, e.lane, count(*)::integer AS n, min(e.seq) AS seq
         FROM entered e GROUP BY e.queue, e.lane
     LOOP
-        PERFORM taskd.notify_hosts_v1(lane.queue, lane.lane, lane.n, lane.seq)
-        WHERE EXISTS (SELECT FROM taskd.host WHERE idle);
+        IF EXISTS (SELECT FROM taskd.host WHERE idle) THEN
+            IF current_setting('taskd.untold', true) <> '' THEN     -- see 23_hand_offs.sql
+                PERFORM set_config('taskd.untold', (current_setting('taskd.untold')::jsonb || jsonb_build_array(
+                    jsonb_build_array(lane.queue, lane.lane, lane.n, lane.seq)))::text, true);
+            ELSE
+                PERFORM taskd.notify_hosts_v1(lane.queue, lane.lane, lane.n, lane.seq);
+            END IF;
+        END IF;
     END LOOP;
 END $$;
 

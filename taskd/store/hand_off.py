@@ -1,0 +1,50 @@
+"""The end of jobs together with the next claim of their worker."""
+
+from __future__ import annotations
+
+from typing import Any, LiteralString
+
+import psycopg
+
+BEGIN: LiteralString = "taskd.begin_hand_off_v1(%s)"
+END: LiteralString = """
+taskd.end_hand_off_v1(%s, %s::text[], %s::smallint[], %s::bigint[], %s, %s::integer[], %s)
+"""
+
+
+class HandOff:
+    """What a worker wants to claim in the transaction that ends its jobs, and what that brought.
+
+    The parameters are those of `claim_jobs`, and so is `claimed`, not decoded; it counts once the
+    hand-off `is_over`. It was not even begun if the ends could not be stored with one statement.
+    """
+
+    __slots__ = ("_parameters", "claimed", "is_over")
+
+    def __init__(
+        self,
+        worker: int,
+        lanes: tuple[str, str, str],
+        count: int,
+        ends: str | None,
+        recoveries: int,
+    ) -> None:
+        self._parameters = (worker, *lanes, count, ends, recoveries)
+        self.claimed: str | None = None
+        self.is_over = False
+
+    def execute(
+        self,
+        connection: psycopg.Connection[Any],
+        ending: LiteralString,
+        parameters: tuple[Any, ...],
+    ) -> tuple[Any, ...] | None:
+        """Call a function that ends jobs, and claim; what it has returned, as the only column."""
+        statement: LiteralString = f"SELECT {BEGIN}, {ending}, {END}"
+        mine = self._parameters
+        row = connection.execute(statement, (mine[0], *parameters, *mine)).fetchone()
+        if row is None:
+            return None
+        _, lost, self.claimed = row
+        self.is_over = True
+        return (lost,)

@@ -1,0 +1,38 @@
+-- A hand-off: the end of jobs, and the next claim of their worker, in one transaction of one statement:
+--
+--   SELECT taskd.begin_hand_off_v1(worker), taskd.complete_succeeded_v1(worker, …),
+--          taskd.end_hand_off_v1(worker, …)
+--
+-- The functions of a list are executed in its order. What the end lets into the queues is committed
+-- together with its claim, so it takes one commit and one way to the server, and nobody is called for
+-- jobs that are gone when he looks. Either all of it happens or nothing; so no more than a claim alone
+-- or an end alone can it leave a job without a worker that knows of it (see recover_claims_v1).
+
+-- From now on, who lets jobs in tells end_hand_off_v1 of them, not the hosts. The worker's row is locked
+-- before the rows of its jobs, as a rescue does.
+CREATE FUNCTION taskd.begin_hand_off_v1(p_worker bigint) RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+    PERFORM FROM taskd.worker w WHERE w.id = p_worker FOR KEY SHARE;
+    PERFORM set_config('taskd.untold', '[]', true);
+END $$;
+
+-- Claim as claim_jobs_v1 does, and tell the hosts of those lanes that still hold what was let in.
+CREATE FUNCTION taskd.end_hand_off_v1(
+    p_worker bigint, p_queues text[], p_lanes smallint[], p_marks bigint[], p_count integer,
+    p_ends integer[], p_recoveries integer
+) RETURNS text LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    jobs text := taskd.claim_jobs_v1(p_worker, p_queues, p_lanes, p_marks, p_count, p_ends, p_recoveries);
+    untold json := current_setting('taskd.untold');
+BEGIN
+    PERFORM set_config('taskd.untold', '', true);
+    PERFORM pg_notify('taskd', u.news::text)
+    FROM json_array_elements(untold) AS u (news)
+    WHERE (SELECT q.id FROM taskd.queued q
+           WHERE q.queue = u.news->>0 AND q.lane = (u.news->>1)::smallint
+             AND q.seq >= (u.news->>3)::bigint LIMIT 1) IS NOT NULL;
+    RETURN jobs;
+END $$;
