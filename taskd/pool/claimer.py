@@ -31,7 +31,6 @@ from taskd.pool.outage import Outage
 from taskd.pool.place import Place
 from taskd.pool.quarantine import LOOK_SECONDS, Quarantine
 from taskd.pool.slots import Slots
-from taskd.store.connect import Connection
 from taskd.store.hand_off import HandOff
 
 MOST_UNREPORTED = 10_000
@@ -41,6 +40,7 @@ REST_SECONDS = 5.0
 SHARE_SECONDS = 0.01
 NO_HOST_SECONDS = 0.05
 UNREPORTED_SECONDS = 0.1
+HAND_OFF_SECONDS = 0.05
 AFTER_FAULT_SECONDS = 1.0
 _READ = 1
 
@@ -103,12 +103,13 @@ class Claimer:
         self._alarm.set()
 
     @contextmanager
-    def handing_off(self, connection: Connection) -> Iterator[HandOff | None]:
-        """Let the block that ends jobs claim others with them, on the same connection.
+    def handing_off(self) -> Iterator[HandOff | None]:
+        """Let the block that ends jobs claim others with them, after a claim that is under way.
 
-        None: nothing is to be claimed now, or the claimer is at it.
+        None: nothing is to be claimed now, or that claim takes long.
         """
-        if not self._claiming.acquire(blocking=False):
+        is_useful = self._claims.has_holders and not self._is_draining
+        if not is_useful or not self._claiming.acquire(timeout=HAND_OFF_SECONDS):
             yield None
             return
         try:
@@ -118,14 +119,14 @@ class Claimer:
                 return
             with self._claims.hand_off(offer):
                 yield offer.hand_off
-            if offer.hand_off.is_over and not self._take(self._claims.accept(offer, connection)):
+            if offer.hand_off.is_over and not self._take(self._claims.accept(offer)):
                 self._alarm.set()
         finally:
             self._claiming.release()
 
     def _offer(self) -> Offer | None:
         is_held = self._is_draining or self._returning or self._quarantine.has_work
-        if is_held or not self._claims.has_holders or self._keeps_others_away():
+        if is_held or self._keeps_others_away():
             return None
         wanted = self._wanted()
         return self._claims.offer(wanted) if wanted else None

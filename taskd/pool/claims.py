@@ -161,12 +161,13 @@ class Claims:
         yield
         self._is_unsure = False
 
-    def accept(self, offer: Offer, connection: Connection) -> Batch:
+    def accept(self, offer: Offer) -> Batch:
         """What a hand-off that is over has brought."""
         try:
             rows = decode_claimed(offer.hand_off.claimed)
         except ClaimUnreadable:
-            return self._read_one_by_one(connection)
+            with self._link.connection() as connection:
+                return self._read_one_by_one(connection)
         return self._learn(offer.choice, offer.wanted, rows)
 
     def _learn(self, choice: Choice, wanted: int, rows: Claimed | None) -> Batch:

@@ -30,7 +30,6 @@ from taskd.pool.levels import Levels
 from taskd.pool.outage import Outage
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import Place
-from taskd.store.connect import Connection
 from taskd.store.hand_off import HandOff
 from taskd.store.pair import Pair
 
@@ -42,7 +41,7 @@ LARGE_BATCH = 50
 AFTER_FAULT_SECONDS = 1.0
 
 
-HandingOff = Callable[[Connection], AbstractContextManager[HandOff | None]]
+HandingOff = Callable[[], AbstractContextManager[HandOff | None]]
 
 
 class Reporter:
@@ -72,7 +71,7 @@ class Reporter:
         self._empty.set()
         self.is_waiting = False
         self.on_let_in: Callable[[], None] = lambda: None
-        self.handing_off: HandingOff = lambda connection: nullcontext()
+        self.handing_off: HandingOff = nullcontext
         self.on_illness: Callable[[], None] = lambda: None
         self._is_resting = False
 
@@ -130,14 +129,8 @@ class Reporter:
 
     def step(self) -> float:
         """Store what is there; the seconds to gather more before the next step."""
-        with self._pair.connection(apart=True) as connection:
-            ended = self._outbox.counts()  # what these have said is whole by now
-            self.journal.flush(connection, self._claims.worker)
-            with self.handing_off(connection) as hand_off:
-                stored = self._outbox.flush(connection, self._claims.worker, ended, hand_off)
-            self.levels.flush(connection, self._place.pool, self._claims.worker)
-            if self.canary is not None:
-                self.canary.flush(connection, self._claims.worker)
+        with self.handing_off() if len(self._outbox) else nullcontext() as hand_off:
+            stored = self._store(hand_off)
         self._outage.over()
         self._words[LOST] = self._outbox.lost
         self._pair.carried(stored)
@@ -145,3 +138,13 @@ class Reporter:
         if stored and self._claims.has_holders and not is_handed_off:
             self.on_let_in()
         return GATHER_SECONDS if stored >= LARGE_BATCH else 0.0
+
+    def _store(self, hand_off: HandOff | None) -> int:
+        with self._pair.connection(apart=True) as connection:
+            ended = self._outbox.counts()  # what these have said is whole by now
+            self.journal.flush(connection, self._claims.worker)
+            stored = self._outbox.flush(connection, self._claims.worker, ended, hand_off)
+            self.levels.flush(connection, self._place.pool, self._claims.worker)
+            if self.canary is not None:
+                self.canary.flush(connection, self._claims.worker)
+        return stored
