@@ -123,6 +123,8 @@ class Claimer:
                 self._alarm.set()
         finally:
             self._claiming.release()
+            if self._claims.is_unsure:
+                self._alarm.set()
 
     def _offer(self) -> Offer | None:
         is_held = self._is_draining or self._returning or self._quarantine.has_work

@@ -205,6 +205,11 @@ class Claims:
         if jobs:
             self._events.emit(ClaimRecovered(self._place.name, jobs))
 
+    @property
+    def is_unsure(self) -> bool:
+        """Whether there is something to recover."""
+        return self._is_unsure
+
     def look_again(self) -> None:
         """Let the next claim look into every lane, also those that were dry just now."""
         self._lanes.look_again()

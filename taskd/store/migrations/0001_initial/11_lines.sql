@@ -120,7 +120,8 @@ $$;
 
 -- A line that moves up. used: what is used of its resource with what was granted, was_used: what its row
 -- says. units, tokens: how much there is, and may still be granted. turn, place: the position behind
--- which it is read. waiting: some are left. granted: how many were not; entries, ids: which, and whose.
+-- which it is read. waiting: some are left. granted, entries, ids: how many entries were granted,
+-- which, and whose they are.
 CREATE TYPE taskd.moving_line AS (
     name text COLLATE "C", was_used bigint, used bigint, units bigint, tokens bigint, turn bigint,
     place bigint, waiting boolean, rate double precision, empty_at timestamptz, retry_at timestamptz,
