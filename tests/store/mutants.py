@@ -310,13 +310,6 @@ MUTANTS = [
         "false",
     ),
     Mutant(
-        "what is given back goes before letters that wait",
-        "10_mail.sql",
-        "dispatch_v1",
-        "ELSIF has_more THEN",
-        "ELSIF has_more AND p_names IS NULL THEN",
-    ),
-    Mutant(
         "what is given back while another dispatches is lost",
         "10_mail.sql",
         "dispatch_v1",
