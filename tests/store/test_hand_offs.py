@@ -12,7 +12,14 @@ from taskd.store import hosts, jobs
 from taskd.store.connect import Connection
 from taskd.store.hand_off import HandOff
 from taskd.store.rows import JobEnd
-from tests.store.graph_makers import add_exclusive, add_one, claim_one, is_settled, used
+from tests.store.graph_makers import (
+    add_exclusive,
+    add_one,
+    claim_one,
+    complete,
+    is_settled,
+    used,
+)
 from tests.store.makers import (
     add_host,
     add_jobs,
@@ -36,6 +43,14 @@ def hand_off(
     ids, fences = ids_of(rows), [fence_of(row) for row in rows]
     jobs.complete_succeeded(connection, worker, ids, fences, [0.1] * len(rows), hand_off=both)
     return both
+
+
+def end_hand_off(connection: Connection, worker: int) -> str:
+    """The claim of one that was begun by itself."""
+    claim = "SELECT taskd.end_hand_off_v1(%s, %s, %s, %s, 10, NULL, 0)"
+    row = connection.execute(claim, (worker, *lanes())).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def claimed(both: HandOff) -> list[int]:
@@ -93,7 +108,7 @@ def test_hosts_are_called_for_what_is_left(connection: Connection, connect_again
     worker = add_worker(connection, host)
     add_exclusive(connection, "x")
     row = claim_one(connection, worker)
-    first, _, elsewhere = (
+    first, second, elsewhere = (
         add_one(connection, needs={"x": 1}, queue=queue) for queue in ("default", "default", "a")
     )
     listener = connect_again()
@@ -102,9 +117,12 @@ def test_hosts_are_called_for_what_is_left(connection: Connection, connect_again
 
     assert claimed(hand_off(connection, worker, [row], count=1)) == [first]
 
+    left = [
+        connection.execute("SELECT seq FROM taskd.queued WHERE id = %s", (job,)).fetchone()
+        for job in (elsewhere, second)
+    ]
     told = notifications(listener)
-    assert sorted(news[0] for news in told if isinstance(news, list)) == ["a", "default"]
-    assert places(connection, elsewhere) == ["queued"]
+    assert sorted(told, key=repr) == [["a", 5, 1, *left[0]], ["default", 5, 1, *left[1]]]
 
 
 def test_what_is_let_in_after_a_hand_off_is_told_as_ever(
@@ -183,6 +201,53 @@ def test_a_hand_off_while_another_dispatches_leaves_a_letter(
     assert places(connection, first) == ["history"]
     assert claimed(hand_off(connection, worker, [[99, 0, 0, 99]])) == [second]
     assert used(connection, "x") == 2147483647
+
+
+def test_a_hand_off_gives_up_whose_job_somebody_keeps_locked(
+    connection: Connection, connect_again: Connect
+) -> None:
+    worker = add_worker(connection)
+    add_exclusive(connection, "x")
+    row = claim_one(connection, worker)
+    other = connect_again()
+    other.execute("BEGIN")
+    other.execute("SELECT FROM taskd.running FOR UPDATE")
+    connection.execute("SET lock_timeout = '1h'")
+
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        hand_off(connection, worker, [row])
+
+    assert connection.execute("SHOW lock_timeout").fetchone() == ("1h",)
+
+
+def test_who_claims_nothing_calls_for_what_others_have_sent_meanwhile(
+    connection: Connection, connect_again: Connect
+) -> None:
+    other, listener = connect_again(), connect_again()
+    worker = add_worker(connection)
+    add_exclusive(connection, "x")
+    add_exclusive(connection, "y")
+    rows = claim(connection, worker)
+    listener.execute("LISTEN taskd")
+    with connection.transaction():
+        connection.execute("SELECT taskd.begin_hand_off_v1(%s)", (worker,))
+        complete(connection, worker, rows[:1])
+
+        complete(other, worker, rows[1:])
+
+        assert end_hand_off(connection, worker) == ""
+    assert notifications(listener) == ["mail"]
+
+
+def test_a_job_that_is_handed_off_is_claimed_when_it_is_ready(connection: Connection) -> None:
+    worker = add_worker(connection)
+    add_exclusive(connection, "x")
+    add_exclusive(connection, "x")
+
+    hand_off(connection, worker, [claim_one(connection, worker)])
+
+    waited = "SELECT claimed_at >= ready_at FROM taskd.running"
+    assert connection.execute(waited).fetchone() == (True,)
 
 
 def test_a_long_line_is_handed_on_to_its_end(connection: Connection) -> None:

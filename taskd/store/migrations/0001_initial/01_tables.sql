@@ -137,7 +137,7 @@ CREATE TABLE taskd.running (
     id           bigint      PRIMARY KEY,
     fence        bigint      NOT NULL,
     worker       bigint      NOT NULL,
-    claimed_at   timestamptz NOT NULL DEFAULT now(),
+    claimed_at   timestamptz NOT NULL DEFAULT clock_timestamp(),  -- of a hand-off, now() is from before its wait
     created_at   timestamptz NOT NULL,
     run_at       timestamptz,
     ready_at     timestamptz,

@@ -9,15 +9,17 @@
 -- or an end alone can it leave a job without a worker that knows of it (see recover_claims_v1).
 
 -- From now on, who lets jobs in tells end_hand_off_v1 of them, not the hosts. The worker's row is locked
--- before the rows of its jobs, as a rescue does.
+-- before the rows of its jobs, as a rescue does. What is to be ended may be locked for long, by a job
+-- that ended itself in a transaction of its own; a recovery, and every claim after it, would wait for us.
 CREATE FUNCTION taskd.begin_hand_off_v1(p_worker bigint) RETURNS void LANGUAGE plpgsql
 SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     PERFORM FROM taskd.worker w WHERE w.id = p_worker FOR KEY SHARE;
-    PERFORM set_config('taskd.untold', '[]', true);
+    PERFORM set_config('taskd.untold', '[]', true), set_config('lock_timeout', '1s', true);
 END $$;
 
--- Claim as claim_jobs_v1 does, and tell the hosts of those lanes that still hold what was let in.
+-- Claim as claim_jobs_v1 does, and tell the hosts of those lanes that still hold what was let in, and where
+-- that begins. Who finds nothing may sleep now, and not see what others have sent while we dispatched.
 CREATE FUNCTION taskd.end_hand_off_v1(
     p_worker bigint, p_queues text[], p_lanes smallint[], p_marks bigint[], p_count integer,
     p_ends integer[], p_recoveries integer
@@ -29,10 +31,15 @@ DECLARE
     untold json := current_setting('taskd.untold');
 BEGIN
     PERFORM set_config('taskd.untold', '', true);
-    PERFORM pg_notify('taskd', u.news::text)
+    PERFORM taskd.notify_hosts_v1(u.news->>0, (u.news->>1)::integer, l.n, l.seq)
     FROM json_array_elements(untold) AS u (news)
-    WHERE (SELECT q.id FROM taskd.queued q
-           WHERE q.queue = u.news->>0 AND q.lane = (u.news->>1)::smallint
-             AND q.seq >= (u.news->>3)::bigint LIMIT 1) IS NOT NULL;
+    CROSS JOIN LATERAL (
+        SELECT count(*)::integer AS n, min(w.seq) AS seq
+        FROM (SELECT q.seq FROM taskd.queued q
+              WHERE q.queue = u.news->>0 AND q.lane = (u.news->>1)::smallint
+                AND q.seq >= (u.news->>3)::bigint
+              ORDER BY q.seq LIMIT (u.news->>2)::integer) w) l
+    WHERE l.n > 0;
+    PERFORM pg_notify('taskd', '"mail"') WHERE jobs = '' AND taskd.has_mail_v1();
     RETURN jobs;
 END $$;
