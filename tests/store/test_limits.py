@@ -604,6 +604,22 @@ def test_a_share_whose_jobs_were_cancelled_starts_afresh(connection: AnyConnecti
     assert order == [gone[0], waiting[0], waiting[1], again]
 
 
+def test_a_line_of_shares_is_read_from_behind_the_last_that_was_let_in(
+    connection: AnyConnection,
+) -> None:
+    declare_limits(connection, add_host(connection), {"@queue default": (1, 1000.0, 1000)})
+    worker = add_worker(connection)
+    add(connection, *[fair(share) for share in "aabbaabb"])
+    line = connection.execute("SELECT turn, place FROM taskd.line ORDER BY 1, 2").fetchall()
+
+    hints = []
+    for _ in line:
+        complete(connection, worker, claim(connection, worker))
+        hints += connection.execute("SELECT turn, place FROM taskd.resource").fetchall()
+
+    assert hints == line  # with a rate, each grant writes it down
+
+
 def test_a_moved_job_passes_the_limit_of_its_new_queue_instead(connection: AnyConnection) -> None:
     host = add_host(connection)
     worker = add_worker(connection, host)

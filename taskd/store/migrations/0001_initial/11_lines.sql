@@ -170,7 +170,7 @@ BEGIN
         INTO lines, settled
         FROM (
             SELECT ROW(s.name, s.was_used, s.used + h.taken, s.units, s.tokens - h.fitting,
-                       coalesce(h.turn, s.turn), CASE WHEN h.fitting = 0 THEN s.place ELSE coalesce(h.place, 0) END, h.fitting < h.found,
+                       coalesce(h.last[1], s.turn), coalesce(h.last[2], s.place), h.fitting < h.found,
                        s.rate, s.empty_at, s.retry_at, s.granted + h.fitting, s.entries || h.entries,
                        s.ids || h.ids)::taskd.moving_line AS line,
                    h.found = h.fitting AND h.found = depth AS goes_on
@@ -178,9 +178,7 @@ BEGIN
             CROSS JOIN LATERAL (
                 SELECT count(*) AS found, count(*) FILTER (WHERE j.fits) AS fitting,
                        coalesce(max(j.upto) FILTER (WHERE j.fits), 0) AS taken,
-                       max(j.turn) FILTER (WHERE j.fits) AS turn,
-                       CASE WHEN min(j.turn) = max(j.turn) THEN max(j.place) FILTER (WHERE j.fits)
-                            ELSE max(j.place) FILTER (WHERE j.fits AND j.nth = depth) END AS place,
+                       max(ARRAY[j.turn, j.place]) FILTER (WHERE j.fits) AS last,
                        array_agg(j.entry) FILTER (WHERE j.fits) AS entries,
                        array_agg(j.id) FILTER (WHERE j.fits) AS ids
                 FROM (
