@@ -327,9 +327,10 @@ class Stand:
         self.wake()
         return ids
 
-    def enqueue_exclusive(self, task: str, resource: str, count: int) -> list[int]:
+    def enqueue_exclusive(self, task: str, resource: str, count: int, *args: Any) -> list[int]:
         """Enqueue jobs that exclude each other, and wake the workers."""
-        one = NewJob(task=f"app.{task}", args="[]", res=(resource,), need=(EXCLUSIVE,))
+        arguments = json.dumps(list(args))
+        one = NewJob(task=f"app.{task}", args=arguments, res=(resource,), need=(EXCLUSIVE,))
         ids = enqueue_graph(self.connection, NewGraph((one,) * count))
         self.wake()
         return ids

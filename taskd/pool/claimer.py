@@ -41,6 +41,14 @@ SHARE_SECONDS = 0.01
 NO_HOST_SECONDS = 0.05
 UNREPORTED_SECONDS = 0.1
 HAND_OFF_SECONDS = 0.05
+"""So long an end waits for a claim that is under way: it costs more to claim for it afterwards."""
+
+TURN_SECONDS = 0.2
+"""So long the claimer waits for a hand-off before it looks for orders."""
+
+MOST_HANDED_OFF = 50
+"""Jobs in a hand-off: as long as it lasts nobody else can let jobs in."""
+
 AFTER_FAULT_SECONDS = 1.0
 _READ = 1
 
@@ -73,6 +81,8 @@ class Claimer:
         self._quarantine = Quarantine(place, claims, slots)
         self._alarm = Event()
         self._claiming = BoundedSemaphore()  # whoever claims, here or by a hand-off, holds it
+        self._is_slow = False  # a hand-off has waited for it in vain, and nobody had it since
+        self._hands_off_at = 0.0
         self._called = False
         self._has_let_in = False
         self._is_draining = False
@@ -106,31 +116,52 @@ class Claimer:
     def handing_off(self) -> Iterator[HandOff | None]:
         """Let the block that ends jobs claim others with them, after a claim that is under way.
 
-        None: nothing is to be claimed now, or that claim takes long.
+        None: nothing is to be claimed now, that claim takes long, or the last hand-off has failed,
+        perhaps because of its claim.
         """
-        is_useful = self._claims.has_holders and not self._is_draining
-        if not is_useful or not self._claiming.acquire(timeout=HAND_OFF_SECONDS):
+        offer = self._offer_in_turn()
+        if offer is None:
             yield None
             return
+        self._hands_off_at = monotonic() + REST_SECONDS
         try:
-            offer = self._offer()
-            if offer is None:
-                yield None
-                return
             with self._claims.hand_off(offer):
                 yield offer.hand_off
-            if offer.hand_off.is_over and not self._take(self._claims.accept(offer)):
+            if offer.hand_off.is_over and self._take(self._claims.accept(offer)) < REST_SECONDS:
                 self._alarm.set()
+            self._hands_off_at = 0.0
         finally:
             self._claiming.release()
             if self._claims.is_unsure:
-                self._alarm.set()
+                self.look()
+
+    def _offer_in_turn(self) -> Offer | None:
+        """What to claim with the next ends; it is nobody else's turn then."""
+        is_useful = self._claims.has_holders and not self._is_draining
+        if not is_useful or monotonic() < self._hands_off_at or not self._has_turn():
+            return None
+        offer = None
+        try:
+            offer = self._offer()
+        except DatabaseError:
+            return None  # the report that is to come meets it, too
+        finally:
+            if offer is None:
+                self._claiming.release()
+        return offer
+
+    def _has_turn(self) -> bool:
+        """Wait for a claim that is under way, but not again with each report if it takes long."""
+        patience = 0.0 if self._is_slow else HAND_OFF_SECONDS
+        self._is_slow = not self._claiming.acquire(timeout=patience)
+        return not self._is_slow
 
     def _offer(self) -> Offer | None:
         is_held = self._is_draining or self._returning or self._quarantine.has_work
-        if is_held or self._keeps_others_away():
+        is_late = self._unreported() > MOST_UNREPORTED
+        if is_held or is_late or self._keeps_others_away():
             return None
-        wanted = self._wanted()
+        wanted = min(self._wanted(), self._slots.free, MOST_HANDED_OFF)
         return self._claims.offer(wanted) if wanted else None
 
     def drain(self) -> None:
@@ -170,8 +201,7 @@ class Claimer:
 
     def _step_or_recover(self) -> float:
         try:
-            with self._claiming:
-                pause = self.step()
+            pause = self._step_in_turn()
         except DatabaseError as error:
             gevent.sleep(self._outage.failed(error))
         except Exception:
@@ -183,6 +213,15 @@ class Claimer:
             return pause
         self._called = True  # whoever called was not heard to the end
         return 0.0
+
+    def _step_in_turn(self) -> float:
+        if not self._claiming.acquire(timeout=TURN_SECONDS):
+            self._obey()
+            return 0.0
+        try:
+            return self.step()
+        finally:
+            self._claiming.release()
 
     def step(self) -> float:
         """Do what is to be done now; after how many seconds to come again, if nobody calls."""
@@ -273,6 +312,9 @@ class Claimer:
 
     def _heed(self) -> None:
         self._claims.look_again()
+        self._obey()
+
+    def _obey(self) -> None:
         for job in self._claims.take_cancellations():
             self.on_cancel(job)
 

@@ -147,7 +147,7 @@ class Claims:
         """A claim of `wanted` jobs for `hand_off`; None if there is nothing to be asked for."""
         if self._is_unsure or not self.is_registered:
             return None
-        self._lanes.look_again()  # what ends may let jobs into any lane
+        self._lanes.look_again(for_suspects=False)  # what ends may let jobs into any lane
         choice = self._lanes.choose(wanted, monotonic())
         if choice is None:
             return None
@@ -156,19 +156,24 @@ class Claims:
 
     @contextmanager
     def hand_off(self, offer: Offer) -> Iterator[None]:
-        """While the block ends jobs with an offer, it may fail after it was committed."""
+        """While the block ends jobs with an offer; `accept` it then, if it is over.
+
+        The block may fail after it was committed, and so may what follows.
+        """
         self._is_unsure = True
         yield
-        self._is_unsure = False
+        self._is_unsure = offer.hand_off.is_over
 
     def accept(self, offer: Offer) -> Batch:
         """What a hand-off that is over has brought."""
         try:
             rows = decode_claimed(offer.hand_off.claimed)
+            batch = self._learn(offer.choice, offer.wanted, rows)
         except ClaimUnreadable:
             with self._link.connection() as connection:
-                return self._read_one_by_one(connection)
-        return self._learn(offer.choice, offer.wanted, rows)
+                batch = self._read_one_by_one(connection)
+        self._is_unsure = False
+        return batch
 
     def _learn(self, choice: Choice, wanted: int, rows: Claimed | None) -> Batch:
         if rows is None:

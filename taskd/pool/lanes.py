@@ -131,9 +131,10 @@ class Lanes:
         if self._shares is not None:
             self._shares.gave_back(row[_PLACE] for row in rows)
 
-    def look_again(self) -> None:
+    def look_again(self, *, for_suspects: bool = True) -> None:
         """Somebody called: probe every lane with the next claim."""
-        for lane in chain(self._known.values(), self._suspects.values()):
+        suspects = self._suspects.values() if for_suspects else ()
+        for lane in chain(self._known.values(), suspects):
             lane.wet()
 
     @property

@@ -72,6 +72,11 @@ class Levels:
         self._readings = self._live = 0
         self._sums: defaultdict[str, int] = defaultdict(int)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether something was put aside."""
+        return bool(self._unstored)
+
     def flush(self, connection: Connection, pool: str, worker: int) -> None:
         """Store what was put aside; what fails is tried again. More may be put aside meanwhile."""
         while self._unstored:

@@ -10,6 +10,7 @@ Any of it may be sent twice: what the database has already, it does not count as
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from psycopg import errors as pg
@@ -90,17 +91,18 @@ class Outbox:
     ) -> int:
         """Store what waits now, or only as many as were there a while ago; how many it was.
 
-        The last jobs to end are handed off. What fails stays in the box. Other greenlets may add
-        while this one waits.
+        The last jobs to end are handed off, unless retries are to be stored after them. What fails
+        stays in the box. Other greenlets may add while this one waits.
         """
         succeeded, ends, retries = counts or self.counts()
-        stored = self._flush_endings(connection, worker, self.retries, retries, retry_jobs)
-        stored += self._flush_succeeded(connection, worker, succeeded, None if ends else hand_off)
-
-        def complete(connection: Connection, worker: int, batch: Sequence[JobEnd]) -> list[int]:
-            return complete_jobs(connection, worker, batch, hand_off=hand_off)
-
-        return stored + self._flush_endings(connection, worker, self.ends, ends, complete)
+        if retries:
+            hand_off = None
+        stored = self._flush_succeeded(connection, worker, succeeded, None if ends else hand_off)
+        together = partial(complete_jobs, hand_off=hand_off)
+        stored += self._flush_endings(
+            connection, worker, self.ends, ends, complete_jobs, together=together
+        )
+        return stored + self._flush_endings(connection, worker, self.retries, retries, retry_jobs)
 
     def _flush_succeeded(
         self, connection: Connection, worker: int, count: int, hand_off: HandOff | None
@@ -127,12 +129,17 @@ class Outbox:
         waiting: list[Ending],
         count: int,
         store: Store[Ending],
+        *,
+        together: Store[Ending] | None = None,
     ) -> int:
+        """Store a batch, `together` if that is possible at all, or else one by one."""
         if not count:
             return 0
         batch = waiting[:count]
         try:
-            lost = with_partitions(connection, lambda: store(connection, worker, batch))
+            lost = with_partitions(
+                connection, lambda: (together or store)(connection, worker, batch)
+            )
         except _UNSTORABLE:
             lost = [
                 job

@@ -137,14 +137,20 @@ class Reporter:
         is_handed_off = hand_off is not None and hand_off.is_over
         if stored and self._claims.has_holders and not is_handed_off:
             self.on_let_in()
+        self._store_findings()
         return GATHER_SECONDS if stored >= LARGE_BATCH else 0.0
 
     def _store(self, hand_off: HandOff | None) -> int:
         with self._pair.connection(apart=True) as connection:
             ended = self._outbox.counts()  # what these have said is whole by now
             self.journal.flush(connection, self._claims.worker)
-            stored = self._outbox.flush(connection, self._claims.worker, ended, hand_off)
+            return self._outbox.flush(connection, self._claims.worker, ended, hand_off)
+
+    def _store_findings(self) -> None:
+        """Store what is known of the worker itself; jobs that were handed off wait no more."""
+        if not self.levels.has_news and not self._has_notes:
+            return
+        with self._pair.connection(apart=True) as connection:
             self.levels.flush(connection, self._place.pool, self._claims.worker)
             if self.canary is not None:
                 self.canary.flush(connection, self._claims.worker)
-        return stored

@@ -239,7 +239,7 @@ def _end(
     parameters: tuple[Any, ...],
     hand_off: HandOff | None,
 ) -> list[int]:
-    if hand_off is None or hand_off.is_over:
+    if hand_off is None:
         return _lost(connection.execute(f"SELECT {ending}", parameters).fetchone())
     return _lost(hand_off.execute(connection, ending, parameters))
 

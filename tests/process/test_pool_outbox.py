@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from psycopg.errors import LockNotAvailable
 
 from taskd.events import Event, Events
 from taskd.pool.outbox import Outbox
 from taskd.store.connect import Connection
 from taskd.store.hand_off import HandOff
 from taskd.store.hosts import register_host, register_worker
-from taskd.store.jobs import claim_jobs, decode_claimed, enqueue_jobs
+from taskd.store.jobs import claim_jobs, enqueue_jobs
 from taskd.store.look import fetch_job
 from taskd.store.rows import JobEnd, JobRetry, NewJobs, State
 
@@ -35,6 +36,9 @@ class Desk:
         rows = claim_jobs(connection, self.worker, ("{default}", "{5}", "{0}"), jobs)
         assert rows is not None
         self.claimed = [(row[0], row[3]) for row in rows]
+
+    def hand_off(self) -> HandOff:
+        return HandOff(self.worker, ("{default}", "{5}", "{0}"), 1, None, 0)
 
     def flush(self) -> int:
         return self.outbox.flush(self.connection, self.worker)
@@ -66,20 +70,39 @@ def test_each_kind_of_outcome_reaches_its_jobs(connection: Connection) -> None:
     assert states == [State.SUCCEEDED, State.SUCCEEDED, State.FAILED, State.SCHEDULED]
 
 
-def test_outcomes_that_are_stored_one_by_one_are_handed_off_once(connection: Connection) -> None:
-    desk = Desk(connection, 3)
-    enqueue_jobs(connection, NewJobs("app.noop", ["[]"] * 2, [None] * 2))
-    for job, fence in desk.claimed:
-        error = "\0" if job == desk.claimed[1][0] else "no"
-        desk.outbox.ends.append(JobEnd(job, fence, 0.1, "f", None, error))
-    hand_off = HandOff(desk.worker, ("{default}", "{5}", "{0}"), 1, None, 0)
+def test_ends_are_stored_without_a_claim_that_fails(connection: Connection) -> None:
+    desk = Desk(connection, 2)
+    enqueue_jobs(connection, NewJobs("app.noop", ["[]"], [None]))
+    connection.execute("""UPDATE taskd.queued SET extra = '{"expires": "no number"}'""")
+    desk.outbox.ends += [JobEnd(*job, 0.1, "s", "5") for job in desk.claimed]
+    hand_off = desk.hand_off()
 
     stored = desk.outbox.flush(connection, desk.worker, hand_off=hand_off)
 
-    assert stored == 3
-    assert {desk.state(job) for job, _ in desk.claimed} == {State.FAILED}
-    assert connection.execute("SELECT count(*) FROM taskd.running").fetchone() == (1,)
-    assert len(decode_claimed(hand_off.claimed) or []) == 1
+    assert stored == 2
+    assert {desk.state(job) for job, _ in desk.claimed} == {State.SUCCEEDED}
+    assert desk.told == []
+    assert not hand_off.is_over
+
+
+def test_retries_are_stored_last_and_then_nothing_is_handed_off(
+    connection: Connection, connect_again: Callable[[], Connection]
+) -> None:
+    desk = Desk(connection, 2)
+    (ended, (job, fence)) = desk.claimed
+    desk.succeed(*ended)
+    desk.outbox.retries.append(JobRetry(job, fence, 0.1, "r", 60.0))
+    hand_off = desk.hand_off()
+    other = connect_again()
+    other.execute("BEGIN")
+    other.execute("SELECT FROM taskd.running WHERE id = %s FOR UPDATE", (job,))
+    connection.execute("SET lock_timeout = '50ms'")
+
+    with pytest.raises(LockNotAvailable):
+        desk.outbox.flush(connection, desk.worker, hand_off=hand_off)
+
+    assert desk.state(ended[0]) is State.SUCCEEDED
+    assert not hand_off.is_over
 
 
 def test_more_than_a_statement_takes_goes_in_several(connection: Connection) -> None:

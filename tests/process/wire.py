@@ -1,4 +1,4 @@
-"""A wire between a worker and its database that loses what it is told to lose."""
+"""A wire between a worker and its database that loses, or keeps, what it is told to."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import psycopg
 _PIECE = 1 << 16
 _CLAIM = b"claim_jobs_v1"
 _HAND_OFF = b"end_hand_off_v1"
+_UNREAD = b"unread_jobs_v1"
 
 
 class Wire:
@@ -25,6 +26,8 @@ class Wire:
         self._listener.bind(f"{folder}/.s.PGSQL.{parts['port']}")
         self._listener.listen()
         self._loses: bytes | None = None
+        self._goes_on = threading.Event()
+        self._goes_on.set()
         self.lost = threading.Event()
         self.dsn = psycopg.conninfo.make_conninfo(dsn, host=str(folder))
 
@@ -33,6 +36,7 @@ class Wire:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._goes_on.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
@@ -42,6 +46,15 @@ class Wire:
 
     def lose_the_answer_to_a_hand_off(self) -> None:
         """The same for the next claim that travels with the ends of jobs."""
+        self._lose(_HAND_OFF)
+
+    def lose_what_is_read_one_by_one(self) -> None:
+        """The same for the next look at jobs that made a claim unreadable."""
+        self._lose(_UNREAD)
+
+    def keep_the_answer_to_a_hand_off(self) -> None:
+        """Leave the connection of the next hand-off open, but let nothing come back there."""
+        self._goes_on.clear()
         self._lose(_HAND_OFF)
 
     def _lose(self, question: bytes) -> None:
@@ -77,6 +90,7 @@ class Wire:
             while data := server.recv(_PIECE):
                 if cut.is_set():
                     self.lost.set()
+                    self._goes_on.wait()
                     break
                 client.sendall(data)
             client.shutdown(socket.SHUT_RDWR)

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from taskd.board import GIVEN_BACK_LANE, Board, LaneTable
+from taskd.board import GIVEN_BACK_LANE, QUARANTINE_LANE, Board, LaneTable
 from taskd.board.lanes import FLOORS
 from taskd.config.settings import PoolSettings
 from taskd.pool.lane import PROBE_SECONDS, TRAIL_SECONDS
-from taskd.pool.lanes import Choice, Lanes
+from taskd.pool.lanes import Choice, Lanes, Suspects
 
 FULL = 2
 
@@ -302,3 +302,17 @@ def test_a_claim_asks_for_the_part_and_the_job_learns_its_queue() -> None:
 
     assert asked == '{"a@v2"}'
     assert [row[2] for row in rows] == ["a", "a"]
+
+
+def test_who_looks_for_what_was_let_in_looks_for_no_suspects() -> None:
+    desk = Desk("a")
+    desk.table.add("a", QUARANTINE_LANE)
+    choice = desk.lanes.choose(1, 0.0, Suspects.FIRST)
+    assert choice is not None
+    desk.lanes.took(choice, [], 1, 0.0)
+
+    desk.lanes.look_again(for_suspects=False)
+
+    assert not desk.lanes.may_find_suspects
+    desk.lanes.look_again()
+    assert desk.lanes.may_find_suspects
