@@ -409,6 +409,20 @@ MUTANTS = [
         "WHERE b.stage = 'l' AND taskd.level_v1(u.name) = b.level\n        UNION",
     ),
     Mutant(
+        "a hint goes behind one that did not fit",
+        "11_lines.sql",
+        "move_lines_up_v1",
+        "FILTER (WHERE j.fits) AS last",
+        "AS last",
+    ),
+    Mutant(
+        "a hint goes back within its turn",
+        "11_lines.sql",
+        "move_lines_up_v1",
+        "coalesce(h.last[2], s.place)",
+        "0",
+    ),
+    Mutant(
         "a hint is set one place too far",
         "11_lines.sql",
         "settle_lines_v1",
