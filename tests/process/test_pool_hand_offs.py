@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from taskd.board import WorkerState
 from taskd.config.settings import PoolSettings
 from taskd.store.hosts import rescue_workers
 from tests.pool_stand import Stand
@@ -99,6 +102,24 @@ def test_a_cancel_is_heard_while_a_hand_off_gets_no_answer(
     stand.order_cancel(0, job)
 
     eventually((tmp_path / "ended").exists, 5.0)
+
+
+def test_what_was_handed_off_to_a_worker_that_drains_goes_back(
+    stand: Stand, wire: Wire, tmp_path: Path
+) -> None:
+    line = Line(stand, tmp_path / "gate", 2)
+    wire.keep_the_answer_to_a_hand_off()
+    line.go_on()
+    assert wire.lost.wait(10)
+    pid = stand.read().pid
+
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: stand.read().state is WorkerState.DRAINING)
+    wire.go_on()
+
+    assert stand.wait_for_end(pid) == 0
+    assert [stand.state(job) for job in line.jobs] == ["succeeded", "queued"]
+    assert stand.query("SELECT attempt, losses FROM taskd.queued") == [(0, 0)]
 
 
 def test_what_a_worker_tells_of_itself_after_a_hand_off_may_fail(

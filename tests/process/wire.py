@@ -53,9 +53,13 @@ class Wire:
         self._lose(_UNREAD)
 
     def keep_the_answer_to_a_hand_off(self) -> None:
-        """Leave the connection of the next hand-off open, but let nothing come back there."""
+        """Let nothing come back there until it is told to go on."""
         self._goes_on.clear()
         self._lose(_HAND_OFF)
+
+    def go_on(self) -> None:
+        """Deliver what was kept."""
+        self._goes_on.set()
 
     def _lose(self, question: bytes) -> None:
         self.lost.clear()
@@ -90,7 +94,9 @@ class Wire:
             while data := server.recv(_PIECE):
                 if cut.is_set():
                     self.lost.set()
+                    if self._goes_on.is_set():
+                        break
                     self._goes_on.wait()
-                    break
+                    cut.clear()
                 client.sendall(data)
             client.shutdown(socket.SHUT_RDWR)
