@@ -36,11 +36,10 @@ class HandOff:
     def execute(
         self,
         connection: psycopg.Connection[Any],
-        ending: LiteralString,
+        statement: LiteralString,
         parameters: tuple[Any, ...],
     ) -> tuple[Any, ...] | None:
-        """Call a function that ends jobs, and claim; what it has returned, as the only column."""
-        statement: LiteralString = f"SELECT {BEGIN}, {ending}, {END}"
+        """Begin, end jobs, and claim; what the second of these has returned, as the only column."""
         mine = self._parameters
         row = connection.execute(statement, (mine[0], *parameters, *mine)).fetchone()
         if row is None:

@@ -12,7 +12,7 @@ from psycopg.rows import tuple_row
 
 from taskd.config.versions import read_part
 from taskd.errors import ClaimUnreadable
-from taskd.store.hand_off import HandOff
+from taskd.store.hand_off import BEGIN, END, HandOff
 from taskd.store.literals import (
     boolean_array,
     integer_array,
@@ -52,13 +52,17 @@ _UNREAD = """
 SELECT id, queue, fence, attempt, max_attempts, timeout, task, args, kwargs, extra
 FROM taskd.unread_jobs_v1(%s, %s::bigint[])
 """
-_SUCCEEDED: LiteralString = """
+_SUCCEED: LiteralString = """
 taskd.complete_succeeded_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::bigint[])
 """
-_COMPLETE: LiteralString = """
+_SUCCEEDED = f"SELECT {_SUCCEED}"
+_SUCCEEDED_HANDING_OFF = f"SELECT {BEGIN}, {_SUCCEED}, {END}"
+_END: LiteralString = """
 taskd.complete_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[], %s::text[],
                        %s::text[], %s::text[], %s, %s::bigint[], %s::bigint[])
 """
+_ENDED = f"SELECT {_END}"
+_ENDED_HANDING_OFF = f"SELECT {BEGIN}, {_END}, {END}"
 _RETRY = """
 SELECT taskd.retry_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[],
                            %s::float8[], %s::text[], %s::text[], %s::boolean[], %s::bigint[],
@@ -199,7 +203,9 @@ def complete_succeeded(
         seconds_array(durations),
         used,
     )
-    return _end(connection, _SUCCEEDED, parameters, hand_off)
+    if hand_off is None:
+        return _lost(connection.execute(_SUCCEEDED, parameters).fetchone())
+    return _lost(hand_off.execute(connection, _SUCCEEDED_HANDING_OFF, parameters))
 
 
 def complete_jobs(
@@ -230,18 +236,9 @@ def complete_jobs(
         number_array(cpus),
         number_array(memories),
     )
-    return _end(connection, _COMPLETE, parameters, hand_off)
-
-
-def _end(
-    connection: AnyConnection,
-    ending: LiteralString,
-    parameters: tuple[Any, ...],
-    hand_off: HandOff | None,
-) -> list[int]:
     if hand_off is None:
-        return _lost(connection.execute(f"SELECT {ending}", parameters).fetchone())
-    return _lost(hand_off.execute(connection, ending, parameters))
+        return _lost(connection.execute(_ENDED, parameters).fetchone())
+    return _lost(hand_off.execute(connection, _ENDED_HANDING_OFF, parameters))
 
 
 def retry_jobs(connection: AnyConnection, worker: int, retries: Sequence[JobRetry]) -> list[int]:
