@@ -128,7 +128,7 @@ class _Line:
 
     def _claim(self) -> jobs.Row:
         """The one job that may run."""
-        lanes = "{bench}", "{5}", f"{{{self._mark}}}"
+        lanes = "{bench}", "{25}", f"{{{self._mark}}}"
         found = jobs.claim_jobs(self._connection, self._worker, lanes, 25)
         if not found or len(found) != 1:
             raise SystemExit(f"not one job could be claimed but {found}")

@@ -11,7 +11,15 @@ stuck can still be seen. An eventfd a slot only says "look".
                                   its account of which lane has waited and which queue is due
 """
 
-from taskd.board.lanes import GIVEN_BACK_LANE, QUARANTINE_LANE, Lane, LaneTable, LaneTableFull
+from taskd.board.lanes import (
+    GIVEN_BACK_LANE,
+    HOLDERS_LANE,
+    QUARANTINE_LANE,
+    Lane,
+    LaneTable,
+    LaneTableFull,
+    rank_of,
+)
 from taskd.board.layout import Board, BoardMismatch, Slot, SlotReading, Why, WorkerState
 from taskd.board.memory import SlotMemory, read_memory, write_memory
 from taskd.board.offers import OffersTooLong, read_offers, write_offers
@@ -21,6 +29,7 @@ from taskd.board.wakeups import Wakeups
 
 __all__ = [
     "GIVEN_BACK_LANE",
+    "HOLDERS_LANE",
     "QUARANTINE_LANE",
     "Board",
     "BoardMismatch",
@@ -36,6 +45,7 @@ __all__ = [
     "Wakeups",
     "Why",
     "WorkerState",
+    "rank_of",
     "read_memory",
     "read_offers",
     "write_memory",

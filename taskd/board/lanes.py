@@ -28,9 +28,17 @@ GIVEN_BACK_LANE = 10
 QUARANTINE_LANE = 11
 """The lane of suspects, under which workers have died: each is claimed to run alone in a worker."""
 
+HOLDERS_LANE = 20
+"""From here on lanes are of jobs that hold what they asked for, each so far above its priority."""
+
 FLOORS = 8
 _EPOCH, _LANE, _PAUSED, _NAME_BYTES, _FLOORS, _NAME = 0, 1, 2, 3, 4, 4 + FLOORS
 _NAME_LIMIT = (LANE_WORDS - _NAME) * 8
+
+
+def rank_of(number: int) -> int:
+    """By what a lane goes before others: the priority of its jobs, or what stands for it."""
+    return number - HOLDERS_LANE if number >= HOLDERS_LANE else number
 
 
 class LaneTableFull(TaskdError):

@@ -233,7 +233,7 @@ class Board:
         self._slot_words = _slot_words(self.lanes)
 
     @classmethod
-    def create(cls, slots: int, lanes: int = 2048) -> Board:
+    def create(cls, slots: int, lanes: int = 4096) -> Board:
         """Make a new board; its descriptor is inheritable. Pages never written cost no memory."""
         fd = os.memfd_create("taskd-board", 0)
         os.set_inheritable(fd, True)

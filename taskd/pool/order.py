@@ -36,10 +36,10 @@ class Order(Protocol):
 
 
 class StrictOrder:
-    """The queues in their order and the higher lane first in each.
+    """The queues in their order and the lane of higher rank first in each.
 
-    Without an order of queues the higher lanes of all go first. Lanes of one rank go in turn: who
-    was looked at goes to the end.
+    Without an order of queues the higher lanes of all go first. Lanes of one rank go in turn (of
+    several queues, of holders and of those that need nothing): who was looked at goes to the end.
     """
 
     def __init__(self, places: Mapping[str, int]) -> None:
@@ -66,7 +66,7 @@ class StrictOrder:
                 equals.sort(key=lambda lane: lane.index in looked)
 
     def _rank(self, lane: KnownLane) -> tuple[int, int]:
-        return (self._places.get(lane.queue, 0), -lane.number)
+        return (self._places.get(lane.queue, 0), -lane.rank)
 
 
 class AgeingOrder:
@@ -98,7 +98,7 @@ class AgeingOrder:
                 levels[lane.index] = max(
                     levels[other.index] for other in lanes if other.queue == lane.queue
                 )
-        return sorted(lanes, key=lambda lane: (-levels[lane.index], -lane.number))
+        return sorted(lanes, key=lambda lane: (-levels[lane.index], -lane.rank))
 
     def looked(self, lanes: Sequence[KnownLane], now: float) -> None:
         """Let these start anew."""
@@ -108,4 +108,4 @@ class AgeingOrder:
 
     def _level(self, lane: KnownLane, now: float) -> float:
         waited = now * _NS - self._looks[lane.index]
-        return self._feet.get(lane.queue, 0) + lane.number + waited / self._ageing_ns
+        return self._feet.get(lane.queue, 0) + lane.rank + waited / self._ageing_ns

@@ -200,9 +200,12 @@ class Ledger:
         return int(self.query(_RUNNING, {"pids": list(pids)})[0][0])
 
     def waiting(self) -> int:
-        """How many jobs wait to be claimed."""
-        ((count,),) = self.query("SELECT count(*) FROM taskd.queued")
-        return int(count)
+        """How many jobs wait, to be claimed or for others."""
+        queued, blocked = (
+            self.query(f"SELECT count(*) FROM taskd.{table}")[0][0]
+            for table in ("queued", "blocked")
+        )
+        return int(queued + blocked)
 
     def first_effect(self, pids: Iterable[int], since: float) -> float | None:
         """Seconds from `since` until the first job began in one of these processes, if any has."""

@@ -210,3 +210,22 @@ def test_a_cancel_of_one_that_holds_a_part_gives_that_part_back(gates: Gates) ->
 
     gates.wait_for(running="holder behind", cancelled="both")
     assert gates.held() == {"A": EXCLUSIVE, "B": EXCLUSIVE}
+
+
+def test_who_has_waited_for_a_resource_does_not_wait_behind_all_that_came_meanwhile(
+    project: Project, own_gates: Gates
+) -> None:
+    project.write("taskd.yaml", CONFIG.replace("processes: 2, greenlets: 25", "greenlets: 1"))
+    own_gates.enqueue("first", A=EXCLUSIVE)
+    own_gates.enqueue("second", A=EXCLUSIVE)
+    daemon = project.start()
+    own_gates.wait_for(running="first", blocked="second")
+    project.enqueue_many("shop.gated", [(f"plain {number}",) for number in range(200)])
+
+    own_gates.open("first")
+    own_gates.open("second")
+    project.wait_for_states(succeeded=202)
+
+    seen = [job for job, what in own_gates.seen() if what == "begins"]
+    assert seen.index("second") < 100
+    assert daemon.stop() == 0

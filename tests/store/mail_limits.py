@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from taskd.board import rank_of
 from tests.store.mail_dispatcher import Dispatcher
 from tests.store.mail_jobs import Job, Letter, Terms, is_gate
 from tests.store.mail_lines import Capacity
@@ -87,7 +88,9 @@ class Limits:
         self._state.lines.count(gate, -number, job.id)
 
     def _send_in_order_of_claims(self, jobs: Sequence[Job]) -> None:
-        self._state.send_arrivals([j.id for j in sorted(jobs, key=lambda j: (-j.lane, j.seq))])
+        self._state.send_arrivals(
+            [j.id for j in sorted(jobs, key=lambda j: (-rank_of(j.lane), j.seq))]
+        )
 
     # Moves.
 

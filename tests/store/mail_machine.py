@@ -50,7 +50,7 @@ from tests.store.mail_wishes import (
     with_terms,
 )
 
-LANES = [(queue, lane) for queue in QUEUES for lane in (10, 7, 5)]
+LANES = [(queue, lane) for queue in QUEUES for lane in (10, 27, 7, 25, 5)]
 STEPS_AN_EXAMPLE = 60
 JUDGEMENT = Judgement(max_losses=2)
 MANY = 20

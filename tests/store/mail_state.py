@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from taskd.board import HOLDERS_LANE
 from tests.store.mail_jobs import Job, Letter, Wish, in_order
 from tests.store.mail_lines import Lines
 
@@ -67,9 +68,10 @@ class State:
         return job
 
     def enter_queue(self, job: Job, lane: int | None = None) -> None:
-        """It waits to be claimed, in the lane of its priority unless another is given."""
+        """It waits to be claimed, in the lane of its priority and kind unless another is given."""
         job.table, job.stage, job.seq = "queued", "", self.number()
-        job.lane = job.wish.priority if lane is None else lane
+        own = job.wish.priority if job.place is None else HOLDERS_LANE + job.wish.priority
+        job.lane = own if lane is None else lane
 
     def start(self, job: Job) -> None:
         """It waits for nothing but its time."""

@@ -43,7 +43,12 @@ def add_host(connection: AnyConnection) -> int:
 
 def lanes(*wanted: tuple[str, int, int]) -> tuple[str, str, str]:
     """(queue, lane, mark) … as claim_jobs takes them; if none, those that jobs of tests wait in."""
-    chosen = wanted or (("default", 11, 0), ("default", 10, 0), ("default", 5, 0))
+    chosen = wanted or (
+        ("default", 11, 0),
+        ("default", 10, 0),
+        ("default", 5, 0),
+        ("default", 25, 0),
+    )
     queues, numbers, marks = zip(*chosen, strict=True)
     return text_array(queues), integer_array(numbers), integer_array(marks)
 

@@ -178,7 +178,7 @@ def test_a_new_limit_stands_before_jobs_that_wait_for_a_resource(
         connection, NewJob(task="shop.sync", args="[]", queue="x", res=("a",), need=(EXCLUSIVE,))
     )
     ids = add(connection, *needy)
-    rows = claim(connection, worker, 1, ("x", 5, 0))
+    rows = claim(connection, worker, 1, ("x", 25, 0))
     assert ids_of(rows) == holder
 
     declare_limits(connection, host, {"@queue default": (1, None, None)})
@@ -636,7 +636,7 @@ def test_a_moved_job_passes_the_limit_of_its_new_queue_instead(connection: AnyCo
     assert len(queued(connection)) == 2  # one that waited in the line, and the holder of a
     assert is_sound(connection)
     order = []
-    while rows := claim(connection, worker, 9, ("other", 5, 0)):
+    while rows := claim(connection, worker, 9, ("other", 25, 0)):
         assert len(rows) <= 2
         order += ids_of(rows)
         complete(connection, worker, rows)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskd.board import GIVEN_BACK_LANE
+from taskd.board import GIVEN_BACK_LANE, HOLDERS_LANE
 from taskd.config.settings import PoolSettings
 from tests.unit.claiming import Claimant
 
@@ -141,3 +141,20 @@ def test_a_pool_of_all_queues_takes_equal_priorities_in_turn_with_ageing_too() -
 
     assert taken[1:3] * 3 == taken[1:]
     assert len(set(taken)) == 2
+
+
+@pytest.mark.parametrize("ageing", [None, AGEING])
+def test_who_holds_resources_goes_in_turn_with_those_of_its_priority(ageing: float | None) -> None:
+    lanes = {("a", 6): 1, ("a", 5): inf, ("a", HOLDERS_LANE + 5): inf, ("a", 4): inf}
+    claimant = Claimant(PoolSettings(queues=("a",), ageing=ageing), lanes)
+
+    taken = []
+    for _ in range(7):
+        taken += claimant.claim()
+        claimant.now += STEP
+
+    assert taken[0] == ("a", 6)
+    assert {lane: taken.count(lane) for lane in taken[1:]} == {
+        ("a", 5): 3,
+        ("a", HOLDERS_LANE + 5): 3,
+    }

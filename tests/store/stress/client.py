@@ -164,7 +164,7 @@ class Client:
 
     def claim(self) -> None:
         """Claim, and tell the witness."""
-        wanted = [(queue, lane, 0) for queue in QUEUES for lane in (10, 5)]
+        wanted = [(queue, lane, 0) for queue in QUEUES for lane in (10, 25, 5)]
         count = self._chance.choice([1, 5, 20])
         rows = jobs.claim_jobs(self._connection, self._worker, lanes(*wanted), count)
         if rows is None:  # somebody took this worker for dead

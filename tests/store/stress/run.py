@@ -82,7 +82,7 @@ def drain(connection: Connection, host: int) -> None:
     rescue_all(connection, [row[0] for row in workers])
     worker = hosts.register_worker(connection, host, 0, "io", 0, 1)
     assert worker is not None
-    wanted = lanes(*((queue, lane, 0) for queue in QUEUES for lane in (10, 5)))
+    wanted = lanes(*((queue, lane, 0) for queue in QUEUES for lane in (10, 25, 5)))
     until = time.monotonic() + DRAIN_SECONDS
     while time.monotonic() < until:
         jobs.promote_jobs(connection, 1000)

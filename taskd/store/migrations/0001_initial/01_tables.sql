@@ -29,10 +29,18 @@ $$;
 
 -- In which lane a job waits that would wait in p_lane: in quarantine if two workers were lost under it,
 -- or it took one down itself. There it is alone in its worker, so that the next death is nobody
--- else's. One that ends an attempt there is cleared of its losses, not of its crashes.
-CREATE FUNCTION taskd.lane_v1(p_lane integer, p_losses smallint, p_crashes smallint)
+-- else's. One that ends an attempt there is cleared of its losses, not of its crashes. One with a place
+-- in lines, which holds what it asked for, waits in the lane of its priority's holders.
+CREATE FUNCTION taskd.lane_v1(p_lane integer, p_losses smallint, p_crashes smallint, p_place bigint)
 RETURNS smallint LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN p_losses >= 2 OR p_crashes >= 1 THEN 11 ELSE p_lane END::smallint
+    SELECT CASE WHEN p_losses >= 2 OR p_crashes >= 1 THEN 11
+                WHEN p_place IS NOT NULL AND p_lane < 10 THEN p_lane + 20
+                ELSE p_lane END::smallint
+$$;
+
+-- By what a lane goes before others: the priority of its jobs, 10 and 11 for those lanes.
+CREATE FUNCTION taskd.rank_v1(p_lane integer) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_lane % 20
 $$;
 
 -- id of a job, and its place in line: one sequence serves both, because a job enters its line when
@@ -45,7 +53,9 @@ CREATE SEQUENCE taskd.fence_seq;
 -- What waits to be claimed now.
 --   queue: the part of a queue, in every table; see queue_of_v1.
 --   lane: 0-9 the job's priority, higher first; 10 was given back and goes before all others; 11 runs
---   alone in a worker, see lane_v1.
+--   alone in a worker; 20-29 its priority and 20, holds what it asked for: claimed in turn with the lane
+--   of that priority, so that nobody who has waited for a resource waits behind all that was enqueued
+--   meanwhile. See lane_v1.
 --   ready_at: when it entered this table, if that was not at created_at.
 --   losses: workers lost under it with nobody to blame; crashes: workers it took down itself.
 --   extra: what few jobs have, NULL for all others; see the list at the end of this file.

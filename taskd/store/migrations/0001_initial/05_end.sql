@@ -204,7 +204,8 @@ BEGIN
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
             losses, crashes, queue, task, args, kwargs, extra, res, need, place)
         SELECT nextval('taskd.job_seq'), g.id, g.created_at, g.run_at, now(), g.timeout,
-               taskd.lane_v1(CASE WHEN g.outcome = 'i' THEN 10 ELSE g.priority END, g.left_losses, g.crashes),
+               taskd.lane_v1(CASE WHEN g.outcome = 'i' THEN 10 ELSE g.priority END, g.left_losses, g.crashes,
+                             g.kept_place),
                g.priority, g.charged, g.max_attempts, g.left_losses, g.crashes, g.queue, g.task, g.args,
                g.kwargs, g.extra, g.res, g.need, g.kept_place
         FROM (SELECT * FROM gone
@@ -276,7 +277,7 @@ BEGIN
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
             losses, crashes, queue, task, args, kwargs, extra, res, need, place)
         SELECT nextval('taskd.job_seq'), g.id, g.created_at, g.run_at, g.ready_at, g.timeout,
-               taskd.lane_v1(10, g.losses, g.crashes), g.priority, g.attempt - 1, g.max_attempts, g.losses, g.crashes, g.queue, g.task,
+               taskd.lane_v1(10, g.losses, g.crashes, g.place), g.priority, g.attempt - 1, g.max_attempts, g.losses, g.crashes, g.queue, g.task,
                g.args, g.kwargs, g.extra, g.res, g.need, g.place
         FROM (SELECT * FROM gone WHERE NOT is_cancelled ORDER BY id) g
         RETURNING q.queue, q.lane, q.seq

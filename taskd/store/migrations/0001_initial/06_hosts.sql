@@ -115,8 +115,8 @@ BEGIN
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
             losses, crashes, queue, task, args, kwargs, extra, res, need, place)
         SELECT nextval('taskd.job_seq'), d.id, d.created_at, d.run_at, clock_timestamp(), d.timeout,
-               taskd.lane_v1(d.priority, d.losses, d.crashes), d.priority, d.attempt, d.max_attempts, d.losses, d.crashes, d.queue,
-               d.task, d.args, d.kwargs, d.extra, d.res, d.need, d.place
+               taskd.lane_v1(d.priority, d.losses, d.crashes, d.place), d.priority, d.attempt, d.max_attempts,
+               d.losses, d.crashes, d.queue, d.task, d.args, d.kwargs, d.extra, d.res, d.need, d.place
         FROM (SELECT * FROM due ORDER BY run_at, id) d
         WHERE NOT d.asks
         RETURNING q.queue, q.lane, q.seq
@@ -246,7 +246,7 @@ BEGIN
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
             losses, crashes, queue, task, args, kwargs, extra, res, need, place)
         SELECT nextval('taskd.job_seq'), f.id, f.created_at, f.run_at, now(), f.timeout,
-               taskd.lane_v1(10, f.all_losses, f.all_crashes), f.priority, f.charged, f.max_attempts, f.all_losses, f.all_crashes, f.queue, f.task,
+               taskd.lane_v1(10, f.all_losses, f.all_crashes, NULL), f.priority, f.charged, f.max_attempts, f.all_losses, f.all_crashes, f.queue, f.task,
                f.args, f.kwargs, f.extra, f.res, f.need, f.place
         FROM (SELECT * FROM fated WHERE fate = 'b' ORDER BY id) f
         RETURNING q.queue, q.lane, q.seq

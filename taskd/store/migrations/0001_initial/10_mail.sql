@@ -214,7 +214,7 @@ BEGIN
                 seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
                 losses, crashes, queue, task, args, kwargs, extra, res, need, place)
             SELECT nextval('taskd.job_seq'), g.id, g.created_at, g.run_at, moment, g.timeout,
-                   taskd.lane_v1(g.priority, g.losses, g.crashes), g.priority, g.attempt,
+                   taskd.lane_v1(g.priority, g.losses, g.crashes, g.place), g.priority, g.attempt,
                    g.max_attempts, g.losses, g.crashes, g.queue,
                    g.task, g.args, g.kwargs, g.extra, g.res, g.need, g.place
             FROM (SELECT * FROM gone WHERE NOT is_later ORDER BY place, id) g

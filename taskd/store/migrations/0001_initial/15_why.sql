@@ -129,7 +129,8 @@ LANGUAGE sql STABLE SET jit = off AS $$
 $$;
 
 -- How many jobs a queued one has before it in the lanes of its queue (at most p_most), and the first of
--- them; the lane it is in. None: it is not queued. Index queued_pkey.
+-- them; the lane it is in. The lane that goes in turn with its own is left out. None: it is not queued.
+-- Index queued_pkey.
 CREATE FUNCTION taskd.turn_of_v1(p_id bigint, p_most integer, p_first integer)
 RETURNS TABLE (lane smallint, before bigint, first bigint[])
 LANGUAGE sql STABLE
@@ -140,17 +141,20 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
         SELECT a.id, n.lane, a.seq
         FROM own o
         -- Lane 11 is claimed apart from the others.
-        CROSS JOIN LATERAL generate_series(
-            o.lane::integer, CASE WHEN o.lane = 11 THEN 11 ELSE 10 END) AS n (lane)
+        CROSS JOIN LATERAL (
+            SELECT o.lane::integer AS lane
+            UNION ALL
+            SELECT g.lane FROM generate_series(0, 29) AS g (lane)
+            WHERE taskd.rank_v1(g.lane) BETWEEN taskd.rank_v1(o.lane) + 1 AND 10) AS n
         CROSS JOIN LATERAL (
             SELECT q.id, q.seq FROM taskd.queued q
             WHERE q.queue = o.queue AND q.lane = n.lane::smallint
-              AND q.seq < CASE WHEN n.lane > o.lane THEN 9223372036854775807 ELSE o.seq END
+              AND q.seq < CASE WHEN n.lane = o.lane THEN o.seq ELSE 9223372036854775807 END
             ORDER BY q.seq
             LIMIT p_most) a
     )
     SELECT o.lane, least(p_most, (SELECT count(*) FROM ahead)),
-           ARRAY(SELECT a.id FROM ahead a ORDER BY a.lane DESC, a.seq LIMIT p_first)
+           ARRAY(SELECT a.id FROM ahead a ORDER BY taskd.rank_v1(a.lane) DESC, a.seq LIMIT p_first)
     FROM own o
 $$;
 
