@@ -234,5 +234,5 @@ def hand_offs(line: Connection, worker: int, row: list[Any]) -> Iterator[None]:
     """End the holder and claim the next one, above the mark, as often as is asked for."""
     while True:
         complete(line, worker, [row])
-        (row,) = claim(line, worker, 1, ("default", 5, row[1]))
+        (row,) = claim(line, worker, 1, ("default", 25, row[1]))
         yield
