@@ -36,7 +36,8 @@ class Event:
     def __init_subclass__(cls) -> None:
         own = [name for name, type_ in cls.__annotations__.items() if "ClassVar" not in str(type_)]
         cls._fields = (*cls._fields, *own)
-        cls._defaults = {name: getattr(cls, name) for name in cls._fields if hasattr(cls, name)}
+        cls._defaults = {**cls._defaults, **{n: vars(cls)[n] for n in own if n in vars(cls)}}
+        cls.__match_args__ = cls._fields  # type: ignore[misc, attr-defined]  # to mypy it is there
 
     def __init__(self, *values: object, **named: object) -> None:
         given = dict(zip(self._fields, values, strict=False), **named)
@@ -48,8 +49,11 @@ class Event:
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} has happened: its {name} cannot be changed")
 
+    def __delattr__(self, name: str) -> NoReturn:
+        self.__setattr__(name, None)
+
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and vars(self) == vars(other)
+        return vars(self) == vars(other) if type(self) is type(other) else NotImplemented
 
     def __hash__(self) -> int:
         return hash((type(self), *vars(self).values()))

@@ -13,12 +13,12 @@ stuck can still be seen. An eventfd a slot only says "look".
 
 from taskd.board.lanes import (
     GIVEN_BACK_LANE,
-    HOLDERS_LANE,
+    HOLDERS_FROM,
     QUARANTINE_LANE,
     Lane,
     LaneTable,
     LaneTableFull,
-    rank_of,
+    priority_of,
 )
 from taskd.board.layout import Board, BoardMismatch, Slot, SlotReading, Why, WorkerState
 from taskd.board.memory import SlotMemory, read_memory, write_memory
@@ -29,7 +29,7 @@ from taskd.board.wakeups import Wakeups
 
 __all__ = [
     "GIVEN_BACK_LANE",
-    "HOLDERS_LANE",
+    "HOLDERS_FROM",
     "QUARANTINE_LANE",
     "Board",
     "BoardMismatch",
@@ -45,7 +45,7 @@ __all__ = [
     "Wakeups",
     "Why",
     "WorkerState",
-    "rank_of",
+    "priority_of",
     "read_memory",
     "read_offers",
     "write_memory",

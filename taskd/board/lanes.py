@@ -28,7 +28,7 @@ GIVEN_BACK_LANE = 10
 QUARANTINE_LANE = 11
 """The lane of suspects, under which workers have died: each is claimed to run alone in a worker."""
 
-HOLDERS_LANE = 20
+HOLDERS_FROM = 20
 """From here on lanes are of jobs that hold what they asked for, each so far above its priority."""
 
 FLOORS = 8
@@ -36,14 +36,15 @@ _EPOCH, _LANE, _PAUSED, _NAME_BYTES, _FLOORS, _NAME = 0, 1, 2, 3, 4, 4 + FLOORS
 _NAME_LIMIT = (LANE_WORDS - _NAME) * 8
 
 
-def rank_of(number: int) -> int:
+def priority_of(number: int) -> int:
     """By what a lane goes before others: the priority of its jobs, or what stands for it."""
-    return number - HOLDERS_LANE if number >= HOLDERS_LANE else number
+    return number - HOLDERS_FROM if number >= HOLDERS_FROM else number
 
 
 class LaneTableFull(TaskdError):
-    """More lanes (queues x priorities) were seen since the start than a board holds.
+    """More lanes were seen since the start than a board holds.
 
+    Queues x priorities, and twice that where jobs hold resources.
     Lanes are never freed: use fewer queues, and restart the daemon to forget those of old ones.
     """
 

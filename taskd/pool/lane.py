@@ -12,7 +12,7 @@ later still is maintenance's to find: it lowers the lane's floor and counts its 
 
 from __future__ import annotations
 
-from taskd.board import Lane, Slot, rank_of
+from taskd.board import Lane, Slot, priority_of
 from taskd.config.versions import read_part
 
 PROBE_SECONDS = 0.03
@@ -25,18 +25,19 @@ TRAIL_SECONDS = 0.1
 class KnownLane:
     """What a worker remembers of a lane. Times are monotonic seconds.
 
-    `part` is what its jobs have for a queue, `queue` the one that it is a part of; `rank` says
-    before which others of that it goes.
+    `part` is what its jobs have for a queue, `queue` the one that it is a part of; `priority`
+    is by what it goes before others of that.
     """
 
     __slots__ = (
         "_epochs", "_marks", "_moved_at", "_step", "_step_at", "_trail", "dry", "dry_until",
-        "index", "number", "part", "paused", "queue", "rank",
+        "index", "number", "part", "paused", "priority",
+        "queue",
     )  # fmt: skip
 
     def __init__(self, lane: Lane, slot: Slot) -> None:
         self.index, self.part, self.number = lane.index, lane.queue, lane.number
-        self.rank = rank_of(lane.number)
+        self.priority = priority_of(lane.number)
         self.queue = read_part(lane.queue).queue
         self.dry = False
         self.dry_until = 0.0

@@ -11,7 +11,8 @@ there, if anything, has waited so long; once it is looked at and dry, or served,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import random
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, groupby
 from typing import Protocol
 
@@ -25,7 +26,7 @@ _NS = 1_000_000_000
 class Order(Protocol):
     """Says which lanes come first. `places` are those of the queues that the pool lists."""
 
-    def enter(self, lanes: Iterable[KnownLane], now: float) -> None:
+    def enter(self, lanes: Collection[KnownLane], now: float) -> None:
         """Take the lanes that there are now, more than before."""
 
     def open_lanes(self, now: float) -> list[KnownLane]:
@@ -36,10 +37,11 @@ class Order(Protocol):
 
 
 class StrictOrder:
-    """The queues in their order and the lane of higher rank first in each.
+    """The queues in their order and the lane of higher priority first in each.
 
     Without an order of queues the higher lanes of all go first. Lanes of one rank go in turn (of
     several queues, of holders and of those that need nothing): who was looked at goes to the end.
+    Chance says who begins: a worker may live for one claim.
     """
 
     def __init__(self, places: Mapping[str, int]) -> None:
@@ -47,9 +49,9 @@ class StrictOrder:
         self._ranks: list[list[KnownLane]] = []
         self._shared: list[list[KnownLane]] = []
 
-    def enter(self, lanes: Iterable[KnownLane], now: float) -> None:
+    def enter(self, lanes: Collection[KnownLane], now: float) -> None:
         """Sort the lanes once; claims are more frequent than new lanes."""
-        ordered = sorted(lanes, key=self._rank)
+        ordered = sorted(random.sample(list(lanes), k=len(lanes)), key=self._rank)
         self._ranks = [list(equals) for _, equals in groupby(ordered, key=self._rank)]
         self._shared = [equals for equals in self._ranks if len(equals) > 1]
 
@@ -66,7 +68,7 @@ class StrictOrder:
                 equals.sort(key=lambda lane: lane.index in looked)
 
     def _rank(self, lane: KnownLane) -> tuple[int, int]:
-        return (self._places.get(lane.queue, 0), -lane.rank)
+        return (self._places.get(lane.queue, 0), -lane.priority)
 
 
 class AgeingOrder:
@@ -84,7 +86,7 @@ class AgeingOrder:
         self._looks = looks
         self._lanes: list[KnownLane] = []
 
-    def enter(self, lanes: Iterable[KnownLane], now: float) -> None:
+    def enter(self, lanes: Collection[KnownLane], now: float) -> None:
         """Take the lanes; those that nobody has ever looked at begin to age now."""
         self._lanes = list(lanes)
         self.looked([lane for lane in self._lanes if not self._looks[lane.index]], now)
@@ -98,7 +100,7 @@ class AgeingOrder:
                 levels[lane.index] = max(
                     levels[other.index] for other in lanes if other.queue == lane.queue
                 )
-        return sorted(lanes, key=lambda lane: (-levels[lane.index], -lane.rank))
+        return sorted(lanes, key=lambda lane: (-levels[lane.index], -lane.priority))
 
     def looked(self, lanes: Sequence[KnownLane], now: float) -> None:
         """Let these start anew."""
@@ -108,4 +110,4 @@ class AgeingOrder:
 
     def _level(self, lane: KnownLane, now: float) -> float:
         waited = now * _NS - self._looks[lane.index]
-        return self._feet.get(lane.queue, 0) + lane.rank + waited / self._ageing_ns
+        return self._feet.get(lane.queue, 0) + lane.priority + waited / self._ageing_ns

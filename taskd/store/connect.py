@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import psycopg
@@ -123,9 +123,11 @@ def connect(
 
 def learn_parameters() -> None:
     """Let psycopg find out what it finds out for its first connection, and keeps; opens nothing."""
-    # A folder, so no name is looked up; what is given, no variable such as PGPORT can spoil.
-    psycopg.conninfo.conninfo_attempts({"host": "/", "hostaddr": "", "port": ""})
-    psycopg.conninfo.make_conninfo(host="/")
+    # A folder, so no name is looked up; what is given, no variable such as PGPORT can spoil. A
+    # psycopg that does this in another way finds it out later.
+    with suppress(AttributeError, TypeError, psycopg.Error):
+        psycopg.conninfo.conninfo_attempts({"host": "/", "hostaddr": "", "port": ""})
+        psycopg.conninfo.make_conninfo(host="/")
 
 
 def _connect_error(dsn: str, error: psycopg.Error) -> DatabaseRefused | DatabaseUnavailable:

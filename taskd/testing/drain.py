@@ -11,7 +11,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from taskd import __version__
-from taskd.board import rank_of
+from taskd.board import priority_of
 from taskd.board.layout import SLOT_FIELDS
 from taskd.config.versions import read_part
 from taskd.errors import JobFailed
@@ -81,7 +81,7 @@ def _claim(connection: Connection, worker: int, queues: Sequence[str]) -> Row | 
         for lane in jobs.all_lanes(connection)
         if not queues or read_part(lane.queue).queue in queues
     ]
-    lanes.sort(key=lambda lane: -rank_of(lane.lane))
+    lanes.sort(key=lambda lane: (-priority_of(lane.lane), lane.seq))
     if not lanes:
         return None
     literals = (

@@ -215,7 +215,9 @@ def test_a_cancel_of_one_that_holds_a_part_gives_that_part_back(gates: Gates) ->
 def test_who_has_waited_for_a_resource_does_not_wait_behind_all_that_came_meanwhile(
     project: Project, own_gates: Gates
 ) -> None:
-    project.write("taskd.yaml", CONFIG.replace("processes: 2, greenlets: 25", "greenlets: 1"))
+    project.write(
+        "taskd.yaml", CONFIG.replace("processes: 2, greenlets: 25", "processes: 1, greenlets: 1")
+    )
     own_gates.enqueue("first", A=EXCLUSIVE)
     own_gates.enqueue("second", A=EXCLUSIVE)
     daemon = project.start()

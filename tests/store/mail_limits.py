@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from taskd.board import rank_of
+from taskd.board import priority_of
 from tests.store.mail_dispatcher import Dispatcher
 from tests.store.mail_jobs import Job, Letter, Terms, is_gate
 from tests.store.mail_lines import Capacity
@@ -89,7 +89,7 @@ class Limits:
 
     def _send_in_order_of_claims(self, jobs: Sequence[Job]) -> None:
         self._state.send_arrivals(
-            [j.id for j in sorted(jobs, key=lambda j: (-rank_of(j.lane), j.seq))]
+            [j.id for j in sorted(jobs, key=lambda j: (-priority_of(j.lane), j.seq))]
         )
 
     # Moves.

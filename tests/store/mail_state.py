@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from taskd.board import HOLDERS_LANE
+from taskd.board import HOLDERS_FROM
 from tests.store.mail_jobs import Job, Letter, Wish, in_order
 from tests.store.mail_lines import Lines
 
@@ -70,7 +70,7 @@ class State:
     def enter_queue(self, job: Job, lane: int | None = None) -> None:
         """It waits to be claimed, in the lane of its priority and kind unless another is given."""
         job.table, job.stage, job.seq = "queued", "", self.number()
-        own = job.wish.priority if job.place is None else HOLDERS_LANE + job.wish.priority
+        own = job.wish.priority if job.place is None else HOLDERS_FROM + job.wish.priority
         job.lane = own if lane is None else lane
 
     def start(self, job: Job) -> None:

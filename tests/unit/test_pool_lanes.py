@@ -71,8 +71,10 @@ def test_a_pool_of_all_queues_takes_them_in_turn_within_a_priority() -> None:
         desk.claim(seq, seq + 1)
     desk.table.add("c", 9)
 
-    assert turns == [("a", 5), ("b", 5)] * 2
-    assert desk.order() == [("c", 9), ("a", 5), ("b", 5)]
+    assert sorted(turns[:2]) == [("a", 5), ("b", 5)]
+    assert turns[2:] == turns[:2]
+    assert desk.order()[0] == ("c", 9)
+    assert sorted(desk.order()[1:]) == [("a", 5), ("b", 5)]
 
 
 def test_other_queues_than_the_pools_are_left_alone() -> None:
@@ -289,8 +291,9 @@ def test_a_part_has_the_place_of_its_queue_and_goes_in_turn_with_the_rest_of_it(
     desk.claim(1, 2)
     turn = desk.choose().lanes[0].part
 
-    assert order == [("a", 5), ("a@v2", 5), ("a@v2", 0), ("b@v2", 9)]
-    assert turn == "a@v2"
+    assert sorted(order[:2]) == [("a", 5), ("a@v2", 5)]
+    assert order[2:] == [("a@v2", 0), ("b@v2", 9)]
+    assert turn == order[1][0]
 
 
 def test_a_claim_asks_for_the_part_and_the_job_learns_its_queue() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskd.board import GIVEN_BACK_LANE, HOLDERS_LANE
+from taskd.board import GIVEN_BACK_LANE, HOLDERS_FROM
 from taskd.config.settings import PoolSettings
 from tests.unit.claiming import Claimant
 
@@ -145,7 +145,7 @@ def test_a_pool_of_all_queues_takes_equal_priorities_in_turn_with_ageing_too() -
 
 @pytest.mark.parametrize("ageing", [None, AGEING])
 def test_who_holds_resources_goes_in_turn_with_those_of_its_priority(ageing: float | None) -> None:
-    lanes = {("a", 6): 1, ("a", 5): inf, ("a", HOLDERS_LANE + 5): inf, ("a", 4): inf}
+    lanes = {("a", 6): 1, ("a", 5): inf, ("a", HOLDERS_FROM + 5): inf, ("a", 4): inf}
     claimant = Claimant(PoolSettings(queues=("a",), ageing=ageing), lanes)
 
     taken = []
@@ -156,5 +156,16 @@ def test_who_holds_resources_goes_in_turn_with_those_of_its_priority(ageing: flo
     assert taken[0] == ("a", 6)
     assert {lane: taken.count(lane) for lane in taken[1:]} == {
         ("a", 5): 3,
-        ("a", HOLDERS_LANE + 5): 3,
+        ("a", HOLDERS_FROM + 5): 3,
     }
+
+
+def test_workers_that_live_for_one_claim_take_from_holders_and_from_others() -> None:
+    lanes = {("a", 5): inf, ("a", HOLDERS_FROM + 5): inf}
+    claimant = Claimant(PoolSettings(queues=("a",)), lanes)
+
+    for _ in range(100):
+        claimant.claim()
+        claimant.replace()
+
+    assert set(claimant.taken) == set(lanes)

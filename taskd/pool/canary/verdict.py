@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from statistics import median
 
 from taskd.fitting import SURE, Estimate
 from taskd.pool.canary.ledger import Charge
@@ -48,7 +47,9 @@ def spare_alike(accounts: Sequence[Account]) -> list[Account]:
 
 
 def _usual(accounts: Sequence[Account], besides: Account) -> float:
-    return median([one.bytes for one in accounts if one is not besides] or [0.0])
+    """The median of the others; ours, for by now a user's module may be named `statistics`."""
+    others = sorted(one.bytes for one in accounts if one is not besides) or [0.0]
+    return (others[(len(others) - 1) // 2] + others[len(others) // 2]) / 2
 
 
 def _surplus(charge: Charge, survived: Estimate | None) -> float:

@@ -39,7 +39,7 @@ RETURNS smallint LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- By what a lane goes before others: the priority of its jobs, 10 and 11 for those lanes.
-CREATE FUNCTION taskd.rank_v1(p_lane integer) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION taskd.lane_priority_v1(p_lane integer) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
     SELECT p_lane % 20
 $$;
 

@@ -246,8 +246,8 @@ BEGIN
             seq, id, created_at, run_at, ready_at, timeout, lane, priority, attempt, max_attempts,
             losses, crashes, queue, task, args, kwargs, extra, res, need, place)
         SELECT nextval('taskd.job_seq'), f.id, f.created_at, f.run_at, now(), f.timeout,
-               taskd.lane_v1(10, f.all_losses, f.all_crashes, NULL), f.priority, f.charged, f.max_attempts, f.all_losses, f.all_crashes, f.queue, f.task,
-               f.args, f.kwargs, f.extra, f.res, f.need, f.place
+               taskd.lane_v1(10, f.all_losses, f.all_crashes, f.place), f.priority, f.charged, f.max_attempts,
+               f.all_losses, f.all_crashes, f.queue, f.task, f.args, f.kwargs, f.extra, f.res, f.need, f.place
         FROM (SELECT * FROM fated WHERE fate = 'b' ORDER BY id) f
         RETURNING q.queue, q.lane, q.seq
     ), told AS (

@@ -281,7 +281,7 @@ BEGIN
                taskd.level_v1(g.res[cardinality(g.res)])
         FROM gone g
     )
-    SELECT array_agg(g.id ORDER BY taskd.rank_v1(g.lane) DESC, g.seq) INTO arrivals FROM gone g;
+    SELECT array_agg(g.id ORDER BY taskd.lane_priority_v1(g.lane) DESC, g.seq) INTO arrivals FROM gone g;
     UPDATE taskd.blocked b SET res = array_append(b.res, p_gate), need = array_append(b.need, 1)
     WHERE b.stage = 'l' AND b.level < 3 AND b.res[cardinality(b.res)] <> p_gate
       AND taskd.is_part_v1(b.queue, p_queue);
@@ -387,7 +387,7 @@ BEGIN
         SELECT g.res[cardinality(g.res)] AS name, 1 AS units FROM gone g
         WHERE g.res[cardinality(g.res)] LIKE '@queue %'
     )
-    SELECT (SELECT array_agg(g.id ORDER BY taskd.rank_v1(g.lane) DESC, g.seq) FROM gone g),
+    SELECT (SELECT array_agg(g.id ORDER BY taskd.lane_priority_v1(g.lane) DESC, g.seq) FROM gone g),
            (SELECT count(*) FROM gone),
            (SELECT array_agg(f.name) FROM freed f), (SELECT array_agg(f.units) FROM freed f)
     INTO arrivals, n, names, units;

@@ -145,7 +145,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
             SELECT o.lane::integer AS lane
             UNION ALL
             SELECT g.lane FROM generate_series(0, 29) AS g (lane)
-            WHERE taskd.rank_v1(g.lane) BETWEEN taskd.rank_v1(o.lane) + 1 AND 10) AS n
+            WHERE taskd.lane_priority_v1(g.lane) BETWEEN taskd.lane_priority_v1(o.lane) + 1 AND 10) AS n
         CROSS JOIN LATERAL (
             SELECT q.id, q.seq FROM taskd.queued q
             WHERE q.queue = o.queue AND q.lane = n.lane::smallint
@@ -154,7 +154,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
             LIMIT p_most) a
     )
     SELECT o.lane, least(p_most, (SELECT count(*) FROM ahead)),
-           ARRAY(SELECT a.id FROM ahead a ORDER BY taskd.rank_v1(a.lane) DESC, a.seq LIMIT p_first)
+           ARRAY(SELECT a.id FROM ahead a ORDER BY taskd.lane_priority_v1(a.lane) DESC, a.seq LIMIT p_first)
     FROM own o
 $$;
 
