@@ -299,8 +299,8 @@ class Stand:
         return self.board.host
 
     def enter_lanes(self, queue: str) -> None:
-        """Enter the lanes of a queue that tests use: suspects, what was given back, priority 5."""
-        for number in (11, 10, 5):
+        """Enter the lanes of a queue that tests use: suspects, given back, both of priority 5."""
+        for number in (11, 10, 25, 5):
             self.table.add(queue, number)
 
     def wake(self) -> None:

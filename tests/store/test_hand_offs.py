@@ -122,7 +122,7 @@ def test_hosts_are_called_for_what_is_left(connection: Connection, connect_again
         for job in (elsewhere, second)
     ]
     told = notifications(listener)
-    assert sorted(told, key=repr) == [["a", 5, 1, *left[0]], ["default", 5, 1, *left[1]]]
+    assert sorted(told, key=repr) == [["a", 25, 1, *left[0]], ["default", 25, 1, *left[1]]]
 
 
 def test_what_is_let_in_after_a_hand_off_is_told_as_ever(

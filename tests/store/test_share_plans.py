@@ -43,7 +43,7 @@ class Line:
         return job
 
     def claim(self) -> list[list[Any]]:
-        return claim(self.connection, self.worker, 100, (QUEUES[self.name], 5, 0))
+        return claim(self.connection, self.worker, 100, (QUEUES[self.name], 25, 0))
 
     def in_turn(self) -> list[int]:
         """Who waits, in the order in which they will be let in."""
