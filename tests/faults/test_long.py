@@ -6,8 +6,8 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import psycopg
@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults import sizes, work
 from tests.faults.host import CONFIG
-from tests.faults.plan import make_plan
+from tests.faults.plan import Strike, make_plan
 from tests.faults.postgres import Postgres
 from tests.faults.postgres_faults import outage
 from tests.faults.process_faults import process_faults, stop
@@ -71,18 +71,39 @@ def test_nobody_who_lives_is_taken_for_dead(
     count = int(sizes.BLOCKED_SECONDS / 10)
     plan = make_plan(list(strikes), count, sizes.BLOCKED_SECONDS, sizes.SEED)
 
-    with stand.load(20, seconds=0.2, kinds=[work.note, work.book, work.hold]):
-        thread = threading.Thread(target=stand.run, args=(plan, strikes))
-        thread.start()
+    kinds = [work.note, work.book, work.hold]
+    with stand.load(20, seconds=0.2, kinds=kinds), struck(stand, plan, strikes) as over:
         time.sleep(sizes.BLOCKED_SECONDS / 2)
         outage(stand, random.Random(sizes.SEED), server=postgres, seconds=sizes.OUTAGE_SECONDS)
-        thread.join()
+        over.wait(sizes.BLOCKED_SECONDS)
     verdict = stand.settle(300)
 
     what = f"{count} blocked hubs and stopped processes in {sizes.BLOCKED_SECONDS:.0f} s"
     report.add_verdict(what, verdict, rescues=0)
     assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()
     assert [host.tree() for host in stand.hosts] == before, stand.logs()
+
+
+@contextmanager
+def struck(
+    stand: Stand, plan: Sequence[Strike], faults: Mapping[str, Fault]
+) -> Iterator[threading.Event]:
+    """Strike as planned while the block runs; the event says that all have struck."""
+    is_left, over = threading.Event(), threading.Event()
+
+    def strike() -> None:
+        try:
+            stand.run(plan, faults, is_left)
+        finally:
+            over.set()
+
+    thread = threading.Thread(target=strike)
+    thread.start()
+    try:
+        yield over
+    finally:
+        is_left.set()
+        thread.join()
 
 
 def block_a_hub(stand: Stand, chance: random.Random) -> None:
@@ -98,22 +119,15 @@ def test_many_jobs_under_random_deaths(dsn: str, open_hosts: OpenHosts, report: 
     stand = open_hosts(dsn, lease=sizes.LEASE, variables=[{"FAULTS_KEEPS_CONNECTION": "1"}])
     faults = process_faults(away=sizes.LEASE + 5)
     chance = random.Random(sizes.SEED)
-    is_over = threading.Event()
-
     kinds = [work.note, work.book] * 4 + [work.hold]  # of the last few run at once
     count = 7200
     plan = make_plan(list(faults), count, count * sizes.DEATH_PAUSE, sizes.SEED)
-    thread = threading.Thread(target=stand.run, args=(plan, faults, is_over))
-    thread.start()
     begun = time.monotonic()
-    try:
+    with struck(stand, plan, faults):
         while len(stand.ledger.acknowledged) < sizes.JOBS:
             stand.ledger.enqueue(500, chance.choice(kinds), chance, 0.0)
             while stand.ledger.waiting() > 5000:
                 time.sleep(0.2)
-    finally:
-        is_over.set()
-        thread.join()
     verdict = stand.settle(600)
 
     seconds = time.monotonic() - begun
