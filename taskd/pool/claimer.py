@@ -88,6 +88,7 @@ class Claimer:
         self._is_draining = False
         self._is_dry = False
         self._returning: list[Row] = []
+        self._early: list[int] = []  # to be cancelled, and perhaps on their way to us then
         self._empty_handed = Event()
         self.on_cancel: Callable[[int], None] = lambda job: None
         self.on_illness: Callable[[], None] = lambda: None
@@ -123,14 +124,15 @@ class Claimer:
         if offer is None:
             yield None
             return
-        self._hands_off_at = monotonic() + REST_SECONDS
+        hand_off = offer.hand_off
         try:
             with self._claims.hand_off(offer):
-                yield offer.hand_off
-            if offer.hand_off.is_over and self._take(self._claims.accept(offer)) < REST_SECONDS:
+                yield hand_off
+            if hand_off.is_over and self._take(self._claims.accept(offer)) < REST_SECONDS:
                 self._alarm.set()
-            self._hands_off_at = 0.0
         finally:
+            if self._claims.is_unsure or (hand_off.is_begun and not hand_off.is_over):
+                self._hands_off_at = monotonic() + REST_SECONDS
             self._claiming.release()
             if self._claims.is_unsure:
                 self.look()
@@ -145,6 +147,10 @@ class Claimer:
             offer = self._offer()
         except DatabaseError:
             return None  # the report that is to come meets it, too
+        except Exception:  # a border: outcomes are stored all the same
+            self._events.emit(LoopFailed(self._place.name, "a hand-off", traceback.format_exc()))
+            self._hands_off_at = monotonic() + REST_SECONDS
+            return None
         finally:
             if offer is None:
                 self._claiming.release()
@@ -216,7 +222,7 @@ class Claimer:
 
     def _step_in_turn(self) -> float:
         if not self._claiming.acquire(timeout=TURN_SECONDS):
-            self._obey()
+            self._early += self._obey()
             return 0.0
         try:
             return self.step()
@@ -266,6 +272,8 @@ class Claimer:
             self.claimed_at = monotonic()
             self._slots.feed(rows)
             self.on_claimed(len(rows))
+            while self._early:  # perhaps of these
+                self.on_cancel(self._early.pop())
         if is_suspect:
             self._quarantine.begin(self.claimed_at)
         if not self._claims.is_registered:
@@ -314,9 +322,11 @@ class Claimer:
         self._claims.look_again()
         self._obey()
 
-    def _obey(self) -> None:
-        for job in self._claims.take_cancellations():
+    def _obey(self) -> list[int]:
+        jobs = self._claims.take_cancellations()
+        for job in jobs:
             self.on_cancel(job)
+        return jobs
 
     def _wanted(self) -> int:
         self._measure()

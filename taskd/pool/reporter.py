@@ -131,13 +131,13 @@ class Reporter:
         """Store what is there; the seconds to gather more before the next step."""
         with self.handing_off() if len(self._outbox) else nullcontext() as hand_off:
             stored = self._store(hand_off)
-        self._outage.over()
         self._words[LOST] = self._outbox.lost
         self._pair.carried(stored)
         is_handed_off = hand_off is not None and hand_off.is_over
         if stored and self._claims.has_holders and not is_handed_off:
             self.on_let_in()
         self._store_findings()
+        self._outage.over()
         return GATHER_SECONDS if stored >= LARGE_BATCH else 0.0
 
     def _store(self, hand_off: HandOff | None) -> int:

@@ -16,10 +16,10 @@ class HandOff:
     """What a worker wants to claim in the transaction that ends its jobs, and what that brought.
 
     The parameters are those of `claim_jobs`, and so is `claimed`, not decoded; it counts once the
-    hand-off `is_over`. It was not even begun if the ends could not be stored with one statement.
+    hand-off `is_over`. It is not even `is_begun` if the ends cannot be stored with one statement.
     """
 
-    __slots__ = ("_parameters", "claimed", "is_over")
+    __slots__ = ("_parameters", "claimed", "is_begun", "is_over")
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class HandOff:
     ) -> None:
         self._parameters = (worker, *lanes, count, ends, recoveries)
         self.claimed: str | None = None
-        self.is_over = False
+        self.is_begun = self.is_over = False
 
     def execute(
         self,
@@ -40,7 +40,7 @@ class HandOff:
         parameters: tuple[Any, ...],
     ) -> tuple[Any, ...] | None:
         """Begin, end jobs, and claim; what the second of these has returned, as the only column."""
-        mine = self._parameters
+        mine, self.is_begun = self._parameters, True
         row = connection.execute(statement, (mine[0], *parameters, *mine)).fetchone()
         if row is None:
             return None

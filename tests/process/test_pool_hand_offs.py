@@ -26,6 +26,10 @@ def hold(path):
         time.sleep(0.01)
 
 
+def measure(text):
+    return len(text)
+
+
 def note_the_end(path):
     try:
         time.sleep(60)
@@ -102,6 +106,37 @@ def test_a_cancel_is_heard_while_a_hand_off_gets_no_answer(
     stand.order_cancel(0, job)
 
     eventually((tmp_path / "ended").exists, 5.0)
+
+
+def test_a_cancel_of_what_is_being_handed_off_is_not_forgotten(
+    stand: Stand, wire: Wire, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    line = Line(stand, gate, 2)
+    wire.keep_the_answer_to_a_hand_off()
+    line.go_on()
+    assert wire.lost.wait(10)
+
+    stand.order_cancel(0, line.jobs[1])
+    eventually(
+        lambda: stand.query("SELECT count(*) FROM taskd.request WHERE taken_at IS NULL") == [(0,)]
+    )
+    gate.unlink()  # the one that is on its way would wait there for ever
+    wire.go_on()
+
+    stand.wait_for(line.jobs[1], "cancelled", 10)
+
+
+def test_jobs_with_large_arguments_are_handed_off(stand: Stand, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    line = Line(stand, gate, 1)
+    large = stand.enqueue_exclusive("measure", "x", 3, "a" * 300_000)
+
+    line.go_on()
+
+    for job in large:
+        assert stand.wait_for(job, "succeeded", 10)[0] == "300000"
+    assert stand.query("SELECT recoveries FROM taskd.worker") == [(0,)]
 
 
 def test_what_was_handed_off_to_a_worker_that_drains_goes_back(

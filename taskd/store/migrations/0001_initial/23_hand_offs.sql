@@ -20,6 +20,8 @@ END $$;
 
 -- Claim as claim_jobs_v1 does, and tell the hosts of those lanes that still hold what was let in, and where
 -- that begins. Who finds nothing may sleep now, and not see what others have sent while we dispatched.
+-- '-' instead of much: to send it might wait for a client that does not read, while we alone may dispatch.
+-- He takes it by unread_jobs_v1 then.
 CREATE FUNCTION taskd.end_hand_off_v1(
     p_worker bigint, p_queues text[], p_lanes smallint[], p_marks bigint[], p_count integer,
     p_ends integer[], p_recoveries integer
@@ -41,5 +43,5 @@ BEGIN
               ORDER BY q.seq LIMIT (u.news->>2)::integer) w) l
     WHERE l.n > 0;
     PERFORM pg_notify('taskd', '"mail"') WHERE jobs = '' AND taskd.has_mail_v1();
-    RETURN jobs;
+    RETURN CASE WHEN octet_length(jobs) > 32768 THEN '-' ELSE jobs END;
 END $$;
