@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ def run(survivors: Survivors, task: str, function: Callable[[int], object], size
 
 
 def bytes_of(survivors: Survivors) -> dict[str, tuple[float, float]]:
+    gc.collect()  # it empties Python's lists of free objects, too, which are somebody's memory
     survivors.look(pieces())
     return {task: (one.value, one.error) for task, one in survivors.estimates().items()}
 
