@@ -282,7 +282,8 @@ def _why_worn(worker: WorkerView, pool: PoolView, now: float) -> str:
         return f"it has done {counted(worker.jobs_done, 'job')}"
     if worker.lives_until is not None and now >= worker.lives_until:
         return "it has lived for its max_lifetime"
-    worn = why_worn(worker.held, pool.limits)
+    limits = pool.limits.for_canary() if worker.is_canary else pool.limits
+    worn = why_worn(worker.held, limits)
     return worn and f"it {worn.removeprefix('it ')}"
 
 

@@ -87,11 +87,12 @@ def test_a_canary_stands_in_for_nobody() -> None:
     assert plan(pool(2), worker(0), worker(2, is_canary=True)) == [Start("io")]
 
 
-def test_a_canary_over_its_soft_limit_ends_and_nobody_replaces_it() -> None:
+def test_a_canary_over_twice_its_soft_limit_ends_and_nobody_replaces_it() -> None:
     limited = {"io": replace(pool(1)["io"], limits=Limits(soft=100))}
     canary = worker(1, is_canary=True, held=Held(bytes=200), started_at=NOW - 100)
 
-    (drain,) = plan(limited, worker(0), canary)
+    assert plan(limited, worker(0), canary) == []
+    (drain,) = plan(limited, worker(0), replace(canary, held=Held(bytes=201)))
 
     assert isinstance(drain, Drain)
     assert drain.slot == 1

@@ -11,12 +11,15 @@ holds for none, a leak has grown over many jobs, and nobody is charged.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from taskd.board import Why
 from taskd.config.units import roughly
 from taskd.supervisor.actions import Action, Dump, Kill
 from taskd.supervisor.ladder import DUMP_SECONDS, STALE_SECONDS
+
+CANARY_ROOM = 2
+"""So many times the soft limit a canary may hold, or it would end before it knows who leaks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,10 @@ class Limits:
 
     soft: int | None = None
     hard: int | None = None
+
+    def for_canary(self) -> Limits:
+        """Those of one that holds, beside what leaks, what it knows of each piece of that."""
+        return replace(self, soft=None if self.soft is None else CANARY_ROOM * self.soft)
 
 
 NO_LIMITS = Limits()
