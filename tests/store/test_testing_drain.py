@@ -31,6 +31,12 @@ def total():
 def where():
     return current_job().queue
 
+noted = []
+
+@task
+def note(number):
+    noted.append(number)
+
 @task
 def book(order):
     with current_job().transaction() as transaction:
@@ -39,9 +45,9 @@ def book(order):
 TESTS = """
 import psycopg
 import pytest
-from taskd import JobFailed, chord
+from taskd import JobFailed, chord, exclusive
 from taskd.testing import drain
-from shop import book, fetch, total, where
+from shop import book, fetch, note, noted, total, where
 
 
 def test_a_queue_is_drained(taskd_database):
@@ -60,6 +66,15 @@ def test_what_requires_a_version_is_drained_with_its_queue(taskd_database):
     assert drain(["default"]) == (0, 0, 0, 0)
     assert drain(["other"], scheduled=True) == (2, 0, 0, 0)
     assert job.result(timeout=0) == later.result(timeout=0) == "other"
+
+
+def test_who_needs_a_resource_and_who_needs_none_run_in_the_order_of_their_enqueue(taskd_database):
+    for number in range(4):
+        needs = [exclusive(f"desk {number}")] if number % 2 == 0 else []
+        note.options(resources=needs).enqueue(number)
+    drain()
+
+    assert noted == [0, 1, 2, 3]
 
 
 def test_the_database_is_empty_again(taskd_database):
@@ -122,4 +137,4 @@ def test_users_tests_run_with_the_fixtures(dsn: str, tmp_path: Path, source: str
     )
 
     assert done.returncode == 0, done.stdout
-    assert "7 passed" in done.stdout
+    assert "8 passed" in done.stdout
