@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from taskd.store import jobs
+from taskd.store import health, jobs
 from taskd.store.connect import Connection
 from taskd.store.rows import JobEnd, JobRetry
 from tests.store.makers import add_host, add_jobs, add_worker, claim, fence_of
@@ -170,3 +170,13 @@ def test_ends_find_their_rows_by_id_also_when_running_looked_empty(
     assert scans == 0
     assert row == (0,)
     assert connection.execute("SELECT count(*) FROM taskd.running").fetchone() == (0,)
+
+
+def test_hot_queries_go_by_their_indexes_also_in_tables_known_to_be_empty(
+    connection: Connection,
+) -> None:
+    connection.execute("ANALYZE")
+
+    scanned = {plan.name: plan.scanned for plan in health.explain_hot_queries(connection)}
+
+    assert {name: tables for name, tables in scanned.items() if tables} == {}

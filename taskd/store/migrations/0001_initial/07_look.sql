@@ -25,7 +25,8 @@ CREATE VIEW taskd.live_job AS
     FROM taskd.blocked
     UNION ALL
     SELECT r.id, r.task, taskd.queue_of_v1(r.queue),
-           CASE WHEN EXISTS (SELECT FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel')
+           CASE WHEN (SELECT o.kind FROM taskd.request o WHERE o.job = r.id AND o.kind = 'cancel' LIMIT 1)
+                     IS NOT NULL
                 THEN 'cancelling' ELSE 'running' END,
            r.priority, r.attempt, r.max_attempts, r.losses, r.crashes,
            r.timeout, r.args, r.kwargs, r.extra, NULL, NULL, NULL,
