@@ -8,11 +8,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from taskd.board import WorkerState
 from taskd.board.layout import LOOK, PREFETCHED
 from taskd.config.settings import PoolSettings
+from taskd.pool.appetite import MOST
+from taskd.pool.claimer import MOST_UNREPORTED
 from taskd.store import jobs
 from taskd.store.graph import enqueue_graph
 from taskd.store.rows import NewGraph, NewJob
@@ -586,6 +589,26 @@ def test_a_worker_has_a_second_connection_only_while_its_jobs_are_tiny(stand: St
     eventually(lambda: connections() == ["taskd io/0", "taskd io/0 second"])
     stand.wait_for_count("succeeded", 5100)
     eventually(lambda: connections() == ["taskd io/0"])
+
+
+def running(stand: Stand) -> int:
+    """How many jobs workers have in hand, whether they have begun or ended."""
+    return int(stand.query("SELECT count(*) FROM taskd.running")[0][0])
+
+
+def test_a_worker_claims_no_more_while_too_many_ends_cannot_be_stored(stand: Stand) -> None:
+    many, bound = 5 * MOST_UNREPORTED, MOST_UNREPORTED + 3 * MOST
+    stand.start("io")
+    stand.enqueue_many("noop", [()] * many)
+    eventually(lambda: running(stand) > MOST)  # it is at full speed now
+
+    with psycopg.connect(stand.dsn) as other:
+        other.execute("LOCK TABLE taskd.history IN ACCESS EXCLUSIVE MODE")
+        eventually(lambda: running(stand) > MOST_UNREPORTED)
+        most = max(running(stand) for _ in range(300))
+
+    assert most <= bound
+    stand.wait_for_count("succeeded", many)
 
 
 def test_a_missing_partition_of_history_is_made_when_it_is_needed(stand: Stand) -> None:
