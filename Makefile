@@ -41,7 +41,8 @@ bench-resources: ## of these, what resources cost
 	$(PYTHON) -m benchmarks resources
 
 bench-leaks: ## whether leaks are found under noisy loads, and nothing else is taken for one
-	$(PYTHON) -m benchmarks.leaks
+	$(PYTHON) -m benchmarks.leaks --runs 8
+	$(PYTHON) -m benchmarks.leaks.replay
 
 bench-dashboard: ## pages with 5,000,000 jobs queued, and what ten viewers cost
 	$(PYTHON) -m benchmarks.dashboard

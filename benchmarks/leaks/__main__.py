@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from benchmarks.leaks.apart import run
 from benchmarks.leaks.loads import LOADS
 from taskd.maintenance.attribution import attribute
 from taskd.store.leaks import Account, Level
@@ -86,14 +85,6 @@ def _blamed(runs: Iterable[dict[str, Any]]) -> list[Account]:
             for live, counts in run["levels"]
         ]
     )
-
-
-def run(load: str, seed: int, leak: int, jobs: int) -> dict[str, Any]:
-    """One run, in a process of its own."""
-    print(f"{load}, seed {seed}, {leak} bytes …", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "benchmarks.leaks.load", load, str(seed), str(leak), str(jobs)]
-    found: dict[str, Any] = json.loads(subprocess.check_output(command, text=True))
-    return found
 
 
 def _middle(values: list[int]) -> int | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from benchmarks.leaks.__main__ import Outcome, run, table
+from benchmarks.leaks.__main__ import Outcome, table
+from benchmarks.leaks.apart import run
 from benchmarks.leaks.loads import LOADS
+from benchmarks.leaks.replay import Record, play_one
 
 JOBS = 17_000
 
@@ -35,3 +39,16 @@ def test_the_table_has_a_line_a_load() -> None:
     )
 
     assert len(table([nothing] * len(LOADS)).splitlines()) == len(LOADS) + 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_record_that_is_played_again_raises_an_alarm_only_if_it_leaks(seed: int) -> None:
+    chance = random.Random(seed)
+    noise = [50_000_000 + chance.randrange(20_000_000) for _ in range(4000)]
+    leaking = tuple(live + 200_000 * n for n, live in enumerate(noise))
+
+    quiet = play_one(Record("quiet", tuple(noise)), 2.0, random.Random(seed))
+    found = play_one(Record("leaking", leaking), 0.5, random.Random(seed))
+
+    assert quiet.suspected_after is None
+    assert found.suspected_after is not None
