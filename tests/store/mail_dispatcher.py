@@ -73,8 +73,9 @@ class Dispatcher:
     def _look_for_ended_parents(self, children: Sequence[int]) -> dict[int, bool]:
         jobs = self._state.jobs
         parents = {parent for parent, child in self._state.parents if child in children}
-        over = (jobs[parent] for parent in parents if jobs[parent].table == "history")
-        return {job.id: job.state == "s" for job in over}
+        gone = {parent: False for parent in parents if parent not in jobs}
+        over = (jobs[parent] for parent in parents - gone.keys() if jobs[parent].table == "history")
+        return gone | {job.id: job.state == "s" for job in over}
 
     def _tell_children(self, ended: dict[int, bool]) -> tuple[set[int], list[int]]:
         well: dict[int, bool] = {}
@@ -145,7 +146,8 @@ class Dispatcher:
             self._join_lines(further)
 
     def _join_lines(self, numbers: Iterable[int]) -> None:
-        jobs = [self._state.jobs[n] for n in numbers if self._state.jobs[n].table == "blocked"]
+        known = [self._state.jobs[n] for n in numbers if n in self._state.jobs]
+        jobs = [job for job in known if job.table == "blocked"]
         changed = self._take_terms(jobs)
         self._state.lines.join([request for job in jobs for request in self._requests(job)])
         self._go_on(jobs)

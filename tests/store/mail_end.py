@@ -9,6 +9,7 @@ import psycopg
 
 from taskd.store import jobs, mail
 from taskd.store.literals import integer_array, text_array
+from tests.store.mail_jobs import PAUSE
 from tests.store.mail_snapshot import Snapshot, take_snapshot
 
 _PASS_TIME = """
@@ -24,6 +25,20 @@ UPDATE taskd.unique_key SET expires_at = expires_at - later.by FROM later
 def pass_time(connection: psycopg.Connection[Any], minutes: int) -> None:
     """As if all that waits for its time had begun to so much earlier."""
     connection.execute(_PASS_TIME, {"minutes": minutes})
+
+
+def stretch_pause(connection: psycopg.Connection[Any], job: int) -> float:
+    """The seconds that a job pauses since this transaction began; it will pause PAUSE minutes."""
+    row = connection.execute(
+        "SELECT extract(epoch FROM run_at - now())::float8 FROM taskd.scheduled WHERE id = %s",
+        (job,),
+    ).fetchone()
+    assert row is not None
+    connection.execute(
+        "UPDATE taskd.scheduled SET run_at = now() + %s * interval '1 minute' WHERE id = %s",
+        (PAUSE, job),
+    )
+    return float(row[0])
 
 
 def claim(
@@ -59,4 +74,6 @@ def end_everything(
 
 def _left(connection: psycopg.Connection[Any]) -> Snapshot:
     found = take_snapshot(connection)
-    return {name: found[name] for name in found.keys() - {"history", "keys", "capacity"}}
+    return {
+        name: found[name] for name in found.keys() - {"history", "attempts", "keys", "capacity"}
+    }

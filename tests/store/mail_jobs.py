@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 EVERYTHING = 2147483647
 GIVEN_BACK_LANE = 10
+QUARANTINE_LANE = 11
+PAUSE = 30
+"""The minutes that stand for the seconds of a culprit's pause: time passes only when told to."""
 
 _LEVELS = ("", "@key", "@task", "@queue")
 
@@ -54,6 +57,10 @@ class Wish:
     until: str = "finished"
     on_conflict: str = "keep"
     args: str = "[]"
+    max_attempts: int = 1
+    on_lost: str = "requeue"
+    on_interrupt: str = "requeue"
+    on_retry: str = "hold"
 
 
 @dataclass(slots=True)
@@ -78,6 +85,7 @@ class Job:
     worker: int = 0
     attempt: int = 0
     losses: int = 0
+    crashes: int = 0
     is_to_be_cancelled: bool = False
     state: str = ""
     error: str | None = None
@@ -86,6 +94,11 @@ class Job:
     def said_by(self) -> int:
         """The job at whose enqueue its code said what it says of limits."""
         return self.wish.said_by or self.id
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it is to run alone: two workers were lost under it, or it took one down."""
+        return self.losses >= 2 or self.crashes >= 1
 
     @property
     def own(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -21,16 +22,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from taskd.store import hosts, jobs
+from taskd.errors import ParentUnknown
+from taskd.store import bulk, hosts, jobs
 from taskd.store.graph import enqueue_graph
 from taskd.store.host_rows import Judgement
 from taskd.store.limits import declare_limits
 from taskd.store.literals import integer_array
-from taskd.store.rows import JobEnd, JobRetry, NewGraph, NewJobs
+from taskd.store.rows import JobEnd, JobRetry, NewGraph, NewJobs, State
 from tests.store.conftest import empty_tables
 from tests.store.mail_checks import check_lines
-from tests.store.mail_end import claim, end_everything, pass_time
-from tests.store.mail_jobs import Terms, Wish
+from tests.store.mail_end import claim, end_everything, pass_time, stretch_pause
+from tests.store.mail_jobs import QUARANTINE_LANE, Terms, Wish
 from tests.store.mail_model import Model
 from tests.store.mail_snapshot import difference, expected_snapshot, take_snapshot
 from tests.store.mail_wishes import (
@@ -39,6 +41,8 @@ from tests.store.mail_wishes import (
     RESOURCES,
     as_limit,
     delays,
+    extra,
+    judgements,
     maybe_picks,
     new_job,
     picks,
@@ -51,8 +55,9 @@ from tests.store.mail_wishes import (
 )
 
 LANES = [(queue, lane) for queue in QUEUES for lane in (10, 27, 7, 25, 5)]
+LANES += [(queue, QUARANTINE_LANE) for queue in QUEUES]
+STATES = {State.SUCCEEDED: "s", State.FAILED: "f", State.CANCELLED: "c"}
 STEPS_AN_EXAMPLE = 60
-JUDGEMENT = Judgement(max_losses=2)
 MANY = 20
 """Living jobs; with so many nothing is enqueued until some have ended."""
 TAKES = ((), ("a",))
@@ -84,14 +89,19 @@ class Machine(RuleBasedStateMachine):
         self.turn = 1
         self.is_congested = False
         self.claims: list[tuple[int, int, int]] = []
-        self.host = hosts.register_host(self.connection, uuid4(), "here", 1, "0")
-        self.workers = [self._worker(which) for which in range(len(TAKES))]
+        self.purged: list[int] = []
+        self._hire()
         self.rates = {"b": RATE} if is_rated else {}
         self.limits: dict[str, Terms] = {}
         for queue, units in limited.items():
             self._limit(queue, units)
         for name, units in capacities.items():
             self._set_capacity(name, units)
+
+    def _hire(self) -> None:
+        """A new host, and its workers."""
+        self.host = hosts.register_host(self.connection, uuid4(), "here", 1, "0")
+        self.workers = [self._worker(which) for which in range(len(TAKES))]
 
     def _worker(self, which: int) -> int:
         queues = TAKES[which]
@@ -205,7 +215,8 @@ class Machine(RuleBasedStateMachine):
             queue=wish.queue,
             priority=wish.priority,
             delay=wish.delay * 60.0 or None,
-            extra=json.dumps({"fair": wish.share}) if wish.share else None,
+            extra=json.dumps(extra(wish)) if extra(wish) else None,
+            max_attempts=wish.max_attempts,
             unique=json.dumps(unique) if wish.key else None,
         )
 
@@ -213,6 +224,17 @@ class Machine(RuleBasedStateMachine):
             ids = jobs.enqueue_jobs(self.connection, new)
             assert self.model.enqueue_jobs(self._drawn_ids(ids), asked, self_id) == ids
         self._compare("enqueue jobs")
+
+    @precondition(lambda self: self._now_and_then() and self.turn % 2 and self.purged)
+    @rule(pick=st.integers(0, 20), wish=wishes)
+    def enqueue_after_a_forgotten_job(self, pick: int, wish: Wish) -> None:
+        """That is refused before anything is stored."""
+        parent = self._pick(self.purged, [pick])[0]
+        new = [new_job(wish), new_job(replace(wish, parents=(parent,)))]
+
+        with pytest.raises(ParentUnknown, match=f"{parent}"):
+            enqueue_graph(self.connection, NewGraph(tuple(new)))
+        self._compare("enqueue after a forgotten job")
 
     def _drawn_ids(self, ids: list[int]) -> list[int]:
         """What the sequence gave to a call: the ids that were used tell those that were not."""
@@ -230,8 +252,8 @@ class Machine(RuleBasedStateMachine):
     def claim_some(self, worker: int, count: int, lanes: Sequence[tuple[str, int]]) -> None:
         rows = claim(self.connection, self.workers[worker], count, lanes)
         fences = [row[3] for row in rows]
-        found = self.model.claim(lanes, count, self.workers[worker], fences)
-        assert [row[0] for row in rows] == found
+        assert [row[0] for row in rows] == [job.id for job in self.model.claimable(lanes, count)]
+        self.model.claim(lanes, count, self.workers[worker], fences)
         assert all(fence > known for fence in fences for _, known, _ in self.claims)
         self.claims += [(row[0], row[3], self.workers[worker]) for row in rows]
         self._compare("claim")
@@ -263,7 +285,9 @@ class Machine(RuleBasedStateMachine):
 
         with self._dispatcher(is_busy):
             assert sorted(self._send_ends(worker, rows, way)) == sorted(job for job, _ in lost)
-            self.model.complete(ends, way in ("own", "fast"), tells_all=way == "old snapshot")
+            self.model.attempts.complete(
+                ends, way in ("own", "fast"), tells_all=way == "old snapshot"
+            )
         self._compare("complete")
 
     @precondition(_anything_runs)
@@ -311,7 +335,7 @@ class Machine(RuleBasedStateMachine):
 
         with self._dispatcher(is_busy):
             found = jobs.retry_jobs(self.connection, worker, rows)
-            self.model.retry(again)
+            self.model.attempts.retry(again)
         assert sorted(found) == sorted(job for job, _ in lost)
         self._compare("retry")
 
@@ -325,18 +349,84 @@ class Machine(RuleBasedStateMachine):
 
         with self._dispatcher(is_busy):
             given = jobs.give_back_jobs(self.connection, worker, ids, fences)
-            assert given == self.model.give_back(chosen)
+            assert given == self.model.attempts.give_back(chosen)
         self._compare("give back")
 
-    @precondition(_anything_runs)
-    @rule(which=st.integers(0, 1), charge=st.booleans(), is_busy=seldom)
-    def rescue(self, which: int, charge: bool, is_busy: bool) -> None:
-        worker, self.workers[which] = self.workers[which], self._worker(which)
+    # Deaths.
 
-        with self._dispatcher(is_busy):
-            found = hosts.rescue_workers(self.connection, [worker], "killed", charge, JUDGEMENT)
-            assert found == self.model.rescue(worker, "killed", charge, JUDGEMENT.max_losses)
-        self._compare("rescue")
+    @precondition(_anything_runs)
+    @rule(
+        picks=picks,
+        judgement=judgements,
+        charge=st.booleans(),
+        begun=st.one_of(st.none(), picks),
+        is_stale=seldom,
+        is_busy=seldom,
+    )
+    def rescue(
+        self,
+        picks: list[int],
+        judgement: Judgement,
+        charge: bool,
+        begun: list[int] | None,
+        is_stale: bool,
+        is_busy: bool,
+    ) -> None:
+        """A worker dies; maybe because of one of its jobs, or of one that it has no more."""
+        worker, chosen = self._of_one_worker(picks)
+        culprit = self._pick(sorted(self.state.jobs) if is_stale else chosen, picks)[0]
+        judgement = replace(
+            judgement,
+            culprit=culprit if judgement.why else 0,
+            begun=None if begun is None else tuple(self._pick(self._running(), begun)),
+        )
+        which = self.workers.index(worker)
+        self.workers[which] = self._worker(which)
+
+        with self._dispatcher(is_busy), self.connection.transaction():
+            found = hosts.rescue_workers(self.connection, [worker], "killed", charge, judgement)
+            *counts, pause = self.model.attempts.rescue([worker], "killed", charge, judgement)
+            assert list(found) == counts
+            if pause is not None:
+                assert stretch_pause(self.connection, judgement.culprit) == pause
+        self._compare("rescue" + f" ({judgement.why})" * (judgement.why != ""))
+
+    @precondition(lambda self: self._now_and_then() and self._anything_runs())
+    @rule(picks=picks, is_busy=seldom)
+    def lose_a_worker(self, picks: list[int], is_busy: bool) -> None:
+        """All that it ran may be to blame."""
+        self.rescue(picks, Judgement(), True, None, False, is_busy)
+
+    @precondition(lambda self: self._stubborn())
+    @rule(is_busy=seldom)
+    def kill_for_a_cancel(self, is_busy: bool) -> None:
+        place = self._running()[::-1].index(self._stubborn()[0])
+        self.rescue([place], Judgement(why="cancel"), False, None, False, is_busy)
+
+    def _stubborn(self) -> list[int]:
+        """What still runs though it is to be cancelled."""
+        return [job for job in self._running() if self.state.jobs[job].is_to_be_cancelled]
+
+    @precondition(lambda self: self._now_and_then() and self._anything_runs())
+    @rule(beat=st.sampled_from([None, 0, 1]), charge=st.booleans(), judgement=judgements)
+    def rescue_host(self, beat: int | None, charge: bool, judgement: Judgement) -> None:
+        """A host is declared dead whose beat stood at 0, and another takes its place."""
+        host, workers = self.host, self.workers
+        if beat == 1:  # it has gone on since
+            found = hosts.rescue_host(self.connection, host, beat, "silent", charge, judgement)
+            assert found == (0, 0)
+            self._compare("rescue a host that lives")
+            return
+        self._hire()
+        self._declare()
+
+        with self._dispatcher(is_busy=False):
+            found = hosts.rescue_host(self.connection, host, beat, "silent", charge, judgement)
+            anybody = replace(judgement, why="", interrupted=False)
+            assert found == self.model.attempts.rescue(workers, "silent", charge, anybody)[:2]
+            again = hosts.rescue_host(self.connection, host, beat, "silent", charge, judgement)
+            assert again == (0, 0)
+        self._compare("rescue a host")
 
     # What waits.
 
@@ -382,6 +472,20 @@ class Machine(RuleBasedStateMachine):
         assert list(renewed) == olds
         self._compare("requeue")
 
+    @precondition(lambda self: self._now_and_then() and self.state.inside("history"))
+    @rule(
+        states=st.sets(st.sampled_from(list(STATES)), min_size=1),
+        queue=st.sampled_from([None, *QUEUES]),
+    )
+    def purge(self, states: set[State], queue: str | None) -> None:
+        purged = {j.id for j in self.state.inside("history")}
+
+        steps = bulk.purge_jobs(self.connection, 0.0, list(states), queue)
+        found = sum(forgotten for _, forgotten in steps)
+        assert found == self.model.purge("".join(STATES[state] for state in states), queue)
+        self.purged += sorted(purged - self.state.jobs.keys())
+        self._compare("purge")
+
     @precondition(lambda self: self._now_and_then() and self.state.jobs and not self.is_congested)
     @rule(picks=picks, queue=st.sampled_from(QUEUES))
     def move(self, picks: list[int], queue: str) -> None:
@@ -422,9 +526,12 @@ class Machine(RuleBasedStateMachine):
         elif units is not None:
             self.limits[name] = Terms(units)
 
+        self._declare()
+        self.model.limits.declare(name, self.limits.get(name))
+
+    def _declare(self) -> None:
         declared = {name: as_limit(terms) for name, terms in self.limits.items()}
         declare_limits(self.connection, self.host, declared)
-        self.model.limits.declare(name, self.limits.get(name))
 
     @precondition(lambda self: self._now_and_then() and not self.is_congested)
     @rule()
@@ -466,13 +573,17 @@ class Machine(RuleBasedStateMachine):
 
         If there are any of jobs that run again by now, then those: they could do harm.
         """
-        stale = {}
+        stale, running = {}, self._running()
         for id_, fence, claimer in self.claims:
-            job = self.state.jobs[id_]
-            is_current = job.table == "running" and (job.fence, claimer) == (fence, worker)
+            job = self.state.jobs.get(id_)
+            is_current = job is not None and (job.table, job.fence, claimer) == (
+                "running",
+                fence,
+                worker,
+            )
             if id_ not in chosen and not is_current:
                 stale[id_] = fence
-        harmful = {id_: stale[id_] for id_ in stale if self.state.jobs[id_].table == "running"}
+        harmful = {id_: stale[id_] for id_ in stale if id_ in running}
         found = harmful or stale
         ids = self._pick(sorted(found), picks) if found and picks else []
         return [(id_, found[id_]) for id_ in ids if not self._is_recorded(id_, found[id_])]

@@ -7,20 +7,19 @@ this looks at everything.
     mail_jobs        the values                mail_keys        unique keys
     mail_lines       resources, lines, rates   mail_dispatcher  what letters do
     mail_state       where everything is       mail_limits      what operators say; moves
+    mail_attempts    how attempts end
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tests.store.mail_dispatcher import Dispatcher, Ends
-from tests.store.mail_jobs import GIVEN_BACK_LANE, Job, Letter, Wish, is_gate
+from tests.store.mail_attempts import Attempts
+from tests.store.mail_dispatcher import Dispatcher
+from tests.store.mail_jobs import QUARANTINE_LANE, Job, Letter, Wish
 from tests.store.mail_keys import Keys
 from tests.store.mail_limits import Limits
 from tests.store.mail_state import State
-
-Retry = tuple[int, str, int, bool]
-"""A job, how its attempt ended, the delay, and whether it lets go of what it holds."""
 
 
 class Model:
@@ -30,6 +29,7 @@ class Model:
         self.state = State()
         self.keys = Keys(self.state)
         self.dispatcher = Dispatcher(self.state, self.keys)
+        self.attempts = Attempts(self.state, self.dispatcher)
         self.limits = Limits(self.state, self.dispatcher)
 
     # Enqueue.
@@ -85,7 +85,7 @@ class Model:
             self.state.enter_queue(job)
         return any(p > 0 for p in wish.parents) or any(p < 0 for p in named)
 
-    # Workers, claims, and the ends of attempts.
+    # Workers and claims.
 
     def register_worker(self, worker: int, queues: tuple[str, ...]) -> None:
         """One that runs a job at once has come; where there is no limit, more are let in now."""
@@ -97,103 +97,24 @@ class Model:
 
     def claim(
         self, lanes: Iterable[tuple[str, int]], count: int, worker: int, fences: Iterable[int]
-    ) -> list[int]:
-        """The ids in the order of the claim; each gets the next of these fences."""
-        found = [job for queue, lane in lanes for job in self.state.lane(queue, lane)][:count]
-        for job, fence in zip(found, fences, strict=True):
+    ) -> None:
+        """What is claimable is claimed; each job gets the next of these fences."""
+        for job, fence in zip(self.claimable(lanes, count), fences, strict=True):
             job.table, job.fence, job.worker = "running", fence, worker
             job.attempt += 1
             if job.wish.until == "started":
                 self.keys.drop(job)
-        return [job.id for job in found]
 
-    def complete(
-        self, ends: Sequence[tuple[int, str]], is_own: bool = True, tells_all: bool = False
-    ) -> None:
-        """End running jobs as s, f or c. tells_all: with a snapshot that may miss children."""
-        self._end([(self.state.jobs[number], how, None) for number, how in ends], tells_all)
-        if is_own:
-            self.dispatcher.see_to_mail()
-
-    def _end(self, ends: Ends, tells_all: bool = False) -> None:
-        freed = [entry for job, _, _ in ends for entry in self.state.let_go(job, job.needs)]
-        self.state.send_releases(freed)
-        self.dispatcher.end(ends, tells_all)
-
-    def retry(self, retries: Sequence[Retry]) -> None:
-        """End attempts, but not their jobs unless they are to be cancelled."""
-        jobs = [self.state.jobs[number] for number, *_ in retries]
-        over = [job for job in jobs if job.is_to_be_cancelled]
-        again = [one for one in sorted(retries) if self.state.jobs[one[0]] not in over]
-        freed = []
-        is_told = bool(over)
-        for one in again:
-            job, held = self.state.jobs[one[0]], self.state.jobs[one[0]].place is not None
-            freed += self._pause(job, *one[1:])
-            is_told = is_told or (held and job.place is None)
-        arrivals = [n for n, *_ in again if self.state.jobs[n].stage == "i"]
-        self.state.send_arrivals(arrivals)
-        freed += [entry for job in over for entry in self.state.let_go(job, job.needs)]
-        self.state.send_releases(freed)
-        self._end([(job, "c", "cancelled while it ran") for job in over])
-        if arrivals or freed or is_told:
-            self.dispatcher.see_to_mail()
-
-    def _pause(
-        self, job: Job, outcome: str, delay: int, release: bool
-    ) -> list[tuple[str, int | None]]:
-        """Where a job waits for its next attempt; what it lets go of until then."""
-        freed = []
-        if outcome in ("z", "i"):
-            job.attempt -= 1
-        if release or (outcome != "i" and not job.own):
-            freed = self.state.let_go(job, job.needs)
-            job.place = None
-        if delay > 0:  # an open queue is for those who could run
-            freed += self.state.let_go(job, filter(is_gate, job.needs))
-            job.needs = job.own
-            job.table, job.due = "scheduled", (self.state.now + delay, self.state.number())
-        elif job.place is None and self.state.asks(job):
-            job.wait("i")
-        else:
-            self.state.enter_queue(job, GIVEN_BACK_LANE if outcome == "i" else None)
-        return freed
-
-    def give_back(self, numbers: Iterable[int]) -> int:
-        """Return claimed jobs that never started; how many went back."""
-        jobs = [self.state.jobs[number] for number in sorted(numbers)]
-        over = [job for job in jobs if job.is_to_be_cancelled]
-        for job in jobs:
-            job.attempt -= 1
-            if not job.is_to_be_cancelled:
-                self.state.enter_queue(job, GIVEN_BACK_LANE)
-        self._end_early([(job, "c", "cancelled") for job in over])
-        return len(jobs) - len(over)
-
-    def rescue(self, worker: int, reason: str, charge: bool, max_losses: int) -> tuple[int, int]:
-        """End a worker: how many jobs went back, and how many failed."""
-        del self.state.lines.workers[worker]
-        given_back = failed = 0
-        ends: list[tuple[Job, str, str | None]] = []
-        for job in [job for job in self.state.inside("running") if job.worker == worker]:
-            job.losses += charge
-            if job.is_to_be_cancelled:
-                ends.append((job, "c", f"cancelled while it ran; its worker is gone: {reason}"))
-            elif charge and job.losses >= max_losses:
-                failed += 1
-                why = f"poisoned: its worker was lost {job.losses} times, the last time because: "
-                ends.append((job, "f", why + reason))
-            else:
-                given_back += 1
-                job.attempt -= 1
-                self.state.enter_queue(job, GIVEN_BACK_LANE)
-        self._end_early(ends)
-        return given_back, failed
-
-    def _end_early(self, ends: Ends) -> None:
-        self._end(ends)
-        if ends:
-            self.dispatcher.see_to_mail()
+    def claimable(self, lanes: Iterable[tuple[str, int]], count: int) -> list[Job]:
+        """What waits in these lanes; of suspects one, and only if nothing is before it."""
+        found: list[Job] = []
+        for queue, lane in lanes:
+            waiting = self.state.lane(queue, lane)
+            if lane != QUARANTINE_LANE:
+                found += waiting
+            elif waiting and not found:
+                return waiting[:1]
+        return found[:count]
 
     # What waits.
 
@@ -247,7 +168,19 @@ class Model:
                 said_by=job.said_by,
                 share=job.wish.share,
                 args=job.args,
+                max_attempts=job.wish.max_attempts,
+                on_lost=job.wish.on_lost,
+                on_interrupt=job.wish.on_interrupt,
+                on_retry=job.wish.on_retry,
             )
             for job in jobs
         ]
         self.enqueue_graph(ids, again)
+
+    def purge(self, states: str, queue: str | None) -> int:
+        """Forget what has ended in these states, in one queue or in any; how many jobs."""
+        over = [job for job in self.state.inside("history") if job.state in states]
+        purged = [job for job in over if queue in (None, job.queue)]
+        for job in purged:
+            self.state.forget(job)
+        return len(purged)

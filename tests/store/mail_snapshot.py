@@ -14,30 +14,34 @@ _SNAPSHOT = """
 SELECT json_build_object(
     'queued', (
         SELECT json_agg(json_build_array(
-            queue, lane, id, attempt, losses, args, res, place IS NOT NULL)
+            queue, lane, id, attempt, losses, crashes, args, res, place IS NOT NULL)
             ORDER BY queue, lane, seq)
         FROM taskd.queued),
     'scheduled', (
         SELECT json_agg(json_build_array(
-            queue, id, attempt, args, res, place IS NOT NULL)
+            queue, id, attempt, losses, crashes, args, res, place IS NOT NULL)
             ORDER BY run_at, id)
         FROM taskd.scheduled),
     'blocked', (
         SELECT json_agg(json_build_array(
-            queue, id, attempt, args, res, stage, pending,
+            queue, id, attempt, losses, crashes, args, res, stage, pending,
             CASE WHEN stage = 'l' THEN level END) ORDER BY id)
         FROM taskd.blocked),
     'running', (
         SELECT json_agg(json_build_array(
-            queue, id, attempt, args,
+            queue, id, attempt, losses, crashes, args,
             res || (SELECT array_agg(a.name) FROM taskd.adopted a
                     WHERE a.job = r.id AND a.fence = r.fence),
             fence, worker,
             EXISTS (SELECT FROM taskd.request q WHERE q.job = r.id)) ORDER BY id)
         FROM taskd.running r),
     'history', (
-        SELECT json_agg(json_build_array(queue, id, attempt, losses, state, error) ORDER BY id)
+        SELECT json_agg(json_build_array(
+            queue, id, attempt, losses, crashes, state, error) ORDER BY id)
         FROM taskd.history),
+    'attempts', (
+        SELECT json_agg(json_build_array(job, fence, number, outcome) ORDER BY fence)
+        FROM taskd.attempt),
     'parents', (
         SELECT json_agg(json_build_array(parent, child) ORDER BY parent, child)
         FROM taskd.dependency),
@@ -77,25 +81,53 @@ def _expected_jobs(model: Model) -> Snapshot:
     queued = sorted(state.inside("queued"), key=lambda job: (job.queue, job.lane, job.seq))
     return {
         "queued": [
-            [j.queue, j.lane, j.id, j.attempt, j.losses, j.args, _res(j), _holds(j)] for j in queued
+            [j.queue, j.lane, j.id, j.attempt, *_marks(j), j.args, _res(j), _holds(j)]
+            for j in queued
         ],
         "scheduled": [
-            [j.queue, j.id, j.attempt, j.args, _res(j), _holds(j)] for j in state.scheduled()
+            [j.queue, j.id, j.attempt, *_marks(j), j.args, _res(j), _holds(j)]
+            for j in state.scheduled()
         ],
         "blocked": [
-            [j.queue, j.id, j.attempt, j.args, _res(j), j.stage, state.pending(j), _level(j)]
+            [
+                j.queue,
+                j.id,
+                j.attempt,
+                *_marks(j),
+                j.args,
+                _res(j),
+                j.stage,
+                state.pending(j),
+                _level(j),
+            ]
             for j in state.inside("blocked")
         ],
         "running": [
-            [j.queue, j.id, j.attempt, j.args, _res(j), j.fence, j.worker, j.is_to_be_cancelled]
+            [
+                j.queue,
+                j.id,
+                j.attempt,
+                *_marks(j),
+                j.args,
+                _res(j),
+                j.fence,
+                j.worker,
+                j.is_to_be_cancelled,
+            ]
             for j in state.inside("running")
         ],
         "history": [
-            [j.queue, j.id, j.attempt, j.losses, j.state, j.error] for j in state.inside("history")
+            [j.queue, j.id, j.attempt, *_marks(j), j.state, j.error]
+            for j in state.inside("history")
         ],
+        "attempts": [list(one) for one in sorted(state.attempts, key=lambda one: one[1])],
         "parents": [list(pair) for pair in sorted(state.parents)],
         "keys": {key: job for key, (job, _) in model.keys.holders.items()},
     }
+
+
+def _marks(job: Job) -> tuple[int, int]:
+    return job.losses, job.crashes
 
 
 def _res(job: Job) -> list[str] | None:

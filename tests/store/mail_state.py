@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from taskd.board import HOLDERS_FROM
-from tests.store.mail_jobs import Job, Letter, Wish, in_order
+from tests.store.mail_jobs import QUARANTINE_LANE, Job, Letter, Wish, in_order
 from tests.store.mail_lines import Lines
+
+Attempt = tuple[int, int, int, str]
+"""A job, the fence and the number of an attempt that did not end it, and how that ended."""
 
 
 class State:
@@ -16,6 +19,7 @@ class State:
         self.now = 0
         self.is_busy = False
         self.jobs: dict[int, Job] = {}
+        self.attempts: list[Attempt] = []
         self.mail: list[Letter] = []
         self.parents: set[tuple[int, int]] = set()
         self.lines = Lines()
@@ -68,10 +72,13 @@ class State:
         return job
 
     def enter_queue(self, job: Job, lane: int | None = None) -> None:
-        """It waits to be claimed, in the lane of its priority and kind unless another is given."""
+        """It waits to be claimed, in the lane of its priority and kind unless another is given.
+
+        A suspect is in quarantine in any case.
+        """
         job.table, job.stage, job.seq = "queued", "", self.number()
         own = job.wish.priority if job.place is None else HOLDERS_FROM + job.wish.priority
-        job.lane = own if lane is None else lane
+        job.lane = QUARANTINE_LANE if job.is_suspect else own if lane is None else lane
 
     def start(self, job: Job) -> None:
         """It waits for nothing but its time."""
@@ -79,6 +86,15 @@ class State:
             job.table, job.stage = "scheduled", ""
         else:
             self.enter_queue(job)
+
+    def note_attempt(self, job: Job, outcome: str) -> None:
+        """The attempt that it has begun last is over, and it is not."""
+        self.attempts.append((job.id, job.fence, job.attempt, outcome))
+
+    def forget(self, job: Job) -> None:
+        """It is not known any more."""
+        del self.jobs[job.id]
+        self.attempts = [attempt for attempt in self.attempts if attempt[0] != job.id]
 
     def let_go(self, job: Job, names: Iterable[str]) -> list[tuple[str, int | None]]:
         """It holds these no more; what a letter has to say of that."""

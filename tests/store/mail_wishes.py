@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from taskd.store.host_rows import Judgement
 from taskd.store.limits import Limit
 from taskd.store.rows import NewJob
 from tests.store.mail_jobs import EVERYTHING, Terms, Wish
@@ -30,6 +31,7 @@ said_units = st.fixed_dictionaries(dict.fromkeys(COUNTED, st.sampled_from([None,
 queue_units = st.sampled_from([None, None, None, 0, 1, 2, 3])
 delays = st.sampled_from([0, 0, 0, 0, 30, 90])
 untils = st.sampled_from(["started", "finished", "finished", "3600"])
+fates = st.sampled_from(["requeue", "requeue", "requeue", "requeue", "fail"])
 wishes = st.builds(
     Wish,
     queue=st.sampled_from(QUEUES),
@@ -42,11 +44,24 @@ wishes = st.builds(
     until=untils,
     on_conflict=st.sampled_from(["keep", "replace", "earlier"]),
     args=st.sampled_from(["[1]", "[2]", "[3]"]),
+    max_attempts=st.sampled_from([1, 1, 2, 3]),
+    on_lost=fates,
+    on_interrupt=fates,
+    on_retry=st.sampled_from(["hold", "hold", "release"]),
 )
 picks = st.lists(st.integers(0, 20), min_size=1, max_size=5)
 maybe_picks = st.lists(st.one_of(st.none(), st.none(), st.integers(0, 30)), min_size=5, max_size=5)
 six_booleans = st.lists(st.booleans(), min_size=6, max_size=6)
 seldom = st.sampled_from([False, False, False, True])
+
+
+judgements = st.builds(
+    Judgement,
+    max_losses=st.sampled_from([1, 2, 3, 5, 5]),
+    max_crashes=st.sampled_from([1, 2, 3, 3, 4]),
+    why=st.sampled_from(["", "", "", "timeout", "timeout", "hog", "hog", "memory", "crash"]),
+    interrupted=st.booleans(),
+)
 
 
 def with_terms(wish: Wish, units: dict[str, int | None]) -> Wish:
@@ -60,6 +75,15 @@ def as_limit(terms: Terms) -> Limit:
     """The same as the store has it."""
     rate = None if terms.minutes is None else 1 / (60 * terms.minutes)
     return Limit(terms.units, rate, terms.burst)
+
+
+def extra(wish: Wish) -> dict[str, str] | None:
+    """What is stored beside, of what is not usual."""
+    said = {"fair": wish.share} if wish.share else {}
+    for name in ("on_lost", "on_interrupt"):
+        said |= {name: "fail"} if getattr(wish, name) == "fail" else {}
+    said |= {"on_retry": "release"} if wish.on_retry == "release" else {}
+    return said or None
 
 
 def new_job(wish: Wish) -> NewJob:
@@ -79,5 +103,6 @@ def new_job(wish: Wish) -> NewJob:
         res=tuple(wish.needs),
         need=tuple(wish.needs.values()),
         limits=said or None,
-        extra={"fair": wish.share} if wish.share else None,
+        extra=extra(wish),
+        max_attempts=wish.max_attempts,
     )

@@ -1,9 +1,10 @@
 """Random interleavings of all that can happen to jobs do what a simple model says.
 
 They hold the guarantees of docs/design/storage.md: a job is in exactly one table, no stale fence
-counts, a final state is final, order is causal; of resources: first come, first granted, an
-exclusive holder is alone, nobody waits for nothing, nothing is left held; and of limits: what is
-asked for in which step, how many pass at once and how many in a time, whose turn it is.
+counts, a final state is final, order is causal; of deaths: who is charged, who fails, who runs
+alone, and who pauses how long; of resources: first come, first granted, an exclusive holder is
+alone, nobody waits for nothing, nothing is left held; and of limits: what is asked for in which
+step, how many pass at once and how many in a time, whose turn it is.
 
 `make model` is the long form, other steps each time; TASKD_MODEL_SEED repeats from the seed that
 was printed last. The steps are in parts, which may run side by side.
