@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from taskd.store import bulk, jobs
-from taskd.store.connect import Connection
+from taskd.store.connect import Connection, connect
 from taskd.store.look import list_jobs
 from taskd.store.rows import JobEnd, JobFilter, NewJobs, State
 from tests.commands import run_taskd, taskd_json
 from tests.store.makers import add_jobs, add_worker, claim, fence_of, ids_of, lanes, places
+
+OLD_HISTORY = """
+INSERT INTO taskd.history (
+    id, created_at, finished_at, priority, attempt, max_attempts, state, queue, task, args)
+SELECT nextval('taskd.job_seq'), now(), now() - interval '2 h', 5, 1, 1, 's', 'default',
+       'shop.sync', '[]'
+FROM generate_series(1, %s)
+"""
 
 
 def add_calls(connection: Connection, *calls: tuple[str, str | None], **options: Any) -> list[int]:
@@ -112,6 +121,36 @@ def test_a_purge_forgets_what_was_asked_and_nothing_else(connection: Connection)
     assert connection.execute("SELECT count(*) FROM taskd.result").fetchone() == (100,)
     assert places(connection, waiting) == ["queued"]
     assert sum(count for _, count in bulk.purge_jobs(connection, 3600.0, list(State)[-3:])) == 0
+
+
+def test_a_worker_claims_and_completes_while_a_purge_is_at_it(
+    dsn: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "PURGE_BLOCKS", 4)
+    connection.execute(OLD_HISTORY, (2000,))
+    add_jobs(connection, 200)
+    with closing(connect(dsn)) as elsewhere:
+        elsewhere.execute("SET lock_timeout = '5s'")
+        worker = add_worker(elsewhere)
+        purge = bulk.purge_jobs(connection, 3600.0, [State.SUCCEEDED])
+
+        forgotten, completed = [], []
+        for _ in range(200):
+            with connection.transaction():  # what a step locks, it has locked
+                step = next(purge, None)
+                (row,) = claim(elsewhere, worker, 1)
+                ends = [row[0]], [fence_of(row)], [0.1]
+                assert jobs.complete_succeeded(elsewhere, worker, *ends) == []
+            completed.append(row[0])
+            if step is None:
+                break
+            forgotten.append(step[1])
+
+    assert sum(forgotten) == 2000
+    assert len(forgotten) > 5
+    assert max(forgotten) < 500
+    left = connection.execute("SELECT array_agg(id ORDER BY id) FROM taskd.history").fetchone()
+    assert left == (completed,)
 
 
 def test_a_purge_goes_on_when_retention_drops_a_day_before_it_gets_there(
