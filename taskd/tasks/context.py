@@ -13,7 +13,7 @@ from taskd.tasks.arguments import MAX_RESULT, encode_result
 from taskd.tasks.progress import check_progress
 
 if TYPE_CHECKING:
-    from taskd.store.connect import Connection
+    from taskd.store.job_transaction import JobTransaction
     from taskd.tasks.job import Job
 
 _NOTHING: Mapping[str, Any] = {}
@@ -175,8 +175,8 @@ class CurrentJob:
     def transaction(self) -> Iterator[JobTransaction]:
         """A transaction in which the job writes and ends: both commit together, or neither does.
 
-            with current_job().transaction() as transaction:
-                transaction.connection.execute("UPDATE …")
+            with current_job().transaction() as conn:
+                conn.execute("UPDATE …")
 
         If the worker is killed before the commit, nothing was written and the job runs again; after
         it, the job has succeeded, whatever its code does then. So what it writes here is written
@@ -184,6 +184,7 @@ class CurrentJob:
         Interrupt, when the job was meanwhile given to somebody else, and TransactionUsed for a
         second one.
         """
+        from taskd.store.job_transaction import JobTransaction
         from taskd.store.jobs import complete_jobs
         from taskd.store.rows import JobEnd
         from taskd.tasks.client import default_client
@@ -209,16 +210,6 @@ class CurrentJob:
 
     def __repr__(self) -> str:
         return f"<current job {self.id} ({self.task}), attempt {self.attempt}>"
-
-
-class JobTransaction:
-    """The transaction that a job ends in: write on `connection`; `result` is what it returns."""
-
-    __slots__ = ("connection", "result")
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.result: Any = None
 
 
 running_attempt: ContextVar[JobAttempt] = ContextVar("taskd_attempt")

@@ -89,17 +89,6 @@ def test_the_lines_of_a_page_have_the_values_they_tell(page: str, names: dict[st
     assert checked == PAGES[page]
 
 
-def test_what_the_page_books_is_booked_once(project: Project, names: dict[str, object]) -> None:
-    with psycopg.connect(project.dsn, autocommit=True) as connection:
-        connection.execute("CREATE TABLE bookings (order_id bigint)")
-        book = names["book"]
-
-        result = book.enqueue(7).result(timeout=20)  # type: ignore[attr-defined]
-
-        assert result == {"booked": 7}
-        assert connection.execute("SELECT order_id FROM bookings").fetchall() == [(7,)]
-
-
 def test_the_log_and_the_progress_of_a_job_are_shown_as_the_page_tells(project: Project) -> None:
     job = project.taskd("enqueue", "billing.bill", "[30]").stdout.strip()
 
@@ -177,6 +166,26 @@ def shell(project: Project, names: dict[str, object], request: pytest.FixtureReq
 
 
 of_page = partial(pytest.mark.parametrize, "shell", indirect=True, ids=str)
+
+
+@of_page(["exactly-once.md"])
+def test_what_the_page_books_is_booked_once(
+    shell: Shell, project: Project, names: dict[str, object]
+) -> None:
+    with psycopg.connect(project.dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE bookings (order_id bigint)")
+        book = names["book"]
+
+        result = book.enqueue(7).result(timeout=20)  # type: ignore[attr-defined]
+        count = names["book_all"].enqueue([8, 9]).result(timeout=20)  # type: ignore[attr-defined]
+        shell.type("enqueue")
+        shell.wait_for("succeeded")
+
+        assert (result, count) == ({"booked": 7}, 3)
+        assert '{"booked": 42}' in shell.type("jobs", "show")
+        assert shell.is_at_the_end()
+        booked = connection.execute("SELECT order_id FROM bookings ORDER BY 1").fetchall()
+        assert booked == [(7,), (8,), (9,), (42,)]
 
 
 @of_page(["results.md"])

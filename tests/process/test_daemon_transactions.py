@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
+import psycopg
 import pytest
 
+from taskd.maintenance import procfs
 from tests.process.daemon import Project
 from tests.waiting import eventually
 
@@ -23,9 +28,9 @@ def die_once(path):
 
 @task
 def book(order, when, path):
-    with current_job().transaction() as transaction:
-        transaction.connection.execute("INSERT INTO bookings VALUES (%s)", [order])
-        transaction.result = order
+    with current_job().transaction() as conn:
+        conn.execute("INSERT INTO bookings VALUES (%s)", [order])
+        conn.result = order
         if when == "before":
             die_once(path)
     if when == "after":
@@ -45,6 +50,22 @@ def fail_inside(order):
         transaction.connection.execute("INSERT INTO bookings VALUES (%s)", [order])
         raise ValueError("rolled back")
 """
+
+WAIT_AT_COMMIT = """
+CREATE TABLE bookings (order_id bigint);
+CREATE FUNCTION wait_at_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(4711);
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON bookings DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION wait_at_commit();
+"""
+COMMITTING = """
+SELECT a.pid FROM pg_stat_activity a
+WHERE a.datname = current_database() AND a.query = 'COMMIT' AND a.wait_event = 'advisory'
+"""
+WORKER = "SELECT w.pid FROM taskd.running r JOIN taskd.worker w ON w.id = r.worker"
 
 ENQUEUE_EXPIRING = """
 SELECT taskd.enqueue_jobs_v1('shop.add', ARRAY['[1, 2]'], ARRAY[NULL], 'default', 5::smallint, NULL,
@@ -75,6 +96,34 @@ def test_what_a_job_writes_is_written_once_whenever_it_is_killed(
     assert project.query("SELECT id FROM taskd.job WHERE state = 'failed'") == [(rolled_back,)]
     results = dict(project.query("SELECT id, result FROM taskd.job WHERE state = 'succeeded'"))
     assert results == {before: "1", after: "2", raised: None}
+
+
+@pytest.mark.parametrize("pool", ["{greenlets: 5}", "{processes: 1}"])
+@pytest.mark.parametrize("outlives", [True, False], ids=["committed", "rolled back"])
+def test_a_worker_that_is_killed_in_its_commit_has_written_once_in_the_end(
+    project: Project, pool: str, outlives: bool
+) -> None:
+    project.write("shop.py", SHOP)
+    project.write("taskd.yaml", f"imports: [shop]\npools: {{one: {pool}}}\n")
+    project.execute(WAIT_AT_COMMIT)
+    project.start()
+
+    with psycopg.connect(project.dsn, autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(4711)")
+        job = project.enqueue("shop.book", 1, "never", "")
+        eventually(lambda: project.query(COMMITTING) != [], 20)
+        ((server,),) = project.query(COMMITTING)
+        ((worker,),) = project.query(WORKER)
+        os.kill(worker, signal.SIGKILL)
+        eventually(lambda: not procfs.is_alive(worker), 20)
+        if not outlives:  # as if the server had died with it
+            holder.execute("SELECT pg_terminate_backend(%s)", [server])
+    project.wait_for_states(succeeded=1)
+
+    assert project.query("SELECT order_id FROM bookings") == [(1,)]
+    assert project.query("SELECT id, state, result FROM taskd.job") == [(job, "succeeded", "1")]
+    attempts = project.query("SELECT outcome FROM taskd.attempt WHERE job = %s", job)
+    assert len(attempts) == (0 if outlives else 1)
 
 
 def test_a_job_that_begins_too_late_is_cancelled(project: Project) -> None:
