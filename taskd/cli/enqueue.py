@@ -21,6 +21,7 @@ from taskd.cli.parameters import (
     TEXT,
     Duration,
     Time,
+    Until,
     json_option,
 )
 from taskd.config.versions import read_part
@@ -59,6 +60,14 @@ Examples:
 @click.option("--expires", type=Duration(0.001), help="Cancel it if it has not begun in so long.")
 @click.option("--unique", type=TEXT, metavar="KEY|true", help="One at a time; true: by arguments.")
 @click.option(
+    "--unique-until", type=Until(), help="When it lets go of its key: finished if unsaid."
+)
+@click.option(
+    "--on-conflict",
+    type=click.Choice(["keep", "replace", "earlier"]),
+    help="What becomes of the job that holds the key: nothing, these arguments, an earlier start.",
+)
+@click.option(
     "--exclusive", type=TEXT, multiple=True, metavar="NAME", help="It needs this for itself alone."
 )
 @click.option(
@@ -66,6 +75,11 @@ Examples:
 )
 @click.option("--limit", type=TEXT, multiple=True, metavar="NAME", help="It counts for this limit.")
 @click.option("--after", type=JOB_ID, multiple=True, metavar="ID", help="Start it when that ended.")
+@click.option(
+    "--on-parent-failure",
+    type=click.Choice(["cancel", "run"]),
+    help="What becomes of it if a job of --after does not end well: cancel if unsaid.",
+)
 @json_option
 def enqueue(
     path: str, args: list[Any], kwargs: dict[str, Any], as_json: bool, **options: Any
@@ -82,7 +96,7 @@ def enqueue(
     with _wrong_usage():
         given = _given(options)
         check_findable(path)
-        read_placement(DEFAULTS, given)
+        read_placement(DEFAULTS, {"unique": True, **given})  # maybe the task says that it is
         encode_calls(Target(path), [call], max_args)
     with open_jobs() as connection:
         target = find_offered(connection, path)

@@ -119,6 +119,20 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
+class Until(click.ParamType[str | float]):
+    """Until when a job holds its unique key: `started`, `finished`, or for a duration."""
+
+    name = "started|finished|duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | float:
+        """Give back the word, or the seconds."""
+        if value in ("started", "finished"):
+            return str(value)
+        return Duration(0.001).convert(value, param, ctx)
+
+
 class Time(click.ParamType[datetime]):
     """A time as ISO 8601; without an offset it is the local time."""
 

@@ -72,6 +72,55 @@ def test_options_place_the_job(dsn: str, connection: Connection) -> None:
     assert job.state is State.SCHEDULED
 
 
+def test_the_key_of_a_job_is_held_as_long_as_is_said(dsn: str, connection: Connection) -> None:
+    words = ["shop.fetch", "--unique", "k", "--unique-until"]
+    held = "SELECT extract(epoch FROM expires_at - now())::float8 FROM taskd.unique_key"
+
+    started = enqueued(connection, dsn, *words, "started")
+    assert connection.execute(held).fetchall() == [(None,)]
+    assert taskd_json("--database", dsn, "jobs", "cancel", str(started.id), "--json")
+    enqueued(connection, dsn, *words, "1h")
+
+    ((seconds,),) = connection.execute(held).fetchall()
+    assert 3500 < seconds <= 3600
+
+
+def test_an_enqueue_changes_the_job_that_holds_its_key(dsn: str, connection: Connection) -> None:
+    words = ["shop.fetch", "--unique", "k"]
+    first = enqueued(connection, dsn, *words, "--delay", "1h")
+
+    for conflict in ("keep", "replace"):
+        same = enqueued(connection, dsn, *words, "[2]", "--on-conflict", conflict)
+        assert (same.id, same.args) == (first.id, [2] if conflict == "replace" else [])
+    earlier = enqueued(connection, dsn, *words, "--on-conflict", "earlier", "--delay", "1m")
+
+    assert first.run_at is not None
+    assert earlier.run_at is not None
+    assert (first.run_at - earlier.run_at).total_seconds() > 3000
+
+
+def test_what_is_said_of_a_key_needs_one(dsn: str, connection: Connection) -> None:
+    result = run_taskd("--database", dsn, "enqueue", "shop.fetch", "--unique-until", "started")
+
+    assert result.exit_code == 2
+    assert "says something of unique jobs only" in result.output
+
+
+@pytest.mark.parametrize(("says", "state"), [("run", State.QUEUED), ("cancel", State.CANCELLED)])
+def test_a_job_runs_after_a_failed_one_if_it_says_so(
+    dsn: str, connection: Connection, says: str, state: State
+) -> None:
+    parent = enqueued(connection, dsn, "shop.fetch")
+    words = ["shop.fetch", "--after", str(parent.id), "--on-parent-failure", says]
+    child = enqueued(connection, dsn, *words)
+
+    assert taskd_json("--database", dsn, "jobs", "cancel", str(parent.id), "--json")
+
+    found = fetch_job(connection, child.id)
+    assert found is not None
+    assert found.state is state
+
+
 def test_a_job_is_scheduled_for_a_time(dsn: str, connection: Connection) -> None:
     job = enqueued(connection, dsn, "shop.fetch", "--run-at", "2100-01-31T08:00+02:00")
 
