@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,17 +22,25 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "hooks" / "shop_hooks.py"
 
 
 @pytest.fixture
-def names(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """What a reader has imported who has the module of the page, while its daemon runs."""
+def project(dsn: str, tmp_path: Path) -> Iterator[Project]:
+    """A daemon that runs the module of the page."""
     project = Project(tmp_path, dsn)
     project.write("shop_hooks.py", PAGE.modules["shop_hooks"])
     project.write("taskd.yaml", "imports: [shop_hooks]\npools: {io: {greenlets: 10}}\n")
     project.start()
+    yield project
+    project.close()
+
+
+@pytest.fixture
+def names(
+    project: Project, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, Any]]:
+    """What a reader has imported who has that module."""
     taskd.configure(database=dsn)
     with no_hooks(), user_code(tmp_path, monkeypatch):
         yield vars(importlib.import_module("shop_hooks"))
     taskd.configure()
-    project.close()
     assert "shop_hooks" not in sys.modules
 
 
@@ -47,3 +56,15 @@ def test_the_lines_of_the_page_have_the_values_they_tell(names: dict[str, Any]) 
         sale.result(timeout=20)
     note = taskd.Job[str](sale.id + 1)
     assert note.result(timeout=20) == "no milk (checkout-17)"
+
+
+def test_the_commands_of_the_page_do_what_they_tell(
+    names: dict[str, Any], project: Project
+) -> None:
+    enqueue, show = (words[1:] for words in PAGE.commands)
+    job = project.taskd(*enqueue).stdout.strip()
+    assert taskd.Job[int](int(job)).result(timeout=20) == 6
+
+    shown = project.taskd(*(job if word == "4711" else word for word in show)).stdout
+
+    assert re.search(r"result: +6$", shown, re.M)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ PAGES = {
     "resources.md": 4,
     "steer-queues.md": 3,
     "cancel.md": 3,
+    "retries.md": 2,
     "why-waiting.md": 3,
 }
 """Pages, and how many values their lines promise."""
@@ -39,6 +41,7 @@ OTHERS = (
     "exactly-once.md",
     "failures.md",
     "logs-and-progress.md",
+    "priorities.md",
     "time-limits.md",
     "transactions.md",
 )
@@ -230,6 +233,97 @@ def test_the_settings_of_the_page_on_results_load(
     assert (Settings().max_result, Settings().retention.results) == (1024**2, 14 * 86400)
 
 
+def test_the_pauses_are_those_of_the_page(names: dict[str, object]) -> None:
+    told = re.findall(r"^(\w+) = Retry\(.*\) +# (.*) s$", MODULES["suppliers"], re.M)
+
+    pauses = {name: [names[name].delay_before(n, 0.5) for n in range(2, 6)] for name, _ in told}  # type: ignore[attr-defined]
+
+    assert pauses == {name: [float(one) for one in said.split(", ")] for name, said in told}
+    assert list(pauses) == ["DOUBLING", "EVEN", "OWN"]
+
+
+@of_page(["retries.md"])
+def test_a_task_says_itself_when_it_goes_on_as_the_page_tells(
+    shell: Shell, names: dict[str, object]
+) -> None:
+    shell.type("enqueue")
+    shell.wait_for("cancelled")
+    assert "there is nobody to order from" in shell.type("jobs", "show")
+    shell.type("enqueue")
+    shell.wait_for("scheduled")
+    assert "snoozed" in shell.type("jobs", "show")
+    assert shell.is_at_the_end()
+
+    assert Job(shell.job).attempt == 0
+    Job(shell.job).cancel()
+    refused = names["load_prices"].enqueue("https://…")  # type: ignore[attr-defined]
+    with pytest.raises(JobFailed, match="ConnectionRefusedError"):
+        refused.result(timeout=20)
+    assert refused.attempt == 1
+
+
+@of_page(["unique.md"])
+def test_the_key_is_held_as_the_page_tells(shell: Shell) -> None:
+    shell.type("enqueue")
+    first = shell.job
+    shell.type("enqueue")
+    assert (shell.job, Job(first).state) == (first, "scheduled")
+    shell.type("enqueue")
+    assert shell.job == first
+    shell.wait_for("succeeded")
+    shell.type("enqueue", "sync.reindex")
+    shell.wait_for("succeeded")
+    assert shell.is_at_the_end()
+
+
+@of_page(["priorities.md"])
+def test_a_job_has_the_priority_that_the_page_gives_it(shell: Shell) -> None:
+    shell.type("enqueue")
+    assert re.search(r"priority: +8$", shell.type("jobs", "show"), re.M)
+    assert shell.is_at_the_end()
+
+
+@of_page(["flows.md"])
+def test_jobs_come_after_each_other_as_the_page_tells(shell: Shell) -> None:
+    shell.type("enqueue")
+    shell.type("enqueue", "flows.double", "--after")
+    assert Job(shell.job).result(timeout=20) == 800
+    shell.type("enqueue", "flows.total", "--after")
+    assert Job(shell.job).result(timeout=20) == 800
+    assert "800" in shell.type("jobs", "show")
+    assert shell.is_at_the_end()
+
+
+@of_page(["time-limits.md"])
+def test_a_job_is_limited_by_the_command_of_the_page(shell: Shell) -> None:
+    shell.type("enqueue")
+    shell.wait_for("failed")
+    assert "JobTimeout: still running after" in shell.type("jobs", "show")
+    assert shell.is_at_the_end()
+
+
+def test_what_must_not_run_twice_fails_as_the_page_tells(tmp_path: Path, dsn: str) -> None:
+    project = Project(tmp_path, dsn)
+    project.write("catalog.py", MODULES["catalog"])
+    project.write("buy.py", "import catalog\n\ncatalog.charge.enqueue(17)\n")
+    pool = "{processes: 1, greenlets: 5, shutdown_timeout: 100ms}"
+    project.write("taskd.yaml", f"imports: [catalog]\npools: {{io: {pool}}}\n")
+    daemon = project.start()
+
+    project.python("buy.py")
+    project.wait_for_states(running=1)
+    (worker,) = daemon.pids("worker")
+    os.kill(worker, signal.SIGKILL)
+    project.wait_for_states(failed=1)
+    project.python("buy.py")
+    project.wait_for_states(failed=1, running=1)
+    daemon.stop()
+
+    errors = [error for (error,) in project.query("SELECT error FROM taskd.job ORDER BY id")]
+    project.close()
+    assert [error.partition(":")[0] for error in errors] == ["lost", "interrupted"]
+
+
 @of_page(["steer-queues.md"])
 def test_queues_are_steered_as_the_page_tells(shell: Shell) -> None:
     assert shell.type("queues", "pause", "mail") == "mail is paused now\n"
@@ -287,8 +381,9 @@ def test_failures_are_found_and_requeued_as_the_page_tells(
     retried.cancel()
 
 
+@of_page(["transactions.md"])
 def test_the_receipt_is_enqueued_with_the_order_as_the_page_tells(
-    project: Project, names: dict[str, object]
+    shell: Shell, project: Project, names: dict[str, object]
 ) -> None:
     check_out = names["check_out"]
     assert callable(check_out)
@@ -300,9 +395,8 @@ def test_the_receipt_is_enqueued_with_the_order_as_the_page_tells(
 
     with pytest.raises(psycopg.errors.NotNullViolation):
         check_out(project.dsn, None)
-    assert project.query("SELECT count(*) FROM taskd.job WHERE task = 'receipts.send_receipt'") == [
-        (1,)
-    ]
+    assert shell.type("jobs", "list").count("receipts.send_receipt") == 1
+    assert shell.is_at_the_end()
 
 
 def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path, embedded_server: TestServer) -> None:
