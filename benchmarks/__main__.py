@@ -18,6 +18,7 @@ from benchmarks import hot, resources
 from benchmarks.cases import Case, Figure, drain, idle_memory, naps
 from benchmarks.daemon import embedded_server
 from benchmarks.many import orders, uneven, unique
+from benchmarks.purge import purge
 
 RESOURCES: dict[str, Case] = {**resources.CASES, **hot.CASES}
 CASES: dict[str, Case] = {
@@ -26,6 +27,7 @@ CASES: dict[str, Case] = {
     "uneven": uneven,
     "unique": unique,
     "orders": orders,
+    "purge": purge,
     "memory": idle_memory,
     **RESOURCES,
 }

@@ -17,6 +17,8 @@ import os
 import signal
 from pathlib import Path
 
+from psycopg.rows import scalar_row
+
 from taskd import current_job, task
 
 
@@ -39,15 +41,17 @@ def book(order, when, path):
 
 @task
 def book_and_fail(order):
-    with current_job().transaction() as transaction:
-        transaction.connection.execute("INSERT INTO bookings VALUES (%s)", [order])
+    with current_job().transaction() as conn:
+        conn.executemany("INSERT INTO bookings VALUES (%s)", [[order]])
     raise ValueError("too late to matter")
 
 
 @task
 def fail_inside(order):
-    with current_job().transaction() as transaction:
-        transaction.connection.execute("INSERT INTO bookings VALUES (%s)", [order])
+    with current_job().transaction() as conn:
+        with conn.cursor(row_factory=scalar_row) as cursor:
+            cursor.execute("INSERT INTO bookings VALUES (%s) RETURNING order_id", [order])
+            assert cursor.fetchone() == order
         raise ValueError("rolled back")
 """
 
@@ -93,7 +97,8 @@ def test_what_a_job_writes_is_written_once_whenever_it_is_killed(
     project.wait_for_states(succeeded=3, failed=1)
 
     assert project.query("SELECT order_id FROM bookings ORDER BY 1") == [(1,), (2,), (3,)]
-    assert project.query("SELECT id FROM taskd.job WHERE state = 'failed'") == [(rolled_back,)]
+    failed = project.query("SELECT id, error FROM taskd.job WHERE state = 'failed'")
+    assert failed == [(rolled_back, "ValueError: rolled back")]
     results = dict(project.query("SELECT id, result FROM taskd.job WHERE state = 'succeeded'"))
     assert results == {before: "1", after: "2", raised: None}
 
