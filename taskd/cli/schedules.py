@@ -64,7 +64,10 @@ def _print_schedules(as_json: bool) -> None:
         found = store.list_schedules(connection)
         is_awake = any(host.beat_age < SILENT_SECONDS for host in list_hosts(connection))
     if as_json:
-        print_json([row.to_json_dict() for row in found])
+        told = [
+            {**row.to_json_dict(), "next_slots": schedule_orders.next_slots(row)} for row in found
+        ]
+        print_json(told)
         return
     print_table(COLUMNS, [_row(row) for row in found], NOTHING)
     if found and not is_awake:

@@ -43,6 +43,17 @@ def go_on(connection: AnyConnection, row: ScheduleRow | None) -> tuple[bool, dat
     return False, None
 
 
+def next_slots(row: ScheduleRow, count: int = 3) -> list[datetime]:
+    """When a schedule has its next slots; none while it is paused, and once it is removed."""
+    if row.state != "active" or row.next_at is None:
+        return []
+    slots = [row.next_at]
+    schedule = schedule_of(json.loads(row.spec))
+    while len(slots) < count and (following := schedule.next_after(slots[-1])) is not None:
+        slots.append(following)
+    return slots
+
+
 def near_names(connection: AnyConnection, name: str) -> str | None:
     """The name of a schedule that may have been meant."""
     return nearest_name(name, [one.name for one in store.list_schedules(connection)])

@@ -16,7 +16,9 @@ from taskd.store.logs import fetch_progress
 from taskd.store.marks import ANY_TASK, FailureMark, list_marks
 from taskd.store.resources import NOBODY, Holders, ResourceRow
 from taskd.store.rows import JobFilter, JobRow, State
+from taskd.store.schedule_rows import ScheduleRow
 from taskd.store.statistics import By
+from taskd.tasks.schedule_orders import next_slots
 from taskd.web.masking import besides, masked, masked_attempt
 from taskd.web.parameters import check_spans
 from taskd.web.source import Source
@@ -177,11 +179,26 @@ def _resource(one: ResourceRow, holders: Holders) -> dict[str, Any]:
     }
 
 
+def stalls(source: Source, values: Values) -> dict[str, Any]:
+    """Queues in which nothing has begun for a minute though it could: why, and what to do.
+
+    Each with a sentence for people in `text`.
+    """
+    return {"stalls": [stall.to_json_dict() for stall in source.stalls()]}
+
+
 def list_of_schedules(source: Source, values: Values) -> list[dict[str, Any]]:
-    """What daemons have declared, with their next slots and last jobs."""
+    """What daemons have declared, with their next three slots and last jobs.
+
+    `next_slots` is empty of what is paused or removed.
+    """
     with source.reading() as connection:
         found = schedules.list_schedules(connection)
-    return [masked(row.to_json_dict(), source.mask) for row in found]
+    return [masked(_schedule(row), source.mask) for row in found]
+
+
+def _schedule(row: ScheduleRow) -> dict[str, Any]:
+    return {**row.to_json_dict(), "next_slots": next_slots(row)}
 
 
 def stats(source: Source, values: Values) -> dict[str, Any]:

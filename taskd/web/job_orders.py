@@ -1,6 +1,8 @@
 """Orders to many jobs: by ids, or by a filter, a bounded number at a time.
 
 An order looks for at most MOST_JOBS jobs, says how many it found, and acts upon these by their ids.
+`next_before` is how far down it has looked, also if it found nothing in its time, and null if it
+has looked at all: whoever goes on from there looks at no job twice.
 What has become something else meanwhile is left alone, so `done` may be less than `matched`.
 """
 
@@ -141,12 +143,16 @@ def delete(desk: Desk, caller: Caller, values: Values) -> Values:
 
 def purge_queue(desk: Desk, caller: Caller, values: Values) -> Values:
     """Cancel what waits in a queue. What runs goes on, but for what begins at that moment."""
-    return act_on(desk, caller, values, PURGE_QUEUE, JobFilter(queue=values["queue"]))
+    return act_on(desk, caller, values, PURGE_QUEUE, _of_queue(values))
 
 
 def move_queue(desk: Desk, caller: Caller, values: Values) -> Values:
     """Let what waits in a queue wait in another, behind what is there. What runs stays."""
-    return act_on(desk, caller, values, MOVE_QUEUE, JobFilter(queue=values["queue"]))
+    return act_on(desk, caller, values, MOVE_QUEUE, _of_queue(values))
+
+
+def _of_queue(values: Values) -> JobFilter:
+    return JobFilter(queue=values["queue"], before=values["before"])
 
 
 def requeue_failures(desk: Desk, caller: Caller, values: Values) -> Values:

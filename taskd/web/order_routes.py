@@ -41,6 +41,7 @@ CAUSE = (
 )
 UNDO = Member("undo", Flag(), "Take it back.")
 BEFORE = Member("before", Integer(), "Older than this job: `next_before` of an order.")
+REST = (BEFORE, PREVIEW)
 NOTE = Member("note", Words(LONGEST_TEXT, may_be_empty=True), "What to say.", is_needed=True)
 
 ORDERS = (
@@ -50,8 +51,8 @@ ORDERS = (
     Order("/jobs/delete", job_orders.delete, OUTCOME, WHICH),
     Order("/queues/<queue:path>/pause", place_orders.pause_queue, CHANGED, (), QUEUE),
     Order("/queues/<queue:path>/resume", place_orders.resume_queue, CHANGED, (), QUEUE),
-    Order("/queues/<queue:path>/purge", job_orders.purge_queue, OUTCOME, (PREVIEW,), QUEUE),
-    Order("/queues/<queue:path>/move", job_orders.move_queue, OUTCOME, (TO, PREVIEW), QUEUE),
+    Order("/queues/<queue:path>/purge", job_orders.purge_queue, OUTCOME, REST, QUEUE),
+    Order("/queues/<queue:path>/move", job_orders.move_queue, OUTCOME, (TO, *REST), QUEUE),
     Order(
         "/schedules/<name:path>/run",
         place_orders.run_schedule,
@@ -63,7 +64,7 @@ ORDERS = (
     Order("/schedules/<name:path>/pause", place_orders.pause_schedule, CHANGED, (), SCHEDULE),
     Order("/schedules/<name:path>/resume", place_orders.resume_schedule, CHANGED, (), SCHEDULE),
     Order("/workers/<id>/drain", place_orders.drain_worker, CHANGED, (), (WORKER,)),
-    Order("/failures/requeue", job_orders.requeue_failures, OUTCOME, (*CAUSE, BEFORE, PREVIEW)),
+    Order("/failures/requeue", job_orders.requeue_failures, OUTCOME, (*CAUSE, *REST)),
     Order("/failures/acknowledge", place_orders.acknowledge_failures, CHANGED, (*CAUSE, UNDO)),
     Order("/failures/mute", place_orders.mute_failures, CHANGED, (*CAUSE, UNDO)),
     Order("/failures/note", place_orders.note_failures, CHANGED, (*CAUSE, NOTE)),

@@ -9,6 +9,7 @@ from typing import Any
 from taskd.store.failures import FailureGroup
 from taskd.store.rows import AttemptRow, JobRow
 from taskd.store.statistics import KEEP_HOURS, Backlog, BacklogPoint, PoolRow
+from taskd.tasks.stalls import Stall
 from taskd.web import answers, family
 from taskd.web.masking import HIDDEN
 from taskd.web.parameters import MAX_ID, Json, OneOf, Parameter, Span, Text, When, Whole
@@ -56,6 +57,9 @@ FAILURES = object_of(
         "note": {"type": "string"},
     }
 )
+
+
+STALL = object_of({**shape_of(Stall), "text": {"type": "string"}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,7 @@ ROUTES = (
             _limit(50, 1000),
         ),
     ),
+    Route("/stalls", answers.stalls, object_of({"stalls": array(STALL)})),
     Route("/workers", answers.workers, array(HOST)),
     Route("/pools", answers.pools, array(object_of(shape_of(PoolRow)))),
     Route("/tasks", answers.tasks, array({"type": "object"})),

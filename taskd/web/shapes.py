@@ -135,6 +135,7 @@ SCHEDULE = object_of(
             if name not in ("definition", "now", "spec", "args", "kwargs", "options")
         },
         "state": {"type": "string", "enum": ["active", "paused", "over", "removed"]},
+        "next_slots": array({"type": "string", "format": "date-time"}),
         **{name: {} for name in ("spec", "args", "kwargs", "options")},
     }
 )

@@ -17,6 +17,7 @@ from taskd.store.reading import reading
 from taskd.store.statistics import Backlog, PoolRow, Total
 from taskd.store.writing import writing
 from taskd.tasks.stacks import WorkerStacks
+from taskd.tasks.stalls import Stall, find_stalls
 
 Value = TypeVar("Value")
 
@@ -124,6 +125,7 @@ class Source:
         self._rolled_up = Kept(self._roll_up)
         self._asked = Kept(self._ask)
         self._figures = Kept(self._read_figures)
+        self._stalls = Kept(self._find_stalls)
 
     def close(self) -> None:
         """Close all connections."""
@@ -186,6 +188,10 @@ class Source:
         """Totals, backlog and pools, at most some seconds old."""
         return self._figures.get()
 
+    def stalls(self) -> list[Stall]:
+        """The queues in which nothing begins though it could, as of some seconds ago at most."""
+        return self._stalls.get()
+
     def ask_hosts(self) -> None:
         """Ask the daemons to report their processes, unless that was done a moment ago."""
         self._asked.get()
@@ -200,6 +206,10 @@ class Source:
                     host.beat_age < hosts.SILENT_SECONDS for host in hosts.list_hosts(connection)
                 ),
             )
+
+    def _find_stalls(self) -> list[Stall]:
+        with self.looking() as connection:
+            return find_stalls(connection)
 
     def _roll_up(self) -> bool:
         return self._try(statistics.roll_up)

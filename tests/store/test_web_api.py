@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -13,7 +14,7 @@ import pytest
 
 from taskd.clock import monotonic
 from taskd.errors import DatabaseUnavailable, StatementTimedOut
-from taskd.store import hosts, jobs, queues
+from taskd.store import hosts, jobs, queues, schedules
 from taskd.store.connect import Connection
 from taskd.store.rows import JobEnd
 from taskd.tasks.options import DEFAULTS
@@ -23,7 +24,9 @@ from taskd.web.parameters import Span
 from taskd.web.source import Kept, Source
 from tests.store.asking import API, Site, site
 from tests.store.makers import add_host, add_jobs, add_worker, claim, fence_of
+from tests.store.test_stalls import let_time_pass
 from tests.store.test_statistics import succeed
+from tests.store.timetables import declare, nightly, settle
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.one_server
@@ -180,6 +183,40 @@ def test_a_step_of_a_curve_is_no_finer_than_what_is_kept_of_that_time(
 def test_resources_and_schedules_are_lists(web: Site) -> None:
     assert web.api("/resources") == []
     assert web.api("/schedules") == []
+
+
+def test_a_queue_in_which_nothing_begins_is_told_with_why_and_what_to_do(
+    web: Site, connection: Connection
+) -> None:
+    assert web.api("/stalls") == {"stalls": []}
+
+    add_worker(connection, queues=["default", "sync"])
+    add_jobs(connection, 2, queue="sync")
+    let_time_pass(connection)
+
+    def told() -> Any:
+        return web.api("/stalls")["stalls"]
+
+    (stall,) = eventually(told)
+    assert (stall["queue"], stall["jobs"], stall["free_slots"]) == ("sync", 2, 1)
+    assert stall["text"].startswith("queue sync: 2 jobs could run, 1 slot is free, nothing started")
+    assert stall["text"].endswith(stall["because"])
+    assert stall["remedy"].startswith("look into the daemons' logs")
+
+
+def test_a_schedule_is_told_with_its_next_three_slots_unless_it_is_paused(
+    web: Site, connection: Connection
+) -> None:
+    declare(connection, nightly(), nightly("once", spec={"every": 3600.0}))
+    settle(connection)
+    schedules.pause_schedule(connection, "once")
+
+    going, paused = web.api("/schedules")
+
+    slots = [datetime.fromisoformat(slot) for slot in going["next_slots"]]
+    assert going["next_slots"][0] == going["next_at"]
+    assert [later - slots[0] for later in slots] == [timedelta(hours=n) for n in range(3)]
+    assert (paused["name"], paused["next_slots"]) == ("once", [])
 
 
 def test_nothing_is_told_without_the_token_but_that_the_server_is_well(dsn: str) -> None:

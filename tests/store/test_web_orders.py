@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from taskd.store import jobs, look, queues
+from taskd.store import choice, jobs, look, paging, queues
 from taskd.store.connect import Connection
 from taskd.store.rows import JobEnd, State
 from taskd.store.schedules import find_schedule
@@ -131,6 +131,47 @@ def test_what_is_more_than_one_order_takes_is_told_with_where_to_go_on(
 
     assert first == outcome(2, 2) | {"more": True, "next_before": ids[3]}
     assert (rest["done"], rest["more"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/jobs/cancel", {"filter": {"queue": "old"}}),
+        ("/jobs/move", {"filter": {"queue": "old"}, "to": "slow"}),
+        ("/queues/old/purge", {}),
+        ("/queues/old/move", {"to": "slow"}),
+        ("/queues/old/purge", {"preview": True}),
+        ("/jobs/requeue", {"filter": {"error": "Old"}}),
+        ("/jobs/delete", {"filter": {"error": "Old"}}),
+        ("/failures/requeue", {"cause": "OldError"}),
+    ],
+)
+def test_whoever_repeats_an_order_from_where_it_looked_last_comes_to_the_end(
+    web: Served,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    body: dict[str, Any],
+) -> None:
+    """Also if a look has found nothing in its time."""
+    add_jobs(connection, 1, queue="old")
+    fail_jobs(connection, 1, "OldError")
+    fail_jobs(connection, 8, "KeyError: 'x'")
+    add_jobs(connection, 8)
+    monkeypatch.setattr(choice, "LOOK_SECONDS", -1.0)
+    for bound in ("MOST_LOOKED_AT", "MOST_PARSED", "MOST_FOLDED"):
+        monkeypatch.setattr(paging, bound, 3)
+
+    told = [web.order(path, **body)]
+    while (before := told[-1]["next_before"]) is not None:
+        assert told[-1]["more"]
+        within = {"filter": {**body["filter"], "before": before}} if "filter" in body else {}
+        told.append(web.order(path, **{**body, **(within or {"before": before})}))
+
+    found = [answer["matched"] for answer in told]
+    assert (found[0], sum(found)) == (0, 1)
+    assert len(told) < 9
+    assert not told[-1]["more"]
 
 
 @pytest.mark.parametrize(
