@@ -1,8 +1,8 @@
-"""`taskd workers drain`: let a worker finish its jobs and be replaced."""
+"""`taskd workers drain` and `stop`: let a worker end, with what it runs or without, for another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -11,9 +11,15 @@ from taskd.cli.failure import Failure, WrongUsage
 from taskd.cli.output import one_line, print_json
 from taskd.cli.parameters import TEXT, json_option
 from taskd.cli.worker_names import WORKER, Target
-from taskd.store.draining import drain_workers
+from taskd.store.connect import Connection
+from taskd.store.draining import drain_workers, stop_workers
 from taskd.store.questions import WorkerName, list_named_workers
 
+STOP_EXAMPLES = """\b
+Examples:
+  taskd workers stop io/0
+  taskd workers stop 4711
+"""
 EXAMPLES = """\b
 Examples:
   taskd workers drain io/0
@@ -33,17 +39,42 @@ def drain(worker: Target, host: str | None, as_json: bool) -> None:
     started first; once that is at work, this one claims no more. What still runs after the pool's
     shutdown_timeout is interrupted and given back.
     """
+    found = _order(worker, host, drain_workers)
+    _tell(found, as_json, "drains once another has taken its place")
+
+
+@click.command(epilog=STOP_EXAMPLES)
+@click.argument("worker", type=WORKER, metavar="WORKER")
+@click.option("--host", type=TEXT, metavar="NAME", help="The one on this host.")
+@json_option
+def stop(worker: Target, host: str | None, as_json: bool) -> None:
+    """End one worker now; its daemon starts another in its place.
+
+    WORKER is as of `taskd workers drain`. What runs is interrupted, given back, and begun again by
+    others; that costs a job none of its retries. What does not end within the pool's kill_grace is
+    killed.
+    """
+    found = _order(worker, host, stop_workers)
+    _tell(found, as_json, "stops, and what it runs is given back")
+
+
+def _order(
+    worker: Target, host: str | None, order: Callable[[Connection, Sequence[int]], list[int]]
+) -> WorkerName:
     if worker.job is None and worker.slot is None:
         raise WrongUsage(f"{worker} is a pool: name one worker of it, such as {worker}/0")
     with open_jobs() as connection:
         found = _named(list_named_workers(connection), worker, host)
-        if not drain_workers(connection, [found.id]):
+        if not order(connection, [found.id]):
             raise Failure(f"{one_line(str(found))} has just ended")
+    return found
+
+
+def _tell(found: WorkerName, as_json: bool, what: str) -> None:
     if as_json:
         print_json({"worker": found.id, "pool": found.pool, "slot": found.slot, "host": found.host})
     else:
-        name = one_line(str(found))
-        click.echo(f"{name} drains once another has taken its place: see `taskd workers`.")
+        click.echo(f"{one_line(str(found))} {what}: see `taskd workers`.")
 
 
 def _named(workers: Sequence[WorkerName], target: Target, host: str | None) -> WorkerName:

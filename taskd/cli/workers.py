@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from taskd.cli.database import open_jobs
-from taskd.cli.draining import drain
+from taskd.cli.draining import drain, stop
 from taskd.cli.moments import size, span
 from taskd.cli.output import Column, one_line, print_json, print_table
 from taskd.cli.parameters import json_option
@@ -122,6 +122,7 @@ def workers(context: click.Context, as_json: bool) -> None:
 
 
 workers.add_command(drain)
+workers.add_command(stop)
 
 
 def fresh_reports(connection: Connection, seconds: float = ANSWER_SECONDS) -> list[Report]:

@@ -1,4 +1,4 @@
-"""Carries out orders that clients left in the database: cancel, report, hunt for leaks, drain.
+"""Carries out orders that clients left in the database: cancel, report, hunt, drain, stop.
 
 A cancel stays in the table until the job's own worker takes it, so nobody's death loses it:
 
@@ -37,10 +37,11 @@ class InterruptOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainOrder:
-    """What the master is asked for: let this worker finish its jobs and end."""
+    """What the master is asked for: let this worker finish its jobs and end; `now`: not finish."""
 
     slot: int
     pid: int
+    now: bool = False
 
 
 @dataclass(slots=True)
@@ -105,9 +106,9 @@ class Requests:
                 hosts.take_hunts(connection, self._host.id)
                 for pool in sorted(hunts):
                     self.on_hunt(pool)
-            if drains := [o.worker for o in found if o.kind == "drain" and o.worker is not None]:
+            if drains := _drains(found):
                 self._drain(drains, workers)
-                draining.take_drains(connection, drains)
+                draining.take_drains(connection, list(drains))
         except Exception:
             self._due = -inf
             raise
@@ -118,12 +119,12 @@ class Requests:
         if self._cancels:
             self._due = min(self._due, monotonic() + DEAF_SECONDS)
 
-    def _drain(self, ordered: Iterable[int], workers: dict[int, Slot]) -> None:
-        for worker in ordered:
+    def _drain(self, ordered: dict[int, bool], workers: dict[int, Slot]) -> None:
+        for worker, now in ordered.items():
             slot = workers[worker]
             pid = slot.words[PID]
             if pid and slot.words[WORKER] == worker:  # asked last: the slot may have got another
-                self.on_drain(DrainOrder(slot=slot.index, pid=pid))
+                self.on_drain(DrainOrder(slot=slot.index, pid=pid, now=now))
 
     def _take_over(self, found: Iterable[Request], workers: dict[int, Slot]) -> None:
         """Keep the cancels that are still there, forget those that were taken, add the new."""
@@ -152,3 +153,12 @@ class Requests:
                         slot=cancel.slot.index, pid=pid, job=cancel.job, waited=now - cancel.since
                     )
                 )
+
+
+def _drains(found: Iterable[Request]) -> dict[int, bool]:
+    """The workers that are to end, and whether they are to do so now."""
+    drains: dict[int, bool] = {}
+    for order in found:
+        if order.kind in ("drain", "stop") and order.worker is not None:
+            drains[order.worker] = drains.get(order.worker, False) or order.kind == "stop"
+    return drains

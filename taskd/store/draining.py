@@ -1,4 +1,4 @@
-"""Orders to workers to end: they finish what they run, and others take their places."""
+"""Orders to workers to end: they finish what they run or give it back, and are replaced."""
 
 from __future__ import annotations
 
@@ -18,8 +18,20 @@ def drain_workers(connection: AnyConnection, workers: Sequence[int]) -> list[int
     Their masters hear of it within a moment, and start others before they go. What still runs
     after the pool's `shutdown_timeout` is interrupted, as at any other drain.
     """
+    return _order(connection, workers, now=False)
+
+
+def stop_workers(connection: AnyConnection, workers: Sequence[int]) -> list[int]:
+    """Order workers to end now: what they run is interrupted and given back, at no cost to it.
+
+    Those of them that live. Others are started once they leave, not before.
+    """
+    return _order(connection, workers, now=True)
+
+
+def _order(connection: AnyConnection, workers: Sequence[int], *, now: bool) -> list[int]:
     row = connection.execute(
-        "SELECT taskd.drain_workers_v1(%s::bigint[])", (integer_array(workers),)
+        "SELECT taskd.drain_workers_v1(%s::bigint[], %s)", (integer_array(workers), now)
     ).fetchone()
     return list(row[0]) if row else []
 
@@ -27,7 +39,7 @@ def drain_workers(connection: AnyConnection, workers: Sequence[int]) -> list[int
 def take_drains(connection: AnyConnection, workers: Sequence[int]) -> list[int]:
     """Take the orders to these workers; the workers."""
     rows = connection.execute(
-        "DELETE FROM taskd.request WHERE kind = 'drain' AND worker = ANY (%s::bigint[]) "
+        "DELETE FROM taskd.request WHERE kind IN ('drain', 'stop') AND worker = ANY (%s::bigint[]) "
         "RETURNING worker",
         (integer_array(workers),),
     ).fetchall()

@@ -30,7 +30,7 @@ class Beat:
 
 
 class Request(NamedTuple):
-    """An order: "cancel" a job of a worker, "drain" one, "report", or "hunt" in a pool.
+    """An order: "cancel" a job of a worker, "drain" or "stop" one, "report", or "hunt" in a pool.
 
     The rest is None.
 

@@ -87,11 +87,11 @@ def prune_records(connection: psycopg.Connection[Any], keep_seconds: float) -> i
         pruned += connection.execute(statement, (keep_seconds,)).rowcount
     for statement in (
         # A cancel is obeyed as long as its job runs; one whose job has just ended may be read yet.
-        # A drain is, as long as its worker lives: its maintenance may be about to be started anew.
+        # A drain or stop is, as long as its worker lives: its maintenance may just be started anew.
         "DELETE FROM taskd.request r WHERE r.created_at < now() - interval '1 minute' "
         "AND NOT EXISTS (SELECT FROM taskd.running j WHERE j.id = r.job) "
         "AND NOT EXISTS (SELECT FROM taskd.worker w "
-        "WHERE r.kind = 'drain' AND w.id = r.worker AND w.ended_at IS NULL)",
+        "WHERE r.kind IN ('drain', 'stop') AND w.id = r.worker AND w.ended_at IS NULL)",
         "DELETE FROM taskd.answer a WHERE a.answered_at < now() - interval '5 minutes'",
         "DELETE FROM taskd.unique_key k WHERE k.expires_at < now()",
         "DELETE FROM taskd.waiter w WHERE w.expires_at < now()",

@@ -81,7 +81,7 @@ class Worker(Child):
     """A worker in its slot, with what it was ordered to do.
 
     A canary traces what it allocates. `share` is how much of its pool's `max_jobs` it may do.
-    An unwanted one is to drain by somebody's order.
+    An unwanted one is to drain by somebody's order, a stopped one to give back what it runs, too.
     `cancels` are jobs that it was to end and did not hear of, with the times of these orders.
     """
 
@@ -93,6 +93,7 @@ class Worker(Child):
     ready_at: float | None = None
     replaces: int | None = None
     is_unwanted: bool = False
+    is_stopped: bool = False
     drained_at: float | None = None
     interrupted_at: float | None = None
     end_reason: str | None = None
@@ -181,6 +182,7 @@ class Worker(Child):
             ready_at=self.ready_at,
             is_canary=self.is_canary,
             is_unwanted=self.is_unwanted,
+            is_stopped=self.is_stopped,
             is_ill=self.is_ill,
         )
 

@@ -146,11 +146,12 @@ class Crew:
         if worker is not None and worker.pid == pid:
             self._enforcer.cancel(worker, job)
 
-    def drain(self, slot: int, pid: int) -> None:
-        """Let another take a worker's place, because somebody has ordered it."""
+    def drain(self, slot: int, pid: int, now: bool) -> None:
+        """Let another take a worker's place, because somebody has ordered it; `now`: at once."""
         worker = self.workers.get(slot)
         if worker is not None and pid and worker.pid == pid:
             worker.is_unwanted = True
+            worker.is_stopped = worker.is_stopped or now
 
     def ask(self, slot: int, pid: int, in_c: bool) -> None:
         """Have a worker answer what it is asked on the board; `in_c`: it executes no Python."""

@@ -218,7 +218,7 @@ class Master:
             elif order["order"] == "ask":
                 self._crew.ask(order["slot"], order["pid"], order["in_c"])
             elif order["order"] == "drain":
-                self._crew.drain(order["slot"], order["pid"])
+                self._crew.drain(order["slot"], order["pid"], order["now"])
             else:
                 self._crew.cancel(order["slot"], order["pid"], order["job"])
         fatal = findings.fatal or self._nursery.fatal

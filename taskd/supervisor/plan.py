@@ -6,6 +6,7 @@ A worker's way through the plan:
                   │                      ▲
                   └─ not ready in time ──┼─ the daemon stops, or there is one too many
                                          ├─ its replacement is ready (old code, worn, ordered away)
+                                         ├─ it is ordered to stop
                                          └─ of itself: it is ill, or a canary that has seen enough
 
 A replacement is started first and the old worker drained only when the new one is at work, so that
@@ -28,6 +29,7 @@ from taskd.supervisor.memory.rules import NO_LIMITS, Held, Limits, about_hard, w
 
 BUSY_SHARE = 0.9
 AT_WORK_SECONDS = 1.0
+HEARD_SECONDS = 0.5
 
 
 class Urgency(IntEnum):
@@ -49,8 +51,8 @@ class WorkerView:
     `dumped` is the job for whose sake it wrote its stacks, at `dumped_at`. `share` is how much of
     `max_jobs` it may do, `held` its memory, None as long as nothing is known of it. It runs
     `in_flight` jobs, and was ready at `ready_at`. A canary counts for none of its pool's workers.
-    An unwanted one is to drain by somebody's order. One that is ill drains, because its loops fail
-    again and again.
+    An unwanted one is to drain by somebody's order, a stopped one to be interrupted, too. One that
+    is ill drains, because its loops fail again and again.
     """
 
     slot: int
@@ -80,6 +82,7 @@ class WorkerView:
     ready_at: float | None = None
     is_canary: bool = False
     is_unwanted: bool = False
+    is_stopped: bool = False
     is_ill: bool = False
 
     @property
@@ -153,6 +156,8 @@ def _about_its_life(
         yield Note(worker.slot)
     elif urgency is not Urgency.NONE:
         yield Drain(worker.slot, "the daemon stops")
+    elif worker.is_stopped:
+        yield Drain(worker.slot, "it was ordered to stop")
     elif worker.state < WorkerState.READY and now - worker.started_at > settings.startup_timeout:
         yield Kill(worker.slot, f"was not ready within {settings.startup_timeout:g} s")
 
@@ -162,11 +167,18 @@ def _escalate(
 ) -> Iterator[Action]:
     drained_at = worker.drained_at if worker.drained_at is not None else now
     if worker.interrupted_at is None:
-        if urgency >= Urgency.INTERRUPT or now >= drained_at + settings.shutdown_timeout:
+        is_over = now >= drained_at + settings.shutdown_timeout
+        if urgency >= Urgency.INTERRUPT or is_over or _is_stopped(worker, drained_at, now):
             yield Interrupt(worker.slot)
     elif now >= worker.interrupted_at + settings.kill_grace:
         # What has made it ill holds out in it: uncharged it would do the same to the next.
         yield Kill(worker.slot, "did not end although it was interrupted", charge=worker.is_ill)
+
+
+def _is_stopped(worker: WorkerView, drained_at: float, now: float) -> bool:
+    """Whether it was ordered to stop, and has heard of its drain: two signals at once are one."""
+    has_heard = worker.state >= WorkerState.DRAINING or now >= drained_at + HEARD_SECONDS
+    return worker.is_stopped and has_heard
 
 
 def _about_its_jobs(worker: WorkerView, settings: PoolSettings, now: float) -> Iterator[Action]:

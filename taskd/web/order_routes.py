@@ -64,6 +64,7 @@ ORDERS = (
     Order("/schedules/<name:path>/pause", place_orders.pause_schedule, CHANGED, (), SCHEDULE),
     Order("/schedules/<name:path>/resume", place_orders.resume_schedule, CHANGED, (), SCHEDULE),
     Order("/workers/<id>/drain", place_orders.drain_worker, CHANGED, (), (WORKER,)),
+    Order("/workers/<id>/stop", place_orders.stop_worker, CHANGED, (), (WORKER,)),
     Order("/failures/requeue", job_orders.requeue_failures, OUTCOME, (*CAUSE, *REST)),
     Order("/failures/acknowledge", place_orders.acknowledge_failures, CHANGED, (*CAUSE, UNDO)),
     Order("/failures/mute", place_orders.mute_failures, CHANGED, (*CAUSE, UNDO)),

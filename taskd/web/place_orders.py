@@ -89,6 +89,18 @@ def drain_worker(desk: Desk, caller: Caller, values: Values) -> Values:
     return {"changed": True}
 
 
+def stop_worker(desk: Desk, caller: Caller, values: Values) -> Values:
+    """Let a worker end now: what it runs is interrupted, given back and begun again elsewhere.
+
+    The interrupted attempt costs a job none of its retries. Another worker is started meanwhile.
+    """
+    with desk.order(caller, "workers.stop", values) as entry:
+        entry.count = len(draining.stop_workers(entry.connection, [values["id"]]))
+        if not entry.count:
+            raise NotThere(f"no worker {values['id']} lives: /workers has those that do")
+    return {"changed": True}
+
+
 def acknowledge_failures(desk: Desk, caller: Caller, values: Values) -> Values:
     """Say that what has failed with a cause until now is known; `undo` takes that back."""
     return _mark(desk, caller, "failures.acknowledge", values, acknowledged=not values["undo"])

@@ -1,8 +1,10 @@
-"""One worker is drained by order: it loses nothing, and another stands in its place."""
+"""One worker is drained or stopped by order: no job is lost, and another stands in its place."""
 
 from __future__ import annotations
 
 import json
+
+import pytest
 
 from tests.process.daemon import Project
 from tests.waiting import eventually
@@ -16,6 +18,7 @@ from taskd import task
 
 @task
 def wait_for(path):
+    Path(path + ".begun").touch()
     while not Path(path).exists():
         time.sleep(0.02)
     return "done"
@@ -52,3 +55,27 @@ def test_a_worker_that_is_drained_ends_its_job_while_another_takes_the_next(
     ]
     again = project.taskd("workers", "drain", "io/7")
     assert (again.returncode, "no worker io/7 runs" in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("greenlets", [", greenlets: 5", ""])
+def test_a_worker_that_is_stopped_gives_its_job_back_and_another_runs_it(
+    project: Project, greenlets: str
+) -> None:
+    project.write("taskd.yaml", f"imports: [shop]\npools: {{io: {{processes: 1{greenlets}}}}}\n")
+    project.write("shop.py", SHOP)
+    daemon = project.start()
+    job = project.enqueue("shop.wait_for", str(project.folder / "gate"))
+    eventually((project.folder / "gate.begun").exists)
+    (first,) = project.query("SELECT worker FROM taskd.running")
+
+    said = project.taskd("workers", "stop", "io/0")
+
+    assert "stops, and what it runs is given back" in said.stdout, said.stderr
+    eventually(lambda: project.query("SELECT worker FROM taskd.running") not in ([], [first]))
+    (project.folder / "gate").touch()
+    project.wait_for_states(succeeded=1)
+    assert project.query("SELECT attempt, losses FROM taskd.job WHERE id = %s", job) == [(1, 0)]
+    assert project.query("SELECT end_reason FROM taskd.worker WHERE id = %s", *first) == [
+        ("it was ordered to stop",)
+    ]
+    assert len(daemon.pids("worker")) == 1

@@ -55,6 +55,26 @@ def test_an_order_reaches_the_master_of_its_worker_once(crew: Crew, connection: 
     assert drained == [DrainOrder(slot=2, pid=4711)]
 
 
+def test_an_order_to_stop_overtakes_one_to_drain(crew: Crew, connection: Connection) -> None:
+    crew.board.host = add_host(connection)
+    worker, other = (add_worker(connection, crew.board.host) for _ in range(2))
+    crew.hire(2, worker=worker, pid=4711)
+    crew.hire(3, worker=other, pid=4712)
+    ordered: list[DrainOrder] = []
+    requests = Requests(crew.host, lambda: "[]", lambda order: None, lambda: None)
+    requests.on_drain = ordered.append
+
+    assert draining.stop_workers(connection, [worker, 4711]) == [worker]
+    draining.drain_workers(connection, [worker, other])
+    for _ in range(2):
+        requests.run(connection)
+
+    assert sorted(ordered, key=lambda one: one.slot) == [
+        DrainOrder(slot=2, pid=4711, now=True),
+        DrainOrder(slot=3, pid=4712),
+    ]
+
+
 def test_an_order_is_kept_as_long_as_its_worker_lives(connection: Connection) -> None:
     host = add_host(connection)
     living, ended = add_worker(connection, host), add_worker(connection, host)
@@ -87,16 +107,22 @@ def test_an_order_to_a_worker_that_has_left_its_slot_reaches_nobody_else(
     assert drained == []
 
 
-def test_over_http_an_operator_drains_and_it_is_noted(web: Served, connection: Connection) -> None:
+@pytest.mark.parametrize("verb", ["drain", "stop"])
+def test_over_http_an_operator_ends_a_worker_and_it_is_noted(
+    web: Served, connection: Connection, verb: str
+) -> None:
     worker = add_worker(connection, add_host(connection))
 
-    refused = web.ask(f"/workers/{worker}/drain", {}, token=READERS)
-    done = web.order(f"/workers/{worker}/drain")
+    refused = web.ask(f"/workers/{worker}/{verb}", {}, token=READERS)
+    done = web.order(f"/workers/{worker}/{verb}")
 
     assert (refused.status, done) == (403, {"changed": True})
-    assert web.refused("/workers/4711/drain")[0] == 404
+    assert connection.execute("SELECT kind, worker FROM taskd.request").fetchall() == [
+        (verb, worker)
+    ]
+    assert web.refused(f"/workers/4711/{verb}")[0] == 404
     (entry,) = list_audit(connection, None, 10)
-    assert (entry.action, entry.parameters, entry.count) == ("workers.drain", {"id": worker}, 1)
+    assert (entry.action, entry.parameters, entry.count) == (f"workers.{verb}", {"id": worker}, 1)
 
 
 def test_a_name_that_several_have_is_refused_with_what_tells_them_apart(

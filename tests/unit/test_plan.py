@@ -122,6 +122,17 @@ def test_a_worker_that_is_ordered_to_drain_goes_when_another_is_at_work() -> Non
     ]
 
 
+def test_a_worker_that_is_ordered_to_stop_goes_at_once_and_is_interrupted() -> None:
+    ordered = worker(1, is_unwanted=True, is_stopped=True)
+    drains = replace(ordered, drained_at=NOW - 0.1, state=WorkerState.DRAINING)
+    deaf = replace(drains, state=WorkerState.READY)
+
+    assert plan(pool(2), worker(0), ordered)[0] == Drain(1, "it was ordered to stop")
+    assert Interrupt(1) in plan(pool(2), worker(0), drains)
+    assert Interrupt(1) not in plan(pool(2), worker(0), deaf)
+    assert Interrupt(1) in plan(pool(2), worker(0), replace(deaf, drained_at=NOW - 0.5))
+
+
 def test_who_is_ordered_to_drain_goes_before_old_code_and_a_tenth_at_once() -> None:
     workers = [worker(slot, is_unwanted=slot >= 15) for slot in range(20)]
 

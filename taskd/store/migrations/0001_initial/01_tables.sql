@@ -294,7 +294,7 @@ CREATE TABLE taskd.task (
 
 -- Orders to running jobs and hosts; taken by the host that they concern.
 --   kind: cancel (job), report (host: write your processes anew), hunt (host: start a canary in a pool),
---   drain (worker: finish your jobs and end, see 22_drain.sql), stacks or heap (worker: a question,
+--   drain or stop (worker: finish your jobs, or give them back, and end, see 22_drain.sql), stacks or heap (worker: a question,
 --   see 21_questions.sql; seconds is how long it may take).
 --   taken_at: when the worker heard of it. A cancel stays until its job has ended, so that it is
 --   obeyed also if the worker dies, or the attempt ends otherwise, before it could be.
