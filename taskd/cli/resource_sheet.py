@@ -34,6 +34,10 @@ LINE = (
 )
 
 
+PATIENCE_SECONDS = 0.75
+"""How long a command looks for holders; a page of the dashboard takes less."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
     """A resource with its holders and a page of its line; `is_last`: the line ends with it."""
@@ -58,7 +62,7 @@ def read_sheet(
     connection: Connection, resource: ResourceRow, after: int | None, limit: int
 ) -> Sheet:
     """Read at most `limit` holders, and as many of the line, from its front or behind a job."""
-    held = find_holders(connection, {resource.name: resource.used}, limit)
+    held = find_holders(connection, {resource.name: resource.used}, limit, PATIENCE_SECONDS)
     line = list_line(connection, resource.name, after, limit + 1)
     return Sheet(
         resource=resource,

@@ -13,7 +13,7 @@ from taskd.cli.failure import Failure
 from taskd.cli.moments import distance
 from taskd.cli.output import Column, print_json, print_table
 from taskd.cli.parameters import JOB_ID, TEXT, json_option
-from taskd.cli.resource_sheet import print_sheet, read_sheet
+from taskd.cli.resource_sheet import PATIENCE_SECONDS, print_sheet, read_sheet
 from taskd.config.rates import format_rate
 from taskd.store.needs import EXCLUSIVE
 from taskd.store.resources import (
@@ -79,7 +79,8 @@ def resources(name: str | None, limit: int, after: int | None, as_json: bool) ->
 def _list(limit: int, as_json: bool) -> None:
     with open_jobs() as connection, one_moment(connection) as now:
         found = list_resources(connection, None, limit, FIRST_SHOWN)
-        held = find_holders(connection, {one.name: one.used for one in found}, FIRST_SHOWN)
+        used = {one.name: one.used for one in found}
+        held = find_holders(connection, used, FIRST_SHOWN, PATIENCE_SECONDS)
     if as_json:
         print_json([_as_json(one, held.get(one.name, NOBODY)) for one in found])
         return

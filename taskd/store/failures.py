@@ -43,17 +43,29 @@ def list_failures(
     task: str | None = None,
     limit: int = 50,
     most: int = MOST_LOOKED_AT,
+    after: tuple[int, int] | None = None,
 ) -> Failures:
     """Group what has failed in the last `since` seconds: at most `limit` groups, largest first.
 
-    Looks at the `most` youngest failures.
+    Looks at the `most` youngest failures. A page begins behind a group with the count and the
+    sample job of `after`.
     """
     statement = files("taskd.store").joinpath("sql", "group_failures.sql").read_text("utf-8")
-    parameters = {"since": since, "queue": queue, "task": task, "limit": limit, "most": most}
+    count, job = after or (None, None)
+    parameters = {
+        "since": since,
+        "queue": queue,
+        "task": task,
+        "limit": limit,
+        "most": most,
+        "count": count,
+        "job": job,
+    }
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(statement.encode(), parameters).fetchall()
     looked_at = rows[0]["looked_at"] if rows else 0
     fields = FailureGroup.__slots__
+    groups = [row for row in rows if row["task"] is not None]  # without any, one row says so
     return Failures(
-        [FailureGroup(**{name: row[name] for name in fields}) for row in rows], looked_at
+        [FailureGroup(**{name: row[name] for name in fields}) for row in groups], looked_at
     )

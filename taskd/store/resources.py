@@ -10,19 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import errors
 from psycopg.rows import class_row
 
-from taskd.store.literals import text_array
+from taskd.clock import monotonic
+from taskd.store.literals import integer_array, text_array
 from taskd.store.waits import MOST_COUNTED
 
 AnyConnection = psycopg.Connection[Any]
 
-LOOK_SECONDS = 0.25
-"""How long to look for holders in one state; running ones are few, and found whatever it takes."""
+LOOK_SECONDS = 0.12
+"""How long to look for holders that do not run: those are few, and found whatever it takes."""
 
 _STATES = ("scheduled", "blocked", "queued")
 
@@ -54,6 +55,13 @@ class Holders:
 NOBODY = Holders()
 
 
+class ResourceKey(NamedTuple):
+    """Whether somebody waits for a resource, and its name."""
+
+    waits: bool
+    name: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceRow:
     """A resource or limit; `used` of `units` (None: any number) are held.
@@ -74,6 +82,30 @@ class ResourceRow:
     first: list[int]
     since: datetime | None
 
+    @property
+    def key(self) -> ResourceKey:
+        """Where it stands in the list of all."""
+        return ResourceKey(self.waiting > 0, self.name)
+
+
+def list_covered(connection: AnyConnection, jobs: Sequence[int], tasks: Sequence[str]) -> list[int]:
+    """Those of these living jobs that are of one of the tasks."""
+    rows = connection.execute(
+        "SELECT j.id FROM taskd.live_job j "
+        "WHERE j.id = ANY (%s::bigint[]) AND j.task = ANY (%s::text[])",
+        (integer_array(jobs), text_array(tasks)),
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def list_declared(connection: AnyConnection, names: Sequence[str]) -> list[str]:
+    """Those of these limits that a daemon's file has."""
+    rows = connection.execute(
+        "SELECT c.name FROM taskd.capacity c WHERE c.is_declared AND c.name = ANY (%s::text[])",
+        (text_array(names),),
+    ).fetchall()
+    return [row[0] for row in rows]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InLine:
@@ -86,14 +118,29 @@ class InLine:
 
 
 def list_resources(
-    connection: AnyConnection, names: Sequence[str] | None, limit: int, first: int
+    connection: AnyConnection,
+    names: Sequence[str] | None,
+    limit: int,
+    first: int,
+    after: ResourceKey | None = None,
 ) -> list[ResourceRow]:
-    """What is held, waited for or declared, waited-for ones first; `names`: these alone."""
+    """What is held, waited for or declared, waited-for ones first; `names`: these alone.
+
+    A page of at most `limit`, from behind the one with the key `after`.
+    """
+    waits, name = after or (None, None)
     with connection.cursor(row_factory=class_row(ResourceRow)) as cursor:
         return cursor.execute(
             "SELECT name, used, units, rate, burst, is_declared, retry_at, waiting, first, since "
-            "FROM taskd.resources_v1(%s::text[], %s, %s, %s)",
-            (None if names is None else text_array(names), limit, MOST_COUNTED, first),
+            "FROM taskd.resources_v1(%s::text[], %s, %s, %s, %s, %s)",
+            (
+                None if names is None else text_array(names),
+                waits,
+                name,
+                limit,
+                MOST_COUNTED,
+                first,
+            ),
         ).fetchall()
 
 
@@ -107,23 +154,32 @@ def list_line(connection: AnyConnection, name: str, after: int | None, limit: in
 
 
 def find_holders(
-    connection: AnyConnection, used: Mapping[str, int], first: int
+    connection: AnyConnection,
+    used: Mapping[str, int],
+    first: int,
+    seconds: float | None = None,
 ) -> dict[str, Holders]:
     """Who holds these resources, of each at most `first` jobs; `used` units of each are held.
 
-    Must be called in a transaction. Looks at running jobs, and then a bounded time at others, until
-    all units are found.
+    Must be called in a transaction. Looks at running jobs, and then for `seconds` in all
+    (else LOOK_SECONDS) at others, until all units are found.
     """
-    wanted = {name: units for name, units in used.items() if units > 0}
-    found = dict.fromkeys(wanted, NOBODY)
-    hidden = dict(wanted)
-    for state in ("running", *_STATES):
+    found = {name: NOBODY for name, units in used.items() if units > 0}
+    hidden = {name: used[name] for name in found}
+
+    def look(state: str, rest: float | None) -> None:
         names = [name for name, units in hidden.items() if units > 0]
-        if not names:
-            break
-        for name, holders, units in _look(connection, state, names, first):
+        for name, holders, units in _look(connection, state, names, first, rest):
             hidden[name] -= units
             found[name] = _joined(found[name], holders, first)
+
+    look("running", None)
+    until = monotonic() + (LOOK_SECONDS if seconds is None else seconds)
+    for number, state in enumerate(_STATES):
+        rest = (until - monotonic()) / (len(_STATES) - number)
+        if rest <= 0 or not any(units > 0 for units in hidden.values()):
+            break
+        look(state, rest)
     return {
         name: Holders(first=one.first, found=one.found, hidden=max(hidden[name], 0))
         for name, one in found.items()
@@ -135,15 +191,20 @@ def _joined(some: Holders, more: Holders, first: int) -> Holders:
 
 
 def _look(
-    connection: AnyConnection, state: str, names: Sequence[str], first: int
+    connection: AnyConnection, state: str, names: Sequence[str], first: int, seconds: float | None
 ) -> list[tuple[str, Holders, int]]:
-    """Of each resource its holders in one state, and the units that they hold."""
+    """Of each resource its holders in one state, and the units that they hold; or none, in time.
+
+    `seconds` None: however long it takes.
+    """
+    if not names:
+        return []
     try:
         with connection.transaction() as part:
-            if state != "running":
+            if seconds is not None:
                 connection.execute(
                     "SELECT set_config('statement_timeout', %s, true)",
-                    (f"{LOOK_SECONDS * 1000:.0f}",),
+                    (f"{max(seconds * 1000, 1):.0f}",),
                 )
             rows = connection.execute(
                 "SELECT name, id, task, need, since, worker, holders, units "

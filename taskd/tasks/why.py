@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -30,21 +31,32 @@ from taskd.tasks.reasons import (
 if TYPE_CHECKING:
     from taskd.store.jobs import AnyConnection
 
+    Told = Mapping[str, Collection[int]]
+    Call = Callable[[AnyConnection, Told], Mapping[str, str]]
+
 QUARANTINE_LANE = 11
 ALONE = ", and is to run alone in a worker, for workers have died under it"
 
 
-def find_reasons(connection: AnyConnection, job_id: int) -> list[Reason] | None:
+def as_they_are(connection: AnyConnection, told: Told) -> Mapping[str, str]:
+    """Call resources and limits by their names."""
+    return {name: name for name in told}
+
+
+def find_reasons(
+    connection: AnyConnection, job_id: int, call: Call = as_they_are
+) -> list[Reason] | None:
     """Why a job waits, or in one reason that it does not; None if there is no such job.
 
-    Everything that holds at one moment; a bounded look, however many jobs wait.
+    Everything that holds at one moment; a bounded look, however many jobs wait. `call` says what
+    to call resources and limits, given the ids of the jobs that each is told with.
     """
     with waits.one_moment(connection) as now:
         job = fetch_job(connection, job_id)
-        return None if job is None else list(_reasons(connection, job, now))
+        return None if job is None else list(_reasons(connection, job, now, call))
 
 
-def _reasons(connection: AnyConnection, job: JobRow, now: datetime) -> Iterator[Reason]:
+def _reasons(connection: AnyConnection, job: JobRow, now: datetime, call: Call) -> Iterator[Reason]:
     if job.state.is_final:
         yield _ended(job, now)
         return
@@ -54,7 +66,7 @@ def _reasons(connection: AnyConnection, job: JobRow, now: datetime) -> Iterator[
     if job.state is State.SCHEDULED and job.run_at is not None:
         yield _scheduled(job, job.run_at, now)
     if job.state is State.BLOCKED and (stage := waits.find_stage(connection, job.id)):
-        yield from _blocked(connection, job, stage, now)
+        yield from _blocked(connection, job, stage, now, call)
     crews = waits.list_crews(connection, written_part(job.queue, job.requires), job.task)
     closed = list(_closed(connection, job, crews))
     yield from closed
@@ -102,21 +114,37 @@ def _scheduled(job: JobRow, due: datetime, now: datetime) -> Reason:
 
 
 def _blocked(
-    connection: AnyConnection, job: JobRow, stage: Stage, now: datetime
+    connection: AnyConnection, job: JobRow, stage: Stage, now: datetime, call: Call
 ) -> Iterator[Reason]:
     match stage.stage:
         case "p":
             yield _after_parents(connection, job, stage.pending, now)
         case "l" if lines := waits.list_lines_of(connection, job.id):
             held = find_holders(connection, {line.name: line.used for line in lines}, FIRST_TOLD)
+            names = call(connection, _told_with(job, lines, held))
             for line in lines:
-                yield from _in_line(line, held.get(line.name, NOBODY), now)
+                called = replace(line, name=names[line.name])
+                yield from _in_line(called, held.get(line.name, NOBODY), now)
         case _:
-            names = ", ".join(titled(name) for name in stage.resources)
+            called_so = call(connection, dict.fromkeys(stage.resources, (job.id,)))
+            listing = ", ".join(titled(called_so[name]) for name in stage.resources)
             yield Reason(
                 kind=ReasonKind.JOINING,
-                text=f"is about to stand in line for {names}; that takes moments, if a daemon runs",
+                text=f"is about to stand in line for {listing}; that takes moments, "
+                "if a daemon runs",
             )
+
+
+def _told_with(job: JobRow, lines: Sequence[Standing], held: Mapping[str, Holders]) -> Told:
+    """With which jobs the name of each line is told."""
+    return {
+        line.name: {
+            job.id,
+            *line.first,
+            *(holder.id for holder in held.get(line.name, NOBODY).first),
+        }
+        for line in lines
+    }
 
 
 def _after_parents(connection: AnyConnection, job: JobRow, count: int, now: datetime) -> Reason:

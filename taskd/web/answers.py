@@ -10,17 +10,17 @@ from typing import Any
 
 from taskd.store import hosts, look, resources, schedules, statistics
 from taskd.store.connect import Connection
-from taskd.store.failures import FailureGroup, list_failures
+from taskd.store.failures import MOST_LOOKED_AT, FailureGroup, list_failures
 from taskd.store.hosts import SILENT_SECONDS, HostRow
 from taskd.store.logs import fetch_progress
 from taskd.store.marks import ANY_TASK, FailureMark, list_marks
-from taskd.store.resources import NOBODY, Holders, ResourceRow
+from taskd.store.resources import NOBODY, Holders, ResourceKey, ResourceRow
 from taskd.store.rows import JobFilter, JobRow, State
 from taskd.store.schedule_rows import ScheduleRow
 from taskd.store.statistics import By
 from taskd.tasks.schedule_orders import next_slots
-from taskd.web.masking import besides, masked, masked_attempt
-from taskd.web.parameters import check_spans
+from taskd.web.masking import besides, masked, masked_attempt, masked_task
+from taskd.web.parameters import ParameterInvalid, check_spans
 from taskd.web.source import Source
 
 Values = Mapping[str, Any]
@@ -104,14 +104,22 @@ def _as_dict(value: Any) -> dict[str, Any] | None:
 def failures(source: Source, values: Values) -> dict[str, Any]:
     """What has failed, by task and cause, the most frequent first, with what was said of it.
 
-    is_acknowledged: nothing has failed so since somebody said that it is known.
+    is_acknowledged: nothing has failed so since somebody said that it is known. Of more than
+    `limit` groups, `next` says where the others begin. `truncated`: there are more failures than
+    are looked at, and the oldest are in no group.
     """
+    filters = {name: values[name] for name in ("queue", "task", "after")}
     with source.reading() as connection:
-        found = list_failures(
-            connection, values["last"], values["queue"], values["task"], values["limit"]
-        )
+        found = list_failures(connection, values["last"], limit=values["limit"] + 1, **filters)
         marks = list_marks(connection)
-    return {"groups": [_group(each, marks) for each in found.groups], "looked_at": found.looked_at}
+    page = found.groups[: values["limit"]]
+    is_last = len(found.groups) <= values["limit"]
+    return {
+        "groups": [_group(each, marks) for each in page],
+        "looked_at": found.looked_at,
+        "truncated": found.looked_at >= MOST_LOOKED_AT,
+        "next": None if is_last else f"{page[-1].count}.{page[-1].sample_job}",
+    }
 
 
 def _group(group: FailureGroup, marks: Mapping[tuple[str, str], FailureMark]) -> dict[str, Any]:
@@ -159,15 +167,44 @@ def pools(source: Source, values: Values) -> list[dict[str, Any]]:
 def tasks(source: Source, values: Values) -> list[dict[str, Any]]:
     """What the running daemons offer: signature, docstring, options, pools."""
     with source.reading() as connection:
-        return hosts.list_tasks(connection)
+        return [masked_task(task, source.mask) for task in hosts.list_tasks(connection)]
 
 
-def list_of_resources(source: Source, values: Values) -> list[dict[str, Any]]:
-    """Resources and limits that are held, waited for or declared; waited-for ones first."""
+def list_of_resources(source: Source, values: Values) -> dict[str, Any]:
+    """Resources and limits that are held, waited for or declared; waited-for ones first.
+
+    Of more than `limit`, `next` says where the others begin. A name that is told with a job of a
+    masked task, or of a job that was not found, has a cover in its place.
+    """
+    after = None if values["after"] is None else _resource_key(source, values["after"])
+    limit = values["limit"]
     with source.reading() as connection:
-        found = resources.list_resources(connection, None, values["limit"], 3)
-        held = resources.find_holders(connection, {each.name: each.used for each in found}, 3)
-    return [_resource(each, held.get(each.name, NOBODY)) for each in found]
+        found = resources.list_resources(connection, None, limit + 1, 3, after)
+        page = found[:limit]
+        held = resources.find_holders(connection, {each.name: each.used for each in page}, 3)
+        told = {each.name: _told_with(each, held.get(each.name, NOBODY)) for each in page}
+        names = source.cover.call(connection, told)
+    shown = [
+        _resource(each, held.get(each.name, NOBODY)) | {"name": names[each.name]} for each in page
+    ]
+    is_last = len(found) <= limit
+    return {"resources": shown, "next": None if is_last else _position(source, page[-1].key)}
+
+
+def _position(source: Source, key: ResourceKey) -> str:
+    return source.cover.seal(f"{int(key.waits)}{key.name}")
+
+
+def _resource_key(source: Source, position: str) -> ResourceKey:
+    try:
+        text = source.cover.unseal(position)
+    except ValueError as error:
+        raise ParameterInvalid(f"after: {position!r} {error}") from error
+    return ResourceKey(text[0] == "1", text[1:])
+
+
+def _told_with(one: ResourceRow, holders: Holders) -> set[int]:
+    return {*one.first, *(holder.id for holder in holders.first)}
 
 
 def _resource(one: ResourceRow, holders: Holders) -> dict[str, Any]:

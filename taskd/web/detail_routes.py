@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Any
-
 from taskd.store.audit import AuditRow
 from taskd.store.ends import WorkerEnd
 from taskd.store.leaks import Leak
-from taskd.store.logs import LogPosition
 from taskd.store.memory import MOST_POINTS, MemoryPoint
 from taskd.store.server_health import ConnectionCount, OpenTransaction, ServerHealth, TableHealth
 from taskd.store.statistics import KEEP_HOURS
@@ -17,28 +12,9 @@ from taskd.tasks.log_reader import LEVELS
 from taskd.tasks.reasons import Reason
 from taskd.web import details, stacks
 from taskd.web.answers import states
-from taskd.web.parameters import MAX_ID, WORKER, OneOf, Parameter, Span, Text, Whole
+from taskd.web.parameters import MAX_ID, WORKER, OneOf, Parameter, Position, Span, Text, Whole
 from taskd.web.routes import Route
 from taskd.web.shapes import array, nullable, object_of, shape_of
-
-_POSITION = r"^[0-9]{1,18}\.[0-9]{1,9}$"
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where in a log a line stands."""
-
-    def read(self, text: str) -> LogPosition:
-        """Take `next_after` of an answer."""
-        if not re.fullmatch(_POSITION, text, re.ASCII):
-            raise ValueError("is no position in a log: take next_after of an answer")
-        fence, _, seq = text.partition(".")
-        return int(fence), int(seq)
-
-    def schema(self) -> dict[str, Any]:
-        """A string with a pattern."""
-        return {"type": "string", "pattern": _POSITION, "example": "0.0"}
-
 
 JOB = Parameter("id", Whole(1, MAX_ID), "The id of the job.", in_path=True)
 LINE = object_of(
@@ -63,7 +39,7 @@ DETAIL_ROUTES = (
         ),
         (
             JOB,
-            Parameter("after", Position(), "Behind this: `next_after` of an answer.", "0.0"),
+            Parameter("after", Position(9), "Behind this: `next_after` of an answer.", "0.0"),
             Parameter("attempt", Whole(1, 32_767), "Of this attempt."),
             Parameter("level", OneOf(LEVELS), "From this level on.", "debug"),
             Parameter("limit", Whole(1, 1000), "At most so many.", "500"),

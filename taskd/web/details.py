@@ -45,7 +45,7 @@ def log(source: Source, values: Values) -> dict[str, Any]:
 def why(source: Source, values: Values) -> list[dict[str, Any]]:
     """Every reason why a job waits, each with the jobs that are in its way."""
     with source.looking() as connection:
-        reasons = find_reasons(connection, values["id"])
+        reasons = find_reasons(connection, values["id"], source.cover.call)
     if reasons is None:
         raise _unknown(values["id"])
     return [reason.to_json_dict() for reason in reasons]

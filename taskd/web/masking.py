@@ -1,8 +1,8 @@
 """Arguments that are nobody's business: those of the tasks that `mask` lists are shown as ***.
 
 With them goes what repeats them: the locals of a traceback, the unique key, whose share it is, and
-the names of limits. Nor can they be guessed by a filter: whoever asks by arguments finds no jobs of
-these tasks. Names of resources are shown all the same: lines are nothing without them.
+the names of resources and limits, in the place of which lines have a cover (see cover). Nor can
+they be guessed by a filter: whoever asks by arguments finds no jobs of these tasks.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 HIDDEN = "***"
 _REPEATS = frozenset({"unique", "fair", "limits"})
+_MADE = frozenset({"unique", "needs"})
 
 
 def masked(row: dict[str, Any], mask: Set[str]) -> dict[str, Any]:
@@ -22,10 +23,22 @@ def masked(row: dict[str, Any], mask: Set[str]) -> dict[str, Any]:
     if row.get("traceback"):
         shown["traceback"] = HIDDEN
     if row.get("extra"):
-        shown["extra"] = {
-            name: HIDDEN if name in _REPEATS else value for name, value in row["extra"].items()
-        }
+        shown["extra"] = _without(row["extra"], _REPEATS)
+    if row.get("options"):
+        shown["options"] = _without(row["options"], _MADE)
     return shown
+
+
+def _without(values: Mapping[str, Any], names: Set[str]) -> dict[str, Any]:
+    return {name: HIDDEN if name in names else value for name, value in values.items()}
+
+
+def masked_task(task: dict[str, Any], mask: Set[str]) -> dict[str, Any]:
+    """What a daemon offers: the jobs of its schedules have arguments, too."""
+    if task["name"] not in mask or not task.get("schedules"):
+        return task
+    schedules = [masked({**one, "task": task["name"]}, mask) for one in task["schedules"]]
+    return {**task, "schedules": schedules}
 
 
 def masked_attempt(row: dict[str, Any], task: str, mask: Set[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isinf
@@ -119,6 +120,28 @@ class Text:
     def schema(self) -> dict[str, Any]:
         """A string."""
         return {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where in a list something stands: two numbers, the second of at most so many digits."""
+
+    digits: int = 18
+
+    def read(self, text: str) -> tuple[int, int]:
+        """Take what an answer has said."""
+        if not re.fullmatch(self._pattern, text, re.ASCII):
+            raise ValueError("is no position in this list: take the one of an answer")
+        first, _, second = text.partition(".")
+        return int(first), int(second)
+
+    def schema(self) -> dict[str, Any]:
+        """A string with a pattern."""
+        return {"type": "string", "pattern": self._pattern, "example": "0.0"}
+
+    @property
+    def _pattern(self) -> str:
+        return rf"^[0-9]{{1,18}}\.[0-9]{{1,{self.digits}}}$"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from taskd.store.statistics import KEEP_HOURS, Backlog, BacklogPoint, PoolRow
 from taskd.tasks.stalls import Stall
 from taskd.web import answers, family
 from taskd.web.masking import HIDDEN
-from taskd.web.parameters import MAX_ID, Json, OneOf, Parameter, Span, Text, When, Whole
+from taskd.web.parameters import MAX_ID, Json, OneOf, Parameter, Position, Span, Text, When, Whole
 from taskd.web.shapes import (
     COUNTS,
     HOST,
@@ -124,12 +124,15 @@ ROUTES = (
             {
                 "groups": array(FAILURES),
                 "looked_at": {"type": "integer"},
+                "truncated": {"type": "boolean"},
+                "next": nullable({"type": "string"}),
             }
         ),
         (
             Parameter("last", Span(1, KEEP_HOURS), "Failed so long ago at most.", default="1d"),
             QUEUE,
             TASK,
+            Parameter("after", Position(), "Behind this group: `next` of a page."),
             _limit(50, 1000),
         ),
     ),
@@ -137,7 +140,12 @@ ROUTES = (
     Route("/workers", answers.workers, array(HOST)),
     Route("/pools", answers.pools, array(object_of(shape_of(PoolRow)))),
     Route("/tasks", answers.tasks, array({"type": "object"})),
-    Route("/resources", answers.list_of_resources, array(RESOURCE), (_limit(50, 1000),)),
+    Route(
+        "/resources",
+        answers.list_of_resources,
+        object_of({"resources": array(RESOURCE), "next": nullable({"type": "string"})}),
+        (Parameter("after", Text(), "Behind this: `next` of a page."), _limit(50, 1000)),
+    ),
     Route("/schedules", answers.list_of_schedules, array(SCHEDULE)),
     Route(
         "/stats",

@@ -18,6 +18,7 @@ from taskd.store.statistics import Backlog, PoolRow, Total
 from taskd.store.writing import writing
 from taskd.tasks.stacks import WorkerStacks
 from taskd.tasks.stalls import Stall, find_stalls
+from taskd.web.cover import Cover
 
 Value = TypeVar("Value")
 
@@ -114,11 +115,13 @@ class Figures:
 class Source:
     """The database behind all answers; `close` gives its connections back.
 
-    `mask` are the tasks whose arguments are shown to nobody; `stacks` what workers have answered.
+    `mask` are the tasks whose arguments are shown to nobody, `cover` hides names that are made of
+    them; `stacks` is what workers have answered.
     """
 
     def __init__(self, dsn: str, mask: Iterable[str] = ()) -> None:
         self.mask = frozenset(mask)
+        self.cover = Cover(self.mask)
         self._pool = connection_pool(dsn, CONNECTIONS)
         self.stacks = KeptStacks()
         self._may_ask = threading.BoundedSemaphore(MOST_ASKING)

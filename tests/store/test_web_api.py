@@ -16,13 +16,16 @@ from taskd.clock import monotonic
 from taskd.errors import DatabaseUnavailable, StatementTimedOut
 from taskd.store import hosts, jobs, queues, schedules
 from taskd.store.connect import Connection
+from taskd.store.limits import Limit, declare_limits
 from taskd.store.rows import JobEnd
 from taskd.tasks.options import DEFAULTS
 from taskd.tasks.publish import describe
+from taskd.web import answers
 from taskd.web import source as source_module
 from taskd.web.parameters import Span
 from taskd.web.source import Kept, Source
 from tests.store.asking import API, Site, site
+from tests.store.graph_makers import add_exclusive
 from tests.store.makers import add_host, add_jobs, add_worker, claim, fence_of
 from tests.store.test_stalls import let_time_pass
 from tests.store.test_statistics import succeed
@@ -181,7 +184,7 @@ def test_a_step_of_a_curve_is_no_finer_than_what_is_kept_of_that_time(
 
 
 def test_resources_and_schedules_are_lists(web: Site) -> None:
-    assert web.api("/resources") == []
+    assert web.api("/resources") == {"resources": [], "next": None}
     assert web.api("/schedules") == []
 
 
@@ -217,6 +220,57 @@ def test_a_schedule_is_told_with_its_next_three_slots_unless_it_is_paused(
     assert going["next_slots"][0] == going["next_at"]
     assert [later - slots[0] for later in slots] == [timedelta(hours=n) for n in range(3)]
     assert (paused["name"], paused["next_slots"]) == ("once", [])
+
+
+def test_resources_come_in_pages_those_waited_for_first(web: Site, connection: Connection) -> None:
+    worker = add_worker(connection)
+    for name in ("b", "d", "a", "c", "e"):
+        add_exclusive(connection, name)
+    claim(connection, worker)
+    for name in ("d", "c", "d", "c"):
+        add_exclusive(connection, name)
+    declare_limits(connection, add_host(connection), {"@queue sync": Limit(5, None, None)})
+    pages = [web.api("/resources", limit=2)]
+
+    while (after := pages[-1]["next"]) is not None:
+        pages.append(web.api("/resources", limit=2, after=after))
+
+    seen = [(row["name"], row["waiting"]) for page in pages for row in page["resources"]]
+    assert seen == [("c", 2), ("d", 2), ("@queue sync", 0), ("a", 0), ("b", 0), ("e", 0)]
+    assert [len(page["resources"]) for page in pages] == [2, 2, 2]
+    assert web.api("/resources", limit=6)["next"] is None
+    assert web.ask(f"{API}/resources", after="c").status == 400
+
+
+def test_failures_come_in_pages_the_most_frequent_first(web: Site, connection: Connection) -> None:
+    worker = add_worker(connection)
+    for text, count in (("A", 1), ("B", 3), ("C", 1), ("D", 2)):
+        add_jobs(connection, count)
+        ends = [
+            JobEnd(row[0], fence_of(row), 0.5, "f", None, f"{text}: x", "tb")
+            for row in claim(connection, worker)
+        ]
+        jobs.complete_jobs(connection, worker, ends)
+    pages = [web.api("/failures", limit=1)]
+
+    while (after := pages[-1]["next"]) is not None:
+        pages.append(web.api("/failures", limit=1, after=after))
+
+    causes = [(one["cause"][0], one["count"]) for page in pages for one in page["groups"]]
+    assert causes == [("B", 3), ("D", 2), ("C", 1), ("A", 1)]
+    assert {page["looked_at"] for page in pages} == {7}
+    assert {page["truncated"] for page in pages} == {False}
+    beyond = web.api("/failures", after="1.1")
+    assert (beyond["groups"], beyond["looked_at"], beyond["next"]) == ([], 7, None)
+
+
+def test_it_is_told_that_not_all_failures_were_looked_at(
+    web: Site, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_jobs(connection)
+    monkeypatch.setattr(answers, "MOST_LOOKED_AT", 1)
+
+    assert web.api("/failures")["truncated"]
 
 
 def test_nothing_is_told_without_the_token_but_that_the_server_is_well(dsn: str) -> None:

@@ -18,11 +18,19 @@ WITH failed AS MATERIALIZED (
 ), folded AS (
     SELECT a.*, taskd.cause_of_v1(a.error) AS cause
     FROM alike a
+), grouped AS (
+    SELECT f.task, f.cause, sum(f.count)::bigint AS count, min(f.first_at) AS first_at,
+           max(f.last_at) AS last_at, max(f.sample_job) AS sample_job
+    FROM folded f
+    GROUP BY f.task, f.cause
+), page AS (
+    SELECT g.*
+    FROM grouped g
+    WHERE %(count)s::bigint IS NULL OR (g.count, g.sample_job) < (%(count)s, %(job)s::bigint)
+    ORDER BY g.count DESC, g.sample_job DESC
+    LIMIT %(limit)s
 )
-SELECT f.task, f.cause, sum(f.count)::bigint AS count, min(f.first_at) AS first_at,
-       max(f.last_at) AS last_at, max(f.sample_job) AS sample_job,
-       (SELECT count(*) FROM failed) AS looked_at
-FROM folded f
-GROUP BY f.task, f.cause
-ORDER BY count DESC, sample_job DESC
-LIMIT %(limit)s
+SELECT p.*, n.looked_at
+FROM (SELECT count(*) AS looked_at FROM failed) n
+LEFT JOIN page p ON true
+ORDER BY p.count DESC, p.sample_job DESC

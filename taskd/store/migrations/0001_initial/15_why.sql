@@ -185,25 +185,55 @@ RETURNS TABLE (
     ORDER BY c.name, c.pool
 $$;
 
--- The resources and limits that are held, waited for or declared: those waited for first. p_names: these
--- alone, also limits that only code has named. waiting: how many stand in line, at most p_most; since: when the
--- first of them began to wait. Reads all of taskd.resource, and a bounded part of each line shown.
-CREATE FUNCTION taskd.resources_v1(p_names text[], p_limit integer, p_most integer, p_first integer)
-RETURNS TABLE (
+-- A page of the resources and limits that are held, waited for or declared: those waited for first, each
+-- kind by name, from behind p_after_name, which was waited for or not (p_after_waits; NULL: from the first).
+-- p_names: these alone, also limits that only code has named. waiting: how many stand in line, at most p_most;
+-- since: when the first of them began to wait. Reads the line of a name once for each name that is waited
+-- for, and no more of taskd.resource than is shown; indexes line_pkey, resource_pkey.
+CREATE FUNCTION taskd.resources_v1(
+    p_names text[], p_after_waits boolean, p_after_name text, p_limit integer, p_most integer, p_first integer
+) RETURNS TABLE (
     name text, used bigint, units integer, rate double precision, burst integer, is_declared boolean,
     retry_at timestamptz, waiting bigint, first bigint[], since timestamptz
 ) LANGUAGE sql STABLE
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
-    WITH shown AS MATERIALIZED (
-        SELECT coalesce(r.name, c.name) AS name, coalesce(r.used, 0) AS used, c.units, c.rate, c.burst,
+    WITH RECURSIVE lined AS (           -- from the line of one name to that of the next
+        SELECT (SELECT l.res FROM taskd.line l
+                WHERE l.res > CASE WHEN p_after_waits THEN p_after_name ELSE '' END COLLATE "C"
+                ORDER BY l.res LIMIT 1) AS name
+        WHERE p_names IS NULL AND p_after_waits IS NOT FALSE
+        UNION ALL
+        SELECT (SELECT l.res FROM taskd.line l WHERE l.res > n.name ORDER BY l.res LIMIT 1)
+        FROM lined n WHERE n.name IS NOT NULL
+    ), waited_for AS MATERIALIZED (
+        SELECT n.name FROM lined n
+        WHERE (SELECT r.waiting FROM taskd.resource r WHERE r.name = n.name)
+        LIMIT p_limit
+    ), others AS MATERIALIZED (
+        (SELECT r.name FROM taskd.resource r
+         WHERE p_names IS NULL AND r.used > 0 AND NOT r.waiting
+           AND r.name > CASE WHEN p_after_waits THEN '' ELSE coalesce(p_after_name, '') END COLLATE "C"
+         ORDER BY r.name
+         LIMIT greatest(p_limit - (SELECT count(*) FROM waited_for), 0))
+        UNION
+        (SELECT c.name FROM taskd.capacity c
+         WHERE p_names IS NULL AND c.is_declared
+           AND c.name > CASE WHEN p_after_waits THEN '' ELSE coalesce(p_after_name, '') END COLLATE "C"
+           AND NOT EXISTS (SELECT FROM taskd.resource r
+                           WHERE r.name = c.name AND (r.used > 0 OR r.waiting))
+         ORDER BY c.name
+         LIMIT p_limit)
+        UNION
+        SELECT u.name FROM unnest(p_names) AS u (name)
+    ), shown AS MATERIALIZED (
+        SELECT n.name, coalesce(r.used, 0) AS used, c.units, c.rate, c.burst,
                coalesce(c.is_declared, false) AS is_declared, r.retry_at,
                coalesce(r.waiting, false) AS waiting,
                coalesce(r.turn, 0) AS turn, coalesce(r.place, 0) AS place
-        FROM taskd.resource r FULL JOIN taskd.capacity c ON c.name = r.name
-        WHERE CASE WHEN p_names IS NULL THEN coalesce(r.used > 0 OR r.waiting, false)
-                                             OR coalesce(c.is_declared, false)
-                   ELSE coalesce(r.name, c.name) = ANY (p_names)
-                        AND (r.used > 0 OR r.waiting OR c.name IS NOT NULL) END
+        FROM (SELECT w.name FROM waited_for w UNION ALL SELECT o.name FROM others o) n
+        LEFT JOIN taskd.resource r ON r.name = n.name
+        LEFT JOIN taskd.capacity c ON c.name = n.name
+        WHERE r.used > 0 OR r.waiting OR c.name IS NOT NULL
         ORDER BY 8 DESC, 1
         LIMIT p_limit
     ), headed AS MATERIALIZED (
