@@ -8,6 +8,7 @@ import click
 
 from taskd.cli.database import open_jobs
 from taskd.cli.failure import Failure, WrongUsage
+from taskd.cli.noting import noted
 from taskd.cli.output import one_line, print_json
 from taskd.cli.parameters import TEXT, json_option
 from taskd.cli.worker_names import WORKER, Target
@@ -39,7 +40,7 @@ def drain(worker: Target, host: str | None, as_json: bool) -> None:
     started first; once that is at work, this one claims no more. What still runs after the pool's
     shutdown_timeout is interrupted and given back.
     """
-    found = _order(worker, host, drain_workers)
+    found = _order("drain", worker, host, drain_workers)
     _tell(found, as_json, "drains once another has taken its place")
 
 
@@ -54,18 +55,23 @@ def stop(worker: Target, host: str | None, as_json: bool) -> None:
     others; that costs a job none of its retries. What does not end within the pool's kill_grace is
     killed.
     """
-    found = _order(worker, host, stop_workers)
+    found = _order("stop", worker, host, stop_workers)
     _tell(found, as_json, "stops, and what it runs is given back")
 
 
 def _order(
-    worker: Target, host: str | None, order: Callable[[Connection, Sequence[int]], list[int]]
+    verb: str,
+    worker: Target,
+    host: str | None,
+    order: Callable[[Connection, Sequence[int]], list[int]],
 ) -> WorkerName:
     if worker.job is None and worker.slot is None:
         raise WrongUsage(f"{worker} is a pool: name one worker of it, such as {worker}/0")
     with open_jobs() as connection:
         found = _named(list_named_workers(connection), worker, host)
-        if not order(connection, [found.id]):
+        with noted(connection, f"workers.{verb}", id=found.id) as entry:
+            entry.count = len(order(connection, [found.id]))
+        if not entry.count:
             raise Failure(f"{one_line(str(found))} has just ended")
     return found
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 import click
 
@@ -12,6 +14,7 @@ from taskd.cli.output import Column, print_json, print_table
 from taskd.cli.parameters import QUEUE, TASK, Duration, json_option
 from taskd.clock import utc_now
 from taskd.store.failures import MOST_LOOKED_AT, list_failures
+from taskd.store.marks import list_marks, marked
 
 COLUMNS = (
     Column("COUNT", right=True),
@@ -20,6 +23,7 @@ COLUMNS = (
     Column("FIRST"),
     Column("LAST"),
     Column("SAMPLE", right=True),
+    Column("SAID", flexible=True),
 )
 
 EXAMPLES = """\b
@@ -48,27 +52,34 @@ def failures(since: float, queue: str | None, task: str | None, limit: int, as_j
     """Group failed jobs by task and cause, the most frequent first.
 
     A cause is the first line of an error without what is different in each: numbers and ids are #,
-    quoted values '…'. SAMPLE is one of the jobs, for `taskd jobs show`.
+    quoted values '…'. SAMPLE is one of the jobs, for `taskd jobs show`; SAID is what
+    `taskd jobs acknowledge`, `mute` and `note` have said.
     """
     with open_jobs() as connection:
         found = list_failures(connection, since, queue, task, limit)
+        marks = list_marks(connection)
+    groups = [marked(group, marks) for group in found.groups]
     if as_json:
-        print_json([asdict(group) for group in found.groups])
+        print_json(groups)
     else:
         now = utc_now()
-        print_table(
-            COLUMNS,
-            [
-                (
-                    group.count,
-                    group.task,
-                    group.cause,
-                    distance(group.first_at, now),
-                    distance(group.last_at, now),
-                    group.sample_job,
-                )
-                for group in found.groups
-            ],
-        )
+        print_table(COLUMNS, [_row(group, now) for group in groups])
     if found.looked_at == MOST_LOOKED_AT:
         click.echo(f"Only the youngest {MOST_LOOKED_AT} failures were looked at.", err=True)
+
+
+def _row(group: Mapping[str, Any], now: datetime) -> tuple[object, ...]:
+    said = [
+        "acknowledged" if group["is_acknowledged"] else "",
+        "muted" if group["muted"] else "",
+        group["note"],
+    ]
+    return (
+        group["count"],
+        group["task"],
+        group["cause"],
+        distance(group["first_at"], now),
+        distance(group["last_at"], now),
+        group["sample_job"],
+        "; ".join(part for part in said if part) or None,
+    )

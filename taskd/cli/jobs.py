@@ -10,6 +10,7 @@ import click
 
 from taskd.cli.database import open_jobs
 from taskd.cli.failure import Failure
+from taskd.cli.failure_marks import acknowledge, mute, note
 from taskd.cli.failures import failures
 from taskd.cli.job_logs import logs
 from taskd.cli.job_sheet import job_lines, percent
@@ -126,5 +127,5 @@ def show(job_id: int, as_json: bool) -> None:
         print_lines(job_lines(job, attempts, progress, utc_now()))
 
 
-for verb in (why, failures, logs, cancel, requeue, move, purge):
+for verb in (why, failures, acknowledge, mute, note, logs, cancel, requeue, move, purge):
     jobs.add_command(verb)

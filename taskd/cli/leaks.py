@@ -10,6 +10,7 @@ import click
 from taskd.cli.database import open_jobs
 from taskd.cli.failure import Failure
 from taskd.cli.moments import distance
+from taskd.cli.noting import noted
 from taskd.cli.output import Column, print_json, print_table
 from taskd.cli.parameters import TASK, json_option
 from taskd.config.units import roughly
@@ -81,8 +82,9 @@ def hunt(task: str, as_json: bool) -> None:
     It takes jobs like any other, more slowly, and ends when it has seen enough of them; `taskd
     leaks` shows what it has found.
     """
-    with open_jobs() as connection:
+    with open_jobs() as connection, noted(connection, "leaks.hunt", task=task) as entry:
         hunted = store.ask_hunt(connection, task)
+        entry.count = len(hunted)
     if not hunted:
         raise Failure(f"no running daemon offers {task}: `taskd tasks` shows what is offered")
     if as_json:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import click
 
 from taskd.cli.database import open_jobs
 from taskd.cli.failure import FAILED, Failure, leave
+from taskd.cli.noting import note, noted, said_by
 from taskd.cli.output import print_json, print_lines
 from taskd.cli.parameters import QUEUE, TASK, Duration, json_option
 from taskd.cli.selection import job_selection
@@ -23,6 +25,7 @@ CANCEL_OUTCOMES = {
     "ended": "had ended already",
     "unknown": "unknown: no such job, or its history has been dropped",
 }
+DONE = frozenset({"cancelled", "cancelling"})
 FINAL_STATES = tuple(state for state in State if state.is_final)
 
 CANCEL_EXAMPLES = """\b
@@ -64,19 +67,22 @@ def cancel(ids: tuple[int, ...], wanted: JobFilter, dry_run: bool, as_json: bool
         if dry_run:
             _tell({"would_cancel": bulk.count_live(connection, wanted)}, as_json)
         else:
-            done = bulk.cancel_matching(connection, wanted)
+            with noted(connection, "jobs.cancel", filter=said_by(wanted)) as entry:
+                done = bulk.cancel_matching(connection, wanted)
+                entry.count = done.get("cancelled", 0) + done.get("cancelling", 0)
             counts = {outcome: done.get(outcome, 0) for outcome in ("cancelled", "cancelling")}
             _tell(counts, as_json)
 
 
 def _cancel_by_id(ids: tuple[int, ...], as_json: bool) -> None:
-    with open_jobs() as connection:
+    with open_jobs() as connection, noted(connection, "jobs.cancel", ids=ids) as entry:
         outcomes = cancel_jobs(connection, ids)
+        entry.count = sum(outcome in DONE for outcome in outcomes.values())
     if as_json:
         print_json([{"id": job_id, "outcome": outcomes[job_id]} for job_id in ids])
     else:
         print_lines(f"{job_id} {CANCEL_OUTCOMES[outcomes[job_id]]}" for job_id in ids)
-    if not {"cancelled", "cancelling"}.issuperset(outcomes.values()):
+    if not DONE.issuperset(outcomes.values()):
         leave(FAILED)
 
 
@@ -140,13 +146,16 @@ def move(
         if dry_run:
             _tell({"would_move": bulk.count_live(connection, wanted)}, as_json)
         else:
-            _tell({"moved": bulk.move_matching(connection, wanted, target)}, as_json)
+            with noted(connection, "jobs.move", to=target, filter=said_by(wanted)) as entry:
+                entry.count = bulk.move_matching(connection, wanted, target)
+            _tell({"moved": entry.count}, as_json)
 
 
 def _move_by_id(ids: tuple[int, ...], target: str, dry_run: bool, as_json: bool) -> None:
     # In one transaction, so that nobody claims what has moved before it is looked at.
     with open_jobs() as connection, connection.transaction(force_rollback=dry_run):
-        moved = move_jobs(connection, ids, target)
+        with noted(connection, "jobs.move", ids=ids, to=target) as entry:
+            moved = entry.count = move_jobs(connection, ids, target)
         refused = {
             job_id: why
             for job_id in ids
@@ -179,9 +188,15 @@ def _why_not_moved(job: JobRow | None, target: str) -> str | None:
 )
 @click.option("--queue", type=QUEUE, help="Of this queue.")
 @click.option("--task", type=TASK, metavar="PATH", help="Of this task.")
+@dry_run
 @json_option
 def purge(
-    older_than: float, states: tuple[str, ...], queue: str | None, task: str | None, as_json: bool
+    older_than: float,
+    states: tuple[str, ...],
+    queue: str | None,
+    task: str | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Forget jobs that have ended, with their results and attempts.
 
@@ -189,7 +204,19 @@ def purge(
     """
     chosen = [State(state) for state in states] or FINAL_STATES
     with open_jobs() as connection:
-        purged = sum(_shown(bulk.purge_jobs(connection, older_than, chosen, queue, task)))
+        if dry_run:
+            wanted = JobFilter(queue=queue, task=task, finished_until=older_than)
+            filters = [replace(wanted, state=state) for state in chosen]
+            count = sum(bulk.count_ended(connection, each) for each in filters)
+            _tell({"would_purge": count}, as_json)
+            return
+        purged = 0
+        try:
+            for step in _shown(bulk.purge_jobs(connection, older_than, chosen, queue, task)):
+                purged += step
+        finally:
+            said = {"older_than": older_than, "states": states, "queue": queue, "task": task}
+            note(connection, "jobs.purge", said, purged)
     _tell({"purged": purged}, as_json)
 
 

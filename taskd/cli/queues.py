@@ -9,9 +9,11 @@ import click
 from taskd.cli.database import open_jobs
 from taskd.cli.limits import shown_limit
 from taskd.cli.moments import span
+from taskd.cli.noting import noted
 from taskd.cli.output import Column, print_json, print_table
 from taskd.cli.parameters import QUEUE, json_option
 from taskd.config.versions import written_part
+from taskd.store.connect import Connection
 from taskd.store.look import QueueRow, list_queues
 from taskd.store.queues import pause_queue, resume_queue
 
@@ -106,12 +108,18 @@ def _waiting(queue: QueueRow) -> int:
     return queue.queued + queue.scheduled + queue.blocked
 
 
+def _order(connection: Connection, verb: str, name: str) -> bool:
+    with noted(connection, f"queues.{verb}", queue=name) as entry:
+        entry.count = int((pause_queue if verb == "pause" else resume_queue)(connection, name))
+    return bool(entry.count)
+
+
 @queues.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME…", type=QUEUE)
 def pause(names: tuple[str, ...]) -> None:
     """Let no worker claim from these queues; what runs goes on, enqueueing goes on."""
     with open_jobs() as connection:
-        changed = {name: pause_queue(connection, name) for name in names}
+        changed = {name: _order(connection, "pause", name) for name in names}
     for name, is_new in changed.items():
         click.echo(f"{name} {'is paused now' if is_new else 'was paused already'}")
 
@@ -121,6 +129,6 @@ def pause(names: tuple[str, ...]) -> None:
 def resume(names: tuple[str, ...]) -> None:
     """Let these queues be claimed from again."""
     with open_jobs() as connection:
-        changed = {name: resume_queue(connection, name) for name in names}
+        changed = {name: _order(connection, "resume", name) for name in names}
     for name, is_new in changed.items():
         click.echo(f"{name} {'is open again' if is_new else 'was not paused'}")

@@ -47,6 +47,11 @@ VERBS = {
         "taskd.cli.heap",
         "Show what grows in a worker between two moments: objects by type, and containers.",
     ),
+    "memory": (
+        "taskd.cli.memory",
+        "Show what processes have held, each with a curve, and which workers have ended why.",
+    ),
+    "audit": ("taskd.cli.audit", "Show who has ordered what: by command, over HTTP, from a page."),
     "tasks": ("taskd.cli.tasks", "Show what may be run: signature, docstring, options, pools."),
     "dashboard": (
         "taskd.cli.dashboard",

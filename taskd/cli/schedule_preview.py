@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
+from collections.abc import Callable
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import click
@@ -17,13 +15,12 @@ from taskd.cli.invocation import current
 from taskd.cli.output import Column, print_json, print_table
 from taskd.cli.parameters import SCHEDULE, Duration, Text, Time, json_option
 from taskd.clock import utc_now
-from taskd.config.cron import check_cron, check_timezone, next_wall_time
+from taskd.config.cron import check_cron, check_timezone
 from taskd.config.sections import YEAR
-from taskd.config.units import format_duration
 from taskd.store.schedules import find_schedule
 from taskd.tasks.definition import spec_of
 from taskd.tasks.schedule import Cron, Every, Schedule, schedule_of
-from taskd.tasks.wall_clock import first_shown, offset_at
+from taskd.tasks.slots import ShownSlot, shown_slots
 
 MOST_SLOTS = 1000
 
@@ -47,24 +44,12 @@ class Checked(Text):
             self.fail(f"{text!r} {error}", param, ctx)
 
 
-@dataclass(frozen=True, slots=True)
-class ShownSlot:
-    """One slot, as the clock of a zone shows it, and what is odd about it."""
-
-    local: datetime
-    note: str | None
-
-    def as_json(self) -> dict[str, Any]:
-        """Its fields, for programs."""
-        return {"local": self.local, "utc": self.local.astimezone(UTC), "note": self.note}
-
-    def row(self) -> tuple[str, str, str]:
-        """Its cells, for people."""
-        return (
-            f"{self.local:%a %Y-%m-%d %H:%M:%S %z}",
-            f"{self.local.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
-            self.note or "",
-        )
+def _row(slot: ShownSlot) -> tuple[str, str, str]:
+    return (
+        f"{slot.local:%a %Y-%m-%d %H:%M:%S %z}",
+        f"{slot.local.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+        slot.note or "",
+    )
 
 
 @click.command()
@@ -107,11 +92,11 @@ def preview(
     else:
         schedule = Cron(cron, timezone=timezone or "UTC") if cron is not None else Every(every or 0)
     zone = ZoneInfo(timezone or (schedule.timezone if isinstance(schedule, Cron) else "UTC"))
-    slots = list(next_slots(schedule, zone, after or utc_now(), count))
+    slots = list(shown_slots(schedule, zone, after or utc_now(), count))
     if as_json:
-        print_json([slot.as_json() for slot in slots])
+        print_json([slot.to_json_dict() for slot in slots])
     else:
-        print_table(COLUMNS, [slot.row() for slot in slots], "No slot is left.")
+        print_table(COLUMNS, [_row(slot) for slot in slots], "No slot is left.")
 
 
 def _schedule_of_file(name: str) -> Schedule | None:
@@ -125,41 +110,3 @@ def _schedule_of_database(name: str) -> Schedule:
     if row is None:
         raise Failure(f"no schedule is named {name}, in the file or among those of daemons")
     return schedule_of(json.loads(row.spec))
-
-
-def next_slots(
-    schedule: Schedule, zone: tzinfo, after: datetime, count: int
-) -> Iterator[ShownSlot]:
-    """The next slots after a moment, as the clock of a zone shows them; at most `count`."""
-    expression = schedule.expression if isinstance(schedule, Cron) else None
-    before, slot = after, schedule.next_after(after)
-    for _ in range(count):
-        if slot is None:
-            return
-        yield ShownSlot(slot.astimezone(zone), note_on(slot, before, zone, expression))
-        before, slot = slot, schedule.next_after(slot)
-
-
-def note_on(slot: datetime, before: datetime, zone: tzinfo, expression: str | None) -> str | None:
-    """What the clock of a zone has done to a slot: since the one before, and to its own time.
-
-    `expression` is None for what goes by no clock.
-    """
-    notes = []
-    change = offset_at(zone, slot) - offset_at(zone, before)
-    if change:
-        direction = "forward" if change > timedelta(0) else "back"
-        size = format_duration(abs(change).total_seconds())
-        notes.append(f"the clock went {direction} by {size}")
-    wall = slot.astimezone(zone).replace(tzinfo=None)
-    if expression is not None and next_wall_time(expression, wall - timedelta(seconds=1)) != wall:
-        notes.append("the time itself is skipped that day")
-    if _comes_twice(wall, zone):
-        which = "first" if first_shown(wall, zone) == slot else "second"
-        notes.append(f"this time comes twice, it is the {which}")
-    return "; ".join(notes) or None
-
-
-def _comes_twice(wall: datetime, zone: tzinfo) -> bool:
-    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    return first < second

@@ -9,6 +9,7 @@ import click
 from taskd.cli.database import open_jobs
 from taskd.cli.failure import Failure
 from taskd.cli.moments import distance, when
+from taskd.cli.noting import noted
 from taskd.cli.output import Column, print_json, print_table
 from taskd.cli.parameters import SCHEDULE, json_option
 from taskd.cli.schedule_preview import preview
@@ -98,7 +99,9 @@ def run(name: str, as_json: bool) -> None:
     """
     with open_jobs() as connection:
         row = _find(connection, name)
-        job, busy = schedule_orders.run_now(connection, row)
+        with noted(connection, "schedules.run", name=name) as entry:
+            job, busy = schedule_orders.run_now(connection, row)
+            entry.count = int(job is not None and job > 0)
     if job is None:
         raise Failure(
             f"job {busy} of {name} has not ended, and its overlap is skip: wait, or cancel the job"
@@ -121,7 +124,7 @@ def pause(names: tuple[str, ...]) -> None:
     """
     with open_jobs() as connection:
         _find_all(connection, names)
-        changed = {name: store.pause_schedule(connection, name) for name in names}
+        changed = {name: _pause(connection, name) for name in names}
     for name, is_new in changed.items():
         click.echo(f"{name} {'is paused now' if is_new else 'was paused already'}")
 
@@ -137,9 +140,17 @@ def resume(names: tuple[str, ...]) -> None:
         click.echo(line)
 
 
+def _pause(connection: Connection, name: str) -> bool:
+    with noted(connection, "schedules.pause", name=name) as entry:
+        entry.count = int(store.pause_schedule(connection, name))
+    return bool(entry.count)
+
+
 def _resume(connection: Connection, row: ScheduleRow) -> str:
     """Let one go on; what to say of it."""
-    was_paused, next_at = schedule_orders.go_on(connection, row)
+    with noted(connection, "schedules.resume", name=row.name) as entry:
+        was_paused, next_at = schedule_orders.go_on(connection, row)
+        entry.count = int(was_paused)
     if not was_paused:
         return f"{row.name} was not paused"
     coming = "no slot is left" if next_at is None else f"next {distance(next_at, row.now)}"

@@ -13,6 +13,9 @@ from psycopg.rows import class_row
 
 AnyConnection = psycopg.Connection[Any]
 
+NOTED_IDS = 100
+"""Of a long list of ids so many are noted."""
+
 _WRITE = """
 INSERT INTO taskd.audit_log (role, address, action, parameters, count)
 VALUES (%s, %s, %s, %s::jsonb, %s)
@@ -28,7 +31,10 @@ LIMIT %(limit)s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRow:
-    """An order: when, by whom, what, and how many jobs or other things it has changed."""
+    """An order: when, by whom, what, and how many jobs or other things it has changed.
+
+    role: operator, reader (who signs in), or cli; address: from where, or of cli the user and host.
+    """
 
     id: int
     at: datetime

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
+
+from taskd.store.failures import FailureGroup
 
 AnyConnection = psycopg.Connection[Any]
 
@@ -47,6 +50,22 @@ def list_marks(connection: AnyConnection) -> dict[tuple[str, str], FailureMark]:
             "SELECT m.task, m.cause, m.acknowledged_at, m.muted, m.note FROM taskd.failure_mark m"
         ).fetchall()
     return {(row.task, row.cause): row for row in rows}
+
+
+def marked(group: FailureGroup, marks: Mapping[tuple[str, str], FailureMark]) -> dict[str, Any]:
+    """A group with what is said of its cause for its task, or else for any task.
+
+    is_acknowledged: nothing has failed so since somebody said that it is known.
+    """
+    mark = marks.get((group.task, group.cause)) or marks.get((ANY_TASK, group.cause))
+    acknowledged_at = None if mark is None else mark.acknowledged_at
+    return {
+        **asdict(group),
+        "acknowledged_at": acknowledged_at,
+        "is_acknowledged": acknowledged_at is not None and acknowledged_at >= group.last_at,
+        "muted": mark is not None and mark.muted,
+        "note": "" if mark is None else mark.note,
+    }
 
 
 def prune_marks(connection: AnyConnection, keep_seconds: float) -> int:

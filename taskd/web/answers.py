@@ -10,10 +10,10 @@ from typing import Any
 
 from taskd.store import hosts, look, resources, schedules, statistics
 from taskd.store.connect import Connection
-from taskd.store.failures import MOST_LOOKED_AT, FailureGroup, list_failures
+from taskd.store.failures import MOST_LOOKED_AT, list_failures
 from taskd.store.hosts import SILENT_SECONDS, HostRow
 from taskd.store.logs import fetch_progress
-from taskd.store.marks import ANY_TASK, FailureMark, list_marks
+from taskd.store.marks import list_marks, marked
 from taskd.store.resources import NOBODY, Holders, ResourceKey, ResourceRow
 from taskd.store.rows import JobFilter, JobRow, State
 from taskd.store.schedule_rows import ScheduleRow
@@ -115,23 +115,10 @@ def failures(source: Source, values: Values) -> dict[str, Any]:
     page = found.groups[: values["limit"]]
     is_last = len(found.groups) <= values["limit"]
     return {
-        "groups": [_group(each, marks) for each in page],
+        "groups": [marked(each, marks) for each in page],
         "looked_at": found.looked_at,
         "truncated": found.looked_at >= MOST_LOOKED_AT,
         "next": None if is_last else f"{page[-1].count}.{page[-1].sample_job}",
-    }
-
-
-def _group(group: FailureGroup, marks: Mapping[tuple[str, str], FailureMark]) -> dict[str, Any]:
-    """A group with what is said of its cause for its task, or else for any task."""
-    mark = marks.get((group.task, group.cause)) or marks.get((ANY_TASK, group.cause))
-    acknowledged_at = None if mark is None else mark.acknowledged_at
-    return {
-        **asdict(group),
-        "acknowledged_at": acknowledged_at,
-        "is_acknowledged": acknowledged_at is not None and acknowledged_at >= group.last_at,
-        "muted": mark is not None and mark.muted,
-        "note": "" if mark is None else mark.note,
     }
 
 

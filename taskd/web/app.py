@@ -56,21 +56,21 @@ def make_app(
         app.route(PREFIX + order.path, method="POST", callback=callback)
     news = live or Live(lambda: make_overview(source), events)
     app.route(f"{PREFIX}/live", callback=answer.closed(lambda: _stream(news)))
-    _add_session(app, answer)
+    _add_session(app, answer, Desk(source))
     return app
 
 
-def _add_session(app: bottle.Bottle, answer: _Answers) -> None:
+def _add_session(app: bottle.Bottle, answer: _Answers, desk: Desk) -> None:
     path, gate = f"{PREFIX}/session", answer.gate
 
     def tell() -> Any:
         return tell_session(gate, bottle.request.environ)
 
     def begin() -> Any:
-        return begin_session(gate, bottle.request.environ, _body((TOKEN,))["token"])
+        return begin_session(desk, gate, bottle.request.environ, _body((TOKEN,))["token"])
 
     def end() -> Any:
-        return end_session(gate, bottle.request.environ)
+        return end_session(desk, gate, bottle.request.environ)
 
     for method, ask in (("GET", tell), ("POST", begin), ("DELETE", end)):
         app.route(path, method=method, callback=answer.open(ask))

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from taskd.store.audit import write_audit
+from taskd.errors import DatabaseError
+from taskd.store.audit import NOTED_IDS, write_audit
 from taskd.store.connect import Connection
 from taskd.web.gate import Caller
 from taskd.web.masking import HIDDEN
 from taskd.web.source import Source
-
-NOTED_IDS = 100
-"""Of a long list of ids so many are noted in the audit log."""
 
 
 class OrderRefused(Exception):
@@ -47,6 +45,14 @@ class Desk:
             yield entry
             who = (str(caller.role), caller.address)
             write_audit(connection, who, action, self._noted(said), entry.count)
+
+    def note(self, caller: Caller, action: str) -> None:
+        """Note what changes nothing in the database, such as a sign-in, if the database takes it.
+
+        Who may only look must be let in also by a server whose own user may only read.
+        """
+        with suppress(DatabaseError), self.source.writing() as connection:
+            write_audit(connection, (str(caller.role), caller.address), action, {}, 0)
 
     def _noted(self, said: Mapping[str, Any]) -> dict[str, Any]:
         noted = {name: value for name, value in said.items() if value not in (None, False)}

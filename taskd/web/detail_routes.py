@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from taskd.config.cron import check_cron, check_timezone
+from taskd.config.sections import YEAR
 from taskd.store.audit import AuditRow
 from taskd.store.ends import WorkerEnd
 from taskd.store.leaks import Leak
@@ -10,9 +12,21 @@ from taskd.store.server_health import ConnectionCount, OpenTransaction, ServerHe
 from taskd.store.statistics import KEEP_HOURS
 from taskd.tasks.log_reader import LEVELS
 from taskd.tasks.reasons import Reason
-from taskd.web import details, stacks
+from taskd.web import details, slots, stacks
 from taskd.web.answers import states
-from taskd.web.parameters import MAX_ID, WORKER, OneOf, Parameter, Position, Span, Text, Whole
+from taskd.web.bodies import SCHEDULE_NAME
+from taskd.web.parameters import (
+    MAX_ID,
+    WORKER,
+    Checked,
+    OneOf,
+    Parameter,
+    Position,
+    Span,
+    Text,
+    When,
+    Whole,
+)
 from taskd.web.routes import Route
 from taskd.web.shapes import array, nullable, object_of, shape_of
 
@@ -102,6 +116,22 @@ DETAIL_ROUTES = (
                 "connections": array(object_of(shape_of(ConnectionCount))),
             }
         ),
+    ),
+    Route(
+        "/schedules/preview",
+        slots.preview,
+        slots.SLOTS,
+        (
+            Parameter("name", SCHEDULE_NAME, "Of this schedule."),
+            Parameter("cron", Checked(check_cron, "30 2 * * *"), "Of this expression."),
+            Parameter("every", Span(1, YEAR), "Of one slot in so long."),
+            Parameter(
+                "timezone", Checked(check_timezone, "Europe/Berlin"), "By the clock of this zone."
+            ),
+            Parameter("after", When(), "From then on, not from now."),
+            Parameter("count", Whole(1, slots.MOST_SLOTS), "So many slots.", "10"),
+        ),
+        may_be_missing=True,
     ),
     Route("/leaks", details.leaks, array(object_of(shape_of(Leak)))),
     Route(

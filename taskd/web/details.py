@@ -17,6 +17,7 @@ from taskd.store.rows import JobRow
 from taskd.tasks.log_reader import make_filter
 from taskd.tasks.why import find_reasons
 from taskd.web.answers import NotThere, Values
+from taskd.web.masking import masked_order
 from taskd.web.source import Source
 
 
@@ -65,7 +66,7 @@ def audit(source: Source, values: Values) -> dict[str, Any]:
         entries = list_audit(connection, values["before"], values["limit"])
     is_full = len(entries) == values["limit"]
     return {
-        "entries": [asdict(entry) for entry in entries],
+        "entries": [masked_order(asdict(entry), source.mask) for entry in entries],
         "next_before": entries[-1].id if is_full else None,
     }
 

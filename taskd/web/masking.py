@@ -41,6 +41,17 @@ def masked_task(task: dict[str, Any], mask: Set[str]) -> dict[str, Any]:
     return {**task, "schedules": schedules}
 
 
+def masked_order(entry: dict[str, Any], mask: Set[str]) -> dict[str, Any]:
+    """An order in the audit log: a command does not know what its dashboard hides."""
+    wanted = entry["parameters"].get("filter")
+    if not mask or not wanted or wanted.get("task", next(iter(mask))) not in mask:
+        return entry
+    hidden = {
+        name: HIDDEN if name in ("args", "kwargs") else value for name, value in wanted.items()
+    }
+    return {**entry, "parameters": {**entry["parameters"], "filter": hidden}}
+
+
 def masked_attempt(row: dict[str, Any], task: str, mask: Set[str]) -> dict[str, Any]:
     """An attempt of a job of that task."""
     return {**row, "traceback": HIDDEN} if task in mask and row["traceback"] else row

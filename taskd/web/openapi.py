@@ -71,7 +71,7 @@ def _path(path: str) -> str:
 
 def _question(route: Route, has_token: bool) -> dict[str, Any]:
     refusals = ["400", "401" if has_token else "403", "503"]
-    if any(parameter.in_path for parameter in route.parameters):
+    if route.may_be_missing or any(parameter.in_path for parameter in route.parameters):
         refusals.append("404")
     if route.asks_workers:
         refusals.append("429")

@@ -12,7 +12,7 @@ from taskd.web.desk import Desk
 from taskd.web.gate import Caller
 from taskd.web.job_orders import OUTCOME, PREVIEW, TO, WHICH
 from taskd.web.parameters import LONGEST_TEXT, WORKER, Parameter
-from taskd.web.shapes import Shape, object_of
+from taskd.web.shapes import Shape, array, object_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,9 @@ class Order:
 
 
 CHANGED = object_of({"changed": {"type": "boolean"}})
+HUNTED = object_of(
+    {"canaries": array(object_of({name: {"type": "string"} for name in ("pool", "host")}))}
+)
 QUEUE = (Parameter("queue", QUEUE_NAME, "The name of the queue.", in_path=True),)
 SCHEDULE = (Parameter("name", SCHEDULE_NAME, "The name of the schedule.", in_path=True),)
 CAUSE = (
@@ -65,6 +68,13 @@ ORDERS = (
     Order("/schedules/<name:path>/resume", place_orders.resume_schedule, CHANGED, (), SCHEDULE),
     Order("/workers/<id>/drain", place_orders.drain_worker, CHANGED, (), (WORKER,)),
     Order("/workers/<id>/stop", place_orders.stop_worker, CHANGED, (), (WORKER,)),
+    Order(
+        "/leaks/hunt",
+        place_orders.hunt_leaks,
+        HUNTED,
+        (Member("task", Words(LONGEST_TEXT), "The task to look at.", is_needed=True),),
+        may_be_refused=True,
+    ),
     Order("/failures/requeue", job_orders.requeue_failures, OUTCOME, (*CAUSE, *REST)),
     Order("/failures/acknowledge", place_orders.acknowledge_failures, CHANGED, (*CAUSE, UNDO)),
     Order("/failures/mute", place_orders.mute_failures, CHANGED, (*CAUSE, UNDO)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isinf
 from typing import Any, Protocol
@@ -142,6 +142,22 @@ class Position:
     @property
     def _pattern(self) -> str:
         return rf"^[0-9]{{1,18}}\.[0-9]{{1,{self.digits}}}$"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A text that a check of the configuration accepts."""
+
+    check: Callable[[str], str]
+    example: str
+
+    def read(self, text: str) -> str:
+        """Give back the text as the check does."""
+        return self.check(Text().read(text))
+
+    def schema(self) -> dict[str, Any]:
+        """A string."""
+        return {**Text().schema(), "example": self.example}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from taskd.errors import DatabaseError, TaskdError
-from taskd.store import draining, queues, schedules
+from taskd.store import draining, leaks, queues, schedules
 from taskd.store.connect import Connection
 from taskd.store.marks import ANY_TASK, mark_failure
 from taskd.store.schedule_rows import ScheduleRow
@@ -99,6 +99,20 @@ def stop_worker(desk: Desk, caller: Caller, values: Values) -> Values:
         if not entry.count:
             raise NotThere(f"no worker {values['id']} lives: /workers has those that do")
     return {"changed": True}
+
+
+def hunt_leaks(desk: Desk, caller: Caller, values: Values) -> Values:
+    """Start a canary in each pool that runs a task: one more worker, which traces allocations.
+
+    It takes jobs like any other, more slowly, and ends when it has seen enough; /leaks has what it
+    has found. Refused if no running daemon offers the task.
+    """
+    with desk.order(caller, "leaks.hunt", values) as entry:
+        hunted = leaks.ask_hunt(entry.connection, values["task"])
+        if not hunted:
+            raise OrderRefused(f"no running daemon offers {values['task']}: /tasks has what is")
+        entry.count = len(hunted)
+    return {"canaries": [one._asdict() for one in hunted]}
 
 
 def acknowledge_failures(desk: Desk, caller: Caller, values: Values) -> Values:

@@ -71,6 +71,7 @@ class Route:
     shape: Shape
     parameters: tuple[Parameter, ...] = ()
     asks_workers: bool = False
+    may_be_missing: bool = False
 
     @property
     def about(self) -> str:

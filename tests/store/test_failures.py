@@ -160,7 +160,9 @@ def test_the_command_lists_groups_and_a_group_can_be_requeued(
         (2, "KeyError: '…'"),
         (1, "ValueError: #"),
     ]
-    assert set(listed[0]) == {"count", "task", "cause", "first_at", "last_at", "sample_job"}
+    said = {"acknowledged_at", "is_acknowledged", "muted", "note"}
+    found = {"count", "task", "cause", "first_at", "last_at", "sample_job"}
+    assert set(listed[0]) == found | said
     assert "KeyError: '…'" in shown.stdout.splitlines()[1]
     assert requeued == {"requeued": 2}
     assert connection.execute("SELECT count(*) FROM taskd.queued").fetchone() == (2,)

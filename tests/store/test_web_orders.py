@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from taskd.store import choice, jobs, look, paging, queues
+from taskd.store import choice, hosts, jobs, look, paging, queues
 from taskd.store.connect import Connection
 from taskd.store.rows import JobEnd, State
 from taskd.store.schedules import find_schedule
+from taskd.tasks.options import DEFAULTS
+from taskd.tasks.publish import describe
 from taskd.web import job_orders
 from taskd.web.access import Access
-from tests.store.makers import add_jobs, add_worker, claim, fence_of, places
+from tests.store.makers import add_host, add_jobs, add_worker, claim, fence_of, places
 from tests.store.serving import OPERATORS, READERS, Served, served
 from tests.store.test_statistics import succeed
 from tests.store.timetables import declare, nightly, settle
@@ -364,3 +366,59 @@ def test_without_a_token_a_page_of_this_machine_orders_with_its_proof(
         assert (told["role"], told["needs_token"]) == ("operator", False)
         assert web.ask("/jobs/cancel", {"ids": ids}, token=None).status == 403
         assert web.ask("/jobs/cancel", {"ids": ids}, token=None, headers=page).status == 200
+
+
+def test_signing_in_and_out_is_noted_with_whose_token_it_was(
+    web: Served, connection: Connection
+) -> None:
+    page = {"Origin": f"http://127.0.0.1:{web.port}"}
+    begun = web.ask("/session", {"token": READERS}, token=None, headers=page)
+    page["Cookie"] = begun.headers["set-cookie"].partition(";")[0]
+    page["X-Taskd-Csrf"] = begun.json["csrf"]
+    web.ask("/session", method="DELETE", token=None, headers=page)
+    web.ask("/session", {"token": "guessed-0123456789"}, token=None, headers=page)
+
+    ended, first = web.get("/audit")["entries"]
+
+    assert (first["action"], first["role"], first["address"]) == (
+        "session.begin",
+        "reader",
+        "127.0.0.1",
+    )
+    assert (ended["action"], ended["role"]) == ("session.end", "reader")
+
+
+def test_a_leak_is_hunted_where_its_task_is_offered(web: Served, connection: Connection) -> None:
+    host = add_host(connection)
+    add_worker(connection, host)
+    hosts.publish_tasks(connection, host, "io", [describe("shop.sync", add_jobs, DEFAULTS)])
+
+    hunted = web.order("/leaks/hunt", task="shop.sync")
+
+    assert hunted == {"canaries": [{"pool": "io", "host": "here"}]}
+    assert web.refused("/leaks/hunt", task="shop.other")[0] == 409
+    (entry,) = web.get("/audit")["entries"]
+    assert (entry["action"], entry["count"]) == ("leaks.hunt", 1)
+
+
+def test_slots_are_previewed_by_name_expression_or_distance(
+    web: Served, connection: Connection
+) -> None:
+    declare(connection, nightly())
+    settle(connection)
+    clock = {"cron": "30 2 * * *", "timezone": "Europe/Berlin", "after": "2030-03-30T12:00Z"}
+
+    told = web.get("/schedules/preview", **clock, count=2)
+
+    assert told["timezone"] == "Europe/Berlin"
+    assert [slot["utc"] for slot in told["slots"]] == [
+        "2030-03-31T01:00:00+00:00",
+        "2030-04-01T00:30:00+00:00",
+    ]
+    assert told["slots"][0]["note"].endswith("the time itself is skipped that day")
+    assert len(web.get("/schedules/preview", name="nightly")["slots"]) == 10
+    assert len(web.get("/schedules/preview", every="1h", count=3)["slots"]) == 3
+    assert web.ask("/schedules/preview", name="x").status == 404
+    assert web.ask("/schedules/preview").status == 400
+    assert web.ask("/schedules/preview", cron="x").status == 400
+    assert web.ask("/schedules/preview", every="1h", after="9999-12-31T23:59Z").status == 400

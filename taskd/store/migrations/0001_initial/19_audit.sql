@@ -1,7 +1,7 @@
 -- What people do to a running system through the dashboard, and what they say of failures.
 
 -- An order that somebody gave: append-only, pruned by age.
---   role: operator; address: from where, as the server saw it.
+--   role: operator, reader (of a sign-in) or cli; address: from where, as the server saw it, or user@host.
 --   parameters: what was asked for, long lists cut. count: how many jobs (or other things) it changed.
 CREATE TABLE taskd.audit_log (
     id           bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,      -- pages, newest first

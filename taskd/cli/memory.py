@@ -1,0 +1,125 @@
+"""`taskd memory`: what workers have held, as small curves, and which have ended why."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+import click
+
+from taskd.cli.database import open_jobs
+from taskd.cli.moments import distance, size
+from taskd.cli.output import Column, one_line, print_json, print_lines, print_table
+from taskd.cli.parameters import MAX_ID, TEXT, Duration, json_option
+from taskd.clock import utc_now
+from taskd.store.ends import WorkerEnd, list_worker_ends
+from taskd.store.hosts import list_hosts
+from taskd.store.memory import MemoryPoint, memory_curve
+from taskd.store.statistics import KEEP_HOURS
+
+WIDTH = 32
+LEVELS = "▁▂▃▄▅▆▇█"
+GAP = " "
+
+COLUMNS = (
+    Column("HOST", flexible=True),
+    Column("PROCESS", flexible=True),
+    Column("PID", right=True),
+    Column("NOW", right=True),
+    Column("LEAST", right=True),
+    Column("MOST", right=True),
+    Column("CURVE"),
+)
+NOTHING = "No process has told what it holds."
+
+EXAMPLES = """\b
+Examples:
+  taskd memory
+  taskd memory --last 1d --pool io
+  taskd memory --json | jq '.ends[].reason'
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option(
+    "--last",
+    type=Duration(60, KEEP_HOURS),
+    default="6h",
+    show_default=True,
+    help="Of so long a time until now.",
+)
+@click.option("--host", type=TEXT, metavar="NAME", help="Of this host.")
+@click.option("--pool", type=TEXT, metavar="NAME", help="Of this pool.")
+@click.option("--worker", type=click.IntRange(1, MAX_ID), metavar="ID", help="Of this worker.")
+@json_option
+def memory(
+    last: float, host: str | None, pool: str | None, worker: int | None, as_json: bool
+) -> None:
+    """Show what processes have held, each with a curve, and which workers have ended why.
+
+    Bytes are without what is shared, with all processes below. A curve goes from nothing to the
+    most that its process has held.
+    """
+    chosen = {"pool": pool, "worker": worker}
+    with open_jobs() as connection:
+        names = {each.id: each.name for each in list_hosts(connection)}
+        points = memory_curve(connection, last, **chosen)  # type: ignore[arg-type]
+        ends = list_worker_ends(connection, last, **chosen)  # type: ignore[arg-type]
+    if host is not None:
+        points = [point for point in points if names.get(point.host) == host]
+        ends = [end for end in ends if names.get(end.host) == host]
+    if as_json:
+        print_json({"points": [asdict(one) for one in points], "ends": [asdict(e) for e in ends]})
+        return
+    now = utc_now()
+    print_table(COLUMNS, _rows(points, names, now - timedelta(seconds=last), now), NOTHING)
+    print_lines(_ended(end, names, now) for end in ends)
+
+
+def _rows(
+    points: Sequence[MemoryPoint], names: dict[int, str], since: datetime, now: datetime
+) -> Iterator[tuple[object, ...]]:
+    processes: dict[tuple[int, int], list[MemoryPoint]] = defaultdict(list)
+    for point in points:
+        processes[point.host, point.pid].append(point)
+    for (host, pid), own in processes.items():
+        yield (
+            names.get(host, f"host {host}, which has ended"),
+            _name(own[-1]),
+            pid,
+            size(own[-1].bytes),
+            size(min(point.low for point in own)),
+            size(max(point.high for point in own)),
+            curve([(point.at, point.high) for point in own], since, now),
+        )
+
+
+def _name(point: MemoryPoint) -> str:
+    return point.role if point.worker is None else f"{point.pool}/{point.slot}"
+
+
+def curve(points: Sequence[tuple[datetime, int]], since: datetime, now: datetime) -> str:
+    """A line of blocks over a time, each as high as the most of its share of it.
+
+    What was held goes on until the next point; before the first there is nothing.
+    """
+    most = max((value for _, value in points), default=0) or 1
+    highest: list[int | None] = [None] * WIDTH
+    for at, value in points:
+        place = min(max(int((at - since) / (now - since) * WIDTH), 0), WIDTH - 1)
+        highest[place] = max(highest[place] or 0, value)
+    last = max((place for place, value in enumerate(highest) if value is not None), default=-1)
+    drawn = ""
+    held: int | None = None
+    for share in highest[: last + 1]:
+        held = held if share is None else share
+        drawn += GAP if held is None else LEVELS[min(held * len(LEVELS) // most, len(LEVELS) - 1)]
+    return drawn
+
+
+def _ended(end: WorkerEnd, names: dict[int, str], now: datetime) -> str:
+    name = f"{end.pool}/{end.slot} on {names.get(end.host, f'host {end.host}')}"
+    why = end.reason or "nobody has told why"
+    return one_line(f"{name}, pid {end.pid}, ended {distance(end.ended_at, now)}: {why}")

@@ -1,0 +1,65 @@
+"""Orders by the command line stand in the audit log, too: who gave them on which host."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from taskd.store.audit import NOTED_IDS, write_audit
+from taskd.store.connect import Connection
+from taskd.store.rows import JobFilter
+
+ROLE = "cli"
+
+
+@dataclass(slots=True)
+class Entry:
+    """An order while it is carried out; `count` is what it has changed."""
+
+    count: int = 0
+
+
+@contextmanager
+def noted(connection: Connection, action: str, **said: Any) -> Iterator[Entry]:
+    """Carry out an order in the block, in one transaction with its line in the audit log.
+
+    What is None, False or empty was not said. Raises what the block or the database raises; then
+    neither is there.
+    """
+    with connection.transaction():
+        entry = Entry()
+        yield entry
+        note(connection, action, said, entry.count)
+
+
+def note(connection: Connection, action: str, said: Mapping[str, Any], count: int) -> None:
+    """Note an order that was carried out in steps."""
+    parameters = {name: value for name, value in said.items() if value not in (None, False, (), {})}
+    ids = parameters.get("ids", ())
+    if len(ids) > NOTED_IDS:
+        parameters |= {"ids": list(ids)[:NOTED_IDS], "ids_count": len(ids)}
+    write_audit(connection, (ROLE, whoever()), action, parameters, count)
+
+
+def said_by(wanted: JobFilter) -> dict[str, Any]:
+    """What a filter says, as the audit log has it."""
+    empty = asdict(JobFilter())
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in asdict(wanted).items()
+        if value != empty[name]
+    }
+
+
+def whoever() -> str:
+    """The user of this process and the host that it runs on: alice@web1."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        user = "?"
+    return f"{user}@{socket.gethostname()}"
