@@ -77,25 +77,27 @@ def _ended(totals: Iterable[Total]) -> Iterator[Metric]:
 
 
 def _durations(totals: Iterable[Total]) -> Iterator[Metric]:
-    places: dict[tuple[str, str], list[Counts]] = defaultdict(list)
+    pools: dict[tuple[str, ...], list[Counts]] = defaultdict(list)
+    tasks: dict[tuple[str, ...], list[Counts]] = defaultdict(list)
     for total in totals:
-        places[total.queue, total.task].append(total.counts)
+        pools[total.queue, total.task, total.pool].append(total.counts)
+        tasks[total.queue, total.task].append(total.counts)
     yield _histogram(
         "taskd_job_run_seconds",
         "How long attempts ran that succeeded, failed or were retried.",
-        places,
+        pools,
         lambda counts: counts.runs,
     )
     yield _histogram(
         "taskd_job_wait_seconds",
         "How long attempts waited for a worker, from ready to begun.",
-        places,
+        pools,
         lambda counts: counts.waits,
     )
     yield _histogram(
         "taskd_job_resource_wait_seconds",
         "How long first attempts waited before that, for their resources and limits.",
-        places,
+        tasks,
         lambda counts: counts.asks,
     )
 
@@ -103,10 +105,12 @@ def _durations(totals: Iterable[Total]) -> Iterator[Metric]:
 def _histogram(
     name: str,
     about: str,
-    places: dict[tuple[str, str], list[Counts]],
+    places: dict[tuple[str, ...], list[Counts]],
     choose: Callable[[Counts], Histogram],
 ) -> Metric:
-    family = HistogramMetricFamily(name, about, labels=("queue", "task"))
+    """Each place is a queue, a task, and perhaps a pool."""
+    labels = _PLACE[: len(next(iter(places), _PLACE))]
+    family = HistogramMetricFamily(name, about, labels=labels)
     for place, counts in places.items():
         histograms = [choose(each) for each in counts]
         merged = _sum(histograms)

@@ -11,6 +11,10 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+import pytest
+
+from taskd.clock import monotonic
+from taskd.tasks.stacks import ANSWER_SECONDS
 from tests.process.daemon import CONFIG, Daemon, Project, is_alive
 from tests.waiting import eventually
 
@@ -123,3 +127,46 @@ def test_why_a_worker_was_replaced_is_told_with_its_memory(project: Project) -> 
 
     (end, *_) = eventually(told)
     assert (end["pool"], end["reason"]) == ("io", "it has done 1 job")
+
+
+FAR = """
+import time
+from pathlib import Path
+
+from taskd import task
+
+
+@task(queue="far")
+def stand(path):
+    Path(path).touch()
+    time.sleep(600)
+"""
+
+
+def test_a_page_of_one_host_shows_where_a_job_of_another_stands(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    section = f"dashboard: {{listen: '127.0.0.1:0', token_file: {tmp_path / 'token'}}}\n"
+    pool = "{{queues: [{}], greenlets: 5, shutdown_timeout: 500ms, kill_grace: 500ms}}"
+    for name, queue, extra in (("near", "near", section), ("far", "far", "")):
+        pools = f"imports: [shop]\npools:\n  {name}: {pool.format(queue)}\n"
+        project.write(f"{name}.yaml", pools + extra)
+    project.write("shop.py", FAR)
+    near = project.start("--config", "near.yaml")
+    project.start("--config", "far.yaml", "--state-dir", str(tmp_path / "elsewhere"))
+    (url,) = eventually(lambda: urls(near))
+    (job,) = project.enqueue_many("shop.stand", [(str(tmp_path / "begun"),)], "far")
+    eventually((tmp_path / "begun").exists)
+
+    began = monotonic()
+    told = ask(f"{url}/api/v1/jobs/{job}/stacks")
+    took = monotonic() - began
+
+    with capsys.disabled():
+        print(f" [the stack came after {took:.3f} s]", end="")
+    assert len(project.query("SELECT FROM taskd.host WHERE ended_at IS NULL")) == 2
+    assert (told["state"], told["worker"]["pool"], told["worker"]["note"]) == ("running", "far", "")
+    (stack,) = [stack for stack in told["worker"]["stacks"] if stack["job"] == job]
+    assert "time.sleep(600)" in [frame["code"] for frame in stack["frames"]]
+    assert took < ANSWER_SECONDS  # later, the API says that the worker is silent

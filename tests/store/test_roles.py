@@ -430,6 +430,9 @@ READS = (
     ("stats", "--json"),
     ("stats", "--by", "task", "--json"),
     ("workers", "--json"),
+    ("memory", "--json"),
+    ("audit", "--json"),
+    ("leaks", "--json"),
     ("tasks", "--json"),
     ("schema", "status", "--json"),
 )
@@ -469,12 +472,16 @@ def test_the_dashboard_answers_everything_for_a_reader(
 ) -> None:
     worker = add_worker(connection, add_host(connection))
     running = claim(connection, worker)[0][0]
+    ((waiting,),) = connection.execute("SELECT id FROM taskd.blocked").fetchall()
     with site(dsn_of(dsn, BOARD)) as web:
         for path in (
             "/queues", "/jobs", f"/jobs/{furnished}", "/failures", "/workers", "/pools", "/tasks",
-            "/resources", "/schedules", "/stats", "/stats/curves", "/leaks",
+            "/resources", "/schedules", "/stats", "/stats/curves", "/leaks", "/stalls", "/audit",
+            "/database", "/memory", f"/jobs/{furnished}/log", f"/jobs/{furnished}/why",
+            f"/jobs/{furnished}/result", f"/jobs/{furnished}/family", f"/jobs/{waiting}/why",
         ):  # fmt: skip
             web.api(path)
+        assert len(web.api("/schedules/preview", every="1h")["slots"]) == 10
         told = web.api(f"/jobs/{running}/stacks")["worker"]
         assert told == web.api(f"/workers/{worker}/stacks")
         assert (told["note"], told["stacks"]) == (ONLY_READS, [])
@@ -489,6 +496,7 @@ WRITES = (
     ("jobs", "requeue", "1"),
     ("jobs", "move", "1", "--to", "slow"),
     ("jobs", "purge", "--older-than", "1d"),
+    ("jobs", "mute", "KeyError: '…'"),
     ("queues", "pause", "default"),
     ("schema", "roles", "--apply"),
 )

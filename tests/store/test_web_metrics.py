@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from taskd.store import jobs, queues
+from taskd.store import hosts, jobs, queues
 from taskd.store.connect import Connection
 from taskd.store.rows import JobEnd
 from tests.store.asking import Site, site
-from tests.store.makers import add_jobs, add_worker, claim, fence_of
+from tests.store.makers import add_host, add_jobs, add_worker, claim, fence_of
 from tests.store.test_statistics import succeed
 
 pytestmark = pytest.mark.one_server
@@ -72,7 +72,7 @@ def test_durations_are_histograms(web: Site, connection: Connection) -> None:
 
     found = samples(web)
 
-    place = {"queue": "default", "task": "shop.sync"}
+    place = {"queue": "default", "task": "shop.sync", "pool": "io"}
     assert value(found, "taskd_job_run_seconds_count", **place) == 4
     assert value(found, "taskd_job_run_seconds_sum", **place) == pytest.approx(1.2)
     buckets = {
@@ -83,6 +83,32 @@ def test_durations_are_histograms(web: Site, connection: Connection) -> None:
     assert all(number == (4 if bound >= 0.3 else 0) for bound, number in buckets.items())
     assert list(buckets) == sorted(buckets)
     assert float("inf") in buckets
+
+
+def test_where_a_pool_has_part_in_it_each_pool_is_told_by_itself(
+    web: Site, connection: Connection
+) -> None:
+    work(connection)
+    host = add_host(connection)
+    other = hosts.register_worker(connection, host, 2, "cpu", 0, 4, [], queues=[])
+    assert other is not None
+    add_jobs(connection, 2)
+    succeed(connection, other, claim(connection, other), took=0.3)
+
+    found = samples(web)
+
+    place = {"queue": "default", "task": "shop.sync"}
+    counts = {
+        name: [value(found, f"{name}", **place, pool=pool) for pool in ("io", "cpu")]
+        for name in (
+            "taskd_job_run_seconds_count",
+            "taskd_job_wait_seconds_count",
+            "taskd_attempts_started_total",
+        )
+    }
+    workers = [value(found, "taskd_pool_workers", pool=pool) for pool in ("io", "cpu")]
+    assert set(map(tuple, counts.values())) == {(4.0, 3.0)}
+    assert workers == [1, 1]
 
 
 def test_runnable_work_is_what_a_free_slot_could_start(web: Site, connection: Connection) -> None:

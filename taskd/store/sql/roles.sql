@@ -81,8 +81,8 @@ TO taskd_enqueuer;
 GRANT SELECT (name, host, description, published_at) ON taskd.task TO taskd_enqueuer;
 GRANT SELECT (id, ended_at) ON taskd.host TO taskd_enqueuer;
 
--- What is not told to the reader: letters under way, who waits for an end, and the tallies that are
--- added to the statistics.
+-- What is not told to the reader: letters under way, and who waits for an end. The tallies that are to be
+-- added to the statistics say when something last began, which is to be known of what stalls.
 GRANT SELECT ON
     taskd.job, taskd.live_job, taskd.ended_job, taskd.holder,
     taskd.queued, taskd.scheduled, taskd.blocked, taskd.running, taskd.history, taskd.attempt,
@@ -90,7 +90,7 @@ GRANT SELECT ON
     taskd.request, taskd.resource, taskd.capacity, taskd.line, taskd.limit_wish, taskd.dependency,
     taskd.unique_key, taskd.schedule, taskd.schedule_definition, taskd.schedule_voice,
     taskd.memory_reading, taskd.memory_level, taskd.canary, taskd.leak, taskd.recycle, taskd.statistic,
-    taskd.backlog, taskd.failure_mark, taskd.audit_log
+    taskd.tally, taskd.backlog, taskd.failure_mark, taskd.audit_log
 TO taskd_reader;
 -- Functions that only read, some of them called by others of the list and by the views.
 GRANT EXECUTE ON FUNCTION
