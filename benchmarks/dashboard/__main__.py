@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("case", nargs="*", default=["pages", "viewers"], metavar="CASE")
     parser.add_argument("--queued", type=int, default=5_000_000, help="jobs that wait (5000000)")
     parser.add_argument("--finished", type=int, default=1_000_000, help="that ended (1000000)")
+    parser.add_argument("--jobs", type=int, default=viewers.JOBS, help="of a drain (200000)")
     parser.add_argument("--runs", type=int, default=5, help="pairs of drains (5)")
     chosen = parser.parse_args()
     if chosen.finished < 50:
@@ -38,7 +39,8 @@ def main() -> None:
             pairs = []
             for number in range(chosen.runs):
                 print(f"viewers: pair {number + 1} of {chosen.runs} …", file=sys.stderr, flush=True)
-                pairs.append(viewers.pair(server, is_first=bool(number % 2)))
+                pair = viewers.pair(server, is_first=bool(number % 2), jobs=chosen.jobs)
+                pairs.append(pair)
             print(viewers.table(pairs))
 
 

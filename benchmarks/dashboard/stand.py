@@ -22,6 +22,13 @@ TIMEOUT = 60.0
 @contextmanager
 def dashboard(dsn: str) -> Iterator[str]:
     """`taskd dashboard` on a free port of loopback, until the block ends; its address."""
+    with dashboard_process(dsn) as (url, _):
+        yield url
+
+
+@contextmanager
+def dashboard_process(dsn: str) -> Iterator[tuple[str, int]]:
+    """The same, with its pid."""
     command = [sys.executable, "-m", "taskd", "--database", dsn]
     command += ["dashboard", "--listen", "127.0.0.1:0"]
     with tempfile.TemporaryDirectory(prefix="taskd-bench-") as folder:
@@ -29,7 +36,7 @@ def dashboard(dsn: str) -> Iterator[str]:
         with log.open("wb") as out:
             process = subprocess.Popen(command, stdout=out, stderr=out)
         try:
-            yield _address(log, process)
+            yield _address(log, process), process.pid
         finally:
             process.terminate()
             process.wait(PATIENCE)
@@ -60,4 +67,15 @@ def seconds_of(url: str) -> float:
             answer.read()
     except HTTPError as error:
         raise SystemExit(f"{url}: {error} {error.read().decode()}") from error
+    return time.perf_counter() - began
+
+
+def seconds_to_news(url: str) -> float:
+    """How long it takes until a page that opens a stream of moments is shown the first."""
+    began = time.perf_counter()
+    with urlopen(url, timeout=TIMEOUT) as stream:
+        while (line := stream.readline()) and line != b"event: overview\n":
+            pass
+        while line.strip():
+            line = stream.readline()
     return time.perf_counter() - began
