@@ -196,7 +196,8 @@ CREATE FUNCTION taskd.resources_v1(
     name text, used bigint, units integer, rate double precision, burst integer, is_declared boolean,
     retry_at timestamptz, waiting bigint, first bigint[], since timestamptz
 ) LANGUAGE sql STABLE
-SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off AS $$
     WITH RECURSIVE lined AS (           -- from the line of one name to that of the next
         SELECT (SELECT l.res FROM taskd.line l
                 WHERE l.res > CASE WHEN p_after_waits THEN p_after_name ELSE '' END COLLATE "C"

@@ -1,0 +1,70 @@
+"""A page of resources reads what it shows, however many are held and waited for."""
+
+from __future__ import annotations
+
+import pytest
+
+from taskd.store.connect import Connection
+from taskd.store.resources import ResourceKey, ResourceRow, list_resources
+from tests.store.test_plans import rows_read
+
+NAMES = 20_000
+PAGE = 50
+FILL = """
+INSERT INTO taskd.resource (name, used, waiting)
+SELECT CASE WHEN n %% 2 = 0 THEN 'held-' ELSE 'wanted-' END || to_char(n, 'FM000000'), 1, n %% 2 = 1
+FROM generate_series(1, %s) n
+"""
+LINES = """
+INSERT INTO taskd.line (res, turn, place, need, id)
+SELECT r.name, 0, p, 1, p FROM taskd.resource r, generate_series(1, 3) p WHERE r.waiting
+"""
+
+
+@pytest.fixture(params=["analyzed", "never analyzed"])
+def many(request: pytest.FixtureRequest, connection: Connection) -> Connection:
+    list_resources(connection, None, PAGE, 3)  # plans are made while all is empty
+    connection.execute(FILL, (NAMES,))
+    connection.execute(LINES)
+    if request.param == "analyzed":
+        connection.execute("ANALYZE")
+    return connection
+
+
+def page(connection: Connection, after: ResourceKey | None) -> tuple[list[ResourceRow], int]:
+    """A page, and how many entries of resources and lines it has read."""
+    with connection.transaction():
+        before = rows_read(connection, "resource") + rows_read(connection, "line")
+        found = list_resources(connection, None, PAGE, 3, after)
+        return found, rows_read(connection, "resource") + rows_read(connection, "line") - before
+
+
+@pytest.mark.parametrize(
+    ("after", "first"),
+    [
+        (None, "wanted-000001"),
+        (ResourceKey(True, "wanted-010000"), "wanted-010001"),
+        (ResourceKey(False, ""), "held-000002"),
+        (ResourceKey(False, "held-010000"), "held-010002"),
+    ],
+)
+def test_a_page_reads_no_more_than_it_shows(
+    many: Connection, after: ResourceKey | None, first: str
+) -> None:
+    found, read = page(many, after)
+
+    assert [found[0].name, len(found)] == [first, PAGE]
+    assert {row.waiting for row in found} == {3 if first.startswith("wanted") else 0}
+    assert read < 20 * PAGE
+
+
+def test_the_pages_hold_each_of_them_once(many: Connection) -> None:
+    names: list[str] = []
+    after: ResourceKey | None = None
+
+    while found := list_resources(many, None, 1500, 3, after):
+        names += [row.name for row in found]
+        after = found[-1].key
+
+    assert len(names) == len(set(names)) == NAMES
+    assert names == sorted(names, key=lambda name: (name.startswith("held"), name))
