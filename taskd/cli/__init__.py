@@ -7,6 +7,8 @@
     schedules                        look, run, pause, preview
     stats                            what has ended and what waits, in figures
     top                              the same live, with workers and failures
+    memory, leaks                    what processes have held, and which tasks leave some of it
+    audit                            who has ordered what; noting: how a verb's order gets there
     dashboard                        serve metrics and the JSON API
     schema, check, config            set up and find faults
     doctor                           find what is wrong with what runs

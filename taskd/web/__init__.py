@@ -9,7 +9,7 @@
     order_routes   what may be ordered, each with its body; bodies: how those are read
     desk        carries orders out, each with a line in the audit log; job_orders, place_orders
     live        server-sent events, made once for all
-    masking     arguments that are shown to nobody
+    masking     arguments that are shown to nobody; cover: names that are made from them
     parameters  what a request may say, checked before anything is asked of the database
     answers     one function a route: what the database says, as JSON; details: the rest of them
     source      connections, and what is kept for a second so that many may ask
@@ -17,6 +17,7 @@
     openapi     the description of the API, made from the routes
     assets      the pages: what is in static/, as it is sent to browsers
     family      one more answer: the jobs that a job comes after, and those after it
+    slots       another: the next slots of a schedule
     stacks      and where jobs and workers stand, which the workers themselves are asked
 
 It is a process of its own with threads, no gevent and no user code. Bottle routes, waitress
