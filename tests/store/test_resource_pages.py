@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from taskd.store import resources
 from taskd.store.connect import Connection
 from taskd.store.resources import ResourceKey, ResourceRow, list_resources
 from tests.store.test_plans import rows_read
@@ -68,3 +71,28 @@ def test_the_pages_hold_each_of_them_once(many: Connection) -> None:
 
     assert len(names) == len(set(names)) == NAMES
     assert names == sorted(names, key=lambda name: (name.startswith("held"), name))
+
+
+def test_all_states_together_are_looked_through_in_the_time_of_one_look(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them takes all the time that it is given, and finds nobody."""
+    looks: list[tuple[str, float | None]] = []
+    clock = [100.0]
+
+    def look(
+        _: object, state: str, names: list[str], first: int, seconds: float | None
+    ) -> list[Any]:
+        looks.append((state, seconds))
+        clock[0] += seconds or 0.0
+        return []
+
+    monkeypatch.setattr(resources, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(resources, "_look", look)
+
+    found = resources.find_holders(connection, {"repo:42": 5}, 3)
+
+    assert [state for state, _ in looks] == ["running", "scheduled", "blocked", "queued"]
+    assert clock[0] - 100.0 == pytest.approx(resources.LOOK_SECONDS)
+    assert resources.LOOK_SECONDS < 0.2
+    assert found["repo:42"].hidden == 5
