@@ -17,7 +17,7 @@ from psycopg import errors
 from psycopg.rows import class_row
 
 from taskd.clock import monotonic
-from taskd.store.literals import integer_array, text_array
+from taskd.store.literals import text_array
 from taskd.store.waits import MOST_COUNTED
 
 AnyConnection = psycopg.Connection[Any]
@@ -86,16 +86,6 @@ class ResourceRow:
     def key(self) -> ResourceKey:
         """Where it stands in the list of all."""
         return ResourceKey(self.waiting > 0, self.name)
-
-
-def list_covered(connection: AnyConnection, jobs: Sequence[int], tasks: Sequence[str]) -> list[int]:
-    """Those of these living jobs that are of one of the tasks."""
-    rows = connection.execute(
-        "SELECT j.id FROM taskd.live_job j "
-        "WHERE j.id = ANY (%s::bigint[]) AND j.task = ANY (%s::text[])",
-        (integer_array(jobs), text_array(tasks)),
-    ).fetchall()
-    return [row[0] for row in rows]
 
 
 def list_declared(connection: AnyConnection, names: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -31,16 +31,15 @@ from taskd.tasks.reasons import (
 if TYPE_CHECKING:
     from taskd.store.jobs import AnyConnection
 
-    Told = Mapping[str, Collection[int]]
-    Call = Callable[[AnyConnection, Told], Mapping[str, str]]
+    Call = Callable[[AnyConnection, Sequence[str]], Mapping[str, str]]
 
 QUARANTINE_LANE = 11
 ALONE = ", and is to run alone in a worker, for workers have died under it"
 
 
-def as_they_are(connection: AnyConnection, told: Told) -> Mapping[str, str]:
+def as_they_are(connection: AnyConnection, names: Sequence[str]) -> Mapping[str, str]:
     """Call resources and limits by their names."""
-    return {name: name for name in told}
+    return {name: name for name in names}
 
 
 def find_reasons(
@@ -49,7 +48,7 @@ def find_reasons(
     """Why a job waits, or in one reason that it does not; None if there is no such job.
 
     Everything that holds at one moment; a bounded look, however many jobs wait. `call` says what
-    to call resources and limits, given the ids of the jobs that each is told with.
+    to call resources and limits.
     """
     with waits.one_moment(connection) as now:
         job = fetch_job(connection, job_id)
@@ -121,30 +120,18 @@ def _blocked(
             yield _after_parents(connection, job, stage.pending, now)
         case "l" if lines := waits.list_lines_of(connection, job.id):
             held = find_holders(connection, {line.name: line.used for line in lines}, FIRST_TOLD)
-            names = call(connection, _told_with(job, lines, held))
+            names = call(connection, [line.name for line in lines])
             for line in lines:
                 called = replace(line, name=names[line.name])
                 yield from _in_line(called, held.get(line.name, NOBODY), now)
         case _:
-            called_so = call(connection, dict.fromkeys(stage.resources, (job.id,)))
+            called_so = call(connection, stage.resources)
             listing = ", ".join(titled(called_so[name]) for name in stage.resources)
             yield Reason(
                 kind=ReasonKind.JOINING,
                 text=f"is about to stand in line for {listing}; that takes moments, "
                 "if a daemon runs",
             )
-
-
-def _told_with(job: JobRow, lines: Sequence[Standing], held: Mapping[str, Holders]) -> Told:
-    """With which jobs the name of each line is told."""
-    return {
-        line.name: {
-            job.id,
-            *line.first,
-            *(holder.id for holder in held.get(line.name, NOBODY).first),
-        }
-        for line in lines
-    }
 
 
 def _after_parents(connection: AnyConnection, job: JobRow, count: int, now: datetime) -> Reason:

@@ -160,8 +160,8 @@ def tasks(source: Source, values: Values) -> list[dict[str, Any]]:
 def list_of_resources(source: Source, values: Values) -> dict[str, Any]:
     """Resources and limits that are held, waited for or declared; waited-for ones first.
 
-    Of more than `limit`, `next` says where the others begin. A name that is told with a job of a
-    masked task, or of a job that was not found, has a cover in its place.
+    Of more than `limit`, `next` says where the others begin. If a task is masked, a name that no
+    daemon's file has, and that is no task's or queue's own, has a cover in its place.
     """
     after = None if values["after"] is None else _resource_key(source, values["after"])
     limit = values["limit"]
@@ -169,8 +169,7 @@ def list_of_resources(source: Source, values: Values) -> dict[str, Any]:
         found = resources.list_resources(connection, None, limit + 1, 3, after)
         page = found[:limit]
         held = resources.find_holders(connection, {each.name: each.used for each in page}, 3)
-        told = {each.name: _told_with(each, held.get(each.name, NOBODY)) for each in page}
-        names = source.cover.call(connection, told)
+        names = source.cover.call(connection, [each.name for each in page])
     shown = [
         _resource(each, held.get(each.name, NOBODY)) | {"name": names[each.name]} for each in page
     ]
@@ -188,10 +187,6 @@ def _resource_key(source: Source, position: str) -> ResourceKey:
     except ValueError as error:
         raise ParameterInvalid(f"after: {position!r} {error}") from error
     return ResourceKey(text[0] == "1", text[1:])
-
-
-def _told_with(one: ResourceRow, holders: Holders) -> set[int]:
-    return {*one.first, *(holder.id for holder in holders.first)}
 
 
 def _resource(one: ResourceRow, holders: Holders) -> dict[str, Any]:

@@ -1,9 +1,12 @@
-"""Names of resources and limits that jobs of masked tasks need: told apart, and not told.
+"""Names of resources and limits, where a mask is set: told apart, and not told.
 
-A name may be made from arguments, such as "customer:7". Where one is told together with a job of a
-masked task, or it is not known of whose job it is, a cover stands in its place: the same one for
-the same name, so that lines can be told apart, as long as this process lives. What stands in the
-daemons' file, and the limits of tasks and queues, is made from no arguments and is told.
+A name may be made from arguments, such as "customer:7". So a cover stands in its place: the same
+one for the same name, so that lines can be told apart, as long as this process lives. What stands
+in the daemons' file, and the limits of tasks and queues, is made from no arguments and is told.
+
+All other names are covered, also those that jobs of other tasks alone seem to need: an answer
+shows a few of the jobs that hold a name or wait for it, and whoever joined two answers would find
+the masked one behind them.
 """
 
 from __future__ import annotations
@@ -11,12 +14,11 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
-from collections.abc import Collection, Iterable, Mapping
-from itertools import chain
+from collections.abc import Iterable, Sequence
 
 from taskd.store.jobs import AnyConnection
 from taskd.store.needs import Whose, read_limit
-from taskd.store.resources import list_covered, list_declared
+from taskd.store.resources import list_declared
 from taskd.web.masking import HIDDEN
 
 _NONCE, _PROOF = 8, 8
@@ -26,23 +28,17 @@ class Cover:
     """Covers names for one server. Thread-safe."""
 
     def __init__(self, mask: Iterable[str]) -> None:
-        self._mask = sorted(mask)
+        self._is_set = bool(frozenset(mask))
         self._key = secrets.token_bytes(32)
 
-    def call(
-        self, connection: AnyConnection, told: Mapping[str, Collection[int]]
-    ) -> dict[str, str]:
-        """What to call names, each of which is told together with some living jobs."""
-        if not self._mask:
-            return {name: name for name in told}
-        jobs = sorted(set(chain.from_iterable(told.values())))
-        covered = set(list_covered(connection, jobs, self._mask)) if jobs else set()
-        open_names = set(list_declared(connection, list(told)))
+    def call(self, connection: AnyConnection, names: Sequence[str]) -> dict[str, str]:
+        """What to call each of these names."""
+        if not self._is_set:
+            return {name: name for name in names}
+        declared = set(list_declared(connection, names))
         return {
-            name: name
-            if name in open_names or _is_of_place(name) or (ids and covered.isdisjoint(ids))
-            else self._covered(name)
-            for name, ids in told.items()
+            name: name if name in declared or _is_of_place(name) else self._covered(name)
+            for name in names
         }
 
     def _covered(self, name: str) -> str:

@@ -178,19 +178,36 @@ def test_a_line_has_the_same_cover_wherever_it_is_told(
     assert names <= held
 
 
-def test_names_of_other_tasks_and_of_the_file_are_told(
+def test_names_of_the_file_are_told(
     web: Served, connection: Connection, furnished: dict[str, int]
 ) -> None:
     host = add_host(connection)
     declare_limits(connection, host, {"@key stripe": Limit(5, None, None)})
-    for _ in range(2):
-        add_one(connection, needs={"@key stripe": 1, "repo:1": EXCLUSIVE})
     add_masked(connection, {"@key stripe": 1})
-    claim(connection, add_worker(connection, host))
 
     names = {row["name"] for row in web.get("/resources")["resources"]}
 
-    assert {"@key stripe", "repo:1"} <= names
+    assert {"@key stripe", "@queue default"} <= names
+
+
+def test_a_masked_job_behind_others_is_not_found_by_joining_two_answers(
+    web: Served, connection: Connection
+) -> None:
+    """Four jobs of another task are before it: as many as an answer shows, and the holder."""
+    holder, *ahead = (add_one(connection, needs=NEEDS) for _ in range(4))
+    claim(connection, add_worker(connection, add_host(connection)))
+    masked = add_masked(connection, NEEDS)
+
+    (line,) = web.get(f"/jobs/{masked}/why")
+    (row,) = web.get("/resources")["resources"]
+    others = [web.get(f"/jobs/{job}/why")[0]["name"] for job in ahead]
+
+    assert (line["before"], row["first"]) == (ahead, ahead)
+    assert (
+        [job["id"] for job in line["jobs"]] == [each["id"] for each in row["holders"]] == [holder]
+    )
+    assert {line["name"], row["name"], *others} == {line["name"]}
+    assert SECRET not in line["name"]
 
 
 def test_nobody_finds_jobs_of_a_masked_task_by_their_arguments(
