@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from taskd.config.schedules import Overlap
+from taskd.errors import OptionInvalid
 from taskd.store import schedules as store
 from taskd.store.schedule_rows import ScheduleRow
 from taskd.store.tasks import find_task
@@ -33,7 +34,7 @@ def run_now(connection: AnyConnection, row: ScheduleRow) -> tuple[int | None, in
 def go_on(connection: AnyConnection, row: ScheduleRow | None) -> tuple[bool, datetime | None]:
     """Let a paused schedule go on, however it changes meanwhile: whether it was, and its next slot.
 
-    The slots that have passed are over.
+    The slots that have passed are over. Raises OptionInvalid if its kind or zone is not known here.
     """
     while row is not None and row.paused:
         next_at = schedule_of(json.loads(row.spec)).next_after(row.now)
@@ -44,11 +45,17 @@ def go_on(connection: AnyConnection, row: ScheduleRow | None) -> tuple[bool, dat
 
 
 def next_slots(row: ScheduleRow, count: int = 3) -> list[datetime]:
-    """When a schedule has its next slots; none while it is paused, and once it is removed."""
+    """When a schedule has its next slots; none while it is paused, and once it is removed.
+
+    The first alone, if its kind or zone is not known here, but to a newer daemon.
+    """
     if row.state != "active" or row.next_at is None:
         return []
     slots = [row.next_at]
-    schedule = schedule_of(json.loads(row.spec))
+    try:
+        schedule = schedule_of(json.loads(row.spec))
+    except OptionInvalid:
+        return slots
     while len(slots) < count and (following := schedule.next_after(slots[-1])) is not None:
         slots.append(following)
     return slots

@@ -65,7 +65,14 @@ ORDERS = (
         may_be_refused=True,
     ),
     Order("/schedules/<name:path>/pause", place_orders.pause_schedule, CHANGED, (), SCHEDULE),
-    Order("/schedules/<name:path>/resume", place_orders.resume_schedule, CHANGED, (), SCHEDULE),
+    Order(
+        "/schedules/<name:path>/resume",
+        place_orders.resume_schedule,
+        CHANGED,
+        (),
+        SCHEDULE,
+        may_be_refused=True,
+    ),
     Order("/workers/<id>/drain", place_orders.drain_worker, CHANGED, (), (WORKER,)),
     Order("/workers/<id>/stop", place_orders.stop_worker, CHANGED, (), (WORKER,)),
     Order(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from taskd.errors import DatabaseError, TaskdError
+from taskd.errors import DatabaseError, OptionInvalid, TaskdError
 from taskd.store import draining, leaks, queues, schedules
 from taskd.store.connect import Connection
 from taskd.store.marks import ANY_TASK, mark_failure
@@ -61,10 +61,16 @@ def pause_schedule(desk: Desk, caller: Caller, values: Values) -> Values:
 
 
 def resume_schedule(desk: Desk, caller: Caller, values: Values) -> Values:
-    """Let a schedule go on with its next slot; those that have passed are over."""
+    """Let a schedule go on with its next slot; those that have passed are over.
+
+    Refused if its kind or time zone is not known here, but to a newer daemon.
+    """
     with desk.order(caller, "schedules.resume", values) as entry:
         row = _schedule(entry.connection, values["name"])
-        changed, _ = schedule_orders.go_on(entry.connection, row)
+        try:
+            changed, _ = schedule_orders.go_on(entry.connection, row)
+        except OptionInvalid as error:
+            raise OrderRefused(str(error)) from error
         entry.count = int(changed)
     return {"changed": changed}
 

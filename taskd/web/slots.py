@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from taskd.clock import utc_now
+from taskd.errors import OptionInvalid
 from taskd.store.schedules import find_schedule
 from taskd.tasks.schedule import Cron, Every, Schedule, schedule_of
 from taskd.tasks.slots import shown_slots
@@ -53,7 +54,10 @@ def _schedule(source: Source, values: Values) -> Schedule:
         row = find_schedule(connection, values["name"])
     if row is None:
         raise NotThere(f"no schedule is named {values['name']}")
-    return schedule_of(json.loads(row.spec))
+    try:
+        return schedule_of(json.loads(row.spec))
+    except OptionInvalid as error:
+        raise ParameterInvalid(f"name: {values['name']} is not known here: {error}") from error
 
 
 def _moment(values: Values) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from taskd.tasks.options import DEFAULTS
 from taskd.tasks.publish import describe
 from taskd.web import job_orders
 from taskd.web.access import Access
+from tests.commands import taskd_json
 from tests.store.makers import add_host, add_jobs, add_worker, claim, fence_of, places
 from tests.store.serving import OPERATORS, READERS, Served, served
 from tests.store.test_statistics import succeed
@@ -422,3 +424,27 @@ def test_slots_are_previewed_by_name_expression_or_distance(
     assert web.ask("/schedules/preview").status == 400
     assert web.ask("/schedules/preview", cron="x").status == 400
     assert web.ask("/schedules/preview", every="1h", after="9999-12-31T23:59Z").status == 400
+
+
+@pytest.mark.parametrize(
+    "spec", [{"moon": "full"}, {"cron": "0 3 * * *", "timezone": "Moon/Tranquility"}]
+)
+def test_a_schedule_of_a_newer_daemon_is_told_with_the_slot_that_is_stored(
+    web: Served, connection: Connection, dsn: str, spec: dict[str, str]
+) -> None:
+    declare(connection, nightly(), nightly("other"))
+    settle(connection)
+    connection.execute(
+        "UPDATE taskd.schedule_definition SET spec = %s WHERE name = 'other'", (json.dumps(spec),)
+    )
+
+    known, other = web.get("/schedules")
+    listed = taskd_json("--database", dsn, "schedules", "--json")
+    preview = web.ask("/schedules/preview", name="other")
+    web.order("/schedules/other/pause")
+
+    assert len(known["next_slots"]) == len(listed[0]["next_slots"]) == 3
+    assert other["next_slots"] == listed[1]["next_slots"] == [other["next_at"]]
+    assert preview.status == 400
+    assert preview.json["error"].startswith("name: other is not known here: ")
+    assert web.refused("/schedules/other/resume")[0] == 409
