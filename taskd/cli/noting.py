@@ -39,11 +39,17 @@ def noted(connection: Connection, action: str, **said: Any) -> Iterator[Entry]:
 
 def note(connection: Connection, action: str, said: Mapping[str, Any], count: int) -> None:
     """Note an order that was carried out in steps."""
-    parameters = {name: value for name, value in said.items() if value not in (None, False, (), {})}
+    parameters = {name: value for name, value in said.items() if _is_said(value)}
     ids = parameters.get("ids", ())
     if len(ids) > NOTED_IDS:
         parameters |= {"ids": list(ids)[:NOTED_IDS], "ids_count": len(ids)}
     write_audit(connection, (ROLE, whoever()), action, parameters, count)
+
+
+def _is_said(value: object) -> bool:
+    if isinstance(value, tuple | dict):
+        return bool(value)
+    return value is not None and value is not False  # but 0 is said
 
 
 def said_by(wanted: JobFilter) -> dict[str, Any]:

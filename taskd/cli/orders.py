@@ -102,12 +102,16 @@ def requeue(ids: tuple[int, ...], wanted: JobFilter, dry_run: bool, as_json: boo
         if dry_run:
             _tell({"would_requeue": bulk.count_ended(connection, wanted)}, as_json)
         else:
-            _tell({"requeued": bulk.requeue_matching(connection, wanted)}, as_json)
+            with noted(connection, "jobs.requeue", filter=said_by(wanted)) as entry:
+                entry.count = bulk.requeue_matching(connection, wanted)
+            _tell({"requeued": entry.count}, as_json)
 
 
 def _requeue_by_id(ids: tuple[int, ...], as_json: bool) -> None:
     with open_jobs() as connection:
-        renewed = requeue_jobs(connection, ids)
+        with noted(connection, "jobs.requeue", ids=ids) as entry:
+            renewed = requeue_jobs(connection, ids)
+            entry.count = len(renewed)
         refused = {
             job_id: _why_not(fetch_job(connection, job_id))
             for job_id in ids

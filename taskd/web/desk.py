@@ -55,7 +55,9 @@ class Desk:
             write_audit(connection, (str(caller.role), caller.address), action, {}, 0)
 
     def _noted(self, said: Mapping[str, Any]) -> dict[str, Any]:
-        noted = {name: value for name, value in said.items() if value not in (None, False)}
+        noted = {
+            name: value for name, value in said.items() if value is not None and value is not False
+        }
         if len(noted.get("ids", ())) > NOTED_IDS:
             noted["ids_count"] = len(noted["ids"])
             noted["ids"] = noted["ids"][:NOTED_IDS]

@@ -53,7 +53,20 @@ def test_orders_to_jobs_are_noted(dsn: str, connection: Connection) -> None:
         ("jobs.move", {"filter": {"queue": "mail"}, "to": "slow"}, 2),
         ("jobs.cancel", {"ids": [ids[1]]}, 1),
         ("jobs.cancel", {"filter": {"args": [0], "queue": "slow"}}, 2),
-        ("jobs.purge", {"queue": "slow"}, 2),
+        ("jobs.purge", {"older_than": 0.0, "queue": "slow"}, 2),
+    ]
+
+
+def test_requeues_are_noted(dsn: str, connection: Connection) -> None:
+    ids = fail_jobs(connection, 3)
+
+    ordered(dsn, "jobs", "requeue", str(ids[0]))
+    ordered(dsn, "jobs", "requeue", "--state", "failed")
+    ordered(dsn, "jobs", "requeue", "--state", "failed", "--dry-run")
+
+    assert noted(connection) == [
+        ("jobs.requeue", {"ids": [ids[0]]}, 1),
+        ("jobs.requeue", {"filter": {"state": "failed"}}, 3),
     ]
 
 
