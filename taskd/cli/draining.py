@@ -71,8 +71,8 @@ def _order(
         found = _named(list_named_workers(connection), worker, host)
         with noted(connection, f"workers.{verb}", id=found.id) as entry:
             entry.count = len(order(connection, [found.id]))
-        if not entry.count:
-            raise Failure(f"{one_line(str(found))} has just ended")
+            if not entry.count:
+                raise Failure(f"{one_line(str(found))} has just ended")
     return found
 
 

@@ -85,8 +85,8 @@ def hunt(task: str, as_json: bool) -> None:
     with open_jobs() as connection, noted(connection, "leaks.hunt", task=task) as entry:
         hunted = store.ask_hunt(connection, task)
         entry.count = len(hunted)
-    if not hunted:
-        raise Failure(f"no running daemon offers {task}: `taskd tasks` shows what is offered")
+        if not hunted:
+            raise Failure(f"no running daemon offers {task}: `taskd tasks` shows what is offered")
     if as_json:
         print_json([one._asdict() for one in hunted])
         return

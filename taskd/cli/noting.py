@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ def noted(connection: Connection, action: str, **said: Any) -> Iterator[Entry]:
     """Carry out an order in the block, in one transaction with its line in the audit log.
 
     What is None, False or empty was not said. Raises what the block or the database raises; then
-    neither is there.
+    neither is there. So an order that is refused is refused in the block.
     """
     with connection.transaction():
         entry = Entry()
@@ -38,7 +39,10 @@ def noted(connection: Connection, action: str, **said: Any) -> Iterator[Entry]:
 
 
 def note(connection: Connection, action: str, said: Mapping[str, Any], count: int) -> None:
-    """Note an order that was carried out in steps."""
+    """Note that an order which is carried out in steps begins, or what it has changed at its end.
+
+    Between them the connection may be lost: hence both.
+    """
     parameters = {name: value for name, value in said.items() if _is_said(value)}
     ids = parameters.get("ids", ())
     if len(ids) > NOTED_IDS:
@@ -63,9 +67,13 @@ def said_by(wanted: JobFilter) -> dict[str, Any]:
 
 
 def whoever() -> str:
-    """The user of this process and the host that it runs on: alice@web1."""
+    """The user of this process and the host that it runs on: alice@web1.
+
+    Whatever the environment says of the user; by number, who has no name, as in a container.
+    """
+    number = os.getuid()
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in a container
-        user = "?"
+        user = pwd.getpwuid(number).pw_name
+    except KeyError:
+        user = str(number)
     return f"{user}@{socket.gethostname()}"

@@ -204,7 +204,8 @@ def purge(
 ) -> None:
     """Forget jobs that have ended, with their results and attempts.
 
-    In small steps that hold up nobody. Retention does this by itself, a day at a time.
+    In small steps that hold up nobody. Retention does this by itself, a day at a time. The audit
+    log has when it began, and how many it were once it is done.
     """
     chosen = [State(state) for state in states] or FINAL_STATES
     with open_jobs() as connection:
@@ -214,13 +215,10 @@ def purge(
             count = sum(bulk.count_ended(connection, each) for each in filters)
             _tell({"would_purge": count}, as_json)
             return
-        purged = 0
-        try:
-            for step in _shown(bulk.purge_jobs(connection, older_than, chosen, queue, task)):
-                purged += step
-        finally:
-            said = {"older_than": older_than, "states": states, "queue": queue, "task": task}
-            note(connection, "jobs.purge", said, purged)
+        said = {"older_than": older_than, "states": states, "queue": queue, "task": task}
+        note(connection, "jobs.purge.begin", said, 0)
+        purged = sum(_shown(bulk.purge_jobs(connection, older_than, chosen, queue, task)))
+        note(connection, "jobs.purge", said, purged)
     _tell({"purged": purged}, as_json)
 
 

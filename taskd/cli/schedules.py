@@ -101,11 +101,12 @@ def run(name: str, as_json: bool) -> None:
         row = _find(connection, name)
         with noted(connection, "schedules.run", name=name) as entry:
             job, busy = schedule_orders.run_now(connection, row)
-            entry.count = int(job is not None and job > 0)
-    if job is None:
-        raise Failure(
-            f"job {busy} of {name} has not ended, and its overlap is skip: wait, or cancel the job"
-        )
+            if job is None:
+                raise Failure(
+                    f"job {busy} of {name} has not ended, and its overlap is skip: "
+                    "wait, or cancel the job"
+                )
+            entry.count = int(job > 0)
     if as_json:
         shown = {"id": abs(job), "schedule": name, "task": row.task, "is_new": job > 0}
         print_json(shown)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from taskd.cli.memory import WIDTH, curve
 from taskd.cli.noting import whoever
-from taskd.store import hosts, memory
+from taskd.store import bulk, hosts, memory
 from taskd.store.audit import list_audit
 from taskd.store.connect import Connection
 from taskd.store.memory import MemoryReading
@@ -53,8 +58,26 @@ def test_orders_to_jobs_are_noted(dsn: str, connection: Connection) -> None:
         ("jobs.move", {"filter": {"queue": "mail"}, "to": "slow"}, 2),
         ("jobs.cancel", {"ids": [ids[1]]}, 1),
         ("jobs.cancel", {"filter": {"args": [0], "queue": "slow"}}, 2),
+        ("jobs.purge.begin", {"older_than": 0.0, "queue": "slow"}, 0),
         ("jobs.purge", {"older_than": 0.0, "queue": "slow"}, 2),
     ]
+
+
+def test_a_purge_that_breaks_off_is_noted_as_begun(
+    dsn: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(connection: Connection, *_: object) -> Iterator[tuple[float, int]]:
+        yield 0.5, 7
+        connection.close()
+        raise psycopg.OperationalError("the network is away")
+
+    monkeypatch.setattr(bulk, "purge_jobs", broken)
+
+    said = run_taskd("--database", dsn, "jobs", "purge", "--older-than", "1h")
+
+    assert said.exit_code != 0
+    assert "the network is away" in said.stderr
+    assert noted(connection) == [("jobs.purge.begin", {"older_than": 3600.0}, 0)]
 
 
 def test_requeues_are_noted(dsn: str, connection: Connection) -> None:
@@ -111,6 +134,38 @@ def test_orders_to_queues_schedules_workers_and_leaks_are_noted(
         ("workers.stop", {"id": worker}, 1),
         ("leaks.hunt", {"task": "shop.sync"}, 1),
     ]
+
+
+def test_what_is_refused_is_not_noted(
+    dsn: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = add_worker(connection, declare(connection, nightly()))
+    settle(connection)
+    ordered(dsn, "schedules", "run", "nightly")
+    monkeypatch.setattr("taskd.cli.draining.stop_workers", lambda *_: [])
+
+    for words in (
+        ("schedules", "run", "nightly"),
+        ("workers", "stop", str(worker)),
+        ("leaks", "hunt", "--task", "shop.unknown"),
+    ):
+        assert run_taskd("--database", dsn, *words).exit_code == 1
+
+    assert noted(connection) == [("schedules.run", {"name": "nightly"}, 1)]
+
+
+def test_the_user_is_who_runs_the_command_whatever_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "mallory")
+    name = pwd.getpwuid(os.getuid()).pw_name
+
+    assert whoever() == f"{name}@{socket.gethostname()}"
+
+    monkeypatch.setattr(os, "getuid", lambda: 3_999_999_999)
+
+    assert whoever() == f"3999999999@{socket.gethostname()}"
 
 
 def test_failures_are_acknowledged_muted_and_noted(dsn: str, connection: Connection) -> None:
