@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import errors as pg
 
-from taskd.errors import StatementTimedOut
+from taskd.errors import DatabaseError, StatementTimedOut
 from taskd.store.connect import Connection, translate_errors
 
 if TYPE_CHECKING:
@@ -31,3 +31,8 @@ def writing(pool: ConnectionPool[Connection], wait: float, most: float) -> Itera
                 yield connection
         except pg.QueryCanceled as late:
             raise StatementTimedOut(most) from late
+
+
+def is_read_only(error: DatabaseError) -> bool:
+    """Whether the cause is that this user, or this server, only reads."""
+    return isinstance(error.__cause__, pg.InsufficientPrivilege | pg.ReadOnlySqlTransaction)

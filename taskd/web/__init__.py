@@ -4,7 +4,8 @@
     app         routes requests: access, parameters, answer, errors
     child       the same as a child of the master
     access      who may ask: a token, or programs on this machine; tokens: where those come from
-    gate        who asks, what they may do, whether they meant it; session, sessions: browsers
+    gate        who asks, what they may do, whether they meant it; session, sessions: browsers;
+                session_notes: what the audit log has of them
     routes      what there is to ask, each with its parameters; detail_routes: the rest of it
     order_routes   what may be ordered, each with its body; bodies: how those are read
     desk        carries orders out, each with a line in the audit log; job_orders, place_orders

@@ -26,6 +26,7 @@ from taskd.web.order_routes import ORDERS, Order
 from taskd.web.parameters import ParameterInvalid, read_parameters
 from taskd.web.routes import PREFIX, ROUTES, Route
 from taskd.web.session import TOKEN, Answer, begin_session, end_session, tell_session
+from taskd.web.session_notes import SessionNotes
 from taskd.web.source import Source, TooManyAsk
 
 JSON = "application/json"
@@ -56,21 +57,21 @@ def make_app(
         app.route(PREFIX + order.path, method="POST", callback=callback)
     news = live or Live(lambda: make_overview(source), events)
     app.route(f"{PREFIX}/live", callback=answer.closed(lambda: _stream(news)))
-    _add_session(app, answer, Desk(source))
+    _add_session(app, answer, SessionNotes(source, events))
     return app
 
 
-def _add_session(app: bottle.Bottle, answer: _Answers, desk: Desk) -> None:
+def _add_session(app: bottle.Bottle, answer: _Answers, notes: SessionNotes) -> None:
     path, gate = f"{PREFIX}/session", answer.gate
 
     def tell() -> Any:
         return tell_session(gate, bottle.request.environ)
 
     def begin() -> Any:
-        return begin_session(desk, gate, bottle.request.environ, _body((TOKEN,))["token"])
+        return begin_session(notes, gate, bottle.request.environ, _body((TOKEN,))["token"])
 
     def end() -> Any:
-        return end_session(desk, gate, bottle.request.environ)
+        return end_session(notes, gate, bottle.request.environ)
 
     for method, ask in (("GET", tell), ("POST", begin), ("DELETE", end)):
         app.route(path, method=method, callback=answer.open(ask))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from taskd.errors import DatabaseError
 from taskd.store.audit import NOTED_IDS, write_audit
 from taskd.store.connect import Connection
 from taskd.web.gate import Caller
@@ -45,14 +44,6 @@ class Desk:
             yield entry
             who = (str(caller.role), caller.address)
             write_audit(connection, who, action, self._noted(said), entry.count)
-
-    def note(self, caller: Caller, action: str) -> None:
-        """Note what changes nothing in the database, such as a sign-in, if the database takes it.
-
-        Who may only look must be let in also by a server whose own user may only read.
-        """
-        with suppress(DatabaseError), self.source.writing() as connection:
-            write_audit(connection, (str(caller.role), caller.address), action, {}, 0)
 
     def _noted(self, said: Mapping[str, Any]) -> dict[str, Any]:
         noted = {

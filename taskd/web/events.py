@@ -20,6 +20,19 @@ class Listening(Event):
         return f"answers {whom} at {self.url}"
 
 
+class SignInNotNoted(Event):
+    """Somebody signed in or out, and the database did not take the note."""
+
+    level: ClassVar[int] = logging.WARNING
+    role: str
+    address: str
+    action: str
+    error: str
+
+    def __str__(self) -> str:
+        return f"could not note {self.action} of {self.role} at {self.address}: {self.error}"
+
+
 class AnswerFailed(Event):
     """A request met a fault of ours."""
 

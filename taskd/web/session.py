@@ -9,9 +9,9 @@ from typing import Any
 
 from taskd.web.access import Role
 from taskd.web.bodies import Member, Words
-from taskd.web.desk import Desk
 from taskd.web.gate import Caller, Environ, Gate
 from taskd.web.parameters import LONGEST_TEXT
+from taskd.web.session_notes import SessionNotes
 from taskd.web.shapes import Shape, object_of
 
 TOKEN = Member("token", Words(LONGEST_TEXT), "The operators' token or the readers'.", True)
@@ -37,20 +37,20 @@ def tell_session(gate: Gate, environ: Environ) -> dict[str, Any]:
     return _told(gate, gate.caller(environ))
 
 
-def begin_session(desk: Desk, gate: Gate, environ: Environ, token: str) -> Answer:
+def begin_session(notes: SessionNotes, gate: Gate, environ: Environ, token: str) -> Answer:
     """Begin a session of a browser that shows a token; it lasts for 12 hours at most."""
     caller, cookie = gate.begin(environ, token)
     if cookie is not None:
-        desk.note(caller, "session.begin")
+        notes.note(caller, "session.begin")
     return _answer(_told(gate, caller), cookie)
 
 
-def end_session(desk: Desk, gate: Gate, environ: Environ) -> Answer:
+def end_session(notes: SessionNotes, gate: Gate, environ: Environ) -> Answer:
     """End the session of a browser."""
     caller = gate.caller(environ)
     cookie = gate.end(caller, environ)
     if caller.session is not None:
-        desk.note(caller, "session.end")
+        notes.note(caller, "session.end")
     return _answer(_told(gate, Caller(Role.NONE, "")), cookie)
 
 

@@ -26,6 +26,7 @@ CONNECTIONS = 6
 WAIT_SECONDS = 2.0
 STATEMENT_SECONDS = 5.0
 ORDER_SECONDS = 30.0
+NOTE_SECONDS = 1.0
 KEPT_SECONDS = 1.0
 PART_OF_THE_TIME = 20
 TIMES_WAITED = 2
@@ -176,8 +177,17 @@ class Source:
         self._figures.forget()
 
     @contextmanager
+    def noting(self) -> Iterator[Connection]:
+        """The same for what no figure tells of, and what nobody is to wait for.
+
+        Raises DatabaseError.
+        """
+        with writing(self._pool, WAIT_SECONDS, NOTE_SECONDS) as connection:
+            yield connection
+
+    @contextmanager
     def reading_statistics(self) -> Iterator[Connection]:
-        """The same, after what has ended until now was added to the statistics."""
+        """One that only reads, after what has ended until now was added to the statistics."""
         self._rolled_up.get()
         with self.reading() as connection:
             yield connection
