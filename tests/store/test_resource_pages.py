@@ -18,6 +18,10 @@ INSERT INTO taskd.resource (name, used, waiting)
 SELECT CASE WHEN n %% 2 = 0 THEN 'held-' ELSE 'wanted-' END || to_char(n, 'FM000000'), 1, n %% 2 = 1
 FROM generate_series(1, %s) n
 """
+LIMITS = """
+INSERT INTO taskd.capacity (name, units, is_declared)
+SELECT '@key ' || to_char(n, 'FM000000'), 5, n %% 100 = 0 FROM generate_series(1, %s) n
+"""
 LINES = """
 INSERT INTO taskd.line (res, turn, place, need, id)
 SELECT r.name, 0, p, 1, p FROM taskd.resource r, generate_series(1, 3) p WHERE r.waiting
@@ -59,6 +63,36 @@ def test_a_page_reads_no_more_than_it_shows(
     assert [found[0].name, len(found)] == [first, PAGE]
     assert {row.waiting for row in found} == {3 if first.startswith("wanted") else 0}
     assert read < 20 * PAGE
+
+
+@pytest.mark.parametrize("is_analyzed", [True, False])
+def test_limits_that_code_has_named_are_not_read_for_those_of_the_file(
+    connection: Connection, is_analyzed: bool
+) -> None:
+    list_resources(connection, None, PAGE, 3)  # plans are made while all is empty
+    connection.execute(LIMITS, (NAMES,))
+    if is_analyzed:
+        connection.execute("ANALYZE")
+
+    with connection.transaction():
+        before = rows_read(connection, "capacity")
+        found = list_resources(connection, None, PAGE, 3)
+        read = rows_read(connection, "capacity") - before
+
+    assert [row.name for row in found] == [f"@key {100 * n:06}" for n in range(1, PAGE + 1)]
+    assert read < 5 * PAGE
+
+
+def test_a_page_that_is_full_of_what_is_waited_for_reads_no_limits(many: Connection) -> None:
+    many.execute(LIMITS, (NAMES,))
+
+    with many.transaction():
+        before = rows_read(many, "capacity")
+        found = list_resources(many, None, PAGE, 3)
+        read = rows_read(many, "capacity") - before
+
+    assert [row.waiting > 0 for row in found] == [True] * PAGE
+    assert read == 0
 
 
 def test_the_pages_hold_each_of_them_once(many: Connection) -> None:

@@ -40,6 +40,7 @@ CREATE TABLE taskd.capacity (
     is_declared  boolean     NOT NULL DEFAULT false,
     said_at      timestamptz
 );
+CREATE INDEX capacity_declared ON taskd.capacity (name) WHERE is_declared;      -- resources_v1
 
 -- Who waits, in the order of (turn, place). turn: in the line of a task's or a queue's limit its share's
 -- number of the round, 0 in all others. share: by what that is reckoned, NULL in all others.

@@ -189,7 +189,8 @@ $$;
 -- kind by name, from behind p_after_name, which was waited for or not (p_after_waits; NULL: from the first).
 -- p_names: these alone, also limits that only code has named. waiting: how many stand in line, at most p_most;
 -- since: when the first of them began to wait. Reads the line of a name once for each name that is waited
--- for, and no more of taskd.resource than is shown; indexes line_pkey, resource_pkey.
+-- for, and no more of taskd.capacity than is shown; of taskd.resource also the names between that are held
+-- by nobody, or waited for. Indexes line_pkey, resource_pkey, capacity_declared.
 CREATE FUNCTION taskd.resources_v1(
     p_names text[], p_after_waits boolean, p_after_name text, p_limit integer, p_most integer, p_first integer
 ) RETURNS TABLE (
@@ -223,7 +224,7 @@ SET enable_mergejoin = off SET jit = off AS $$
            AND NOT EXISTS (SELECT FROM taskd.resource r
                            WHERE r.name = c.name AND (r.used > 0 OR r.waiting))
          ORDER BY c.name
-         LIMIT p_limit)
+         LIMIT greatest(p_limit - (SELECT count(*) FROM waited_for), 0))
         UNION
         SELECT u.name FROM unnest(p_names) AS u (name)
     ), shown AS MATERIALIZED (
