@@ -14,9 +14,9 @@ from taskd.cli.moments import distance, size
 from taskd.cli.output import Column, one_line, print_json, print_lines, print_table
 from taskd.cli.parameters import MAX_ID, TEXT, Duration, json_option
 from taskd.clock import utc_now
-from taskd.store.ends import WorkerEnd, list_worker_ends
-from taskd.store.hosts import list_hosts
-from taskd.store.memory import MemoryPoint, memory_curve
+from taskd.store.ends import MOST_ENDS, WorkerEnd, list_worker_ends
+from taskd.store.hosts import list_hosts_named, name_hosts
+from taskd.store.memory import MOST_POINTS, MemoryPoint, memory_curve
 from taskd.store.statistics import KEEP_HOURS
 
 WIDTH = 32
@@ -60,22 +60,28 @@ def memory(
     """Show what processes have held, each with a curve, and which workers have ended why.
 
     Bytes are without what is shared, with all processes below. A curve goes from nothing to the
-    most that its process has held.
+    most that its process has held. Hosts that have ended are shown as well.
     """
-    chosen = {"pool": pool, "worker": worker}
     with open_jobs() as connection:
-        names = {each.id: each.name for each in list_hosts(connection)}
-        points = memory_curve(connection, last, **chosen)  # type: ignore[arg-type]
-        ends = list_worker_ends(connection, last, **chosen)  # type: ignore[arg-type]
-    if host is not None:
-        points = [point for point in points if names.get(point.host) == host]
-        ends = [end for end in ends if names.get(end.host) == host]
+        hosts = None if host is None else list_hosts_named(connection, host)
+        points = memory_curve(connection, last, hosts=hosts, pool=pool, worker=worker)
+        ends = list_worker_ends(connection, last, hosts=hosts, pool=pool, worker=worker)
+        told = {point.host for point in points} | {end.host for end in ends}
+        names = name_hosts(connection, sorted(told))
+    _tell_cut(len(points), len(ends))
     if as_json:
         print_json({"points": [asdict(one) for one in points], "ends": [asdict(e) for e in ends]})
         return
     now = utc_now()
     print_table(COLUMNS, _rows(points, names, now - timedelta(seconds=last), now), NOTHING)
     print_lines(_ended(end, names, now) for end in ends)
+
+
+def _tell_cut(points: int, ends: int) -> None:
+    for count, most, what in ((points, MOST_POINTS, "readings"), (ends, MOST_ENDS, "ends")):
+        if count >= most:
+            hint = "say less --last, a --host, a --pool or a --worker"
+            click.echo(f"Only the youngest {most:,} {what} are looked at: {hint}.", err=True)
 
 
 def _rows(

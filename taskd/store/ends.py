@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
+
+from taskd.store.literals import integer_array
 
 AnyConnection = psycopg.Connection[Any]
 
@@ -17,7 +20,7 @@ SELECT w.id AS worker, w.host, w.pid, w.pool, w.slot, w.started_at, w.ended_at,
        w.end_reason AS reason
 FROM taskd.worker w
 WHERE w.ended_at > now() - %(since)s * interval '1 second'
-  AND (%(host)s::bigint IS NULL OR w.host = %(host)s)
+  AND (%(hosts)s::bigint[] IS NULL OR w.host = ANY (%(hosts)s::bigint[]))
   AND (%(pool)s::text IS NULL OR w.pool = %(pool)s)
   AND (%(worker)s::bigint IS NULL OR w.id = %(worker)s)
 ORDER BY w.ended_at DESC
@@ -43,12 +46,18 @@ def list_worker_ends(
     connection: AnyConnection,
     since: float,
     *,
-    host: int | None = None,
+    hosts: Sequence[int] | None = None,
     pool: str | None = None,
     worker: int | None = None,
 ) -> list[WorkerEnd]:
     """Those that ended in the last `since` seconds, oldest first; the MOST_ENDS last of them."""
-    wanted = {"since": since, "host": host, "pool": pool, "worker": worker, "limit": MOST_ENDS}
+    wanted = {
+        "since": since,
+        "hosts": None if hosts is None else integer_array(hosts),
+        "pool": pool,
+        "worker": worker,
+        "limit": MOST_ENDS,
+    }
     with connection.cursor(row_factory=class_row(WorkerEnd)) as cursor:
         return cursor.execute(_LIST, wanted).fetchall()[::-1]
 

@@ -86,6 +86,21 @@ def find_host(connection: AnyConnection, incarnation: UUID) -> int | None:
     return int(row[0]) if row else None
 
 
+def name_hosts(connection: AnyConnection, hosts: Sequence[int]) -> dict[int, str]:
+    """The names of these hosts, also of those that have ended, as long as they are kept."""
+    rows = connection.execute(
+        "SELECT h.id, h.name FROM taskd.host h WHERE h.id = ANY (%s::bigint[])",
+        (integer_array(hosts),),
+    ).fetchall()
+    return dict(rows)
+
+
+def list_hosts_named(connection: AnyConnection, name: str) -> list[int]:
+    """The ids of the hosts of a name: each start of a daemon there has one of its own."""
+    rows = connection.execute("SELECT h.id FROM taskd.host h WHERE h.name = %s", (name,)).fetchall()
+    return [row[0] for row in rows]
+
+
 def register_worker(
     connection: AnyConnection,
     host: int,

@@ -39,7 +39,7 @@ SELECT m.at, m.seconds, m.host, m.worker, m.pid, m.role, m.pool, m.slot, m.jobs,
        m.children, m.low, m.high, m.live
 FROM taskd.memory_reading m
 WHERE m.seconds IN (10, 60, 600) AND m.at > now() - %(since)s * interval '1 second'
-  AND (%(host)s::bigint IS NULL OR m.host = %(host)s)
+  AND (%(hosts)s::bigint[] IS NULL OR m.host = ANY (%(hosts)s::bigint[]))
   AND (%(pool)s::text IS NULL OR m.pool = %(pool)s)
   AND (%(worker)s::bigint IS NULL OR m.worker = %(worker)s)
 ORDER BY m.at DESC
@@ -99,17 +99,23 @@ def memory_curve(
     connection: AnyConnection,
     since: float,
     *,
-    host: int | None = None,
+    hosts: Sequence[int] | None = None,
     pool: str | None = None,
     worker: int | None = None,
     limit: int = MOST_POINTS,
 ) -> list[MemoryPoint]:
     """What was held in the last `since` seconds, oldest first; the `limit` youngest points of it.
 
-    Of one host, one pool or one worker, if such is given. A worker that holds what it held before
-    has no point for that; one a minute at least.
+    Of these hosts, one pool or one worker, if such is given. A worker that holds what it held
+    before has no point for that; one a minute at least.
     """
-    wanted = {"since": since, "host": host, "pool": pool, "worker": worker, "limit": limit}
+    wanted = {
+        "since": since,
+        "hosts": None if hosts is None else number_array(hosts),
+        "pool": pool,
+        "worker": worker,
+        "limit": limit,
+    }
     with connection.cursor(row_factory=class_row(MemoryPoint)) as cursor:
         points = cursor.execute(_CURVE, wanted).fetchall()
     return points[::-1]

@@ -88,7 +88,8 @@ def memory(source: Source, values: Values) -> dict[str, Any]:
     A worker that holds what it held has no point for that. Of more than `limit` points the youngest
     are there.
     """
-    chosen = {name: values[name] for name in ("host", "pool", "worker")}
+    hosts = None if values["host"] is None else [values["host"]]
+    chosen = {"hosts": hosts, "pool": values["pool"], "worker": values["worker"]}
     with source.reading() as connection:
         points = memory_curve(connection, values["last"], **chosen, limit=values["limit"])
         ends = list_worker_ends(connection, values["last"], **chosen)

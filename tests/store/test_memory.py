@@ -71,7 +71,7 @@ def test_a_curve_may_be_of_one_host_pool_or_worker_and_has_a_bound(connection: C
 
     assert [one.pool for one in of_worker] == ["cpu"]
     assert [one.worker for one in of_pool] == [7]
-    assert memory.memory_curve(connection, 60, host=2) == []
+    assert memory.memory_curve(connection, 60, hosts=[2]) == []
     assert len(memory.memory_curve(connection, 60, limit=2)) == 2
 
 

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -24,7 +25,7 @@ from tests.commands import run_taskd, taskd_json
 from tests.store.makers import add_host, add_jobs, add_worker
 from tests.store.serving import served
 from tests.store.test_web_orders import fail_jobs
-from tests.store.timetables import declare, nightly, settle
+from tests.store.timetables import declare, end, nightly, settle
 
 pytestmark = pytest.mark.one_server
 
@@ -237,6 +238,35 @@ def test_memory_is_shown_as_curves_with_the_ends_of_workers(
     assert "█" in shown
     assert "ended" in shown
     assert "No process" in run_taskd("--database", dsn, "memory", "--host", "x").stderr
+    assert "looked at" not in run_taskd("--database", dsn, "memory").stderr
+
+
+def test_memory_of_a_host_is_found_though_it_has_ended_or_others_have_told_more(
+    dsn: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskd.cli.memory.MOST_POINTS", 2)
+    monkeypatch.setattr("taskd.cli.memory.MOST_ENDS", 1)
+    monkeypatch.setattr("taskd.store.ends.MOST_ENDS", 1)
+    sizes = {"bytes": 3 << 20, "children": 0, "low": 1 << 20, "high": 4 << 20, "live": 0}
+    ids = [hosts.register_host(connection, uuid4(), name, 1, "0") for name in ("web1", "web2")]
+    for host in ids:
+        worker = add_worker(connection, host)
+        reading = MemoryReading(
+            worker=worker, pid=1, role="worker", pool="io", slot=0, jobs=1, **sizes
+        )
+        memory.write_memory(connection, host, [reading])
+        hosts.rescue_workers(connection, [worker], "it was killed", False)
+    end(connection, *ids)
+
+    told = taskd_json("--database", dsn, "memory", "--host", "web1", "--json")
+    shown = run_taskd("--database", dsn, "memory", "--host", "web1").stdout
+    everything = run_taskd("--database", dsn, "memory").stderr
+
+    assert [point["host"] for point in told["points"]] == [ids[0]]
+    assert [one["host"] for one in told["ends"]] == [ids[0]]
+    assert "io/0 on web1, pid" in shown
+    assert "Only the youngest 2 readings are looked at: " in everything
+    assert "Only the youngest 1 ends are looked at: " in everything
 
 
 def test_a_curve_is_as_high_as_the_most_of_each_share_of_the_time() -> None:
