@@ -19,8 +19,8 @@ from taskd.config.cron import check_cron, check_timezone
 from taskd.config.sections import YEAR
 from taskd.store.schedules import find_schedule
 from taskd.tasks.definition import spec_of
+from taskd.tasks.preview import ShownSlot, shown_slots
 from taskd.tasks.schedule import Cron, Every, Schedule, schedule_of
-from taskd.tasks.slots import ShownSlot, shown_slots
 
 MOST_SLOTS = 1000
 

@@ -37,7 +37,11 @@ class InterruptOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainOrder:
-    """What the master is asked for: let this worker finish its jobs and end; `now`: not finish."""
+    """What the master is asked for: let this worker finish its jobs and end; `now`: not finish.
+
+    A master that is older than this process, and does not know `now`, lets it finish within its
+    pool's shutdown_timeout. An order that it does not know at all would be worse: it is lost.
+    """
 
     slot: int
     pid: int

@@ -24,7 +24,7 @@ def drain_workers(connection: AnyConnection, workers: Sequence[int]) -> list[int
 def stop_workers(connection: AnyConnection, workers: Sequence[int]) -> list[int]:
     """Order workers to end now: what they run is interrupted and given back, at no cost to it.
 
-    Those of them that live. Others are started once they leave, not before.
+    Those of them that live. Others are started as soon as they take no more, while they end.
     """
     return _order(connection, workers, now=True)
 

@@ -147,12 +147,12 @@ def find_holders(
     connection: AnyConnection,
     used: Mapping[str, int],
     first: int,
-    seconds: float | None = None,
+    seconds: float = LOOK_SECONDS,
 ) -> dict[str, Holders]:
     """Who holds these resources, of each at most `first` jobs; `used` units of each are held.
 
-    Must be called in a transaction. Looks at running jobs, and then for `seconds` in all
-    (else LOOK_SECONDS) at others, until all units are found.
+    Must be called in a transaction. Looks at running jobs, and then for `seconds` in all at
+    others, until all units are found.
     """
     found = {name: NOBODY for name, units in used.items() if units > 0}
     hidden = {name: used[name] for name in found}
@@ -164,7 +164,7 @@ def find_holders(
             found[name] = _joined(found[name], holders, first)
 
     look("running", None)
-    until = monotonic() + (LOOK_SECONDS if seconds is None else seconds)
+    until = monotonic() + seconds
     for number, state in enumerate(_STATES):
         rest = (until - monotonic()) / (len(_STATES) - number)
         if rest <= 0 or not any(units > 0 for units in hidden.values()):

@@ -93,7 +93,7 @@ class Worker(Child):
     ready_at: float | None = None
     replaces: int | None = None
     is_unwanted: bool = False
-    is_stopped: bool = False
+    is_to_stop: bool = False
     drained_at: float | None = None
     interrupted_at: float | None = None
     end_reason: str | None = None
@@ -182,7 +182,7 @@ class Worker(Child):
             ready_at=self.ready_at,
             is_canary=self.is_canary,
             is_unwanted=self.is_unwanted,
-            is_stopped=self.is_stopped,
+            is_to_stop=self.is_to_stop,
             is_ill=self.is_ill,
         )
 

@@ -151,7 +151,7 @@ class Crew:
         worker = self.workers.get(slot)
         if worker is not None and pid and worker.pid == pid:
             worker.is_unwanted = True
-            worker.is_stopped = worker.is_stopped or now
+            worker.is_to_stop = worker.is_to_stop or now
 
     def ask(self, slot: int, pid: int, in_c: bool) -> None:
         """Have a worker answer what it is asked on the board; `in_c`: it executes no Python."""

@@ -82,7 +82,7 @@ class WorkerView:
     ready_at: float | None = None
     is_canary: bool = False
     is_unwanted: bool = False
-    is_stopped: bool = False
+    is_to_stop: bool = False
     is_ill: bool = False
 
     @property
@@ -156,7 +156,7 @@ def _about_its_life(
         yield Note(worker.slot)
     elif urgency is not Urgency.NONE:
         yield Drain(worker.slot, "the daemon stops")
-    elif worker.is_stopped:
+    elif worker.is_to_stop:
         yield Drain(worker.slot, "it was ordered to stop")
     elif worker.state < WorkerState.READY and now - worker.started_at > settings.startup_timeout:
         yield Kill(worker.slot, f"was not ready within {settings.startup_timeout:g} s")
@@ -168,17 +168,21 @@ def _escalate(
     drained_at = worker.drained_at if worker.drained_at is not None else now
     if worker.interrupted_at is None:
         is_over = now >= drained_at + settings.shutdown_timeout
-        if urgency >= Urgency.INTERRUPT or is_over or _is_stopped(worker, drained_at, now):
+        if (
+            urgency >= Urgency.INTERRUPT
+            or is_over
+            or _is_to_be_interrupted(worker, drained_at, now)
+        ):
             yield Interrupt(worker.slot)
     elif now >= worker.interrupted_at + settings.kill_grace:
         # What has made it ill holds out in it: uncharged it would do the same to the next.
         yield Kill(worker.slot, "did not end although it was interrupted", charge=worker.is_ill)
 
 
-def _is_stopped(worker: WorkerView, drained_at: float, now: float) -> bool:
+def _is_to_be_interrupted(worker: WorkerView, drained_at: float, now: float) -> bool:
     """Whether it was ordered to stop, and has heard of its drain: two signals at once are one."""
     has_heard = worker.state >= WorkerState.DRAINING or now >= drained_at + HEARD_SECONDS
-    return worker.is_stopped and has_heard
+    return worker.is_to_stop and has_heard
 
 
 def _about_its_jobs(worker: WorkerView, settings: PoolSettings, now: float) -> Iterator[Action]:

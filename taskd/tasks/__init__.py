@@ -32,7 +32,7 @@
     schedule      Cron, Every, At: which slot is next
       own_schedules those that a task brings along
       wall_clock    cron expressions on a clock that is changed
-      slots         the next slots as such a clock shows them
+      preview       the next slots as such a clock shows them
     definition    what file and code say of schedules -> what is stored -> a job
     catch_up      what a schedule that is due enqueues, after however long a time
 

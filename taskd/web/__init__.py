@@ -18,7 +18,7 @@
     openapi     the description of the API, made from the routes
     assets      the pages: what is in static/, as it is sent to browsers
     family      one more answer: the jobs that a job comes after, and those after it
-    slots       another: the next slots of a schedule
+    preview     another: the next slots of a schedule
     stacks      and where jobs and workers stand, which the workers themselves are asked
 
 It is a process of its own with threads, no gevent and no user code. Bottle routes, waitress

@@ -12,7 +12,7 @@ from taskd.store.server_health import ConnectionCount, OpenTransaction, ServerHe
 from taskd.store.statistics import KEEP_HOURS
 from taskd.tasks.log_reader import LEVELS
 from taskd.tasks.reasons import Reason
-from taskd.web import details, slots, stacks
+from taskd.web import details, preview, stacks
 from taskd.web.answers import states
 from taskd.web.bodies import SCHEDULE_NAME
 from taskd.web.parameters import (
@@ -119,8 +119,8 @@ DETAIL_ROUTES = (
     ),
     Route(
         "/schedules/preview",
-        slots.preview,
-        slots.SLOTS,
+        preview.preview,
+        preview.SLOTS,
         (
             Parameter("name", SCHEDULE_NAME, "Of this schedule."),
             Parameter("cron", Checked(check_cron, "30 2 * * *"), "Of this expression."),
@@ -129,7 +129,7 @@ DETAIL_ROUTES = (
                 "timezone", Checked(check_timezone, "Europe/Berlin"), "By the clock of this zone."
             ),
             Parameter("after", When(), "From then on, not from now."),
-            Parameter("count", Whole(1, slots.MOST_SLOTS), "So many slots.", "10"),
+            Parameter("count", Whole(1, preview.MOST_SLOTS), "So many slots.", "10"),
         ),
         may_be_missing=True,
     ),

@@ -85,18 +85,21 @@ def _durations(totals: Iterable[Total]) -> Iterator[Metric]:
     yield _histogram(
         "taskd_job_run_seconds",
         "How long attempts ran that succeeded, failed or were retried.",
+        _PLACE,
         pools,
         lambda counts: counts.runs,
     )
     yield _histogram(
         "taskd_job_wait_seconds",
         "How long attempts waited for a worker, from ready to begun.",
+        _PLACE,
         pools,
         lambda counts: counts.waits,
     )
     yield _histogram(
         "taskd_job_resource_wait_seconds",
         "How long first attempts waited before that, for their resources and limits.",
+        ("queue", "task"),
         tasks,
         lambda counts: counts.asks,
     )
@@ -105,11 +108,11 @@ def _durations(totals: Iterable[Total]) -> Iterator[Metric]:
 def _histogram(
     name: str,
     about: str,
+    labels: tuple[str, ...],
     places: dict[tuple[str, ...], list[Counts]],
     choose: Callable[[Counts], Histogram],
 ) -> Metric:
-    """Each place is a queue, a task, and perhaps a pool."""
-    labels = _PLACE[: len(next(iter(places), _PLACE))]
+    """Each place has a value for each of the labels."""
     family = HistogramMetricFamily(name, about, labels=labels)
     for place, counts in places.items():
         histograms = [choose(each) for each in counts]

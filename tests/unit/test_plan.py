@@ -123,7 +123,7 @@ def test_a_worker_that_is_ordered_to_drain_goes_when_another_is_at_work() -> Non
 
 
 def test_a_worker_that_is_ordered_to_stop_goes_at_once_and_is_interrupted() -> None:
-    ordered = worker(1, is_unwanted=True, is_stopped=True)
+    ordered = worker(1, is_unwanted=True, is_to_stop=True)
     drains = replace(ordered, drained_at=NOW - 0.1, state=WorkerState.DRAINING)
     deaf = replace(drains, state=WorkerState.READY)
 

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from taskd.clock import utc_now
 from taskd.errors import OptionInvalid
 from taskd.store.schedules import find_schedule
+from taskd.tasks.preview import shown_slots
 from taskd.tasks.schedule import Cron, Every, Schedule, schedule_of
-from taskd.tasks.slots import shown_slots
 from taskd.web.answers import NotThere, Values
 from taskd.web.parameters import ParameterInvalid
 from taskd.web.shapes import Shape, array, nullable, object_of
