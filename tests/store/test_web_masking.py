@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taskd.store import hosts, jobs, logs
+from taskd.store import audit, hosts, jobs, logs
 from taskd.store.connect import Connection
 from taskd.store.limits import Limit, declare_limits
 from taskd.store.log_rows import Line, News
@@ -19,6 +19,7 @@ from taskd.web.openapi import describe_api
 from tests.store.graph_makers import EXCLUSIVE, add_graph, add_one, new_job
 from tests.store.makers import add_host, add_worker, claim, fence_of
 from tests.store.serving import Served, served
+from tests.store.test_stalls import let_time_pass
 from tests.store.timetables import declare, nightly, settle
 
 pytestmark = pytest.mark.one_server
@@ -31,11 +32,45 @@ EXTRA = {"fair": SECRET, "headers": {"a": 1}}
 NEEDS = {f"of:{SECRET}": EXCLUSIVE}
 LIMITED = {f"@key {SECRET}": 1}
 LIMIT = {f"@key {SECRET}": [1, None, None]}
+TELLERS = {
+    "/audit",
+    "/jobs",
+    "/jobs/{id}",
+    "/jobs/{id}/why",
+    "/resources",
+    "/schedules",
+    "/tasks",
+}
+"""The routes that would tell it without a mask."""
+
+SILENT = {
+    "/database",
+    "/failures",
+    "/jobs/{id}/family",
+    "/jobs/{id}/log",
+    "/jobs/{id}/result",
+    "/jobs/{id}/stacks",
+    "/leaks",
+    "/live",
+    "/memory",
+    "/pools",
+    "/queues",
+    "/schedules/preview",
+    "/session",
+    "/stalls",
+    "/stats",
+    "/stats/curves",
+    "/workers",
+    "/workers/{id}/stacks",
+}
+"""Those that have nothing to tell it of: ids, tasks, figures, and what the code says."""
+
 PATHS = [path for path, each in describe_api(has_token=True)["paths"].items() if "get" in each]
 
 
 def add_masked(connection: Connection, needs: dict[str, int] | None = None, **options: Any) -> int:
-    new = new_job(json.dumps([SECRET]), needs=needs, extra=dict(EXTRA), **options)
+    options = {"extra": dict(EXTRA), **options}
+    new = new_job(json.dumps([SECRET]), needs=needs, **options)
     (job,) = add_graph(connection, replace(new, task=MASKED))
     return job
 
@@ -63,6 +98,7 @@ def furnished(connection: Connection) -> dict[str, int]:
     jobs.complete_jobs(connection, worker, [end])
     holder = add_masked(connection, {**NEEDS, **LIMITED}, limits=LIMIT)
     claim_one(connection, worker)
+    ahead = add_one(connection, needs=NEEDS)
     waiting = add_masked(connection, NEEDS)
     limited = add_masked(connection, LIMITED, limits=LIMIT)
     other = add_one(connection, needs=NEEDS)
@@ -77,13 +113,20 @@ def furnished(connection: Connection) -> dict[str, int]:
     settle(connection)
     one = {"name": "x", "spec": {"every": 3600}, "args": [SECRET], "kwargs": {}, "options": options}
     hosts.publish_tasks(connection, host, "io", [{"name": MASKED, "schedules": [one]}])
+    said = {"filter": {"task": MASKED, "args": [SECRET]}}
+    audit.write_audit(connection, ("cli", "alice@web1"), "jobs.cancel", said, 0)
+    stalled = add_masked(connection, queue="nobodys", key=f"stalled {SECRET}", extra={})
+    connection.execute("UPDATE taskd.worker SET greenlets = 12")
+    let_time_pass(connection)
     return {
         "failed": failed,
         "done": done,
         "holder": holder,
+        "ahead": ahead,
         "waiting": waiting,
         "limited": limited,
         "other": other,
+        "stalled": stalled,
         "worker": worker,
     }
 
@@ -127,14 +170,18 @@ def test_without_a_mask_the_same_is_told(dsn: str, furnished: dict[str, int]) ->
             path for path in PATHS for answer in asked(web, path, furnished) if SECRET in answer
         }
 
-    assert tellers == {
-        "/jobs",
-        "/jobs/{id}",
-        "/jobs/{id}/why",
-        "/resources",
-        "/schedules",
-        "/tasks",
-    }
+    assert tellers == TELLERS
+
+
+def test_each_route_is_known_to_tell_it_or_to_have_nothing_to_tell() -> None:
+    assert TELLERS.isdisjoint(SILENT)
+    assert set(PATHS) == TELLERS | SILENT
+
+
+def test_what_stalls_is_told_by_its_job(web: Served, furnished: dict[str, int]) -> None:
+    (stall,) = web.get("/stalls")["stalls"]
+
+    assert (stall["queue"], stall["first_job"]) == ("nobodys", furnished["stalled"])
 
 
 def test_what_the_code_says_is_shown(web: Served, furnished: dict[str, int]) -> None:
