@@ -11,10 +11,6 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-import pytest
-
-from taskd.clock import monotonic
-from taskd.tasks.stacks import ANSWER_SECONDS
 from tests.process.daemon import CONFIG, Daemon, Project, is_alive
 from tests.waiting import eventually
 
@@ -144,7 +140,7 @@ def stand(path):
 
 
 def test_a_page_of_one_host_shows_where_a_job_of_another_stands(
-    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    project: Project, tmp_path: Path
 ) -> None:
     (tmp_path / "token").write_text(TOKEN + "\n")
     section = f"dashboard: {{listen: '127.0.0.1:0', token_file: {tmp_path / 'token'}}}\n"
@@ -159,14 +155,9 @@ def test_a_page_of_one_host_shows_where_a_job_of_another_stands(
     (job,) = project.enqueue_many("shop.stand", [(str(tmp_path / "begun"),)], "far")
     eventually((tmp_path / "begun").exists)
 
-    began = monotonic()
     told = ask(f"{url}/api/v1/jobs/{job}/stacks")
-    took = monotonic() - began
 
-    with capsys.disabled():
-        print(f" [the stack came after {took:.3f} s]", end="")
     assert len(project.query("SELECT FROM taskd.host WHERE ended_at IS NULL")) == 2
     assert (told["state"], told["worker"]["pool"], told["worker"]["note"]) == ("running", "far", "")
     (stack,) = [stack for stack in told["worker"]["stacks"] if stack["job"] == job]
     assert "time.sleep(600)" in [frame["code"] for frame in stack["frames"]]
-    assert took < ANSWER_SECONDS  # later, the API says that the worker is silent
