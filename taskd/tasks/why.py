@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     Call = Callable[[AnyConnection, Sequence[str]], Mapping[str, str]]
 
 QUARANTINE_LANE = 11
+HOLDERS_SECONDS = 0.5
+"""How long to look for holders that do not run; a page of all resources takes less."""
+
 ALONE = ", and is to run alone in a worker, for workers have died under it"
 
 
@@ -119,7 +122,8 @@ def _blocked(
         case "p":
             yield _after_parents(connection, job, stage.pending, now)
         case "l" if lines := waits.list_lines_of(connection, job.id):
-            held = find_holders(connection, {line.name: line.used for line in lines}, FIRST_TOLD)
+            used = {line.name: line.used for line in lines}
+            held = find_holders(connection, used, FIRST_TOLD, HOLDERS_SECONDS)
             names = call(connection, [line.name for line in lines])
             for line in lines:
                 called = replace(line, name=names[line.name])
