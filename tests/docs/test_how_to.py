@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -302,25 +303,30 @@ def test_a_job_is_limited_by_the_command_of_the_page(shell: Shell) -> None:
     assert shell.is_at_the_end()
 
 
-def test_what_must_not_run_twice_fails_as_the_page_tells(tmp_path: Path, dsn: str) -> None:
-    project = Project(tmp_path, dsn)
-    project.write("catalog.py", MODULES["catalog"])
-    project.write("buy.py", "import catalog\n\ncatalog.charge.enqueue(17)\n")
-    pool = "{processes: 1, greenlets: 5, shutdown_timeout: 100ms}"
-    project.write("taskd.yaml", f"imports: [catalog]\npools: {{io: {pool}}}\n")
-    daemon = project.start()
+@pytest.fixture
+def catalog(tmp_path: Path, dsn: str) -> Iterator[Project]:
+    """A project of its own, which a test may stop."""
+    with closing(Project(tmp_path, dsn)) as project:
+        project.write("catalog.py", MODULES["catalog"])
+        project.write("buy.py", "import catalog\n\ncatalog.charge.enqueue(17)\n")
+        pool = "{processes: 1, greenlets: 5, shutdown_timeout: 100ms}"
+        project.write("taskd.yaml", f"imports: [catalog]\npools: {{io: {pool}}}\n")
+        yield project
 
-    project.python("buy.py")
-    project.wait_for_states(running=1)
+
+def test_what_must_not_run_twice_fails_as_the_page_tells(catalog: Project) -> None:
+    daemon = catalog.start()
+
+    catalog.python("buy.py")
+    catalog.wait_for_states(running=1)
     (worker,) = daemon.pids("worker")
     os.kill(worker, signal.SIGKILL)
-    project.wait_for_states(failed=1)
-    project.python("buy.py")
-    project.wait_for_states(failed=1, running=1)
+    catalog.wait_for_states(failed=1)
+    catalog.python("buy.py")
+    catalog.wait_for_states(failed=1, running=1)
     daemon.stop()
 
-    errors = [error for (error,) in project.query("SELECT error FROM taskd.job ORDER BY id")]
-    project.close()
+    errors = [error for (error,) in catalog.query("SELECT error FROM taskd.job ORDER BY id")]
     assert [error.partition(":")[0] for error in errors] == ["lost", "interrupted"]
 
 
