@@ -24,6 +24,8 @@ class Page:
     blocks: tuple[str, ...]
     commands: tuple[tuple[str, ...], ...]
     """The words of each line of its shell blocks."""
+    comments: tuple[str, ...]
+    """What those lines tell, in the same order."""
 
     @classmethod
     def read(cls, name: str) -> Page:
@@ -35,6 +37,7 @@ class Page:
             modules,
             tuple(block for block in blocks if not _MODULE.match(block)),
             tuple(tuple(shlex.split(line, comments=True)) for line in lines),
+            tuple(line.partition("  # ")[2] for line in lines),
         )
 
 

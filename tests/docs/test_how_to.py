@@ -138,19 +138,27 @@ def test_the_settings_of_the_page_on_time_limits_are_the_usual_ones(
 
 
 class Shell:
-    """A reader who types the commands of a page, with the ids that they print instead of 4711."""
+    """A reader who types the commands of a page, with the ids that they print.
+
+    They stand for those that the comments beside them tell: 4711, 4712, …
+    """
 
     def __init__(self, project: Project, page: str) -> None:
         self.project = project
-        self.commands = iter(Page.read(page).commands)
+        read = Page.read(page)
+        self.commands = iter(zip(read.commands, read.comments, strict=True))
+        self.ids: dict[str, str] = {}
         self.job = 0
 
     def type(self, *beginning: str) -> str:
         """Type the next command, which begins so and must succeed; what it printed."""
-        program, *words = next(self.commands)
+        (program, *words), comment = next(self.commands)
         assert (program, *words[: len(beginning)]) == ("taskd", *beginning)
-        done = self.project.taskd(*(str(self.job) if word == "4711" else word for word in words))
+        done = self.project.taskd(*(self.ids.get(word, word) for word in words))
         assert done.returncode == 0, done.stderr
+        for told in re.findall(r"\b47\d\d\b", comment)[-1:]:
+            printed = done.stdout.split()[-1]
+            assert self.ids.setdefault(told, printed) == printed
         if words[0] == "enqueue":
             self.job = int(done.stdout)
         return done.stdout
@@ -290,8 +298,8 @@ def test_jobs_come_after_each_other_as_the_page_tells(shell: Shell) -> None:
     shell.type("enqueue", "flows.double", "--after")
     assert Job(shell.job).result(timeout=20) == 800
     shell.type("enqueue", "flows.total", "--after")
-    assert Job(shell.job).result(timeout=20) == 800
-    assert "800" in shell.type("jobs", "show")
+    assert Job(shell.job).result(timeout=20) == 1200
+    assert re.search(r"result: +1200$", shell.type("jobs", "show"), re.M)
     assert shell.is_at_the_end()
 
 
