@@ -60,7 +60,10 @@ Examples:
 @click.option("--expires", type=Duration(0.001), help="Cancel it if it has not begun in so long.")
 @click.option("--unique", type=TEXT, metavar="KEY|true", help="One at a time; true: by arguments.")
 @click.option(
-    "--unique-until", type=Until(), help="When it lets go of its key: finished if unsaid."
+    "--unique-until",
+    type=Until(),
+    metavar="started|finished|DURATION",
+    help="When it lets go of its key; if unsaid what its task says, else finished.",
 )
 @click.option(
     "--on-conflict",

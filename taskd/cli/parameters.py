@@ -122,7 +122,7 @@ class Duration(click.ParamType[float]):
 class Until(click.ParamType[str | float]):
     """Until when a job holds its unique key: `started`, `finished`, or for a duration."""
 
-    name = "started|finished|duration"
+    name = "until"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -130,6 +130,11 @@ class Until(click.ParamType[str | float]):
         """Give back the word, or the seconds."""
         if value in ("started", "finished"):
             return str(value)
+        try:
+            parse_duration(value)
+        except ValueError:
+            known = '"started", "finished" or a duration such as 1h'
+            self.fail(f"{value!r} is not {known}", param, ctx)
         return Duration(0.001).convert(value, param, ctx)
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from taskd.cli.parameters import ARRAY, JOB_ID, OBJECT, QUEUE, TASK, TEXT, Duration, Time
+from taskd.cli.parameters import ARRAY, JOB_ID, OBJECT, QUEUE, TASK, TEXT, Duration, Time, Until
 
 
 def refusal(kind: click.ParamType[object], text: str) -> str:
@@ -67,6 +67,14 @@ def test_durations_have_units_and_a_range() -> None:
     assert Duration(0).convert("5m", None, None) == 300.0
     assert "not a duration" in refusal(Duration(0), "soon")
     assert "between" in refusal(Duration(0), "-1s")
+
+
+@pytest.mark.parametrize("text", ["strated", "STARTED", "1 fortnight", ""])
+def test_a_word_for_a_key_that_is_none_is_told_all_that_are(text: str) -> None:
+    told = f'{text!r} is not "started", "finished" or a duration such as 1h'
+
+    assert refusal(Until(), text) == told
+    assert "between" in refusal(Until(), "0s")
 
 
 def test_a_time_without_an_offset_is_local() -> None:
