@@ -121,8 +121,13 @@ def enqueue(
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """What was said, by the names that `JobOptions` has for it. Raises OptionInvalid."""
+    """What was said, by the names that `JobOptions` has for it.
+
+    Raises OptionInvalid and WrongUsage.
+    """
     given = {name: value for name, value in options.items() if value not in (None, ())}
+    if "on_parent_failure" in given and "after" not in given:
+        raise WrongUsage("--on-parent-failure says something of a job with --after only: add that")
     if given.get("unique") == "true":
         given["unique"] = True
     named = [(make, given.pop(make.__name__, ())) for make in (exclusive, shared, limit)]

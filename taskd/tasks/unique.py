@@ -116,7 +116,10 @@ def _refuse_alone(options: Mapping[str, Any]) -> None:
     for option in ("unique_until", "on_conflict"):
         if option in options:
             raise OptionInvalid(
-                option, options[option], "says something of unique jobs only: add unique=True"
+                option,
+                options[option],
+                "says something of unique jobs only: add unique=True "
+                "(on the command line --unique)",
             )
 
 

@@ -103,7 +103,15 @@ def test_what_is_said_of_a_key_needs_one(dsn: str, connection: Connection) -> No
     result = run_taskd("--database", dsn, "enqueue", "shop.fetch", "--unique-until", "started")
 
     assert result.exit_code == 2
-    assert "says something of unique jobs only" in result.output
+    assert "add unique=True (on the command line --unique)" in result.output
+
+
+def test_what_is_said_of_a_failing_parent_needs_one(dsn: str, connection: Connection) -> None:
+    result = run_taskd("--database", dsn, "enqueue", "shop.fetch", "--on-parent-failure", "run")
+
+    assert result.exit_code == 2
+    assert "of a job with --after only" in result.output
+    assert connection.execute("SELECT count(*) FROM taskd.job").fetchone() == (0,)
 
 
 @pytest.mark.parametrize(("says", "state"), [("run", State.QUEUED), ("cancel", State.CANCELLED)])
