@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
+import psycopg
 from psycopg import Cursor
 from psycopg.rows import RowFactory, TupleRow
 
@@ -12,6 +13,8 @@ from taskd.store.connect import Connection
 
 if TYPE_CHECKING:
     from psycopg.abc import Params, Query, QueryNoTemplate
+
+Row = TypeVar("Row")
 
 
 class JobTransaction:
@@ -37,8 +40,16 @@ class JobTransaction:
         with self.connection.cursor() as cursor:
             cursor.executemany(query, params_seq)
 
+    @overload
+    def cursor(self) -> Cursor[TupleRow]: ...
+    @overload
+    def cursor(self, *, row_factory: RowFactory[Row]) -> Cursor[Row]: ...
     def cursor(self, *, row_factory: RowFactory[Any] | None = None) -> Cursor[Any]:
         """A cursor of the connection; its rows are tuples unless a factory is given."""
         if row_factory is None:
             return self.connection.cursor()
         return self.connection.cursor(row_factory=row_factory)
+
+
+CallersConnection: TypeAlias = psycopg.Connection[Any] | JobTransaction
+"""What a caller enqueues with: a connection, or the transaction that its job ends in."""

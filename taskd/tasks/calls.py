@@ -16,7 +16,7 @@ from taskd.tasks.options import DEFAULTS, Defaults, Placement, defaults_offered
 from taskd.tasks.signature import CallShape
 
 if TYPE_CHECKING:
-    from taskd.store.jobs import AnyConnection
+    from taskd.store.job_transaction import CallersConnection
     from taskd.tasks.hooks.new_call import NewCall
     from taskd.tasks.job import Job
 
@@ -63,7 +63,7 @@ def store_calls(
     target: Target,
     calls: Sequence[Call],
     placement: Placement,
-    connection: AnyConnection | None,
+    connection: CallersConnection | None,
 ) -> list[Job[Any]]:
     """Store calls as jobs, all or none; handles on them, in order.
 
@@ -84,7 +84,7 @@ def store_calls(
     return store_through_middleware(new, connection, _store_each)
 
 
-def _store_each(calls: Sequence[NewCall], connection: AnyConnection | None) -> list[Job[Any]]:
+def _store_each(calls: Sequence[NewCall], connection: CallersConnection | None) -> list[Job[Any]]:
     """Store calls that middleware may have made different from each other."""
     if not calls:
         return []
@@ -111,7 +111,7 @@ def _store_alike(
     target: Target,
     calls: Sequence[Call],
     placement: Placement,
-    connection: AnyConnection | None,
+    connection: CallersConnection | None,
 ) -> list[Job[Any]]:
     """Store calls of one task that have their options in common."""
     from taskd.tasks.client import default_client
@@ -147,7 +147,7 @@ def _graph_jobs(
 
 
 def store_batches(
-    batches: Sequence[NewJobs | NewGraph], connection: AnyConnection | None
+    batches: Sequence[NewJobs | NewGraph], connection: CallersConnection | None
 ) -> list[Job[Any]]:
     """Store new jobs, all or none; handles on them, in order. Raises DatabaseError and others."""
     from taskd.tasks.client import default_client

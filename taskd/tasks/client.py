@@ -25,6 +25,7 @@ from taskd.tasks.database_client import DatabaseClient
 
 if TYPE_CHECKING:
     from taskd.store.connect import Connection
+    from taskd.store.job_transaction import CallersConnection
     from taskd.store.jobs import AnyConnection
 
 
@@ -39,7 +40,7 @@ class Client(Protocol):
         """Store new jobs, all or none; their ids in order. Raises DatabaseError."""
 
     def store_on(
-        self, connection: AnyConnection, batches: Sequence[NewJobs | NewGraph]
+        self, connection: CallersConnection, batches: Sequence[NewJobs | NewGraph]
     ) -> list[int]:
         """Store new jobs in the transaction of a caller's connection; their ids in order."""
 
@@ -65,11 +66,13 @@ class Client(Protocol):
         """A connection in a transaction that commits with the block."""
 
     def all_or_nothing(
-        self, connection: AnyConnection | None
+        self, connection: CallersConnection | None
     ) -> AbstractContextManager[AnyConnection]:
         """A connection to store on: the caller's, or one of ours; a block that raises undoes it."""
 
-    def find_offer(self, name: str, connection: AnyConnection | None) -> Mapping[str, Any] | None:
+    def find_offer(
+        self, name: str, connection: CallersConnection | None
+    ) -> Mapping[str, Any] | None:
         """What a daemon has published of a task, as `publish` describes it; None if none has."""
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
     from taskd.store.connect import Connection
+    from taskd.store.job_transaction import CallersConnection
     from taskd.store.jobs import AnyConnection
 
 MAX_TRANSACTIONS = 1000
@@ -52,14 +53,13 @@ class DatabaseClient:
             return _store(connection, batches)
 
     def store_on(
-        self, connection: AnyConnection, batches: Sequence[NewJobs | NewGraph]
+        self, connection: CallersConnection, batches: Sequence[NewJobs | NewGraph]
     ) -> list[int]:
         """Store new jobs in the transaction of a caller's connection.
 
         What psycopg raises there is the caller's, who knows how to repeat the transaction.
         """
-        check_connection(connection)
-        return _store(connection, batches)
+        return _store(psycopg_connection(connection), batches)
 
     def fetch(self, job_id: int) -> JobRow:
         """One job as it is now. Raises JobUnknown and DatabaseError."""
@@ -137,7 +137,7 @@ class DatabaseClient:
                 yield connection
 
     @contextmanager
-    def all_or_nothing(self, connection: AnyConnection | None) -> Iterator[AnyConnection]:
+    def all_or_nothing(self, connection: CallersConnection | None) -> Iterator[AnyConnection]:
         """A connection to store on: the caller's, or one of ours; a block that raises undoes it.
 
         What the block raises comes out as it is, and no more than the block is undone of a
@@ -149,17 +149,18 @@ class DatabaseClient:
             with own_transaction(self.transaction()) as own:
                 yield own
             return
-        check_connection(connection)
-        with part_of_transaction(connection):
-            yield connection
+        callers = psycopg_connection(connection)
+        with part_of_transaction(callers):
+            yield callers
 
-    def find_offer(self, name: str, connection: AnyConnection | None) -> Mapping[str, Any] | None:
+    def find_offer(
+        self, name: str, connection: CallersConnection | None
+    ) -> Mapping[str, Any] | None:
         """What a daemon has published of a task; asked on the caller's connection if given."""
         from taskd.store.tasks import find_task
 
         if connection is not None:
-            check_connection(connection)
-            return find_task(connection, name)
+            return find_task(psycopg_connection(connection), name)
         with self.connection() as own:
             return find_task(own, name)
 
@@ -239,10 +240,17 @@ def _store_one(connection: AnyConnection, batch: NewJobs | NewGraph) -> list[int
     return enqueue_jobs(connection, batch)
 
 
-def check_connection(connection: object) -> None:
-    """Raise ConnectionUnfit unless this is an open, synchronous psycopg connection."""
+def psycopg_connection(connection: object) -> AnyConnection:
+    """The caller's connection, maybe out of its job's transaction.
+
+    Raises ConnectionUnfit unless it is an open, synchronous one of psycopg.
+    """
     import psycopg
 
+    from taskd.store.job_transaction import JobTransaction
+
+    if isinstance(connection, JobTransaction):
+        connection = connection.connection
     if isinstance(connection, psycopg.AsyncConnection):
         raise ConnectionUnfit(
             "connection is an AsyncConnection: enqueue with a psycopg.Connection, or in a thread "
@@ -256,3 +264,4 @@ def check_connection(connection: object) -> None:
         )
     if connection.closed:
         raise ConnectionUnfit("connection is closed: open a new one, and enqueue in that")
+    return connection

@@ -18,7 +18,7 @@ from taskd.tasks.signature import CallShape
 from taskd.tasks.task import Enqueuer, Task
 
 if TYPE_CHECKING:
-    from taskd.store.jobs import AnyConnection
+    from taskd.store.job_transaction import CallersConnection
     from taskd.tasks.job import Job
 
 P = ParamSpec("P")
@@ -34,7 +34,7 @@ def enqueue(
     task: str | Callable[..., Any],
     /,
     *args: Any,
-    connection: AnyConnection | None = ...,
+    connection: CallersConnection | None = ...,
     **kwargs: Any,
 ) -> Job[Any]: ...
 def enqueue(task: str | Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job[Any]:
@@ -81,7 +81,7 @@ def enqueue_many(
     return store_calls(target, calls, placement, connection)
 
 
-def _with_offer(target: Target, connection: AnyConnection | None) -> Target:
+def _with_offer(target: Target, connection: CallersConnection | None) -> Target:
     """With the options that a daemon has published, if nothing is known here but the name."""
     if target.shape is not None:
         return target

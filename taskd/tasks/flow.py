@@ -23,7 +23,7 @@ from taskd.tasks.hooks.new_call import NewCall
 from taskd.tasks.options import Placement
 
 if TYPE_CHECKING:
-    from taskd.store.jobs import AnyConnection
+    from taskd.store.job_transaction import CallersConnection
     from taskd.tasks.flow_jobs import FlowJobs
     from taskd.tasks.job import Job
 
@@ -87,7 +87,7 @@ class Chain:
             yield from part.edges(after)
             after = part.ends
 
-    def enqueue(self, connection: AnyConnection | None = None) -> FlowJobs:
+    def enqueue(self, connection: CallersConnection | None = None) -> FlowJobs:
         """Enqueue all of it in one round trip; `FlowJobs.last` is the job at its end.
 
         With `connection` the jobs commit or vanish with that psycopg connection's transaction.
@@ -112,7 +112,7 @@ class Group:
         for part in self.parts:
             yield from part.edges(after)
 
-    def enqueue(self, connection: AnyConnection | None = None) -> FlowJobs:
+    def enqueue(self, connection: CallersConnection | None = None) -> FlowJobs:
         """Enqueue all of it in one round trip; see `Chain.enqueue`."""
         return enqueue_flow(self, connection)
 
@@ -154,7 +154,7 @@ def _checked(part: Any) -> TaskCall[Any] | Chain | Group:
     return part
 
 
-def enqueue_flow(flow: Chain | Group, connection: AnyConnection | None) -> FlowJobs:
+def enqueue_flow(flow: Chain | Group, connection: CallersConnection | None) -> FlowJobs:
     """Store all jobs of a flow, all or none; see `Chain.enqueue`."""
     from taskd.tasks.flow_jobs import FlowJobs
     from taskd.tasks.hooks.enqueueing import store_through_middleware
@@ -163,7 +163,7 @@ def enqueue_flow(flow: Chain | Group, connection: AnyConnection | None) -> FlowJ
     numbers = {call: number for number, call in enumerate(calls, start=1)}
     parents = [[-numbers[parent] for parent in before] for before in calls.values()]
 
-    def store(new: Sequence[NewCall], connection: AnyConnection | None) -> list[Job[Any]]:
+    def store(new: Sequence[NewCall], connection: CallersConnection | None) -> list[Job[Any]]:
         jobs = tuple(map(_as_job, new, parents))
         return store_batches([NewGraph(jobs, self_id=running_id())], connection)
 

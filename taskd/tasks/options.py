@@ -46,7 +46,7 @@ from taskd.tasks.unique import (
 )
 
 if TYPE_CHECKING:
-    from taskd.store.jobs import AnyConnection
+    from taskd.store.job_transaction import CallersConnection
     from taskd.tasks.job import Job
     from taskd.tasks.schedule import Schedule
 
@@ -124,7 +124,7 @@ class JobOptions(TypedDict, total=False):
     """Start it no sooner than these jobs have ended."""
     on_parent_failure: Literal["cancel", "run"]
     """What becomes of it when one of those does not succeed: "cancel" (if left out) or "run"."""
-    connection: AnyConnection | None
+    connection: CallersConnection | None
     """Enqueue in the open transaction of this psycopg connection: jobs commit or vanish with it."""
 
 

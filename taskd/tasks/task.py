@@ -24,7 +24,7 @@ from taskd.tasks.registry import registry
 from taskd.tasks.signature import CallShape
 
 if TYPE_CHECKING:
-    from taskd.store.jobs import AnyConnection
+    from taskd.store.job_transaction import CallersConnection
     from taskd.tasks.job import Job
 
 P = ParamSpec("P")
@@ -50,7 +50,7 @@ class Task(Generic[P, R]):
     @overload
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
     @overload
-    def enqueue(self, *args: Any, connection: AnyConnection, **kwargs: Any) -> Job[R]: ...
+    def enqueue(self, *args: Any, connection: CallersConnection, **kwargs: Any) -> Job[R]: ...
     def enqueue(self, *args: Any, **kwargs: Any) -> Job[R]:
         """Store a call of the function as a job, to be run by a worker.
 

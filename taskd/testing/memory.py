@@ -18,6 +18,7 @@ from taskd.testing.memory_table import MemoryTable, take_in
 
 if TYPE_CHECKING:
     from taskd.store.connect import Connection
+    from taskd.store.job_transaction import CallersConnection
     from taskd.store.jobs import AnyConnection
 
 MOST_ATTEMPTS = 10_000
@@ -131,7 +132,7 @@ class MemoryJobs:
         return ids
 
     def store_on(
-        self, connection: AnyConnection, batches: Sequence[NewJobs | NewGraph]
+        self, connection: CallersConnection, batches: Sequence[NewJobs | NewGraph]
     ) -> list[int]:
         """Keep new jobs; whether the transaction commits is not looked at."""
         return self.store(batches)
@@ -169,12 +170,14 @@ class MemoryJobs:
         )
 
     @contextmanager
-    def all_or_nothing(self, connection: AnyConnection | None) -> Iterator[AnyConnection]:
+    def all_or_nothing(self, connection: CallersConnection | None) -> Iterator[AnyConnection]:
         """Forget the jobs that the block has enqueued if it raises."""
         with self._table.all_or_nothing():
-            yield connection or cast("AnyConnection", _NoConnection())
+            yield cast("AnyConnection", connection or _NoConnection())
 
-    def find_offer(self, name: str, connection: AnyConnection | None) -> Mapping[str, Any] | None:
+    def find_offer(
+        self, name: str, connection: CallersConnection | None
+    ) -> Mapping[str, Any] | None:
         """No daemon is here."""
         return None
 

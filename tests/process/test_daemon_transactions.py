@@ -19,7 +19,7 @@ from pathlib import Path
 
 from psycopg.rows import scalar_row
 
-from taskd import current_job, task
+from taskd import chain, current_job, task
 
 
 def die_once(path):
@@ -53,6 +53,15 @@ def fail_inside(order):
             cursor.execute("INSERT INTO bookings VALUES (%s) RETURNING order_id", [order])
             assert cursor.fetchone() == order
         raise ValueError("rolled back")
+
+
+@task
+def order(number, fails):
+    with current_job().transaction() as conn:
+        book.enqueue(number, "never", "", connection=conn)
+        chain(book.call(number + 1, "never", "")).enqueue(conn)
+        if fails:
+            raise ValueError("rolled back")
 """
 
 WAIT_AT_COMMIT = """
@@ -101,6 +110,22 @@ def test_what_a_job_writes_is_written_once_whenever_it_is_killed(
     assert failed == [(rolled_back, "ValueError: rolled back")]
     results = dict(project.query("SELECT id, result FROM taskd.job WHERE state = 'succeeded'"))
     assert results == {before: "1", after: "2", raised: None}
+
+
+def test_what_a_job_enqueues_in_its_transaction_is_stored_with_its_end(project: Project) -> None:
+    project.write("shop.py", SHOP)
+    project.write("taskd.yaml", "imports: [shop]\npools: {one: {greenlets: 5}}\n")
+    project.execute("CREATE TABLE bookings (order_id bigint)")
+    project.start()
+
+    project.enqueue("shop.order", 1, False)
+    project.enqueue("shop.order", 11, True)
+    project.wait_for_states(succeeded=3, failed=1)
+
+    assert project.query("SELECT order_id FROM bookings ORDER BY 1") == [(1,), (2,)]
+    assert project.query("SELECT error FROM taskd.job WHERE state = 'failed'") == [
+        ("ValueError: rolled back",)
+    ]
 
 
 @pytest.mark.parametrize("pool", ["{greenlets: 5}", "{processes: 1}"])

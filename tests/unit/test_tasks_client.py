@@ -12,7 +12,7 @@ import pytest
 import taskd
 from taskd.errors import ConnectionUnfit, DatabaseUnavailable, OptionInvalid
 from taskd.tasks.client import ProcessClient, configure, default_client, use_client
-from taskd.tasks.database_client import DatabaseClient, check_connection
+from taskd.tasks.database_client import DatabaseClient, psycopg_connection
 from tests.unit.tasks_project import MemoryClient, memory_client
 
 
@@ -57,14 +57,14 @@ def test_every_public_name_is_there() -> None:
 @pytest.mark.parametrize("stranger", [None, 3, object()])
 def test_what_is_no_psycopg_connection_is_refused(stranger: object) -> None:
     with pytest.raises(ConnectionUnfit, match="no psycopg connection: pass the driver's own"):
-        check_connection(stranger)
+        psycopg_connection(stranger)
 
 
 def test_an_async_connection_is_refused() -> None:
     stranger = object.__new__(psycopg.AsyncConnection)
 
     with pytest.raises(ConnectionUnfit, match="is an AsyncConnection: enqueue with"):
-        check_connection(stranger)
+        psycopg_connection(stranger)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from taskd.tasks.job import Job
 from taskd.tasks.options import JobOptions
 
 if TYPE_CHECKING:
+    from taskd.store.job_transaction import CallersConnection
     from taskd.store.jobs import AnyConnection
     from taskd.tasks.hooks.middleware import Middleware
 
@@ -47,14 +48,14 @@ class EnqueueCall:
         return replace(self, calls=tuple(change(call) for call in self.calls))
 
 
-Store = Callable[[Sequence[NewCall], "AnyConnection | None"], list[Job[Any]]]
+Store = Callable[[Sequence[NewCall], "CallersConnection | None"], list[Job[Any]]]
 """Stores calls, in the transaction of a connection if one is given; the jobs, in order."""
 
 _Next = Callable[[EnqueueCall], list[Job[Any]]]
 
 
 def store_through_middleware(
-    calls: Sequence[NewCall], connection: AnyConnection | None, store: Store
+    calls: Sequence[NewCall], connection: CallersConnection | None, store: Store
 ) -> list[Job[Any]]:
     """Store calls as the middleware lets them through, all or none; the jobs, in order.
 
