@@ -54,8 +54,9 @@ def purge(server: Server, tools: Path, many: int = MANY) -> Figure:
         raise SystemExit(f"purge: {told['purged']} of {many} jobs were purged")
     detail = (
         f"{told['seconds']:.1f} s, {told['steps']} steps, the longest {told['longest']:.2f} s; "
-        f"peak of the purging process +{told['grown']:.1f} MiB, of its backend "
-        f"+{told['backend_grown']:.1f}; {during:,.0f} claims/s, before {before:,.0f}"
+        f"peak of the purging process +{told['grown']:.1f} MiB, its backend after a step "
+        f"+{told['backend_grown']:.1f}; {during:,.0f} claims/s, before {before:,.0f}; "
+        f"the slowest claim {loop.slowest_claim:.2f} s"
     )
     return Figure(f"claims while {many:,} are purged ÷ before", during / before, detail, 0.5, "min")
 
@@ -69,9 +70,11 @@ class Loop:
         self._worker = hosts.register_worker(connection, host, 1, "bench", 0, 1) or 0
         self._new = NewJobs("benchmarks.tasks.noop", ["[1]"] * BATCH, [None] * BATCH, queue="bench")
         self._mark = 0
+        self.slowest_claim = 0.0  # s, of the last `rate_while`
 
     def rate_while(self, goes_on: Callable[[], bool]) -> float:
         """Work on; how many jobs were claimed a second."""
+        self.slowest_claim = 0.0
         claimed, began = 0, time.monotonic()
         while goes_on():
             claimed += self._step()
@@ -80,7 +83,9 @@ class Loop:
     def _step(self) -> int:
         jobs.enqueue_jobs(self._connection, self._new)
         lanes = text_array(["bench"]), integer_array([5]), integer_array([self._mark])
+        began = time.monotonic()
         rows = jobs.claim_jobs(self._connection, self._worker, lanes, BATCH) or []
+        self.slowest_claim = max(self.slowest_claim, time.monotonic() - began)
         self._mark = max(row[1] for row in rows)
         ids, fences = [row[0] for row in rows], [row[3] for row in rows]
         jobs.complete_succeeded(self._connection, self._worker, ids, fences, [0.1] * len(ids))

@@ -1,7 +1,7 @@
 """Many jobs at once, chosen by a filter: count, cancel, requeue, move, purge.
 
 The first four are one statement each, whatever the number of jobs. A purge walks over the history
-in steps, so it takes no lock for long and no memory.
+in steps, each a transaction of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from taskd.store.rows import JobFilter, State
 AnyConnection = psycopg.Connection[Any]
 
 PURGE_BLOCKS = 500
-"""Blocks of 8 KiB that one step of a purge reads and deletes from: some thousand jobs."""
+"""Blocks of 8 KiB that one step of a purge reads and deletes from: tens of thousands of jobs."""
 
 _LIVE: LiteralString = "SELECT j.id FROM taskd.live_job j"
 _ENDED: LiteralString = "SELECT j.id FROM taskd.ended_job j"
