@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from taskd.store import bulk, jobs
+from taskd.store import bulk, jobs, mail
 from taskd.store.connect import Connection, connect
+from taskd.store.graph import enqueue_graph
 from taskd.store.look import list_jobs
-from taskd.store.rows import JobEnd, JobFilter, NewJobs, State
+from taskd.store.rows import JobEnd, JobFilter, NewGraph, NewJob, NewJobs, State
 from tests.commands import run_taskd, taskd_json
 from tests.store.makers import add_jobs, add_worker, claim, fence_of, ids_of, lanes, places
 
@@ -214,3 +215,17 @@ def test_an_order_that_says_too_little_does_nothing(
     assert result.exit_code == 2
     assert reason in result.output
     assert places(connection, job) == ["queued"]
+
+
+def test_what_comes_after_a_job_that_is_purged_at_once_is_cancelled(connection: Connection) -> None:
+    add_calls(connection, ("[1]", None))
+    (parent,) = end_all(connection, "s")
+    child = NewJob(task="shop.sync", args="[2]", parents=(parent,))
+    (late,) = enqueue_graph(connection, NewGraph((child,), always_notify=True))
+
+    assert sum(count for _, count in bulk.purge_jobs(connection, 0.0, [State.SUCCEEDED])) == 1
+    mail.dispatch(connection)
+
+    assert [(job.id, job.state) for job in list_jobs(connection, JobFilter())] == [
+        (late, State.CANCELLED)
+    ]
