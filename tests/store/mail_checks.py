@@ -1,4 +1,4 @@
-"""What must hold of lines whatever the rules of the model say."""
+"""What must hold whatever the rules of the model say."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def check_lines(state: State) -> None:
         if not state.mail and waiting and name not in lines.retries():
             head = next(iter(waiting.values()))
             assert not lines.fits(name, head.need), "nobody waits for nothing"
+
+
+def check_suspects(state: State) -> None:
+    """Fail if a suspect runs beside another job of its worker."""
+    running = list(state.inside("running"))
+    for suspect in filter(lambda job: job.is_suspect, running):
+        assert [job for job in running if job.worker == suspect.worker] == [suspect]
 
 
 def _passed(holders: dict[int, Entry], waiting: dict[int, Entry]) -> list[int]:

@@ -30,7 +30,7 @@ from taskd.store.limits import declare_limits
 from taskd.store.literals import integer_array
 from taskd.store.rows import JobEnd, JobRetry, NewGraph, NewJobs, State
 from tests.store.conftest import empty_tables
-from tests.store.mail_checks import check_lines
+from tests.store.mail_checks import check_lines, check_suspects
 from tests.store.mail_end import claim, end_everything, pass_time, stretch_pause
 from tests.store.mail_jobs import QUARANTINE_LANE, Terms, Wish
 from tests.store.mail_model import Model
@@ -250,6 +250,9 @@ class Machine(RuleBasedStateMachine):
     @precondition(_anything_waits)
     @rule(worker=st.integers(0, 1), count=st.integers(1, 8), lanes=st.permutations(LANES))
     def claim_some(self, worker: int, count: int, lanes: Sequence[tuple[str, int]]) -> None:
+        lanes = self._lanes_to_ask_for(self.workers[worker], lanes)
+        if not lanes:
+            return
         rows = claim(self.connection, self.workers[worker], count, lanes)
         fences = [row[3] for row in rows]
         assert [row[0] for row in rows] == [job.id for job in self.model.claimable(lanes, count)]
@@ -257,6 +260,15 @@ class Machine(RuleBasedStateMachine):
         assert all(fence > known for fence in fences for _, known, _ in self.claims)
         self.claims += [(row[0], row[3], self.workers[worker]) for row in rows]
         self._compare("claim")
+
+    def _lanes_to_ask_for(
+        self, worker: int, lanes: Sequence[tuple[str, int]]
+    ) -> Sequence[tuple[str, int]]:
+        """As a worker asks: for a suspect only if it runs nothing, and for nothing beside one."""
+        own = [job for job in self.state.inside("running") if job.worker == worker]
+        if any(job.is_suspect for job in own):
+            return ()
+        return [one for one in lanes if one[1] != QUARANTINE_LANE] if own else lanes
 
     @precondition(_anything_waits)
     @rule(worker=st.integers(0, 1))
@@ -612,6 +624,7 @@ class Machine(RuleBasedStateMachine):
         found, expected = take_snapshot(self.connection), expected_snapshot(self.model)
         assert found == expected, difference(found, expected)
         check_lines(self.state)
+        check_suspects(self.state)
 
     def teardown(self) -> None:
         """Everything ends, and nothing is left held."""
