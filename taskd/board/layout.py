@@ -26,6 +26,10 @@ OFFER_WORDS = 128
 MOST_SEATS = 10_000
 """Jobs that one worker can run at once. Words that nobody writes cost no memory."""
 
+LAST_WORDS = 128 * 1024
+"""Bytes for a stack behind the words, see last_words. A hundred frames, which is as many as are
+written, need less."""
+
 _SEATS = SLOT_FIELDS + OFFER_WORDS
 _LANE_ARRAYS = _SEATS + MOST_SEATS
 _ARRAYS_BY_LANE = 4
@@ -238,7 +242,7 @@ class Board:
         fd = os.memfd_create("taskd-board", 0)
         os.set_inheritable(fd, True)
         words = HEADER_WORDS + lanes * LANE_WORDS + slots * _slot_words(lanes)
-        os.ftruncate(fd, words * WORD)
+        os.ftruncate(fd, words * WORD + slots * LAST_WORDS)
         memory = mmap.mmap(fd, words * WORD)
         header = memoryview(memory).cast("Q")
         header[_VERSION], header[_SLOTS], header[_LANES] = LAYOUT_VERSION, slots, lanes
@@ -288,6 +292,11 @@ class Board:
         """The part of one worker."""
         start = self._first_slot + index * self._slot_words
         return Slot(index, self.words[start : start + self._slot_words])
+
+    def last_words_at(self, index: int) -> int:
+        """The offset in the file of what the worker in this slot says as it crashes."""
+        end = self._first_slot + self.slots * self._slot_words
+        return end * WORD + index * LAST_WORDS
 
     def lane_words(self, index: int) -> memoryview:
         """The words of one lane; LaneTable gives them their meaning."""

@@ -41,8 +41,9 @@ SUCCEEDED = "its master was gone when the next one started"
 class DeadWorker:
     """A worker process that the master saw end; worker 0: it had not told its id yet.
 
-    The master has killed it for the job `culprit` (0: for none), `why` is one of Judgement's, as is
-    what had `begun`. `ended` is why it was to end, for people who look back.
+    The master has killed it for the job `culprit` (0: for none), `why` is one of Judgement's, as
+    are what had `begun`, and who `stood` where `stack` says. `ended` is why it was to end, for
+    people who look back.
     """
 
     slot: int
@@ -53,6 +54,7 @@ class DeadWorker:
     culprit: int = 0
     why: str = ""
     stack: str = ""
+    stood: int = 0
     interrupted: bool = False
     begun: tuple[int, ...] | None = None
     ended: str = ""
@@ -70,6 +72,7 @@ class DeadWorker:
             culprit=told.get("culprit", 0),
             why=told.get("why", ""),
             stack=told.get("stack", ""),
+            stood=told.get("stood", 0),
             interrupted=told.get("interrupted", False),
             begun=None if begun is None else tuple(begun),
             ended=told.get("ended", ""),
@@ -203,6 +206,7 @@ class Rescue:
             why="crash" if dead.crasher else dead.why,
             begun=dead.begun,
             stack=dead.stack,
+            stood=dead.stood,
             interrupted=dead.interrupted,
         )
         self._end_workers(connection, workers, dead.reason, dead.charge, judgement)

@@ -23,7 +23,7 @@ from taskd.board import OffersTooLong
 from taskd.board.offers import encode_offers
 from taskd.config.settings import Settings
 from taskd.events import Events
-from taskd.pool import control, imports, preflight, spawn
+from taskd.pool import control, crash, imports, preflight, spawn
 from taskd.pool.control import Message
 from taskd.pool.place import Place
 from taskd.pool.preflight import Leftovers
@@ -104,6 +104,7 @@ class Forkserver:
         spawn.reseed()
         place = self._place(order)
         place.enter()
+        crash.leave_last_words(place)
         setproctitle(f"taskd: worker {place.name}")
         if self._pool.is_late:
             imports.import_code(self._settings.imports, self._settings.middleware)

@@ -48,7 +48,8 @@ class Judgement:
     """Beside who has died: how much a job may bear, and whether one of them was to blame.
 
     The workers were killed because of the job `culprit` (0: of none), `why` is "timeout", "hog",
-    "memory" or "cancel", and `stack` is where it stood; "crash": it ran alone when its worker died.
+    "memory" or "cancel"; "crash": it ran alone when its worker died. `stack` is where it stood, or
+    else the job `stood`, which is thereby no more to blame than the others.
     `begun` are the jobs that had begun and not ended, as far as is known, or those of them that may
     be to blame. `interrupted`: the workers had been told to stop.
     """
@@ -58,6 +59,7 @@ class Judgement:
     culprit: int = 0
     why: str = ""
     stack: str = ""
+    stood: int = 0
     interrupted: bool = False
     begun: tuple[int, ...] | None = None
 

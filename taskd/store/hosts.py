@@ -20,7 +20,8 @@ AnyConnection = psycopg.Connection[Any]
 
 _RESCUE = """
 SELECT given_back, failed
-FROM taskd.rescue_workers_v1(%s::bigint[], %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[])
+FROM taskd.rescue_workers_v1(%s::bigint[], %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[],
+                              %s)
 """
 MAX_LOSSES = USUAL_JUDGEMENT.max_losses
 """A job whose workers were lost this often, with nobody else to blame, fails as poisoned."""
@@ -186,6 +187,7 @@ def rescue_workers(
             judgement.stack or None,
             judgement.interrupted,
             None if judgement.begun is None else integer_array(judgement.begun),
+            judgement.stood or None,
         ),
     ).fetchone()
     return Rescued(*row) if row else Rescued(0, 0)

@@ -15,6 +15,7 @@ from taskd.supervisor.memory.rules import Held
 from taskd.supervisor.plan import WorkerView
 
 _NS = 1e9
+_CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -202,6 +203,11 @@ def how_it_ended(status: int) -> str:
         return f"killed by {signal.Signals(-code).name}"
     except ValueError:
         return f"killed by signal {-code}"
+
+
+def is_crash(status: int) -> bool:
+    """Whether a process ended by a signal that its own code has brought about."""
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) in _CRASHES
 
 
 def collect_ended() -> list[tuple[int, int]]:

@@ -9,14 +9,15 @@ import signal
 from collections.abc import Callable, Sequence
 
 from taskd.board import Board, SlotReading, Why, WorkerState
+from taskd.board.last_words import take_last_words
 from taskd.board.layout import CANARY, ILL, NOTED, SEEN_ENOUGH, SHEET, TOLD
 from taskd.board.sheet import ASK_IN_C_SIGNAL, ASK_SIGNAL, is_sheet
 from taskd.clock import monotonic
 from taskd.events import Events
 from taskd.supervisor.actions import Action, Drain, Interrupt, Kill, Note, Start
 from taskd.supervisor.channel import Message
-from taskd.supervisor.child import Forkserver, Worker, how_it_ended
-from taskd.supervisor.enforcer import Enforcer, why_in_words
+from taskd.supervisor.child import Forkserver, Worker, how_it_ended, is_crash
+from taskd.supervisor.enforcer import MOST_STACK, Enforcer, why_in_words
 from taskd.supervisor.events import (
     NoSlotLeft,
     WorkerDied,
@@ -26,6 +27,7 @@ from taskd.supervisor.events import (
     WorkerKilled,
     WorkerStarted,
 )
+from taskd.supervisor.evidence import read_crash
 from taskd.supervisor.hubs import Hubs
 from taskd.supervisor.job_events import NeighboursTold, StackTold
 from taskd.supervisor.memory.events import CanaryStarted, WorkerReplaced
@@ -304,6 +306,7 @@ class Crew:
         how = how_it_ended(status) if is_killed else self._memory.how_it_ended(worker.slot, status)
         said_goodbye = status == 0 and reading.state is WorkerState.EXITING  # a job may _exit(0)
         clean = worker.was_ordered_to_end or said_goodbye
+        crasher = self._hear_last_words(worker, status)
         has_seen_enough = own and self._board.slot(worker.slot).words[CANARY] == SEEN_ENOUGH
         if worker.is_canary and (worker.is_unwanted or has_seen_enough):
             self._memory.canaries.ended(worker.pool)
@@ -326,10 +329,22 @@ class Crew:
             "culprit": worker.culprit,
             "why": why_in_words(worker.why),
             "stack": worker.stack,
+            "stood": worker.culprit or crasher,
             "interrupted": worker.interrupted_at is not None,
             "begun": list(worker.suspects)
             or (self._board.slot(worker.slot).seated() if own else []),
         }
+
+    def _hear_last_words(self, worker: Worker, status: int) -> int:
+        """The job whose code crashed a worker, if its stack tells that; the stack is kept."""
+        text = take_last_words(self._board, worker.slot)
+        if worker.end_reason is not None or not is_crash(status):
+            return 0
+        job, stack = read_crash(text, self._board.slot(worker.slot).seats)
+        worker.stack = stack[:MOST_STACK]
+        if stack:
+            self._events.emit(StackTold(worker.pool, worker.slot, job, worker.stack))
+        return job
 
     def forget_lost(self) -> None:
         """Free the slots of workers that were ordered from forkservers that are no more."""

@@ -21,6 +21,10 @@ import taskd
 from taskd.tasks.frames import SEAT, TASK
 
 _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)$', re.MULTILINE)
+_CRASH = re.compile(
+    r"^Fatal Python error: (?P<what>[^\n]*)\n.*?\(most recent call first\):\n",
+    re.MULTILINE | re.DOTALL,
+)
 _JOB = re.compile(r"^(?:job (?P<job>\d+) (?P<task>.*)|no job)$", re.MULTILINE)
 _WAITING = re.compile(r"job \d+ \(.*\), running for ")
 _RUN, _SLOTS = "taskd/tasks/run.py", "taskd/pool/slots.py"
@@ -66,6 +70,23 @@ def stack_of(text: str, job: int) -> str:
     """The stack of one job, out of all that a worker has written; empty if it is not there."""
     waiting = next((one for one in _waiting(text) if one.startswith(f"job {job} (")), None)
     return waiting if waiting is not None else _of_the_task(_first_stack(text)).strip("\n")
+
+
+def read_crash(text: str, jobs: Sequence[int]) -> tuple[int, str]:
+    """Whose code crashed a worker and where it stood: the job, 0 if it is not known, and the stack.
+
+    `text` is what faulthandler wrote as the worker died, `jobs` are those of its seats.
+    """
+    crash = _CRASH.search(text)
+    if crash is None:
+        return 0, ""
+    stack = _FIRST_LINE + text[crash.end() :]
+    evidence = read_evidence(stack, jobs)
+    job = evidence.job if evidence is not None else 0
+    if not job and len(running := [one for one in jobs if one]) == 1 and f" in {TASK}" in stack:
+        job = running[0]  # a process worker has no frame of a seat
+    own = _of_the_task(_first_stack(stack)).strip("\n")
+    return job, f"{crash['what']}\n{own}" if own else ""
 
 
 def others_of(text: str, job: int) -> str:

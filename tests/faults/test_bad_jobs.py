@@ -58,6 +58,14 @@ def ends(stand: Stand, ids: Mapping[str, int]) -> dict[str, tuple[str, str | Non
     return {name: by_id[job] for name, job in ids.items()}
 
 
+def last_words(stand: Stand, job: int) -> str:
+    """Where the job stood when it ended; empty if that is not known."""
+    ((traceback,),) = stand.ledger.query(
+        "SELECT coalesce(traceback, '') FROM taskd.job WHERE id = %s", [job]
+    )
+    return str(traceback)
+
+
 @pytest.mark.parametrize("queue", ["default", "cpu"])
 def test_rude_jobs_end_and_their_neighbours_do_not_notice(
     dsn: str, open_hosts: OpenHosts, queue: str, report: Report
@@ -109,11 +117,14 @@ def test_poison_is_found_among_25_neighbours_of_a_greenlet_pool(
     verdict = stand.settle(90)
 
     found, seconds = ends(stand, poison), time.monotonic() - begun
-    what = f"{found}, after {seconds:.1f} s; {verdict}"
+    stood = last_words(stand, poison["crash"])
+    what = f"{found}, {stood.splitlines()}, after {seconds:.1f} s; {verdict}"
     report.add("poison among 25", "poisoned, no neighbour fails", what, not verdict.faults)
     assert verdict.faults == {}, stand.logs()
     assert "poisoned" in str(found["crash"]), found
-    assert "SIGSEGV" in str(found["crash"]), found
+    assert "SIGSEGV; it last held " in str(found["crash"]), found
+    assert "bad_jobs.py" in stood
+    assert stood.rstrip().endswith("in crash")
 
 
 def test_a_job_that_takes_its_whole_host_along_is_found(

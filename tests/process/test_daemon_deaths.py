@@ -20,6 +20,48 @@ while not os.path.exists("go on"):
     time.sleep(0.05)
 """
 
+CRASHING = """
+import ctypes
+import os
+import signal
+import time
+
+from taskd import task
+
+
+@task
+def nap(seconds):
+    time.sleep(seconds)
+
+
+def look_into_nowhere():
+    ctypes.string_at(0)
+
+
+@task
+def read_nothing():
+    look_into_nowhere()
+
+
+@task
+def let_a_child_crash():
+    child = os.fork()
+    if child == 0:
+        look_into_nowhere()
+    os.waitpid(child, 0)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@task
+def close_open_and_crash(path):
+    os.closerange(3, 4096)
+    files = [open(path, "a") for _ in range(40)]
+    for file in files:
+        file.write("mine")
+        file.flush()
+    look_into_nowhere()
+"""
+
 LEAVING = """
 import gc
 import os
@@ -99,17 +141,75 @@ def test_a_job_that_crashes_workers_is_found_and_its_neighbours_are_spared(
     daemon = project.start("--burst", ready=False)
 
     assert daemon.wait() == 1, daemon.log()
-    assert project.query("SELECT id, error, crashes FROM taskd.history WHERE state <> 's'") == [
-        (
-            crasher,
-            "poisoned: it took its worker down 1 times, the last time because: killed by SIGSEGV",
-            1,
-        )
-    ]
+    ((failed, error, crashes),) = project.query(
+        "SELECT id, error, crashes FROM taskd.history WHERE state <> 's'"
+    )
+    assert (failed, crashes) == (crasher, 1)
+    assert error.startswith(
+        "poisoned: it took its worker down 1 times, the last time because: killed by SIGSEGV; "
+        "it last held "
+    )
     counted = "SELECT losses, count(*) FROM taskd.history WHERE state = 's' GROUP BY 1"
     assert dict(project.query(counted)) == {2: 2, 0: 20}  # the two that had begun before it
     (workers,) = project.query("SELECT count(*) FROM taskd.worker")[0]
     assert 3 <= workers <= 4  # three died of it; a fourth was needed if anything was left to do
+
+
+@pytest.mark.parametrize("pool", ["processes: 1, greenlets: 5", "processes: 1"])
+def test_a_job_that_crashed_shows_the_signal_the_memory_and_where_it_stood(
+    project: Project, pool: str
+) -> None:
+    project.write("shop.py", CRASHING)
+    project.write(
+        "taskd.yaml",
+        f"{{imports: [shop], max_crashes: 1, pools: {{io: {{{pool}}}}}}}",
+    )
+    neighbours = project.enqueue_many("shop.nap", [(0.3,)] * 3)
+    crasher = project.enqueue("shop.read_nothing")
+
+    daemon = project.start("--burst", ready=False)
+
+    assert daemon.wait() == 1, daemon.log()
+    shown = project.taskd("jobs", "show", str(crasher)).stdout
+    assert "killed by SIGSEGV; it last held " in shown
+    assert "Segmentation fault" in shown
+    assert "in look_into_nowhere" in shown
+    assert "in read_nothing" in shown
+    assert "taskd/pool" not in shown
+    told = "SELECT count(*) FROM taskd.attempt WHERE job = ANY (%s) AND traceback IS NOT NULL"
+    assert project.query(told, neighbours) == [(0,)]
+    suspected = (
+        "SELECT count(*) FROM taskd.attempt WHERE job = %s AND traceback LIKE '%%in read_n%%'"
+    )
+    is_alone = "greenlets" not in pool
+    assert project.query(suspected, crasher) == [(0 if is_alone else 2,)]
+    assert f"job {crasher} stood here:" in daemon.log()
+
+
+def test_a_crash_of_a_jobs_child_is_not_told_as_the_workers(project: Project) -> None:
+    project.write("shop.py", CRASHING)
+    project.write("taskd.yaml", "{imports: [shop], max_crashes: 1, pools: {cpu: {processes: 1}}}")
+    crasher = project.enqueue("shop.let_a_child_crash")
+
+    daemon = project.start("--burst", ready=False)
+
+    assert daemon.wait() == 1, daemon.log()
+    ((traceback,),) = project.query("SELECT traceback FROM taskd.history WHERE id = %s", crasher)
+    assert "in let_a_child_crash" in traceback
+    assert "look_into_nowhere" not in traceback
+
+
+def test_a_worker_whose_descriptors_were_closed_crashes_into_no_file_of_a_jobs(
+    project: Project,
+) -> None:
+    project.write("shop.py", CRASHING)
+    project.write("taskd.yaml", "{imports: [shop], max_crashes: 1, pools: {cpu: {processes: 1}}}")
+    project.enqueue("shop.close_open_and_crash", str(project.folder / "file"))
+
+    daemon = project.start("--burst", ready=False)
+
+    assert daemon.wait() == 1, daemon.log()
+    assert (project.folder / "file").read_text() == "mine" * 40
 
 
 def test_after_a_kill_of_the_master_its_tree_ends_and_the_next_start_goes_on(

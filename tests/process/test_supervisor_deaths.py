@@ -33,7 +33,8 @@ def test_a_killed_worker_is_replaced_and_its_death_charged(master: Supervised) -
     os.kill(victim, signal.SIGKILL)
 
     death = master.wait_for_death(victim)
-    assert (death["reason"], death["charge"]) == ("killed by SIGKILL", True)
+    assert death["reason"].startswith("killed by SIGKILL; it last held ")
+    assert death["charge"]
     assert death["worker"] == 1000 + death["slot"]
     eventually(lambda: len(master.ready_workers()) == 2)
     assert is_alive(other)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sysconfig
 
-from taskd.supervisor.evidence import Evidence, others_of, read_evidence, stack_of
+from taskd.supervisor.evidence import Evidence, others_of, read_crash, read_evidence, stack_of
 
 LIBRARY = sysconfig.get_path("stdlib")
 USER = '  File "/srv/shop/render.py", line 88 in layout\n'
@@ -90,3 +90,27 @@ def test_the_others_are_the_jobs_that_wait() -> None:
     assert "job 13" in others
     assert "job 11" not in others
     assert "Greenlet at" not in others
+
+
+FATAL = f"Fatal Python error: Segmentation fault\n\n{HEAD}"
+MODULES = "\nExtension modules: gevent.libev.corecext, greenlet._greenlet (total: 2)\n"
+
+
+def test_a_crash_tells_what_it_was_and_where_the_job_of_the_seat_stood() -> None:
+    found = read_crash(FATAL + JSON + USER + TASK + RUN + SEAT + MODULES, JOBS)
+
+    assert found == (12, ("Segmentation fault\n" + HEAD + JSON + USER).rstrip())
+
+
+def test_a_crash_in_a_process_worker_is_of_its_one_job() -> None:
+    job, stack = read_crash(FATAL + USER + TASK + RUN, [0, 14])
+
+    assert (job, USER.strip() in stack) == (14, True)
+
+
+def test_a_crash_outside_of_all_tasks_is_of_no_job() -> None:
+    assert read_crash(FATAL + JSON, [14])[0] == 0
+
+
+def test_a_worker_that_wrote_nothing_or_something_else_has_no_stack() -> None:
+    assert read_crash("", JOBS) == read_crash(DUMP, JOBS) == (0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -317,6 +318,17 @@ def test_a_kill_that_the_kernel_has_counted_is_its_own_with_the_last_reading(sta
     said = stand.watch.how_it_ended(0, KILLED)
 
     assert said.startswith("killed by the kernel, which had run out of memory; it last held 3")
+
+
+def test_a_death_by_a_signal_is_told_with_the_last_reading(stand: Stand) -> None:
+    with running(HOLD, "30000000") as pid:
+        stand.hire(pid)
+        stand.look()
+
+    assert stand.watch.how_it_ended(0, signal.SIGSEGV).startswith(
+        "killed by SIGSEGV; it last held 3"
+    )
+    assert stand.watch.how_it_ended(0, EXITED) == "exited with status 1"
 
 
 def test_each_of_its_kills_explains_one_death(stand: Stand) -> None:

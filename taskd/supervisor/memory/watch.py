@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -86,12 +87,17 @@ class MemoryWatch:
         return None if watched is None else watched.course
 
     def how_it_ended(self, slot: int, status: int) -> str:
-        """How a worker ended that nobody here has killed, with the part of the kernel in it."""
+        """How a worker ended that nobody here has killed, with the part of the kernel in it.
+
+        Of one that a signal has ended also what it held when it was last looked at.
+        """
+        how = how_it_ended(status)
+        if is_sigkill(status) and self._kernel_kills.take():
+            how = "killed by the kernel, which had run out of memory"
         course = self.course(slot)
-        if not is_sigkill(status) or not self._kernel_kills.take():
-            return how_it_ended(status)
-        held = f"; it last held {roughly(course.now.bytes)}" if course is not None else ""
-        return f"killed by the kernel, which had run out of memory{held}"
+        if course is None or not os.WIFSIGNALED(status):
+            return how
+        return f"{how}; it last held {roughly(course.now.bytes)}"
 
     def forget(self, slot: int) -> None:
         """Its worker is gone."""

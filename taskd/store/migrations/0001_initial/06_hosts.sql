@@ -158,12 +158,14 @@ END $$;
 -- job fails if it was the last), hog, memory or cancel; p_stack is where it stood. Or crash: its worker died,
 -- and it alone had begun. It counts a crash; at p_max_crashes it fails. Its neighbours go back
 -- uncharged.
+-- p_stood: the job that stood where p_stack says, if it is not the culprit.
 -- p_interrupted: the workers were stopped before their jobs were done.
 -- Returns how many jobs went back, now or later, and how many failed.
 CREATE FUNCTION taskd.rescue_workers_v1(
     p_workers bigint[], p_reason text, p_charge boolean, p_max_losses integer,
     p_max_crashes integer DEFAULT 3, p_culprit bigint DEFAULT NULL, p_why text DEFAULT NULL,
     p_stack text DEFAULT NULL, p_interrupted boolean DEFAULT false, p_begun bigint[] DEFAULT NULL,
+    p_stood bigint DEFAULT NULL,
     OUT given_back integer, OUT failed integer
 ) LANGUAGE plpgsql SET jit = off AS $$
 DECLARE
@@ -210,7 +212,7 @@ BEGIN
         SELECT j.*, CASE WHEN j.cancelled THEN 'c' WHEN j.final IS NOT NULL THEN 'f'
                          WHEN j.guilty THEN 'l' ELSE 'b' END AS fate,
                taskd.lets_go_v1(j.extra->>'on_retry' = 'release', 'r', j.res) AS releases,
-               CASE WHEN j.guilty THEN p_stack END AS stack,
+               CASE WHEN j.guilty OR j.id = p_stood THEN p_stack END AS stack,
                (j.attempt - CASE WHEN j.timed_out THEN 0 ELSE 1 END)::smallint AS charged,
                least(5 * 2.0 ^ least(CASE WHEN j.timed_out THEN j.attempt ELSE j.all_crashes END - 1, 20),
                      3600) AS pause
