@@ -10,7 +10,6 @@ from importlib.resources import files
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import class_row
 
 AnyConnection = psycopg.Connection[Any]
@@ -146,8 +145,7 @@ def explain_hot_queries(connection: AnyConnection) -> list[Plan]:
     So a table is read whole only if there is no index for it, however small it is.
     """
     with connection.transaction():
-        for setting in ("enable_seqscan", "enable_bitmapscan", "jit"):
-            connection.execute(sql.SQL("SET LOCAL {} = off").format(sql.SQL(setting)))
+        connection.execute("SELECT taskd.plan_by_index_v1()")
         return [_explain(connection, name, query.encode()) for name, query in HOT_QUERIES.items()]
 
 

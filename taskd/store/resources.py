@@ -192,10 +192,7 @@ def _look(
     try:
         with connection.transaction() as part:
             if seconds is not None:
-                connection.execute(
-                    "SELECT set_config('statement_timeout', %s, true)",
-                    (f"{max(seconds * 1000, 1):.0f}",),
-                )
+                connection.execute("SELECT taskd.limit_statements_v1(%s)", (max(seconds, 0.001),))
             rows = connection.execute(
                 "SELECT name, id, task, need, since, worker, holders, units "
                 "FROM taskd.holders_v1(%s, %s::text[], %s)",

@@ -11,6 +11,9 @@ from psycopg import sql
 from taskd.store.limits import prune_resources
 from taskd.store.schedules import prune_schedules
 
+DROP_WAITS_SECONDS = 0.1
+"""Who completes a job queues behind whoever wants to drop a partition."""
+
 
 class ExpiredPartition(NamedTuple):
     """A partition whose day is over for longer than it is kept."""
@@ -55,7 +58,7 @@ def drop_partition(connection: psycopg.Connection[Any], expired: ExpiredPartitio
         if expired.attached:
             _detach(connection, sql.Identifier("taskd", expired.parent), partition)
         with connection.transaction():
-            connection.execute("SET LOCAL lock_timeout = '100ms'")
+            connection.execute("SELECT taskd.limit_locks_v1(%s)", (DROP_WAITS_SECONDS,))
             connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(partition))
     except (pg.LockNotAvailable, pg.QueryCanceled):
         return False

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg import IsolationLevel
+from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
 
 from taskd.store.hosts import SILENT_SECONDS
@@ -102,13 +104,26 @@ class Crew:
 
 @contextmanager
 def one_moment(connection: AnyConnection) -> Iterator[datetime]:
-    """Let all that is read in the block be of one moment; the server's time then."""
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        row = connection.execute("SELECT clock_timestamp()").fetchone()
-        if row is None:
-            raise AssertionError("a SELECT returned no row")
-        yield row[0]
+    """Let all that is read in the block be of one moment; the server's time then.
+
+    The BEGIN says how: a SET would pin a pooled connection (RDS Proxy), also one for a transaction.
+    Not within another transaction.
+    """
+    connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
+    try:
+        with connection.transaction():
+            yield _moment(connection)
+    finally:
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE:  # else it is lost
+            connection.isolation_level = connection.read_only = None
+
+
+def _moment(connection: AnyConnection) -> datetime:
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    if row is None:
+        raise AssertionError("a SELECT returned no row")
+    moment: datetime = row[0]
+    return moment
 
 
 def find_stage(connection: AnyConnection, job_id: int) -> Stage | None:

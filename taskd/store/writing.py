@@ -25,9 +25,7 @@ def writing(pool: ConnectionPool[Connection], wait: float, most: float) -> Itera
     with translate_errors():
         try:
             with pool.connection(timeout=wait) as connection, connection.transaction():
-                connection.execute(
-                    "SELECT set_config('statement_timeout', %s, true)", (f"{most * 1000:.0f}",)
-                )
+                connection.execute("SELECT taskd.limit_statements_v1(%s)", (most,))
                 yield connection
         except pg.QueryCanceled as late:
             raise StatementTimedOut(most) from late

@@ -156,13 +156,8 @@ class Source:
         if not self._may_ask.acquire(blocking=False):
             raise TooManyAsk("too many ask workers at this moment: ask again")
         try:
-            with self.looking() as connection:
-                # Ours alone: behind a pooler a setting of the session would become another's.
-                connection.deadline = STATEMENT_SECONDS
-                try:
-                    yield connection
-                finally:
-                    connection.deadline = STATEMENT_DEADLINE
+            with self.looking() as connection, _soon(connection):
+                yield connection
         finally:
             self._may_ask.release()
 
@@ -194,7 +189,7 @@ class Source:
 
     def check(self) -> None:
         """Raise DatabaseError unless the database answers, with a schema that fits."""
-        with self.reading() as connection:
+        with self.looking() as connection, _soon(connection):
             schema.check_compatible(connection)
 
     def figures(self) -> Figures:
@@ -238,3 +233,16 @@ class Source:
         except DatabaseError:
             return False
         return True
+
+
+@contextmanager
+def _soon(connection: Connection) -> Iterator[None]:
+    """Let no statement take longer than the pages wait, also without the schema.
+
+    Ours alone: behind a pooler a setting of the session would become another's.
+    """
+    connection.deadline = STATEMENT_SECONDS
+    try:
+        yield
+    finally:
+        connection.deadline = STATEMENT_DEADLINE

@@ -10,6 +10,8 @@
     postgres         a server that can be stopped, killed and promoted
     postgres_faults  what happens to it
     proxy, netns     networks that can be cut, silenced and slowed
+    statements       what clients have sent, and what of it pins a pooler
+    visits           each verb of the command line and each page of the dashboard
     clocks           clocks that are wrong
     report           one table: fault, promise, measured
     sizes            the short form, and the long one, each size by environment

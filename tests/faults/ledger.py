@@ -32,6 +32,8 @@ CREATE INDEX ON ledger.effect (id);
 AnyTask = Task[..., Any]
 KINDS: tuple[AnyTask, ...] = (work.note, work.book, work.hold, work.compute)
 SHELVES = 7
+SHOP = "shop"
+"""What the client that enqueues calls itself."""
 
 _STATES = """
 CREATE TEMPORARY VIEW fate AS
@@ -157,7 +159,9 @@ class Ledger:
             (seconds, chance.randrange(SHELVES)) if kind is work.hold else (seconds,)
             for _ in range(count)
         ]
-        with psycopg.connect(self.dsn, connect_timeout=5, prepare_threshold=None) as connection:
+        with psycopg.connect(
+            self.dsn, connect_timeout=5, prepare_threshold=None, application_name=SHOP
+        ) as connection:
             jobs = enqueue_many(kind, calls, connection=connection)
             ids = [job.id for job in jobs]
             connection.execute(

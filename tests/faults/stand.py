@@ -159,6 +159,11 @@ class Stand:
         assert found is not None
         return found
 
+    def worker_ids(self) -> list[int]:
+        """The ids of all workers that live."""
+        found = self.ledger.query("SELECT id FROM taskd.worker WHERE ended_at IS NULL ORDER BY id")
+        return [worker for (worker,) in found]
+
     def logs(self) -> str:
         return "".join(f"--- {host.folder.name}\n{host.log()[-6000:]}" for host in self.hosts)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import signal
 import subprocess
 import time
@@ -13,31 +12,42 @@ import psycopg
 import pytest
 
 from tests.faults import sizes
-from tests.faults.postgres import Postgres, running_postgres
-from tests.faults.process_faults import kill
+from tests.faults.host import CONFIG, REPOSITORY
+from tests.faults.ledger import SHOP
+from tests.faults.plan import make_plan
+from tests.faults.postgres import HARNESS, Postgres, running_postgres
+from tests.faults.process_faults import kill, process_faults
 from tests.faults.report import Report
 from tests.faults.stand import Stand
+from tests.faults.statements import LOGGING, LONGEST_TEXT, Statement, log_size, read_statements
+from tests.faults.visits import (
+    NOT_ASKED,
+    VERBS,
+    all_verbs,
+    ask_every_page,
+    be_a_client,
+    call_every_verb,
+)
 from tests.servers import PGBOUNCER, Account, RunningServer, start_pgbouncer
 
 pytestmark = pytest.mark.timeout(sizes.TIMEOUT)
 
 OpenHosts = Callable[..., Stand]
 
-# What makes RDS Proxy give a client a server connection for itself alone. What functions do inside
-# is none of it. A long text is one as well; values are no part of the text.
-PINS = re.compile(
-    r"^\s*(SET|RESET|PREPARE|DEALLOCATE|LISTEN|UNLISTEN|DECLARE|LOCK|DISCARD)\b"
-    r"|\bpg_(try_)?advisory_(lock|unlock)|\b(TEMP|TEMPORARY)\s+(TABLE|VIEW|SEQUENCE)"
-    r"|\b(nextval|setval|currval|lastval|set_config)\s*\(",
-    re.IGNORECASE,
+SCHEDULED = (
+    CONFIG
+    + """schedules:
+  often: {{task: tests.faults.work.note, every: 1s, args: [0.0]}}
+"""
 )
-LONGEST_TEXT = 16 * 1024
-STATEMENT = re.compile(r"\|taskd[^|]*\|LOG:  (?:statement|execute ([^:]*)): (.*)")
+
+# Statements without which nothing was looked at; all of many lines among them.
+WELL_KNOWN = ("claim_jobs", "beat", "rescue_workers", "enqueue_jobs", "complete")
 
 
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
-    with running_postgres(log_statement="all", log_line_prefix="|%a|") as running:
+    with running_postgres(**LOGGING) as running:
         running.install_schema()
         yield running
 
@@ -56,12 +66,6 @@ def restart(bouncer: RunningServer) -> None:
     (bouncer.folder / ".s.PGSQL.6432").unlink(missing_ok=True)
     command = [PGBOUNCER, bouncer.folder / "pgbouncer.ini"]
     bouncer.process = subprocess.Popen(command, cwd="/", **Account.unprivileged().popen)
-
-
-def statements(postgres: Postgres) -> list[tuple[str, str]]:
-    """What taskd has sent: the name it was prepared under, and its text."""
-    found = (STATEMENT.search(line) for line in postgres.log().splitlines())
-    return [(match[1] or "", match[2]) for match in found if match]
 
 
 def test_hosts_behind_a_pooler_with_and_without_listen_lose_nothing(
@@ -84,23 +88,69 @@ def test_hosts_behind_a_pooler_with_and_without_listen_lose_nothing(
     assert verdict.unexplained == 0
 
 
-def test_no_statement_pins_a_connection_of_a_pooler(
-    postgres: Postgres, open_hosts: OpenHosts, report: Report
+@pytest.mark.parametrize(
+    ("text", "pins"),
+    [
+        ("SET jit = off", True),
+        ("BEGIN; SET LOCAL jit = off", True),
+        ("-- why\nSET jit = off", True),
+        ("SELECT 1,\n    set_config('jit', 'off', true)", True),
+        ("INSERT INTO x\nSELECT nextval('y')", True),
+        ("SELECT pg_advisory_lock(1)", True),
+        ("CREATE TEMP TABLE x ()", True),
+        ("SELECT '" + "x" * LONGEST_TEXT + "'", True),
+        ("UPDATE x\nSET y = 1", False),
+        ("SELECT 'SET; SET jit = off', pg_advisory_xact_lock(1)", False),
+        ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", False),
+        ("SELECT taskd.limit_statements_v1($1)", False),
+    ],
+)
+def test_what_pins_is_found_in_all_lines_of_a_statement(text: str, pins: bool) -> None:
+    assert Statement("taskd", text).pins is pins
+
+
+def test_every_verb_is_known_to_the_harness() -> None:
+    assert set(all_verbs()) == {*VERBS, *NOT_ASKED}
+
+
+def test_nothing_that_anybody_sends_pins_a_connection_of_a_pooler(
+    postgres: Postgres, open_hosts: OpenHosts, seed: int, report: Report
 ) -> None:
-    stand = open_hosts(postgres.dsn, lease=5.0, variables=[{"TASKD_LISTEN": "false"}])
+    begin = log_size(postgres.data)
+    ours = psycopg.conninfo.make_conninfo(postgres.dsn, application_name=HARNESS)
+    stand = open_hosts(
+        postgres.dsn,
+        ledger_dsn=ours,
+        lease=2.0,
+        config=SCHEDULED,
+        variables=[{"TASKD_LISTEN": "false"}],
+    )
+    faults = process_faults(away=4.0)
+    plan = make_plan(list(faults), count=2 * len(faults), seconds=8.0, seed=seed)
 
     with stand.load(60, seconds=0.1):
-        time.sleep(4.0)
+        stand.run(plan, faults)
+        one, other = be_a_client(postgres.dsn, REPOSITORY)
+        config = stand.hosts[0].folder / "taskd.yaml"
+        first, *_, last = stand.worker_ids()
+        refused = ask_every_page(postgres.dsn, one, first)
+        failed = call_every_verb(config, postgres.dsn, other, last)
     verdict = stand.settle()
     for host in stand.hosts:
         host.stop()
 
-    sent = statements(postgres)
-    pinning = {text for name, text in sent if PINS.search(text) or name not in ("", "<unnamed>")}
-    longest = max(len(text) for _, text in sent)
-    what = f"{len(sent)} statements, {len(set(sent))} different, longest {longest} characters"
+    sent = [one for one in read_statements(postgres.data, begin) if one.client != HARNESS]
+    pinning = {one for one in sent if one.pins}
+    texts = {one.text for one in sent}
+    longest = max(map(len, texts))
+    clients = sorted({one.client.partition("/")[0] for one in sent})
+    what = (
+        f"{len(sent)} statements, {len(texts)} different, longest {longest} characters; {clients}"
+    )
     report.add("what pins RDS Proxy", "none sent", what, not pinning)
-    assert verdict.faults == {}
-    assert len(set(sent)) > 20
     assert pinning == set()
-    assert longest < LONGEST_TEXT
+    assert (refused, failed) == ({}, {})
+    assert verdict.faults == {}
+    assert [name for name in WELL_KNOWN if not any(name in text for text in texts)] == []
+    assert any("\n" in text for text in texts)
+    assert {"taskd io", "taskd cli", "taskd client", SHOP} <= set(clients)

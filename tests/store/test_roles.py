@@ -568,7 +568,9 @@ def test_functions_that_write_are_called_by_no_role(connection: Connection) -> N
         "enqueue_own_jobs_v1",
         "own_states_v1",
     }
-    assert [name for name, is_volatile, _, reader in found if reader and is_volatile] == []
+    # It changes a setting of its caller's transaction, and no row.
+    by_the_reader = [name for name, is_volatile, _, reader in found if reader and is_volatile]
+    assert by_the_reader == ["limit_statements_v1"]
 
 
 @pytest.mark.parametrize(

@@ -107,5 +107,5 @@ GRANT EXECUTE ON FUNCTION
     taskd.level_v1(text), taskd.gate_v1(text, jsonb), taskd.asked_v1(text[], integer[], text, jsonb, boolean),
     taskd.own_v1(text[], anyarray), taskd.window_v1(text), taskd.units_v1(text, integer),
     taskd.next_token_v1(double precision, timestamptz),
-    taskd.tokens_v1(double precision, timestamptz, timestamptz)
+    taskd.tokens_v1(double precision, timestamptz, timestamptz), taskd.limit_statements_v1(double precision)
 TO taskd_reader;

@@ -1,5 +1,29 @@
 -- Looking at jobs, and cancelling, moving and purging them.
 
+-- Settings of the transaction that calls them. They are functions because RDS Proxy binds a client that
+-- sends SET or set_config itself, be it for one transaction, to one connection until it leaves; what a
+-- function sets binds nobody (its user guide, "Avoiding pinning an RDS Proxy").
+
+-- No statement may take longer than so many seconds, and none is worth compiling.
+CREATE FUNCTION taskd.limit_statements_v1(p_seconds double precision) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('statement_timeout', round(p_seconds * 1000)::text, true),
+            set_config('jit', 'off', true);
+END $$;
+
+-- None may wait longer than so many seconds for a lock.
+CREATE FUNCTION taskd.limit_locks_v1(p_seconds double precision) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('lock_timeout', round(p_seconds * 1000)::text, true);
+END $$;
+
+-- They are planned as those within our functions are: by an index wherever there is one.
+CREATE FUNCTION taskd.plan_by_index_v1() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+            set_config('jit', 'off', true);
+END $$;
+
 -- Every job that has not ended, wherever it is. A condition on id, state or part reaches each table's
 -- own index. part: where it waits; queue and requires: what that says (see queue_of_v1). has_result:
 -- it returned something, which may have been dropped by now.
