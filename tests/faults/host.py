@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import mmap
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from tests.process.daemon import is_alive
 from tests.waiting import eventually
@@ -44,6 +48,8 @@ class Host:
     variables: Mapping[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     """What the daemon is started with: the words of `ip netns exec …`, say."""
+    has_pipe: bool = False
+    """Whether its output comes through a small pipe, whose reader may stop."""
     starts: list[float] = field(default_factory=list)
     """When it was started, seconds since 1970."""
 
@@ -55,6 +61,8 @@ class Host:
         self._is_wanted = False
         self._is_over = threading.Event()
         self._lock = threading.Lock()  # guards _process and _is_wanted
+        self._reads = threading.Event()
+        self._reads.set()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
 
     # -- its life ---------------------------------------------------------------------------------
@@ -109,7 +117,7 @@ class Host:
         self.starts.append(time.time())
         state = self.folder / "state"
         state.mkdir(exist_ok=True)
-        with self.log_path.open("ab") as log:
+        with self._open_output() as output:
             self._process = subprocess.Popen(
                 [*self.prefix, sys.executable, "-m", "taskd"],
                 cwd=self.folder,
@@ -123,10 +131,35 @@ class Host:
                     **self.variables,
                 },
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
             )
+
+    def _open_output(self) -> BinaryIO:
+        log = self.log_path.open("ab")
+        if not self.has_pipe:
+            return log
+        reading, writing = os.pipe()
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, mmap.PAGESIZE)
+        threading.Thread(target=self._copy, args=(reading, log), daemon=True).start()
+        return os.fdopen(writing, "wb")
+
+    def _copy(self, reading: int, log: BinaryIO) -> None:
+        """Write into the log what the daemon says, while it is to be read."""
+        with log, os.fdopen(reading, "rb", buffering=0) as output:
+            while self._reads.wait() and (said := output.read(mmap.PAGESIZE)):
+                log.write(said)
+                log.flush()
+
+    @contextmanager
+    def unread(self) -> Iterator[None]:
+        """While the block runs nobody reads what it says; its pipe is full soon."""
+        self._reads.clear()
+        try:
+            yield
+        finally:
+            self._reads.set()
 
     def _kill_all(self) -> list[int]:
         if self._process is None:

@@ -48,6 +48,14 @@ def stop(
         os.kill(pid, signal.SIGCONT)
 
 
+def stop_reading(stand: Stand, chance: random.Random, *, least: float, most: float) -> None:
+    """Let nobody read what a host says for a while, so that its pipe is full."""
+    host = chance.choice(stand.hosts)
+    with host.unread():
+        stand.strike("full pipe")
+        time.sleep(chance.uniform(least, most))
+
+
 def lose_host(stand: Stand, chance: random.Random, *, away: float) -> None:
     """Take all processes of one host at once, and bring it back later, as another incarnation."""
     host = chance.choice(stand.hosts)

@@ -37,8 +37,14 @@ JOBS = int(_size("JOBS", 0, 100_000))
 DEATH_PAUSE = _size("DEATH_PAUSE", 1, 1)
 """Seconds between two of these kills, on average."""
 
-BLOCKED_SECONDS = _size("BLOCKED_SECONDS", 0, 3600)
-"""How long hubs are blocked again and again, and processes stopped."""
+BLOCKED_SECONDS = _size("BLOCKED_SECONDS", 16, 3600)
+"""How long hubs are blocked again and again, processes stopped and pipes full."""
+
+HUB_SECONDS = _size("HUB_SECONDS", 6, 60)
+"""How long one hub is blocked."""
+
+STRIKE_PAUSE = _size("STRIKE_PAUSE", 1, 10)
+"""Seconds between two of these, on average."""
 
 FLEET_SECONDS = _size("FLEET_SECONDS", 0, 600)
 FLEET_WORKERS = int(_size("FLEET_WORKERS", 10, 200))

@@ -184,13 +184,14 @@ def open_stand(
     ledger_dsn: str | None = None,
     config: str = CONFIG,
     prefixes: Sequence[tuple[str, ...]] = ((),),
+    has_pipe: bool = False,
     variables: Sequence[Mapping[str, str]] = ({},),
 ) -> Iterator[Stand]:
     """Hosts that run, and nothing else yet; ended at the end of the block, whatever their state.
 
     `dsn` is what the daemons are given, `ledger_dsn` what ledger and jobs use (the same, usually);
     `variables` are those of the environment and `prefixes` the words before the daemon's own, for
-    the first host, the second, …;
+    the first host, the second, …; with `has_pipe` what they say comes through a pipe;
     `config` is a text with places for `lease` and `processes`.
     """
     own = ledger_dsn or dsn
@@ -198,7 +199,7 @@ def open_stand(
     ledger.create()
     filled = config.format(lease=lease, processes=processes)
     made = [
-        Host(folder / f"host-{number}", dsn, own, filled, environment, prefix)
+        Host(folder / f"host-{number}", dsn, own, filled, environment, prefix, has_pipe)
         for number, environment, prefix in zip(range(hosts), cycle(variables), cycle(prefixes))
     ]
     stand = Stand(made, ledger, seed)

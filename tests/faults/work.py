@@ -6,6 +6,7 @@ end counts has always left one. `ledger.booking` is for what must be there exact
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from contextlib import nullcontext
@@ -19,6 +20,8 @@ from taskd import Retry, current_job, exclusive, task
 
 _BEGIN = "INSERT INTO ledger.effect (id, attempt, fence, pid) VALUES (%s, %s, %s, %s)"
 _BOOK = "INSERT INTO ledger.booking (id, fence) VALUES (%s, %s)"
+
+_LOG = logging.getLogger(__name__)
 
 # For runs of very many jobs whose server nothing happens to: a connection for each job takes most
 # of their time.
@@ -48,6 +51,16 @@ def _kept() -> psycopg.Connection[Any]:
 @task(retry=PATIENT)
 def note(seconds: float) -> None:
     begin()
+    time.sleep(seconds)
+
+
+@task(retry=PATIENT)
+def talk(seconds: float) -> None:
+    """Print and log more than a small pipe holds."""
+    begin()
+    for number in range(20):
+        print(f"{number} of a talkative job", "." * 200, flush=True)
+        _LOG.warning("%s of a talkative job", number)
     time.sleep(seconds)
 
 
