@@ -18,18 +18,25 @@ import psycopg
 from tests.faults.postgres import Postgres
 from tests.faults.stand import Fault, Stand
 from tests.servers import DEBIAN_POSTGRES
+from tests.waiting import eventually
+
+_CUT_TASKD = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'taskd%'
+"""
 
 TABLES = """
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'taskd'::regnamespace
 AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1
 """
 
-# What a client of taskd's tables may meet at any statement: one write in fifty raises.
+# What a client of taskd's tables may meet at any statement: of so many writes one raises. How often
+# that was counts a sequence, for no rollback takes it back.
 _INJECT = """
-CREATE SCHEMA injected;
-CREATE FUNCTION injected.raise_now() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE SEQUENCE injected.raised_{table};
+CREATE FUNCTION injected.raise_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF random() < 0.02 THEN
+    IF random() < {share} THEN
+        PERFORM nextval('injected.raised_{table}');
         IF random() < 0.5 THEN
             RAISE EXCEPTION 'injected' USING ERRCODE = 'deadlock_detected';
         END IF;
@@ -37,11 +44,23 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-"""
-_TRIGGER = """
 CREATE TRIGGER injected AFTER INSERT OR DELETE OR UPDATE ON taskd.{table}
-FOR EACH STATEMENT EXECUTE FUNCTION injected.raise_now()
+FOR EACH STATEMENT EXECUTE FUNCTION injected.raise_{table}();
 """
+
+# Of what is written seldom more fails: a host beats once a second.
+INJECTED = {
+    "queued": 0.02,
+    "running": 0.02,
+    "history": 0.02,
+    "scheduled": 0.05,
+    "blocked": 0.05,
+    "mail": 0.05,
+    "attempt": 0.05,
+    "resource": 0.05,
+    "host": 0.4,
+    "worker": 0.2,
+}
 
 
 def restart(
@@ -64,12 +83,11 @@ def outage(stand: Stand, chance: random.Random, *, server: Postgres, seconds: fl
 
 def kill_backend(stand: Stand, chance: random.Random, *, server: Postgres) -> None:
     """kill -9 one server process: the postmaster ends all others and recovers."""
-    with contextlib.suppress(psycopg.OperationalError):
-        backends = server.backends()
-        if backends:
-            at = time.time()
-            os.kill(chance.choice(backends), signal.SIGKILL)
-            stand.strike("kill -9 backend", (), at)
+    with contextlib.suppress(psycopg.OperationalError, ProcessLookupError):
+        backends = eventually(server.backends, 10)
+        at = time.time()
+        os.kill(chance.choice(backends), signal.SIGKILL)
+        stand.strike("kill -9 backend", (), at)
 
 
 def terminate_backends(
@@ -77,13 +95,16 @@ def terminate_backends(
 ) -> None:
     """pg_terminate_backend for one connection after another."""
     until = time.monotonic() + seconds
+    ended = 0
     while time.monotonic() < until:
         with contextlib.suppress(psycopg.OperationalError):
             backends = server.backends()
             if backends:
                 server.query(f"SELECT pg_terminate_backend({chance.choice(backends)})")
+                ended += 1
         time.sleep(0.1)
-    stand.strike("pg_terminate_backend")
+    if ended:
+        stand.strike("pg_terminate_backend")
 
 
 def lock_table(stand: Stand, *, server: Postgres, table: str, seconds: float) -> None:
@@ -123,16 +144,22 @@ def read_only(stand: Stand, chance: random.Random, *, server: Postgres, seconds:
 def no_more_connections(
     stand: Stand, chance: random.Random, *, server: Postgres, seconds: float
 ) -> None:
-    """Take every connection that is left, and cut taskd's own, so that it needs new ones."""
+    """Cut taskd's connections again and again, and take each place that is free before it can."""
+    at, cut = time.time(), 0
     with ExitStack() as taken, contextlib.suppress(psycopg.OperationalError):
-        at = time.time()
-        while True:
-            try:
-                taken.enter_context(psycopg.connect(server.dsn, application_name="greedy"))
-            except psycopg.OperationalError:
-                break
-        time.sleep(seconds)
+        own = taken.enter_context(psycopg.connect(server.dsn, autocommit=True))
+        while time.time() < at + seconds:
+            _take_all(server, taken)
+            cut += own.execute(_CUT_TASKD).rowcount
+    if cut:
         stand.strike("max_connections", (), at, time.time())
+
+
+def _take_all(server: Postgres, taken: ExitStack) -> None:
+    with contextlib.suppress(psycopg.OperationalError):
+        while True:
+            greedy = psycopg.connect(server.dsn, application_name="greedy", connect_timeout=2)
+            taken.callback(greedy.close)
 
 
 @contextmanager
@@ -145,15 +172,19 @@ def long_transaction(server: Postgres) -> Iterator[None]:
 
 
 @contextmanager
-def injected_errors(server: Postgres) -> Iterator[None]:
-    """Deadlocks and serialization failures out of nothing, wherever jobs move."""
-    tables = ("queued", "running", "history", "scheduled", "blocked", "mail", "attempt")
-    server.execute(_INJECT)
-    for table in tables:
-        server.execute(_TRIGGER.format(table=table))
-    yield
-    for table in tables:
+def injected_errors(server: Postgres) -> Iterator[dict[str, int]]:
+    """Deadlocks and serialization failures out of nothing; how many, by table, after the block."""
+    raised: dict[str, int] = {}
+    server.execute("CREATE SCHEMA injected")
+    for table, share in INJECTED.items():
+        server.execute(_INJECT.format(table=table, share=share))
+    yield raised
+    for table in INJECTED:
         server.execute(f"DROP TRIGGER injected ON taskd.{table}")
+        ((count,),) = server.query(
+            f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM injected.raised_{table}"
+        )
+        raised[table] = count
 
 
 @contextmanager

@@ -24,6 +24,9 @@ STRIKE_SECONDS = _size("STRIKE_SECONDS", 12, 120)
 ROUNDS = int(_size("ROUNDS", 1, 5))
 """How often the server is struck in each way."""
 
+MIXED_SECONDS = _size("MIXED_SECONDS", 14, 300)
+"""How long processes, server and network are struck together; twice as many strikes."""
+
 LOCK_SECONDS = _size("LOCK_SECONDS", 0.5, 10)
 OUTAGE_SECONDS = _size("OUTAGE_SECONDS", 5, 30)
 BLACK_HOLE_SECONDS = _size("BLACK_HOLE_SECONDS", 4, 30)

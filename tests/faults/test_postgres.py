@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +52,9 @@ def test_whatever_happens_to_the_server_no_process_exits_and_nothing_is_lost(
         eventually(lambda: stand.ledger.query("SELECT 1"), 60)
     verdict = stand.settle(120)
 
-    report.add_verdict("server struck", verdict, rescues=0)
+    counts = Counter(one.fault for one in stand.struck)
+    report.add_verdict(f"server struck: {dict(counts)}", verdict, rescues=0)
+    assert set(counts) == set(known)
     assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()
     assert verdict.unexplained == 0, stand.ledger.unexplained()
     assert trees(stand) == before, stand.logs()
@@ -64,7 +67,7 @@ def test_locks_long_transactions_and_injected_conflicts_delay_and_lose_nothing(
     before = trees(stand)
 
     with faults.long_transaction(postgres), stand.load(80, seconds=0.2, kinds=QUICK):
-        with faults.injected_errors(postgres):
+        with faults.injected_errors(postgres) as raised:
             time.sleep(4.0)
         faults.lock_all_tables(
             stand, random.Random(seed), server=postgres, seconds=sizes.LOCK_SECONDS
@@ -72,11 +75,13 @@ def test_locks_long_transactions_and_injected_conflicts_delay_and_lose_nothing(
     verdict = stand.settle(120)
 
     locked = [one.fault for one in stand.struck]
-    report.add_verdict("locks, conflicts", verdict, rescues=0)
+    report.add_verdict(f"locks {locked}, conflicts {raised}", verdict, rescues=0)
     assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()
     assert verdict.unexplained == 0, stand.ledger.unexplained()
     assert trees(stand) == before, stand.logs()
     assert len(locked) > 15
+    assert min(raised[table] for table in ("host", "running", "queued", "history")) > 0
+    assert sum(raised.values()) > 20
 
 
 def test_jobs_in_flight_finish_and_are_recorded_after_an_outage_longer_than_the_lease(
