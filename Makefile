@@ -20,7 +20,7 @@ model: ## the model of jobs, resources and limits, half a million steps, others 
 stress: ## many processes, some killed, for two minutes
 	TASKD_STRESS_SECONDS=120 $(PYTHON) -m pytest -s tests/store/test_stress.py
 
-faults: ## kill, cut and fill up everything, for a quarter of an hour and more; sizes: tests/faults/sizes.py
+faults: ## kill, cut and fill up everything, for about three hours; sizes: tests/faults/sizes.py
 	TASKD_FAULTS=long $(PYTHON) -m pytest -s tests/faults
 
 mutants: ## breaks the SQL line by line: each must fail a test

@@ -30,8 +30,20 @@ CREATE INDEX ON ledger.effect (id);
 """
 
 AnyTask = Task[..., Any]
-KINDS: tuple[AnyTask, ...] = (work.note, work.book, work.hold, work.compute)
+QUICK: tuple[AnyTask, ...] = (
+    work.note,
+    work.book,
+    work.hold,
+    work.once,
+    work.few,
+    work.gather,
+)
+"""Jobs that leave something to be held for ever if an end goes wrong: resources, keys, limits,
+dependencies; all of the greenlet pool."""
+
+KINDS: tuple[AnyTask, ...] = (*QUICK, work.compute)
 SHELVES = 7
+KEYS = 100
 SHOP = "shop"
 """What the client that enqueues calls itself."""
 
@@ -118,6 +130,11 @@ WHERE finished_at >= to_timestamp(%(begin)s)
 """
 
 
+_ENQUEUED = """
+INSERT INTO ledger.enqueued SELECT DISTINCT unnest(%s::bigint[]), %s ON CONFLICT DO NOTHING
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the judge found; `faults` names each broken promise with ids that show it."""
@@ -154,20 +171,29 @@ class Ledger:
     def enqueue(
         self, count: int, kind: AnyTask, chance: random.Random, seconds: float = 0.05
     ) -> None:
-        """Enqueue jobs of one kind in one transaction. Raises what psycopg and taskd raise."""
+        """Enqueue jobs of one kind in one transaction. Raises what psycopg and taskd raise.
+
+        Half of those that gather are what they gather; of those with a key some are there already.
+        """
+        choices = {work.hold: SHELVES, work.once: KEYS}.get(kind)
         calls = [
-            (seconds, chance.randrange(SHELVES)) if kind is work.hold else (seconds,)
+            (seconds,) if choices is None else (seconds, chance.randrange(choices))
             for _ in range(count)
         ]
         with psycopg.connect(
             self.dsn, connect_timeout=5, prepare_threshold=None, application_name=SHOP
         ) as connection:
-            jobs = enqueue_many(kind, calls, connection=connection)
-            ids = [job.id for job in jobs]
-            connection.execute(
-                "INSERT INTO ledger.enqueued SELECT unnest(%s::bigint[]), %s", [ids, kind.__name__]
-            )
-        self.acknowledged.extend(ids)
+            ids: list[int] = []
+            enqueued: list[int] = []
+            parts = [(kind, calls)]
+            if kind is work.gather:
+                parts = [(work.note, calls[::2]), (kind, calls[1::2])]
+            for part, some in parts:
+                jobs = enqueue_many(part, some, after=ids, connection=connection)
+                ids = [job.id for job in jobs]
+                connection.execute(_ENQUEUED, [ids, part.__name__])
+                enqueued += ids
+        self.acknowledged.extend(enqueued)
 
     def is_quiet(self) -> bool:
         """Whether no job runs or waits any more."""

@@ -81,10 +81,18 @@ def outage(stand: Stand, chance: random.Random, *, server: Postgres, seconds: fl
     stand.strike("outage", (), at, time.time())
 
 
+def _has_backends(server: Postgres) -> bool:
+    """Whether the server has clients to be struck; not so while it recovers."""
+    with contextlib.suppress(psycopg.OperationalError):
+        return bool(server.backends())
+    return False
+
+
 def kill_backend(stand: Stand, chance: random.Random, *, server: Postgres) -> None:
     """kill -9 one server process: the postmaster ends all others and recovers."""
+    eventually(partial(_has_backends, server))
     with contextlib.suppress(psycopg.OperationalError, ProcessLookupError):
-        backends = eventually(server.backends, 10)
+        backends = server.backends()
         at = time.time()
         os.kill(chance.choice(backends), signal.SIGKILL)
         stand.strike("kill -9 backend", (), at)
@@ -93,7 +101,8 @@ def kill_backend(stand: Stand, chance: random.Random, *, server: Postgres) -> No
 def terminate_backends(
     stand: Stand, chance: random.Random, *, server: Postgres, seconds: float
 ) -> None:
-    """pg_terminate_backend for one connection after another."""
+    """pg_terminate_backend for one connection after another, once there are any."""
+    eventually(partial(_has_backends, server))
     until = time.monotonic() + seconds
     ended = 0
     while time.monotonic() < until:

@@ -34,10 +34,10 @@ OUTPUT_MEGABYTES = int(_size("OUTPUT_MEGABYTES", 20, 1024))
 """What a job prints that prints much."""
 
 RESTARTS = int(_size("RESTARTS", 0, 100))
-JOBS = int(_size("JOBS", 0, 100_000))
+JOBS = int(_size("JOBS", 0, 1_000_000))
 """Under random kills."""
 
-DEATH_PAUSE = _size("DEATH_PAUSE", 1, 1)
+DEATH_PAUSE = _size("DEATH_PAUSE", 1, 3)
 """Seconds between two of these kills, on average."""
 
 BLOCKED_SECONDS = _size("BLOCKED_SECONDS", 16, 3600)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import sizes, work
+from tests.faults import sizes
 from tests.faults.clocks import Clock
+from tests.faults.ledger import QUICK
 from tests.faults.postgres import Postgres, make_postgres, make_standby, running_postgres
 from tests.faults.report import Report
 from tests.faults.stand import Stand
@@ -19,7 +20,6 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.timeout(sizes.TIMEOUT)
 
 OpenHosts = Callable[..., Stand]
-QUICK = [work.note, work.book, work.hold]
 LEASE = 5.0
 MINUTES = 60.0
 

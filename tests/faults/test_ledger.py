@@ -11,7 +11,7 @@ from taskd.store import jobs
 from taskd.store.connect import Connection
 from taskd.store.rows import JobRetry
 from tests.faults import work
-from tests.faults.ledger import Ledger
+from tests.faults.ledger import AnyTask, Ledger
 from tests.faults.plan import make_plan
 from tests.store.makers import add_worker, claim
 
@@ -90,6 +90,23 @@ def test_what_is_held_for_ever_is_found(bench: Bench) -> None:
     )
 
     assert set(bench.ledger.judge().faults) == {"held"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    [
+        (work.once, "unique_key"),
+        (work.gather, "dependency"),
+        (work.few, "mail"),
+        (work.hold, "mail"),
+    ],
+)
+def test_jobs_of_the_runs_hold_what_may_be_left_behind(
+    bench: Bench, kind: AnyTask, table: str
+) -> None:
+    bench.ledger.enqueue(4, kind, random.Random(1))
+
+    assert bench.ledger.query(f"SELECT count(*) > 0 FROM taskd.{table}") == [(True,)]
 
 
 def test_a_repeated_execution_is_explained_by_its_attempt(bench: Bench) -> None:

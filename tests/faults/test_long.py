@@ -16,6 +16,7 @@ import pytest
 
 from tests.faults import sizes, work
 from tests.faults.host import CONFIG
+from tests.faults.ledger import QUICK
 from tests.faults.plan import Strike, make_plan
 from tests.faults.postgres import Postgres
 from tests.faults.postgres_faults import outage
@@ -82,7 +83,7 @@ def test_nobody_who_lives_is_taken_for_dead(
     strikes = harmless(lease)
     plan = make_plan(list(strikes), int(most / sizes.STRIKE_PAUSE), most, sizes.SEED)
 
-    kinds = [work.note, work.book, work.hold, work.talk]
+    kinds = [*QUICK, work.talk]
     with stand.load(20, seconds=0.2, kinds=kinds), struck(stand, plan, strikes) as over:
         time.sleep(most / 2)
         outage(stand, random.Random(sizes.SEED), server=postgres, seconds=sizes.OUTAGE_SECONDS)
@@ -135,7 +136,7 @@ def test_many_jobs_under_random_deaths(dsn: str, open_hosts: OpenHosts, report: 
     stand = open_hosts(dsn, lease=sizes.LEASE, variables=[{"FAULTS_KEEPS_CONNECTION": "1"}])
     faults = process_faults(away=sizes.LEASE + 5)
     chance = random.Random(sizes.SEED)
-    kinds = [work.note, work.book] * 4 + [work.hold]  # of the last few run at once
+    kinds = [work.note, work.book] * 4 + [work.hold, work.once, work.gather]  # few of these at once
     count = 7200
     plan = make_plan(list(faults), count, count * sizes.DEATH_PAUSE, sizes.SEED)
     begun = time.monotonic()

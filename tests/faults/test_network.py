@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.faults import sizes, work
+from tests.faults.ledger import QUICK
 from tests.faults.netns import OURS, THEIRS, network_namespace
 from tests.faults.postgres import Postgres, running_postgres
 from tests.faults.proxy import Proxy, open_proxy, seconds_until
@@ -19,7 +20,6 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.timeout(sizes.TIMEOUT)
 
 NOTICED_SECONDS = 15.0
-QUICK = [work.note, work.book, work.hold]
 OpenHosts = Callable[..., Stand]
 
 

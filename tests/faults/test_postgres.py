@@ -20,6 +20,7 @@ import pytest
 from taskd.store import connect
 from tests.faults import postgres_faults as faults
 from tests.faults import sizes, work
+from tests.faults.ledger import QUICK
 from tests.faults.plan import make_plan
 from tests.faults.postgres import Postgres, running_postgres
 from tests.faults.report import Report
@@ -29,7 +30,6 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(sizes.TIMEOUT)
 
-QUICK = [work.note, work.book, work.hold]
 OpenHosts = Callable[..., Stand]
 
 

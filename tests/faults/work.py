@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from gevent import monkey
 
-from taskd import Retry, current_job, exclusive, task
+from taskd import Retry, current_job, exclusive, limit, task
 
 _BEGIN = "INSERT INTO ledger.effect (id, attempt, fence, pid) VALUES (%s, %s, %s, %s)"
 _BOOK = "INSERT INTO ledger.booking (id, fence) VALUES (%s, %s)"
@@ -84,6 +84,25 @@ def book(seconds: float) -> None:
 def hold(seconds: float, shelf: int) -> None:
     begin()
     time.sleep(seconds / 10)
+
+
+@task(retry=PATIENT, unique=lambda seconds, key: f"once-{key}")
+def once(seconds: float, key: int) -> None:
+    """One of each key, until it has ended."""
+    begin()
+    time.sleep(seconds)
+
+
+@task(retry=PATIENT, concurrency=4, resources=[limit("desk", concurrency=3)])
+def few(seconds: float) -> None:
+    begin()
+    time.sleep(seconds / 10)
+
+
+@task(retry=PATIENT)
+def gather(seconds: float) -> None:
+    """What comes after others."""
+    begin()
 
 
 @task(retry=PATIENT, queue="cpu")
