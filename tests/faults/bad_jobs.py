@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from taskd import task
@@ -70,6 +71,15 @@ def never_yield(seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         pass
+
+
+@task
+def hold_the_hub() -> None:
+    """Computes, lets nobody else go on, and no signal end it."""
+    while True:
+        with suppress(BaseException):
+            while True:
+                pass
 
 
 @task

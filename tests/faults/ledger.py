@@ -123,6 +123,11 @@ SELECT extract(epoch FROM min(at) - to_timestamp(%(at)s))::float8 FROM ledger.ef
 WHERE pid = ANY (%(pids)s) AND at > to_timestamp(%(at)s)
 """
 
+_FIRST_END = """
+SELECT extract(epoch FROM min(finished_at) - to_timestamp(%(at)s))::float8 FROM taskd.history
+WHERE finished_at > to_timestamp(%(at)s)
+"""
+
 _RATE = """
 SELECT count(*) / %(span)s::float8 FROM taskd.history
 WHERE finished_at >= to_timestamp(%(begin)s)
@@ -240,6 +245,11 @@ class Ledger:
     def first_effect(self, pids: Iterable[int], since: float) -> float | None:
         """Seconds from `since` until the first job began in one of these processes, if any has."""
         ((seconds,),) = self.query(_FIRST, {"pids": list(pids), "at": since})
+        return None if seconds is None else float(seconds)
+
+    def first_end(self, since: float) -> float | None:
+        """Seconds from `since` until the first job had ended, if any has."""
+        ((seconds,),) = self.query(_FIRST_END, {"at": since})
         return None if seconds is None else float(seconds)
 
     def first_claim(self, since: float) -> bool:

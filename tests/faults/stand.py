@@ -140,14 +140,19 @@ class Stand:
         """Note that a fault has struck."""
         self.struck.append(Struck(fault, time.time() if at is None else at, tuple(pids), until))
 
-    def resumed(self, fault: str) -> list[float]:
-        """Of all jobs that a fault interrupted, the seconds until they ran again."""
+    def resumed(self, fault: str = "") -> list[float]:
+        """Of all jobs that a fault interrupted, any if none is named, seconds to the next run."""
         return sorted(
             seconds
             for one in self.struck
-            if one.fault == fault
+            if fault in ("", one.fault)
             for seconds in self.ledger.resumed(one.pids, one.at)
         )
+
+    def first_ends(self) -> list[float]:
+        """After each fault that lasted, the seconds from its end until the first job had ended."""
+        over = [one.until for one in self.struck if one.until is not None]
+        return [seconds for at in over if (seconds := self.ledger.first_end(at)) is not None]
 
     def back_at_work(self, host: Host, since: float) -> float:
         """Seconds from `since` until a worker that the host has now began its first job."""

@@ -127,6 +127,33 @@ def test_poison_is_found_among_25_neighbours_of_a_greenlet_pool(
     assert stood.rstrip().endswith("in crash")
 
 
+def test_the_neighbours_of_a_job_that_its_worker_is_killed_for_are_charged_nothing(
+    dsn: str, open_hosts: OpenHosts, report: Report
+) -> None:
+    config = STRICT.replace("max_crashes: 2", "max_crashes: 1").replace(
+        "greenlets: 10,", "greenlets: 10, hub_break: 1s, kill_grace: 1s,"
+    )
+    stand = open_hosts(dsn, hosts=1, processes=1, config=config)
+    stand.ledger.enqueue(6, work.note, random.Random(1), seconds=3.0)
+
+    culprit = enqueue(stand, [(bad.hold_the_hub, ())])
+    verdict = stand.settle(90)
+
+    charged = dict(stand.ledger.query(CHARGES, [culprit["hold_the_hub"]]))
+    found = ends(stand, culprit)
+    what = f"{charged.get('g', 0)} given back, none charged; {found}"
+    report.add("worker killed for a job", "its neighbours uncharged", what, set(charged) == {"g"})
+    assert verdict.faults == {}, stand.logs()
+    assert charged == {"g": 6}
+    assert stand.ledger.query(
+        "SELECT max(losses + crashes) FROM taskd.history WHERE state = 's'"
+    ) == [(0,)]
+    assert "its worker had to be killed" in str(found["hold_the_hub"])
+
+
+CHARGES = "SELECT outcome::text, count(*) FROM taskd.attempt WHERE job <> %s GROUP BY 1"
+
+
 def test_a_job_that_takes_its_whole_host_along_is_found(
     dsn: str, open_hosts: OpenHosts, report: Report
 ) -> None:

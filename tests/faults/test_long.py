@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from math import inf
 
 import psycopg
 import pytest
@@ -19,7 +20,7 @@ from tests.faults.host import CONFIG
 from tests.faults.ledger import QUICK
 from tests.faults.plan import Strike, make_plan
 from tests.faults.postgres import Postgres
-from tests.faults.postgres_faults import outage
+from tests.faults.postgres_faults import outage, restart
 from tests.faults.process_faults import process_faults, stop, stop_reading
 from tests.faults.report import Report
 from tests.faults.stand import Fault, Stand
@@ -42,16 +43,19 @@ def test_a_server_that_is_restarted_again_and_again_ends_no_process(
     ways = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
     with stand.load(100, seconds=0.02, kinds=[work.note, work.book]):
+        time.sleep(12.0)
+        usual = stand.ledger.rate(time.time() - 9.0, 8.0)
         for _ in range(sizes.RESTARTS):
             time.sleep(chance.uniform(0.2, 1.0))
-            postgres.restart(chance.choice(ways))
+            restart(stand, chance, server=postgres, number=chance.choice(ways))
         time.sleep(15.0)
-        usual = 100.0
         after = stand.ledger.rate(time.time() - 5.0, 4.0)
     verdict = stand.settle(120)
 
     what = f"restarted {sizes.RESTARTS} times"
-    report.add(what, "95 % of the rate", f"{after:.0f}/s of {usual:g}/s", after >= 0.95 * usual)
+    told = f"{after:.0f}/s of {usual:.0f}/s before"
+    report.add(what, "95 % of the earlier rate", told, after >= 0.95 * usual)
+    report.add_times(f"{what}: first job after it", "recovery", stand.first_ends(), inf)
     report.add_verdict(what, verdict, rescues=0)
     assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()
     assert [host.tree() for host in stand.hosts] == before
@@ -150,5 +154,6 @@ def test_many_jobs_under_random_deaths(dsn: str, open_hosts: OpenHosts, report: 
     seconds = time.monotonic() - begun
     what = f"{len(stand.struck)} deaths and stops in {seconds:.0f} s"
     report.add_verdict(what, verdict)
+    report.add_times("jobs of what died ran again", "recovery", stand.resumed(), inf)
     assert verdict.faults == {}, stand.logs()
     assert report.broken == []

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.faults import sizes, work
+from tests.faults.host import Host
 from tests.faults.ledger import QUICK
 from tests.faults.netns import OURS, THEIRS, network_namespace
 from tests.faults.postgres import Postgres, running_postgres
@@ -44,15 +45,27 @@ def test_cuts_in_mid_message_latency_and_a_black_hole_lose_nothing(
         proxy.latency = 0.2
         time.sleep(3.0)
         proxy.latency = 0.0
+        known = [len(host.log()) for host in stand.hosts]
         proxy.is_black_hole = True
-        time.sleep(sizes.BLACK_HOLE_SECONDS)
+        begun = time.monotonic()
+        noticed = seconds_until(
+            lambda: all(map(has_noticed, stand.hosts, known)), 2 * NOTICED_SECONDS
+        )
+        time.sleep(max(0.0, begun + sizes.BLACK_HOLE_SECONDS - time.monotonic()))
         proxy.is_black_hole = False
     verdict = stand.settle(120)
 
     report.add_verdict("network cut and silent", verdict)
+    report.add_times("black hole", "noticed in 15 s", [noticed], NOTICED_SECONDS)
+    assert noticed <= NOTICED_SECONDS
     assert (verdict.faults, verdict.rescued) == ({}, 0), stand.logs()
     assert verdict.unexplained == 0, stand.ledger.unexplained()
     assert [host.tree() for host in stand.hosts] == before
+
+
+def has_noticed(host: Host, known: int) -> bool:
+    """Whether a host has said since its log was so long that its database is away."""
+    return "lost the database" in host.log()[known:]
 
 
 def test_half_open_connections_are_noticed(

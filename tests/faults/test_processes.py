@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from math import inf
 
 import pytest
 
@@ -34,6 +35,7 @@ def test_random_deaths_of_all_kinds_of_processes_lose_and_double_nothing(
 
     what = f"processes die at random, {len(stand.struck)} times"
     report.add_verdict(what, verdict)
+    report.add_times(f"{what}: jobs ran again", "recovery", stand.resumed(), inf)
     assert verdict.faults == {}, stand.logs()
     assert verdict.unexplained == 0, stand.ledger.unexplained()
     assert verdict.jobs > 500
