@@ -62,6 +62,50 @@ def close_open_and_crash(path):
     look_into_nowhere()
 """
 
+EXPECTING = """
+import ctypes
+import faulthandler
+import signal
+
+from taskd import task
+
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+PAGE = 4096
+guarded = ctypes.c_void_p(libc.mmap(None, PAGE, 0, 0x22, -1, 0))
+Handler = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.POINTER(ctypes.c_int), ctypes.c_void_p)
+
+
+class Action(ctypes.Structure):
+    _fields_ = [
+        ("handler", Handler),
+        ("mask", ctypes.c_byte * 128),
+        ("flags", ctypes.c_int),
+        ("restorer", ctypes.c_void_p),
+    ]
+
+
+def unlock(number, info, context):
+    if info[2] > 0:  # the processor's own fault, and not what somebody has sent
+        libc.mprotect(guarded, PAGE, 1)
+    else:
+        libc.signal(number, None)
+
+
+action = Action(handler=Handler(unlock), flags=4)
+libc.sigaction(signal.SIGSEGV, ctypes.byref(action), None)
+
+
+@task
+def read_guarded():
+    return len(ctypes.string_at(guarded.value, 16))
+
+
+@task
+def is_faulthandler_on():
+    return faulthandler.is_enabled()
+"""
+
 LEAVING = """
 import gc
 import os
@@ -184,6 +228,19 @@ def test_a_job_that_crashed_shows_the_signal_the_memory_and_where_it_stood(
     is_alone = "greenlets" not in pool
     assert project.query(suspected, crasher) == [(0 if is_alone else 2,)]
     assert f"job {crasher} stood here:" in daemon.log()
+
+
+def test_code_that_expects_faults_has_them_to_itself(project: Project) -> None:
+    project.write("shop.py", EXPECTING)
+    project.write("taskd.yaml", "{imports: [shop], max_crashes: 1, pools: {cpu: {processes: 1}}}")
+    project.enqueue("shop.read_guarded")
+    asked = project.enqueue("shop.is_faulthandler_on")
+
+    daemon = project.start("--burst", ready=False)
+
+    assert daemon.wait() == 0, daemon.log()
+    assert project.query("SELECT value FROM taskd.result WHERE job = %s", asked) == [("false",)]
+    assert project.query("SELECT count(*) FROM taskd.worker") == [(1,)]
 
 
 def test_a_crash_of_a_jobs_child_is_not_told_as_the_workers(project: Project) -> None:
