@@ -48,8 +48,8 @@ class Judgement:
     """Beside who has died: how much a job may bear, and whether one of them was to blame.
 
     The workers were killed because of the job `culprit` (0: of none), `why` is "timeout", "hog",
-    "memory" or "cancel"; "crash": it ran alone when its worker died. `stack` is where it stood, or
-    else the job `stood`, which is thereby no more to blame than the others.
+    "memory" or "cancel"; "crash": it ran alone when its worker died. `stack` is where the job
+    `stood` stood, which is thereby no more to blame than the others; of 0 it is not kept.
     `begun` are the jobs that had begun and not ended, as far as is known, or those of them that may
     be to blame. `interrupted`: the workers had been told to stop.
     """

@@ -25,6 +25,7 @@ _CRASH = re.compile(
     r"^Fatal Python error: (?P<what>[^\n]*)\n.*?\(most recent call first\):\n",
     re.MULTILINE | re.DOTALL,
 )
+_CUT = "\n  ...\n"
 _JOB = re.compile(r"^(?:job (?P<job>\d+) (?P<task>.*)|no job)$", re.MULTILINE)
 _WAITING = re.compile(r"job \d+ \(.*\), running for ")
 _RUN, _SLOTS = "taskd/tasks/run.py", "taskd/pool/slots.py"
@@ -83,8 +84,9 @@ def read_crash(text: str, jobs: Sequence[int]) -> tuple[int, str]:
     stack = _FIRST_LINE + text[crash.end() :]
     evidence = read_evidence(stack, jobs)
     job = evidence.job if evidence is not None else 0
-    if not job and len(running := [one for one in jobs if one]) == 1 and f" in {TASK}" in stack:
-        job = running[0]  # a process worker has no frame of a seat
+    running = [one for one in jobs if one]
+    if not job and len(running) == 1 and (f" in {TASK}" in stack or _CUT in stack):
+        job = running[0]  # a process worker has no frame of a seat, and endless recursion no last
     own = _of_the_task(_first_stack(stack)).strip("\n")
     return job, f"{crash['what']}\n{own}" if own else ""
 

@@ -19,7 +19,7 @@ def kill_for(connection: Connection, culprit: int, why: str, **judgement: Any) -
     """Claim what waits, in whichever lane, and kill the worker for one of its jobs."""
     worker = add_worker(connection)
     jobs.claim_jobs(connection, worker, lanes(), 100)
-    chosen = Judgement(culprit=culprit, why=why, stack=STACK, **judgement)
+    chosen = Judgement(culprit=culprit, why=why, stack=STACK, stood=culprit, **judgement)
     return hosts.rescue_workers(connection, [worker], f"job {culprit} …", False, chosen)
 
 
@@ -146,6 +146,20 @@ def test_a_job_that_crashes_its_workers_again_and_again_fails_as_poisoned(
     )
 
 
+def test_a_stack_in_which_no_job_stood_is_kept_for_none_also_not_for_the_guilty(
+    connection: Connection,
+) -> None:
+    (crasher,) = add_jobs(connection)
+    worker = add_worker(connection)
+    claim(connection, worker)
+    judgement = Judgement(culprit=crasher, why="crash", begun=(crasher,), stack=STACK)
+
+    hosts.rescue_workers(connection, [worker], "killed by SIGSEGV", True, judgement)
+
+    (attempt,) = look.fetch_attempts(connection, crasher)
+    assert (attempt.outcome, attempt.traceback) == ("lost", None)
+
+
 def test_a_hard_timeout_without_retries_fails_as_a_timeout(connection: Connection) -> None:
     late, neighbour = add_jobs(connection, 2)
 
@@ -191,7 +205,7 @@ def test_a_cancelled_job_that_had_to_be_killed_is_cancelled(connection: Connecti
     jobs.cancel_jobs(connection, [doomed])
     hosts.take_requests(connection, [worker])  # it heard, and did not end
 
-    judgement = Judgement(culprit=doomed, why="cancel", stack=STACK)
+    judgement = Judgement(culprit=doomed, why="cancel", stack=STACK, stood=doomed)
     assert hosts.rescue_workers(connection, [worker], "killed", False, judgement) == (1, 0)
 
     found = job(connection, doomed)

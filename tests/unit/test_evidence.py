@@ -108,6 +108,14 @@ def test_a_crash_in_a_process_worker_is_of_its_one_job() -> None:
     assert (job, USER.strip() in stack) == (14, True)
 
 
+def test_a_crash_too_deep_to_be_written_whole_is_of_the_one_job_that_ran() -> None:
+    deep = FATAL + USER * 100 + "  ...\n"
+
+    assert read_crash(deep, [0, 14])[0] == 14
+    assert read_crash(deep, [13, 14])[0] == 0
+    assert read_crash(deep, [0, 0])[0] == 0
+
+
 def test_a_crash_outside_of_all_tasks_is_of_no_job() -> None:
     assert read_crash(FATAL + JSON, [14])[0] == 0
 

@@ -155,10 +155,10 @@ END $$;
 -- p_charge: nobody is to blame, so each of p_begun counts a loss (NULL: each, for it is not known
 -- which of them had begun); at p_max_losses it fails.
 -- p_culprit: the job that its worker was killed for, and p_why: timeout (the attempt counts, and the
--- job fails if it was the last), hog, memory or cancel; p_stack is where it stood. Or crash: its worker died,
--- and it alone had begun. It counts a crash; at p_max_crashes it fails. Its neighbours go back
--- uncharged.
--- p_stood: the job that stood where p_stack says, if it is not the culprit.
+-- job fails if it was the last), hog, memory or cancel. Or crash: its worker died, and it alone had begun.
+-- It counts a crash; at p_max_crashes it fails. Its neighbours go back uncharged.
+-- p_stood: the job that stood where p_stack says, be it the culprit or not (NULL: none did, as far as is
+-- known, and the stack is kept for nobody).
 -- p_interrupted: the workers were stopped before their jobs were done.
 -- Returns how many jobs went back, now or later, and how many failed.
 CREATE FUNCTION taskd.rescue_workers_v1(
@@ -212,7 +212,7 @@ BEGIN
         SELECT j.*, CASE WHEN j.cancelled THEN 'c' WHEN j.final IS NOT NULL THEN 'f'
                          WHEN j.guilty THEN 'l' ELSE 'b' END AS fate,
                taskd.lets_go_v1(j.extra->>'on_retry' = 'release', 'r', j.res) AS releases,
-               CASE WHEN j.guilty OR j.id = p_stood THEN p_stack END AS stack,
+               CASE WHEN j.id = p_stood THEN p_stack END AS stack,
                (j.attempt - CASE WHEN j.timed_out THEN 0 ELSE 1 END)::smallint AS charged,
                least(5 * 2.0 ^ least(CASE WHEN j.timed_out THEN j.attempt ELSE j.all_crashes END - 1, 20),
                      3600) AS pause
