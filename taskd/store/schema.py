@@ -80,6 +80,14 @@ def status(connection: psycopg.Connection[Any]) -> SchemaStatus:
     return SchemaStatus(version, min_compatible, KNOWN, fingerprint)
 
 
+def can_limit_statements(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the database has the function that does it; looks at no table of ours."""
+    row = connection.execute(
+        "SELECT to_regprocedure('taskd.limit_statements_v1(double precision)') IS NOT NULL"
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
 def check_compatible(connection: psycopg.Connection[Any]) -> SchemaStatus:
     """Raise Schema… Missing, TooOld, TooNew or Foreign unless this program can use the schema."""
     found = status(connection)

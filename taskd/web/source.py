@@ -188,8 +188,13 @@ class Source:
             yield connection
 
     def check(self) -> None:
-        """Raise DatabaseError unless the database answers, with a schema that fits."""
-        with self.looking() as connection, _soon(connection):
+        """Raise DatabaseError unless the database answers, with a schema that fits.
+
+        The server gives up when we do, if it knows our limit yet: no probe leaves one waiting.
+        """
+        with self.looking() as connection, _soon(connection), connection.transaction():
+            if schema.can_limit_statements(connection):
+                connection.execute("SELECT taskd.limit_statements_v1(%s)", (STATEMENT_SECONDS,))
             schema.check_compatible(connection)
 
     def figures(self) -> Figures:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -351,6 +351,26 @@ def test_without_the_database_it_lives_but_is_not_ready(
 def test_a_database_without_the_schema_is_not_ready(empty_dsn: str) -> None:
     with site(empty_dsn) as web:
         assert web.ask("/readyz").status == 503
+
+
+def test_a_probe_of_a_locked_schema_leaves_no_statement_that_waits(
+    dsn: str, connect_again: Callable[[], Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_module, "STATEMENT_SECONDS", 0.2)
+    looking = connect_again()
+
+    def waiting() -> int:
+        row = looking.execute(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    with site(dsn) as web, connect_again().transaction() as locking:
+        locking.connection.execute("LOCK TABLE taskd.schema_version")
+        assert web.ask("/readyz").status == 503
+        eventually(lambda: waiting() == 0, seconds=5)
 
 
 def test_a_statement_that_takes_too_long_is_cut_off(
