@@ -7,7 +7,7 @@ import os
 import signal
 from pathlib import Path
 
-from taskd.board.last_words import open_last_words
+from taskd.board.last_words import open_last_words, take_last_words
 from taskd.pool.place import Place
 
 CRASHES = signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL
@@ -20,6 +20,7 @@ def leave_last_words(place: Place) -> None:
     handler on top of one that expects faults, as of WebAssembly, would make crashes of them.
     A child that a job forks is not the worker, and says nothing in its name.
     """
+    take_last_words(place.board, place.slot)  # of one before, whose end nobody has seen
     if not _is_caught_already():
         faulthandler.enable(open_last_words(place.board, place.slot), all_threads=False)
         os.register_at_fork(after_in_child=faulthandler.disable)
