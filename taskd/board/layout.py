@@ -10,7 +10,7 @@ from enum import IntEnum
 from taskd.errors import TaskdError
 
 MAGIC = 0x7461736B64
-LAYOUT_VERSION = 7
+LAYOUT_VERSION = 8
 WORD = 8
 
 # Words of the header. The master writes all but HOST and MAINTENANCE_BEAT, which are maintenance's.
@@ -241,7 +241,7 @@ class Board:
         """Make a new board; its descriptor is inheritable. Pages never written cost no memory."""
         fd = os.memfd_create("taskd-board", 0)
         os.set_inheritable(fd, True)
-        words = HEADER_WORDS + lanes * LANE_WORDS + slots * _slot_words(lanes)
+        words = _words(slots, lanes)
         os.ftruncate(fd, words * WORD + slots * LAST_WORDS)
         memory = mmap.mmap(fd, words * WORD)
         header = memoryview(memory).cast("Q")
@@ -256,14 +256,13 @@ class Board:
 
         Raises BoardMismatch if it was made by another version.
         """
-        memory = mmap.mmap(fd, os.fstat(fd).st_size)
-        header = memoryview(memory).cast("Q")
+        header = memoryview(mmap.mmap(fd, HEADER_WORDS * WORD)).cast("Q")
         if header[_MAGIC] != MAGIC or header[_VERSION] != LAYOUT_VERSION:
             raise BoardMismatch(
                 f"the board has layout {header[_VERSION]}, this program knows {LAYOUT_VERSION}: "
                 "restart the daemon"
             )
-        return cls(fd, memory)
+        return cls(fd, mmap.mmap(fd, _words(header[_SLOTS], header[_LANES]) * WORD))
 
     @property
     def master_pid(self) -> int:
@@ -302,6 +301,10 @@ class Board:
         """The words of one lane; LaneTable gives them their meaning."""
         start = HEADER_WORDS + index * LANE_WORDS
         return self.words[start : start + LANE_WORDS]
+
+
+def _words(slots: int, lanes: int) -> int:
+    return HEADER_WORDS + lanes * LANE_WORDS + slots * _slot_words(lanes)
 
 
 def _slot_words(lanes: int) -> int:
