@@ -34,6 +34,12 @@ CAUSES = {
     "http2.Error404: 404": "http2.Error404: #",
     "http2.Error404": "http2.Error404",
     "E: first 1\nsecond 2": "E: first #",
+    "poisoned: killed by SIGSEGV": "poisoned: killed by SIGSEGV",
+    "poisoned: killed by SIGSEGV; it last held 30 MB": "poisoned: killed by SIGSEGV",
+    "poisoned: killed by SIGSEGV; it last held 1.53 GB": "poisoned: killed by SIGSEGV",
+    'lost: its worker is gone (SIGKILL; it last held 9 B), on_lost="fail"': (
+        "lost: its worker is gone (SIGKILL), on_lost='…'"
+    ),
     "": "",
     None: "",
     "E: " + "x" * 9000: "E: " + "x" * 497,

@@ -1,7 +1,8 @@
 -- Failures: what they have in common, and whom to tell of those that no worker has seen.
 
 -- What an error has in common with others of its kind: its first line, in which quoted values are
--- '…', and numbers, UUIDs and hexadecimal ids are #. The name of the exception stays as it is.
+-- '…', and numbers, UUIDs and hexadecimal ids are #. The name of the exception stays as it is. What a
+-- worker last held is left out, for its unit would tell one cause from another, and not all have it.
 --
 --   KeyError: 'user-17'                             KeyError: '…'
 --   shop.Refused: order 4711 at 12:30 (0x7f3a)      shop.Refused: order # at # (#)
@@ -20,6 +21,7 @@ BEGIN
         rest, $r$\m[[:xdigit:]]{8}(-[[:xdigit:]]{4}){3}-[[:xdigit:]]{12}\M$r$, '#', 'g');
     rest := regexp_replace(
         rest, $r$\m(0[xX]|(?=[[:xdigit:]]*[0-9])[[:xdigit:]]{7})[[:xdigit:]]+\M$r$, '#', 'g');
+    rest := regexp_replace(rest, '; it last held [0-9.]+ [kMG]?B\M', '', 'g');
     RETURN kind || regexp_replace(rest, '[0-9]+([.,:][0-9]+)*', '#', 'g');
 END $$;
 
