@@ -164,10 +164,21 @@ class Stand:
         assert found is not None
         return found
 
-    def worker_ids(self) -> list[int]:
-        """The ids of all workers that live."""
-        found = self.ledger.query("SELECT id FROM taskd.worker WHERE ended_at IS NULL ORDER BY id")
-        return [worker for (worker,) in found]
+    def living_workers(self) -> list[int]:
+        """The ids of all workers, once the processes that live are those that the database has."""
+
+        def found() -> list[int] | None:
+            rows = self.ledger.query(
+                "SELECT w.id, w.pid, w.pool FROM taskd.worker w WHERE w.ended_at IS NULL ORDER BY 1"
+            )
+            living = {pid for host in self.hosts for pid in host.pids("worker")}
+            is_settled = {pid for _, pid, _ in rows} == living
+            has_all = {pool for *_, pool in rows} == {"io", "cpu"}
+            return [worker for worker, *_ in rows] if is_settled and has_all else None
+
+        workers = eventually(found, 60)
+        assert workers is not None
+        return workers
 
     def logs(self) -> str:
         return "".join(f"--- {host.folder.name}\n{host.log()[-6000:]}" for host in self.hosts)

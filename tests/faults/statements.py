@@ -30,8 +30,12 @@ LOGGING = {
 LONGEST_TEXT = 16 * 1024
 
 _LOGGED = re.compile(r"(?:statement|execute (?P<name>[^:]*)): (?P<text>.*)", re.DOTALL)
-_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-_STRINGS = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+_QUIET = re.compile(
+    r"(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<name>\"[^\"]*\")"
+    r"|'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$",
+    re.DOTALL,
+)
+"""One after the other, for each may contain what looks like the beginning of another."""
 _COMMANDS = re.compile(
     r"(?:^|;)\s*(?:SET|RESET|PREPARE|EXECUTE|DEALLOCATE|LISTEN|UNLISTEN|DECLARE|LOCK|LOAD|DISCARD)\b",
     re.IGNORECASE,
@@ -39,7 +43,7 @@ _COMMANDS = re.compile(
 _CALLS = re.compile(
     r"\bpg_(?:try_)?advisory_(?:lock|unlock)\w*\s*\("
     r"|\b(?:nextval|setval|currval|lastval|set_config)\s*\("
-    r"|\b(?:TEMP|TEMPORARY)\s+(?:TABLE|VIEW|SEQUENCE)\b|\bINTO\s+TEMP",
+    r"|\b(?:TEMP|TEMPORARY)\s+(?:RECURSIVE\s+)?(?:TABLE|VIEW|SEQUENCE)\b|\bINTO\s+TEMP",
     re.IGNORECASE,
 )
 
@@ -55,10 +59,14 @@ class Statement:
     @property
     def pins(self) -> bool:
         """Whether it binds its client to one connection of a pooler."""
-        bare = _STRINGS.sub("''", _COMMENTS.sub(" ", self.text))
+        bare = _QUIET.sub(_without_words, self.text)
         is_named = self.name not in ("", "<unnamed>")
         is_long = len(self.text.encode()) > LONGEST_TEXT
         return bool(is_named or is_long or _COMMANDS.search(bare) or _CALLS.search(bare))
+
+
+def _without_words(quiet: re.Match[str]) -> str:
+    return quiet["name"] or (" " if quiet["comment"] else "''")
 
 
 def read_statements(data: Path, begin: int = 0) -> Iterator[Statement]:
@@ -66,6 +74,8 @@ def read_statements(data: Path, begin: int = 0) -> Iterator[Statement]:
     with (data / "log" / "server.json").open("rb") as log:
         log.seek(begin)
         for line in log:
+            if not line.endswith(b"\n"):
+                return  # it is being written
             entry = json.loads(line)
             logged = _LOGGED.match(entry.get("message", ""))
             if logged is not None:

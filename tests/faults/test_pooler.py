@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -99,7 +101,12 @@ def test_hosts_behind_a_pooler_with_and_without_listen_lose_nothing(
         ("SELECT pg_advisory_lock(1)", True),
         ("CREATE TEMP TABLE x ()", True),
         ("SELECT '" + "x" * LONGEST_TEXT + "'", True),
+        ("SELECT '--', set_config('a', 'b', true)", True),
+        ("SELECT '/*', nextval('y'), '*/'", True),
+        ("SELECT 1 AS \"it's\", set_config('a', 'b', true) AS \"it's\"", True),
+        ("CREATE TEMP RECURSIVE VIEW x (n) AS SELECT 1", True),
         ("UPDATE x\nSET y = 1", False),
+        ("SELECT 1 -- it's\n, 'set_config(' -- it's", False),
         ("SELECT 'SET; SET jit = off', pg_advisory_xact_lock(1)", False),
         ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", False),
         ("SELECT taskd.limit_statements_v1($1)", False),
@@ -107,6 +114,14 @@ def test_hosts_behind_a_pooler_with_and_without_listen_lose_nothing(
 )
 def test_what_pins_is_found_in_all_lines_of_a_statement(text: str, pins: bool) -> None:
     assert Statement("taskd", text).pins is pins
+
+
+def test_a_line_that_the_server_has_half_written_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    whole = json.dumps({"message": "statement: SELECT 1", "application_name": "taskd"})
+    (tmp_path / "log" / "server.json").write_text(f"{whole}\n{whole[:20]}")
+
+    assert list(read_statements(tmp_path)) == [Statement("taskd", "SELECT 1")]
 
 
 def test_every_verb_is_known_to_the_harness() -> None:
@@ -132,7 +147,7 @@ def test_nothing_that_anybody_sends_pins_a_connection_of_a_pooler(
         stand.run(plan, faults)
         one, other = be_a_client(postgres.dsn, REPOSITORY)
         config = stand.hosts[0].folder / "taskd.yaml"
-        first, *_, last = stand.worker_ids()
+        first, *_, last = stand.living_workers()
         refused = ask_every_page(postgres.dsn, one, first)
         failed = call_every_verb(config, postgres.dsn, other, last)
     verdict = stand.settle()

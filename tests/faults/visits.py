@@ -41,7 +41,7 @@ VERBS = {
     "workers drain": "{worker}",
     "leaks hunt": "--task tests.faults.work.note",
     "stacks": "io",
-    "heap": "cpu/2 --seconds 1s",
+    "heap": "cpu --seconds 1s",
     "tasks": "",
     "check": "",
     "doctor": "",
