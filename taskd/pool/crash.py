@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 from taskd.board.last_words import open_last_words, take_last_words
@@ -22,8 +23,24 @@ def leave_last_words(place: Place) -> None:
     """
     take_last_words(place.board, place.slot)  # of one before, whose end nobody has seen
     if not _is_caught_already():
-        faulthandler.enable(open_last_words(place.board, place.slot), all_threads=False)
-        os.register_at_fork(after_in_child=faulthandler.disable)
+        fd = open_last_words(place.board, place.slot)
+        faulthandler.enable(fd, all_threads=False)
+        board = _file_of(place.board.fd)
+        os.register_at_fork(after_in_child=lambda: _be_silent(fd, board))
+
+
+def _be_silent(fd: int, board: tuple[int, int]) -> None:
+    """Lead our descriptor to nowhere: if a job has told faulthandler another, that is its own."""
+    with suppress(OSError):  # the job has closed it
+        if _file_of(fd) == board:
+            nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(nowhere, fd, inheritable=False)
+            os.close(nowhere)
+
+
+def _file_of(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
 
 
 def _is_caught_already() -> bool:

@@ -22,6 +22,7 @@ while not os.path.exists("go on"):
 
 CRASHING = """
 import ctypes
+import faulthandler
 import gc
 import os
 import signal
@@ -72,6 +73,15 @@ def let_a_child_crash():
         look_into_nowhere()
     os.waitpid(child, 0)
     os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@task
+def let_a_child_tell_its_crash(path):
+    faulthandler.enable(open(path, "w"))
+    child = os.fork()
+    if child == 0:
+        look_into_nowhere()
+    os.waitpid(child, 0)
 
 
 @task
@@ -276,6 +286,19 @@ def test_a_crash_of_a_jobs_child_is_not_told_as_the_workers(project: Project) ->
     ((traceback,),) = project.query("SELECT traceback FROM taskd.history WHERE id = %s", crasher)
     assert "in let_a_child_crash" in traceback
     assert "look_into_nowhere" not in traceback
+
+
+def test_a_child_of_a_job_that_has_faulthandler_of_its_own_tells_its_crash(
+    project: Project,
+) -> None:
+    project.write("shop.py", CRASHING)
+    project.write("taskd.yaml", "{imports: [shop], pools: {cpu: {processes: 1}}}")
+    project.enqueue("shop.let_a_child_tell_its_crash", str(project.folder / "told"))
+
+    daemon = project.start("--burst", ready=False)
+
+    assert daemon.wait() == 0, daemon.log()
+    assert "in look_into_nowhere" in (project.folder / "told").read_text()
 
 
 def test_a_worker_whose_descriptors_were_closed_crashes_into_no_file_of_a_jobs(
