@@ -16,17 +16,22 @@ from tests.store.serving import served
 
 # What each verb is given; {job} and {worker} are ids.
 VERBS = {
+    "audit": "",
     "enqueue": "tests.faults.work.note [0.0]",
     "run": "tests.faults.visits.nothing",
+    "jobs acknowledge": "nothing --task tests.faults.work.note",
     "jobs cancel": "--queue elsewhere",
     "jobs failures": "",
     "jobs list": "--since 1h",
     "jobs logs": "{job}",
+    "jobs mute": "nothing --task tests.faults.work.note",
+    "jobs note": "nothing known --task tests.faults.work.note",
     "jobs move": "--queue elsewhere --to default",
     "jobs purge": "--older-than 1d",
     "jobs requeue": "--state failed",
     "jobs show": "{job}",
     "jobs why": "{job}",
+    "memory": "",
     "queues list": "",
     "queues pause": "elsewhere",
     "queues resume": "elsewhere",
@@ -47,7 +52,8 @@ VERBS = {
     "doctor": "",
     "schema status": "",
 }
-# Those ask no database, or are an administrator's, who connects to the server itself.
+# Those ask no database, or are an administrator's, who connects to the server itself; or send what
+# another sends, of a worker that is drained by then.
 NOT_ASKED = {
     "config schema",
     "config show",
@@ -56,6 +62,7 @@ NOT_ASKED = {
     "schema install",
     "schema upgrade",
     "schema roles",
+    "workers stop",
 }
 TOKEN = "operators-0123456789"
 
@@ -98,10 +105,11 @@ def ask_every_page(dsn: str, job: int, worker: int) -> dict[str, int]:
                 id=worker if "workers" in path else job, queue="none", name="often"
             )
             if "get" in methods and path != "/live":
-                answer = dashboard.ask(filled)
+                query = {"name": "often"} if path.endswith("/preview") else {}
+                answer = dashboard.ask(filled, **query)
                 if answer.status >= 400:
                     refused[f"GET {path}"] = answer.status
-            if "post" in methods and path != "/session":
+            if "post" in methods and path != "/session" and not path.endswith("/stop"):
                 answer = dashboard.ask(filled, _order(path, job))
                 if answer.status not in (200, 409):  # the schedule's last job may still run
                     refused[f"POST {path}"] = answer.status
@@ -113,6 +121,8 @@ def ask_every_page(dsn: str, job: int, worker: int) -> dict[str, int]:
 def _order(path: str, job: int) -> dict[str, object]:
     if path.startswith("/failures"):
         return {"cause": "nothing", **({"note": "x"} if path.endswith("/note") else {})}
+    if path == "/leaks/hunt":
+        return {"task": "tests.faults.work.note"}
     to = {"to": "default"} if path.endswith("/move") else {}
     return {"ids": [job], **to} if path.startswith("/jobs") else to
 
