@@ -118,6 +118,16 @@ def test_a_job_over_its_time_fails_and_cleans_up_as_the_page_tells(
     assert (tmp_path / "tidy").exists()
 
 
+def test_a_job_that_is_late_is_cancelled_as_the_page_tells(names: dict[str, object]) -> None:
+    (block,) = Page.read("time-limits.md").blocks
+    check_block(block, names)
+    late = names["late"]
+    assert isinstance(late, Job)
+
+    with pytest.raises(JobWasCancelled, match="expired: it was too late to begin"):
+        late.result(timeout=20)
+
+
 def test_the_settings_of_the_page_on_time_limits_are_the_usual_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

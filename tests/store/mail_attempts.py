@@ -59,6 +59,7 @@ class Attempts:
     def _pause(self, job: Job, outcome: str, delay: int, release: bool) -> Freed:
         """Where a job waits for its next attempt; what it lets go of until then."""
         self.state.note_attempt(job, outcome)
+        job.expires = None
         if outcome in ("z", "i"):
             job.attempt -= 1
         if outcome != "i" and job.losses >= 2:  # its worker has outlived it
@@ -113,6 +114,7 @@ class Attempts:
         freed: Freed = []
         is_told, pause = False, None
         for job in jobs:
+            job.expires = None
             is_guilty = job.id == judgement.culprit
             is_lost = charge and not is_guilty and _may_have_begun(job, judgement)
             job.losses += is_lost

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from taskd.store import jobs, mail
 from taskd.store.literals import integer_array, text_array
@@ -22,9 +23,17 @@ UPDATE taskd.unique_key SET expires_at = expires_at - later.by FROM later
 """
 
 
+_EXPIRE = """
+UPDATE taskd.{} SET extra = extra || jsonb_build_object('expires', (extra->>'expires')::float8 - %s)
+WHERE extra ? 'expires'
+"""
+
+
 def pass_time(connection: psycopg.Connection[Any], minutes: int) -> None:
     """As if all that waits for its time had begun to so much earlier."""
     connection.execute(_PASS_TIME, {"minutes": minutes})
+    for table in ("queued", "scheduled", "blocked", "running"):
+        connection.execute(SQL(_EXPIRE).format(Identifier(table)), (minutes * 60,))
 
 
 def stretch_pause(connection: psycopg.Connection[Any], job: int) -> float:

@@ -53,6 +53,7 @@ class Wish:
     parents: tuple[int, ...] = ()
     run_if_failed: bool = False
     delay: int = 0
+    expires: int | None = None  # minutes from the enqueue
     key: str | None = None
     until: str = "finished"
     on_conflict: str = "keep"
@@ -74,6 +75,7 @@ class Job:
     due: tuple[int, int]  # minute, and a number that keeps the order of calls
     needs: dict[str, int]  # with the limit of its queue, once it has asked for that
     key: str | None = None
+    expires: int | None = None  # the minute from which on it is too late to begin, unless it has
     table: str = "nowhere"
     lane: int = 0
     seq: int = 0

@@ -255,7 +255,10 @@ class Machine(RuleBasedStateMachine):
             return
         rows = claim(self.connection, self.workers[worker], count, lanes)
         fences = [row[3] for row in rows]
-        assert [row[0] for row in rows] == [job.id for job in self.model.claimable(lanes, count)]
+        found = self.model.claimable(lanes, count)
+        assert [row[0] for row in rows] == [job.id for job in found]
+        late = [row[0] for row in rows if row[10] and row[10].get("is_late")]
+        assert late == self.model.late(found)
         self.model.claim(lanes, count, self.workers[worker], fences)
         assert all(fence > known for fence in fences for _, known, _ in self.claims)
         self.claims += [(row[0], row[3], self.workers[worker]) for row in rows]

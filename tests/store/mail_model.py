@@ -116,6 +116,10 @@ class Model:
                 return waiting[:1]
         return found[:count]
 
+    def late(self, jobs: Iterable[Job]) -> list[int]:
+        """Those that have not begun in time, so that their worker only ends them."""
+        return [j.id for j in jobs if j.expires is not None and j.expires <= self.state.now]
+
     # What waits.
 
     def pass_time(self, minutes: int) -> None:

@@ -68,6 +68,7 @@ class State:
         """A new job."""
         due = (self.now + wish.delay, self.number())
         job = Job(number, wish, wish.queue, wish.args, due, in_order(wish.needs))
+        job.expires = None if wish.expires is None else self.now + wish.expires
         self.jobs[number] = job
         return job
 

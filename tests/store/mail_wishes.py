@@ -40,6 +40,7 @@ wishes = st.builds(
     share=st.sampled_from([None, None, None, "s", "t"]),
     run_if_failed=st.booleans(),
     delay=delays,
+    expires=st.sampled_from([None, None, None, 30, 90]),
     key=st.sampled_from([None, None, None, "k", "l", "m"]),
     until=untils,
     on_conflict=st.sampled_from(["keep", "replace", "earlier"]),
@@ -77,12 +78,13 @@ def as_limit(terms: Terms) -> Limit:
     return Limit(terms.units, rate, terms.burst)
 
 
-def extra(wish: Wish) -> dict[str, str] | None:
+def extra(wish: Wish) -> dict[str, object] | None:
     """What is stored beside, of what is not usual."""
-    said = {"fair": wish.share} if wish.share else {}
+    said: dict[str, object] = {"fair": wish.share} if wish.share else {}
     for name in ("on_lost", "on_interrupt"):
         said |= {name: "fail"} if getattr(wish, name) == "fail" else {}
     said |= {"on_retry": "release"} if wish.on_retry == "release" else {}
+    said |= {} if wish.expires is None else {"expires_in": wish.expires * 60}
     return said or None
 
 

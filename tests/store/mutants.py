@@ -354,6 +354,20 @@ MUTANTS = [
         "FOR UPDATE OF k",
     ),
     Mutant(
+        "what has begun is too late to begin",
+        "05_end.sql",
+        "begun_v1",
+        "nullif(p_extra - 'expires', '{}')",
+        "p_extra",
+    ),
+    Mutant(
+        "what died with its worker is too late to begin",
+        "06_hosts.sql",
+        "rescue_workers_v1",
+        "taskd.begun_v1(r.extra) AS left_extra",
+        "r.extra AS left_extra",
+    ),
+    Mutant(
         "a replacement that a claim beat is lost",
         "09_unique.sql",
         "take_keys_v1",

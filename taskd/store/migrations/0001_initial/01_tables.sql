@@ -321,7 +321,8 @@ CREATE TABLE taskd.waiter (
 );
 
 -- The keys of column extra, each there only if it says something:
---   expires   when it is too late to begin, seconds since 1970; then the job is cancelled
+--   expires   when it is too late to begin, seconds since 1970; then the job is cancelled. Gone once
+--             it has begun
 --   unique    the key that it holds in unique_key
 --   until     "started" or "finished": when it lets go of that key
 --   parents   the jobs that it came after

@@ -129,6 +129,11 @@ BEGIN
     RETURN taskd.lost_jobs_v1(p_ids, p_fences);
 END $$;
 
+-- Column extra of a job that has begun: it cannot be too late for that any more.
+CREATE FUNCTION taskd.begun_v1(p_extra jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_extra ? 'expires' THEN nullif(p_extra - 'expires', '{}') ELSE p_extra END
+$$;
+
 -- Attempts that ended but not their jobs. p_outcomes: r retry, t timed out (both keep the attempt
 -- counted), z snooze, i interrupted (both give it back). p_delays in seconds; 0 goes to the front
 -- lane of its queue at once if interrupted, to its own lane otherwise. One that is to be cancelled
@@ -188,14 +193,15 @@ BEGIN
             queue, task, args, kwargs, extra, res, need, place)
         SELECT now() + g.delay * interval '1 second', g.id, g.created_at, g.timeout, g.priority,
                g.charged, g.max_attempts, g.left_losses, g.crashes, g.queue, g.task, g.args, g.kwargs,
-               g.extra, taskd.own_v1(g.res, g.res), taskd.own_v1(g.res, g.need), g.kept_place
+               taskd.begun_v1(g.extra), taskd.own_v1(g.res, g.res), taskd.own_v1(g.res, g.need), g.kept_place
         FROM gone g WHERE g.delay > 0 AND NOT g.is_cancelled
     ), lined AS (
         INSERT INTO taskd.blocked (
             id, created_at, run_at, stage, pending, timeout, priority, attempt, max_attempts, losses,
             crashes, queue, task, args, kwargs, extra, res, need)
         SELECT g.id, g.created_at, g.run_at, 'i', 0, g.timeout, g.priority, g.charged, g.max_attempts,
-               g.left_losses, g.crashes, g.queue, g.task, g.args, g.kwargs, g.extra, g.res, g.need
+               g.left_losses, g.crashes, g.queue, g.task, g.args, g.kwargs, taskd.begun_v1(g.extra),
+               g.res, g.need
         FROM gone g
         WHERE g.delay <= 0 AND NOT g.is_cancelled AND g.asks
         RETURNING id
@@ -207,7 +213,7 @@ BEGIN
                taskd.lane_v1(CASE WHEN g.outcome = 'i' THEN 10 ELSE g.priority END, g.left_losses, g.crashes,
                              g.kept_place),
                g.priority, g.charged, g.max_attempts, g.left_losses, g.crashes, g.queue, g.task, g.args,
-               g.kwargs, g.extra, g.res, g.need, g.kept_place
+               g.kwargs, taskd.begun_v1(g.extra), g.res, g.need, g.kept_place
         FROM (SELECT * FROM gone
               WHERE delay <= 0 AND NOT is_cancelled AND NOT asks
               ORDER BY id) g

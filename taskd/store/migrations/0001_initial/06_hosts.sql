@@ -153,7 +153,8 @@ END $$;
 --      quarantine if it was lost twice by now, see lane_v1
 --
 -- p_charge: nobody is to blame, so each of p_begun counts a loss (NULL: each, for it is not known
--- which of them had begun); at p_max_losses it fails.
+-- which of them had begun); at p_max_losses it fails. None can be too late to begin any more: it may
+-- have begun, and even have ended, without its report.
 -- p_culprit: the job that its worker was killed for, and p_why: timeout (the attempt counts, and the
 -- job fails if it was the last), hog, memory or cancel. Or crash: its worker died, and it alone had begun.
 -- It counts a crash; at p_max_crashes it fails. Its neighbours go back uncharged.
@@ -182,7 +183,8 @@ BEGIN
         DELETE FROM taskd.running r WHERE r.worker = ANY (p_workers)
         RETURNING r.*, r.id IS NOT DISTINCT FROM p_culprit AS guilty,
                   p_charge AND r.id IS DISTINCT FROM p_culprit
-                  AND (p_begun IS NULL OR r.id = ANY (p_begun)) AS lost
+                  AND (p_begun IS NULL OR r.id = ANY (p_begun)) AS lost,
+                  taskd.begun_v1(r.extra) AS left_extra
     ), counted AS MATERIALIZED (
         SELECT g.*, EXISTS (SELECT FROM taskd.request o WHERE o.job = g.id AND o.kind = 'cancel') AS cancelled,
                (g.losses + CASE WHEN g.lost THEN 1 ELSE 0 END)::smallint AS all_losses,
@@ -240,7 +242,7 @@ BEGIN
             queue, task, args, kwargs, extra, res, need, place)
         SELECT now() + f.pause * interval '1 second', f.id, f.created_at, f.timeout, f.priority,
                f.charged, f.max_attempts, f.all_losses, f.all_crashes, f.queue, f.task, f.args,
-               f.kwargs, f.extra, taskd.own_v1(f.res, f.res), taskd.own_v1(f.res, f.need),
+               f.kwargs, f.left_extra, taskd.own_v1(f.res, f.res), taskd.own_v1(f.res, f.need),
                CASE WHEN NOT f.releases THEN f.place END
         FROM fated f WHERE f.fate = 'l'
     ), again AS (
@@ -249,7 +251,8 @@ BEGIN
             losses, crashes, queue, task, args, kwargs, extra, res, need, place)
         SELECT nextval('taskd.job_seq'), f.id, f.created_at, f.run_at, now(), f.timeout,
                taskd.lane_v1(10, f.all_losses, f.all_crashes, f.place), f.priority, f.charged, f.max_attempts,
-               f.all_losses, f.all_crashes, f.queue, f.task, f.args, f.kwargs, f.extra, f.res, f.need, f.place
+               f.all_losses, f.all_crashes, f.queue, f.task, f.args, f.kwargs, f.left_extra, f.res, f.need,
+               f.place
         FROM (SELECT * FROM fated WHERE fate = 'b' ORDER BY id) f
         RETURNING q.queue, q.lane, q.seq
     ), told AS (
