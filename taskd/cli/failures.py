@@ -47,8 +47,11 @@ Examples:
     show_default=True,
     help="At most so many groups.",
 )
+@click.option("--requeued", is_flag=True, help="Also those that have been requeued since.")
 @json_option
-def failures(since: float, queue: str | None, task: str | None, limit: int, as_json: bool) -> None:
+def failures(
+    since: float, queue: str | None, task: str | None, limit: int, requeued: bool, as_json: bool
+) -> None:
     """Group failed jobs by task and cause, the most frequent first.
 
     A cause is the first line of an error without what is different in each: numbers and ids are #,
@@ -56,7 +59,7 @@ def failures(since: float, queue: str | None, task: str | None, limit: int, as_j
     `taskd jobs acknowledge`, `mute` and `note` have said.
     """
     with open_jobs() as connection:
-        found = list_failures(connection, since, queue, task, limit)
+        found = list_failures(connection, since, queue, task, limit, requeued=requeued)
         marks = list_marks(connection)
     groups = [marked(group, marks) for group in found.groups]
     if as_json:

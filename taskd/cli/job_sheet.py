@@ -64,6 +64,7 @@ def _fields(job: JobRow, progress: Progress | None, now: datetime) -> Iterator[t
     yield "took", "" if job.finished_at is None else took(job.started_at, job.finished_at)
     yield "used", used(job.cpu_seconds, job.memory_growth)
     yield "worker", job.worker or ""
+    yield "requeued", f"as job {job.requeued_as}" if job.requeued_as else ""
     yield "progress", "" if progress is None else _progress(progress, now)
     yield "result", "" if job.result is None else _shown(job.result)
     yield "error", job.error or ""

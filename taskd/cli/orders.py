@@ -15,9 +15,9 @@ from taskd.cli.output import print_json, print_lines
 from taskd.cli.parameters import QUEUE, TASK, Duration, json_option
 from taskd.cli.selection import job_selection
 from taskd.store import bulk
-from taskd.store.jobs import cancel_jobs, move_jobs, requeue_jobs
+from taskd.store.jobs import cancel_jobs, move_jobs, requeue_again
 from taskd.store.look import fetch_job
-from taskd.store.rows import JobFilter, JobRow, State
+from taskd.store.rows import JobFilter, JobRow, Requeued, State
 
 CANCEL_OUTCOMES = {
     "cancelled": "cancelled",
@@ -93,14 +93,16 @@ def _cancel_by_id(ids: tuple[int, ...], as_json: bool) -> None:
 def requeue(ids: tuple[int, ...], wanted: JobFilter, dry_run: bool, as_json: bool) -> None:
     """Enqueue jobs that have ended once more, as new jobs.
 
-    By id: prints the new ids; status 1 if one of them has not ended or is unknown.
+    By filter: those that have not been requeued before. By id: prints the new ids; status 1 if one
+    of them has not ended or is unknown.
     """
     if ids:
         _requeue_by_id(ids, as_json)
         return
     with open_jobs() as connection:
         if dry_run:
-            _tell({"would_requeue": bulk.count_ended(connection, wanted)}, as_json)
+            count = bulk.count_ended(connection, replace(wanted, is_requeued=False))
+            _tell({"would_requeue": count}, as_json)
         else:
             with noted(connection, "jobs.requeue", filter=said_by(wanted)) as entry:
                 entry.count = bulk.requeue_matching(connection, wanted)
@@ -110,7 +112,7 @@ def requeue(ids: tuple[int, ...], wanted: JobFilter, dry_run: bool, as_json: boo
 def _requeue_by_id(ids: tuple[int, ...], as_json: bool) -> None:
     with open_jobs() as connection:
         with noted(connection, "jobs.requeue", ids=ids) as entry:
-            renewed = requeue_jobs(connection, ids)
+            renewed = requeue_again(connection, ids)
             entry.count = len(renewed)
         refused = {
             job_id: _why_not(fetch_job(connection, job_id))
@@ -118,11 +120,21 @@ def _requeue_by_id(ids: tuple[int, ...], as_json: bool) -> None:
             if job_id not in renewed
         }
     if as_json:
-        print_json([{"id": job_id, "new_id": renewed.get(job_id)} for job_id in ids])
+        print_json([_record(job_id, renewed.get(job_id)) for job_id in ids])
     else:
-        print_lines(f"{job_id} is now {new_id}" for job_id, new_id in renewed.items())
+        print_lines(_told(job_id, again) for job_id, again in renewed.items())
     if refused:
         raise Failure(*(f"job {job_id} {why}" for job_id, why in refused.items()))
+
+
+def _record(job_id: int, again: Requeued | None) -> dict[str, int | None]:
+    new_id, before = again or (None, None)
+    return {"id": job_id, "new_id": new_id, "before": before}
+
+
+def _told(job_id: int, again: Requeued) -> str:
+    before = "" if again.before is None else f"; it had been requeued as {again.before} already"
+    return f"{job_id} is now {again.new_id}{before}"
 
 
 def _why_not(job: JobRow | None) -> str:

@@ -7,6 +7,7 @@ in steps, each a transaction of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, LiteralString
 
 import psycopg
@@ -57,13 +58,13 @@ def cancel_matching(connection: AnyConnection, wanted: JobFilter) -> dict[str, i
 
 
 def requeue_matching(connection: AnyConnection, wanted: JobFilter) -> int:
-    """Enqueue the ended jobs that match once more, as new jobs; how many."""
+    """Enqueue the ended jobs that match, and were not yet, once more, as new jobs; how many."""
     return _number(
         connection,
         "SELECT count(*) FROM taskd.requeue_jobs_v1(ARRAY(",
         _ENDED,
-        wanted,
-        " ORDER BY j.id))",
+        replace(wanted, is_requeued=False),
+        " ORDER BY j.id), true)",
     )
 
 

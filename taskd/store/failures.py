@@ -44,10 +44,11 @@ def list_failures(
     limit: int = 50,
     most: int = MOST_LOOKED_AT,
     after: tuple[int, int] | None = None,
+    requeued: bool = False,
 ) -> Failures:
     """Group what has failed in the last `since` seconds: at most `limit` groups, largest first.
 
-    Looks at the `most` youngest failures. A page begins behind a group with the count and the
+    Looks at the `most` youngest failures; at those that were requeued only if told to. A page begins behind a group with the count and the
     sample job of `after`.
     """
     statement = files("taskd.store").joinpath("sql", "group_failures.sql").read_text("utf-8")
@@ -60,6 +61,7 @@ def list_failures(
         "most": most,
         "count": count,
         "job": job,
+        "requeued": requeued,
     }
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(statement.encode(), parameters).fetchall()

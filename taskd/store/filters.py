@@ -23,6 +23,7 @@ _CONDITIONS: dict[str, LiteralString] = {
     "cause": "taskd.cause_of_v1(j.error) = %(cause)s",
     "worker": "j.worker = %(worker)s",
     "besides": "j.task <> ALL (%(besides)s::text[])",
+    "is_requeued": "(j.requeued_as IS NOT NULL) = %(is_requeued)s",
     "group": "(j.extra->>'group')::bigint = %(group)s",
     "args": "taskd.holds_arguments_v1(j.args, j.kwargs, %(args)s::jsonb, NULL)",
     "kwargs": "taskd.holds_arguments_v1(j.args, j.kwargs, NULL, %(kwargs)s::jsonb)",

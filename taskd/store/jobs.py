@@ -20,7 +20,7 @@ from taskd.store.literals import (
     seconds_array,
     text_array,
 )
-from taskd.store.rows import JobEnd, JobRetry, NewJobs, Promoted, WaitingLane
+from taskd.store.rows import JobEnd, JobRetry, NewJobs, Promoted, Requeued, WaitingLane
 
 Row = list[Any]
 AnyConnection = psycopg.Connection[Any]
@@ -71,7 +71,7 @@ SELECT taskd.retry_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char
 _GIVE_BACK = "SELECT taskd.give_back_jobs_v1(%s, %s::bigint[], %s::bigint[])"
 _PROMOTE = "SELECT promoted, lanes FROM taskd.promote_jobs_v1(%s)"
 _CANCEL = "SELECT id, outcome FROM taskd.cancel_jobs_v1(%s::bigint[])"
-_REQUEUE = "SELECT old_id, new_id FROM taskd.requeue_jobs_v1(%s::bigint[])"
+_REQUEUE = "SELECT old_id, new_id, before FROM taskd.requeue_jobs_v1(%s::bigint[], %s)"
 _MOVE = "SELECT taskd.move_jobs_v1(%s::bigint[], %s)"
 _WAITING = """
 SELECT queue, lane, seq FROM taskd.waiting_lanes_v1(%s::text[], %s::smallint[], %s::bigint[])
@@ -293,7 +293,18 @@ def cancel_jobs(connection: AnyConnection, ids: Sequence[int]) -> dict[int, str]
 
 def requeue_jobs(connection: AnyConnection, ids: Sequence[int]) -> dict[int, int]:
     """Enqueue jobs that have ended once more; the new id of each that was found ended."""
-    return dict(connection.execute(_REQUEUE, (integer_array(ids),)).fetchall())
+    return {job: again.new_id for job, again in requeue_again(connection, ids).items()}
+
+
+def requeue_once(connection: AnyConnection, ids: Sequence[int]) -> int:
+    """Enqueue those that have ended, and were not requeued before, once more; how many."""
+    return len(connection.execute(_REQUEUE, (integer_array(ids), True)).fetchall())
+
+
+def requeue_again(connection: AnyConnection, ids: Sequence[int]) -> dict[int, Requeued]:
+    """As `requeue_jobs`, with what each was requeued as before."""
+    rows = connection.execute(_REQUEUE, (integer_array(ids), False)).fetchall()
+    return {job: Requeued(new_id, before) for job, new_id, before in rows}
 
 
 def move_jobs(connection: AnyConnection, ids: Sequence[int], queue: str) -> int:

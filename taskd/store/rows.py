@@ -162,7 +162,8 @@ class JobRow:
     to last, None if it needs none or has not got them; waited_for_worker: from then until it began.
     states_only: this user may not see its arguments, result and error, so they are empty here.
     cpu_seconds: what its last attempt used of the processor; memory_growth: by how many bytes that
-    left its process larger, in process pools. None: not known.
+    left its process larger, in process pools. None: not known. requeued_as: the job that it was
+    last requeued as.
     """
 
     id: int
@@ -192,6 +193,7 @@ class JobRow:
     waited_for_worker: float | None = None
     cpu_seconds: float | None = None
     memory_growth: int | None = None
+    requeued_as: int | None = None
     worker: str | None
     states_only: bool = False
 
@@ -228,8 +230,8 @@ class JobFilter:
     then on, and before; finished_since, finished_until: ended so. error: a part of its text; cause:
     what it has in common with others, as a FailureGroup has it. args: the leading arguments (None:
     any). kwargs: some of the keywords. group: the id of a flow. worker: the id of who has it or had
-    it last. besides: tasks that are not meant. A list is newest first, of at most `limit` jobs;
-    other orders are for all that match.
+    it last. besides: tasks that are not meant. is_requeued: whether it was requeued. A list
+    is newest first, of at most `limit` jobs; other orders are for all that match.
     """
 
     state: State | None = None
@@ -245,6 +247,7 @@ class JobFilter:
     cause: str | None = None
     worker: int | None = None
     besides: tuple[str, ...] | None = None
+    is_requeued: bool | None = None
     since: Moment | None = None
     until: Moment | None = None
     finished_since: Moment | None = None
@@ -254,6 +257,13 @@ class JobFilter:
     def is_empty(self) -> bool:
         """Whether every job matches."""
         return self == JobFilter(limit=self.limit)
+
+
+class Requeued(NamedTuple):
+    """The job that another is once more, and the one that it was requeued as before, if it was."""
+
+    new_id: int
+    before: int | None
 
 
 class WaitingLane(NamedTuple):

@@ -98,6 +98,8 @@ def _cancel(connection: Connection, ids: list[int], values: Values) -> int:
 
 
 def _requeue(connection: Connection, ids: list[int], values: Values) -> int:
+    if values.get("ids") is None:
+        return jobs.requeue_once(connection, ids)
     return len(jobs.requeue_jobs(connection, ids))
 
 
@@ -124,7 +126,7 @@ def cancel(desk: Desk, caller: Caller, values: Values) -> Values:
 
 
 def requeue(desk: Desk, caller: Caller, values: Values) -> Values:
-    """Enqueue jobs that have ended once more, as new jobs."""
+    """Enqueue jobs that have ended once more, as new jobs; by a filter those that were not yet."""
     return _order(desk, caller, values, REQUEUE)
 
 
@@ -156,8 +158,10 @@ def _of_queue(values: Values) -> JobFilter:
 
 
 def requeue_failures(desk: Desk, caller: Caller, values: Values) -> Values:
-    """Enqueue the jobs that have failed with a cause once more, as new jobs."""
-    wanted = JobFilter(cause=values["cause"], task=values["task"], before=values["before"])
+    """Enqueue the jobs that have failed with a cause, and were not yet, once more, as new jobs."""
+    wanted = JobFilter(
+        is_requeued=False, cause=values["cause"], task=values["task"], before=values["before"]
+    )
     return act_on(desk, caller, values, REQUEUE_FAILURES, wanted)
 
 
@@ -208,4 +212,5 @@ def _filter(desk: Desk, given: Values, act: Act) -> JobFilter:
         raise ParameterInvalid("filter: says nothing but `before`, so all jobs would be meant")
     check_spans(given)
     values = {name: value for name, value in given.items() if name != "state"}
+    values["is_requeued"] = False if act is REQUEUE else None
     return JobFilter(state=state, besides=besides(given, desk.source.mask), **values)

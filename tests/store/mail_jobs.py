@@ -91,6 +91,7 @@ class Job:
     is_to_be_cancelled: bool = False
     state: str = ""
     error: str | None = None
+    requeued_as: int | None = None
 
     @property
     def said_by(self) -> int:

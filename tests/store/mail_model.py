@@ -180,6 +180,8 @@ class Model:
             for job in jobs
         ]
         self.enqueue_graph(ids, again)
+        for job, number in zip(jobs, ids, strict=True):
+            job.requeued_as = number
 
     def purge(self, states: str, queue: str | None) -> int:
         """Forget what has ended in these states, in one queue or in any; how many jobs."""

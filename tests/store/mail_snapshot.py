@@ -37,7 +37,7 @@ SELECT json_build_object(
         FROM taskd.running r),
     'history', (
         SELECT json_agg(json_build_array(
-            queue, id, attempt, losses, crashes, state, error) ORDER BY id)
+            queue, id, attempt, losses, crashes, state, error, requeued_as) ORDER BY id)
         FROM taskd.history),
     'attempts', (
         SELECT json_agg(json_build_array(job, fence, number, outcome) ORDER BY fence)
@@ -117,7 +117,7 @@ def _expected_jobs(model: Model) -> Snapshot:
             for j in state.inside("running")
         ],
         "history": [
-            [j.queue, j.id, j.attempt, *_marks(j), j.state, j.error]
+            [j.queue, j.id, j.attempt, *_marks(j), j.state, j.error, j.requeued_as]
             for j in state.inside("history")
         ],
         "attempts": [list(one) for one in sorted(state.attempts, key=lambda one: one[1])],

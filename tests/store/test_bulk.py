@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from taskd.store.graph import enqueue_graph
 from taskd.store.look import list_jobs
 from taskd.store.rows import JobEnd, JobFilter, NewGraph, NewJob, NewJobs, State
 from tests.commands import run_taskd, taskd_json
+from tests.store.graph_makers import one_that_waits
 from tests.store.makers import add_jobs, add_worker, claim, fence_of, ids_of, lanes, places
 
 OLD_HISTORY = """
@@ -90,6 +93,68 @@ def test_failures_are_requeued_by_their_error(connection: Connection) -> None:
     assert bulk.count_ended(connection, wanted) == 2
     assert bulk.requeue_matching(connection, wanted) == 2
     assert bulk.count_live(connection, JobFilter(state=State.QUEUED)) == 2
+
+
+def test_what_was_requeued_is_not_requeued_again_by_the_same_filter(
+    connection: Connection,
+) -> None:
+    wanted = JobFilter(state=State.FAILED)
+    first, second = add_jobs(connection, 2)
+    end_all(connection, "f")
+
+    renewed = jobs.requeue_jobs(connection, [first])
+    assert bulk.requeue_matching(connection, wanted) == 1
+    assert bulk.requeue_matching(connection, wanted) == 0
+    again = end_all(connection, "f")
+
+    assert renewed[first] in again
+    assert {job.id: job.requeued_as for job in list_jobs(connection, wanted)} == {
+        first: again[0],
+        second: again[1],
+        again[0]: None,
+        again[1]: None,
+    }
+    assert bulk.requeue_matching(connection, wanted) == 2
+
+
+def test_of_two_requeues_of_the_same_at_once_the_second_finds_nothing_left(
+    connection: Connection, connect_again: Callable[[], Connection]
+) -> None:
+    other, watcher = connect_again(), connect_again()
+    wanted = JobFilter(state=State.FAILED)
+    add_jobs(connection, 3)
+    end_all(connection, "f")
+
+    other.execute("BEGIN")
+    assert bulk.requeue_matching(other, wanted) == 3
+    call = partial(bulk.requeue_matching, connection, wanted)
+    with one_that_waits(watcher, connection, call) as second:
+        other.execute("COMMIT")
+        assert second.result() == 0
+
+    assert bulk.count_live(connection, JobFilter()) == 3
+
+
+def test_by_id_a_job_is_requeued_as_often_as_asked_and_the_command_says_so(
+    dsn: str, connection: Connection
+) -> None:
+    (job,) = add_jobs(connection)
+    end_all(connection, "f")
+    taskd = ("--database", dsn, "jobs")
+
+    (first,) = taskd_json(*taskd, "requeue", str(job), "--json")
+    told = run_taskd(*taskd, "requeue", str(job)).stdout
+    (third,) = taskd_json(*taskd, "requeue", str(job), "--json")
+    shown = taskd_json(*taskd, "show", str(job), "--json")
+
+    assert first == {"id": job, "new_id": job + 1, "before": None}
+    assert told == f"{job} is now {job + 2}; it had been requeued as {job + 1} already\n"
+    assert third == {"id": job, "new_id": job + 3, "before": job + 2}
+    assert shown["requeued_as"] == job + 3
+    assert f"requeued:   as job {job + 3}\n" in run_taskd(*taskd, "show", str(job)).stdout
+    assert taskd_json(*taskd, "requeue", "--state", "failed", "--dry-run", "--json") == {
+        "would_requeue": 0
+    }
 
 
 def test_waiting_jobs_move_and_keep_their_order(connection: Connection) -> None:

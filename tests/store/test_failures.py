@@ -117,6 +117,14 @@ def test_failures_are_narrowed_by_queue_task_and_limit(connection: Connection) -
     assert narrowed(queue="mail", task="shop.other") == {}
 
 
+def test_what_was_requeued_counts_only_if_asked_for(connection: Connection) -> None:
+    fail(connection, "E: 1", "E: 2")
+    jobs.requeue_jobs(connection, [1])
+
+    assert causes(list_failures(connection, 60).groups) == {"E: #": 1}
+    assert causes(list_failures(connection, 60, requeued=True).groups) == {"E: #": 2}
+
+
 def test_no_more_than_the_youngest_failures_are_looked_at(connection: Connection) -> None:
     fail(connection, "E: 1", "E: 2", "E: 3")
 
@@ -170,7 +178,11 @@ def test_the_command_lists_groups_and_a_group_can_be_requeued(
     found = {"count", "task", "cause", "first_at", "last_at", "sample_job"}
     assert set(listed[0]) == found | said
     assert "KeyError: '…'" in shown.stdout.splitlines()[1]
+    left = taskd_json("jobs", "failures", "--json", TASKD_DATABASE=dsn)
+    ever = taskd_json("jobs", "failures", "--requeued", "--json", TASKD_DATABASE=dsn)
     assert requeued == {"requeued": 2}
+    assert [group["count"] for group in left] == [1]
+    assert ever == listed
     assert connection.execute("SELECT count(*) FROM taskd.queued").fetchone() == (2,)
 
 

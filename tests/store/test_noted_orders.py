@@ -90,7 +90,7 @@ def test_requeues_are_noted(dsn: str, connection: Connection) -> None:
 
     assert noted(connection) == [
         ("jobs.requeue", {"ids": [ids[0]]}, 1),
-        ("jobs.requeue", {"filter": {"state": "failed"}}, 3),
+        ("jobs.requeue", {"filter": {"state": "failed"}}, 2),
     ]
 
 

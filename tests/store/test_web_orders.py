@@ -100,6 +100,20 @@ def test_failed_jobs_are_requeued_as_new_ones(web: Served, connection: Connectio
     assert {state(connection, job) for job in failed} == {State.FAILED}
 
 
+def test_what_was_requeued_is_left_out_by_a_filter_and_not_by_id(
+    web: Served, connection: Connection
+) -> None:
+    (job,) = fail_jobs(connection, 1)
+    failed = {"state": "failed"}
+
+    assert web.order("/jobs/requeue", filter=failed)["done"] == 1
+    assert web.order("/jobs/requeue", filter=failed)["matched"] == 0
+    assert web.order("/failures/requeue", cause="KeyError: '…'")["matched"] == 0
+    assert web.order("/jobs/requeue", ids=[job])["done"] == 1
+    assert web.get(f"/jobs/{job}")["requeued_as"] == job + 2
+    assert web.get("/failures")["groups"] == []
+
+
 def test_waiting_jobs_are_moved(web: Served, connection: Connection) -> None:
     ids = add_jobs(connection, 2)
 
@@ -258,6 +272,8 @@ def test_failures_are_requeued_acknowledged_muted_and_noted(
     assert web.order("/failures/requeue", cause=cause, preview=True)["matched"] == 2
     assert web.order("/failures/requeue", cause=cause, task="shop.other")["done"] == 0
     assert web.order("/failures/requeue", cause=cause)["done"] == 2
+    assert web.get("/failures")["groups"] == []
+    fail_jobs(connection, 1)
     web.order("/failures/acknowledge", cause=cause, task="shop.sync")
     web.order("/failures/note", cause=cause, task="shop.sync", note="the shop knows")
     web.order("/failures/mute", cause=cause)

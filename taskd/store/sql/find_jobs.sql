@@ -5,7 +5,7 @@ SELECT j.id, j.task, j.queue, j.requires, j.state, j.priority, j.attempt, j.max_
        j.run_at, j.ready_at, j.started_at, j.finished_at, 
        coalesce(j.cpu, CASE WHEN j.state = 'succeeded' AND j.finished_at - j.started_at < interval '1 ms'
                             THEN extract(epoch FROM j.finished_at - j.started_at) END)::float8 AS cpu_seconds,
-       j.memory AS memory_growth,
+       j.memory AS memory_growth, j.requeued_as,
        CASE WHEN j.res IS NOT NULL AND j.ready_at IS NOT NULL
             THEN taskd.lasted_v1(taskd.asked_at_v1(j.id, j.created_at, j.run_at, j.extra), j.ready_at)
             END AS waited_for_resources,

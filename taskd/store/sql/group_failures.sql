@@ -6,6 +6,7 @@ WITH failed AS MATERIALIZED (
     FROM taskd.history h
     WHERE h.state = 'f'
       AND h.finished_at >= now() - %(since)s * interval '1 second'
+      AND (%(requeued)s OR h.requeued_as IS NULL)
       AND (%(queue)s::text IS NULL OR h.queue = %(queue)s)
       AND (%(task)s::text IS NULL OR h.task = %(task)s)
     ORDER BY h.id DESC

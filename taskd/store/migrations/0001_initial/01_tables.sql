@@ -169,11 +169,13 @@ CREATE TABLE taskd.running (
         autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX running_worker ON taskd.running (worker);      -- rescue_workers_v1
 
--- What has ended, for good: append-only, a partition a UTC day, dropped by retention.
+-- What has ended, for good: append-only, a partition a UTC day, dropped by retention. Only a requeue
+-- writes into such a row, which job it is once more: so the mark lives as long as what it is said of.
 --   state: s succeeded, f failed, c cancelled.
 --   cpu: the processor's time that the last attempt took, in seconds; memory: by how many bytes it left
 --   its process larger, in process pools. NULL: not known, as of what ended with its worker; of one that
 --   succeeded within a millisecond, cpu is the time it took.
+--   requeued_as: the job that it was last requeued as.
 CREATE TABLE taskd.history (
     id           bigint      NOT NULL,
     fence        bigint,
@@ -193,6 +195,7 @@ CREATE TABLE taskd.history (
     has_result   boolean     NOT NULL DEFAULT false,    -- in taskd.result, as long as that is kept
     cpu          real,
     memory       bigint,
+    requeued_as  bigint,
     queue        text COLLATE "C" NOT NULL,
     task         text COLLATE "C" NOT NULL,
     args         text        NOT NULL,

@@ -329,15 +329,23 @@ BEGIN
 END $$;
 
 -- A job that has ended, once more: a new job with its task, arguments and resources. A final state is
--- final. One row for each id that was found ended, in the order of p_ids.
-CREATE FUNCTION taskd.requeue_jobs_v1(p_ids bigint[])
-RETURNS TABLE (old_id bigint, new_id bigint) LANGUAGE plpgsql
+-- final. p_once: only what was not requeued before. One row for each id that was found so, in the order
+-- of p_ids; before: the job that it was requeued as before.
+CREATE FUNCTION taskd.requeue_jobs_v1(p_ids bigint[], p_once boolean)
+RETURNS TABLE (old_id bigint, new_id bigint, before bigint) LANGUAGE plpgsql
 SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     olds bigint[];
+    ends timestamptz[];     -- when they ended: only those partitions are written to
+    befores bigint[];
     jobs json;
+    news bigint[];
 BEGIN
-    SELECT array_agg(h.id ORDER BY u.place),
+    -- Of two who requeue the same at once, the second sees what the first has made of it.
+    PERFORM FROM (SELECT DISTINCT i AS id FROM unnest(p_ids) i ORDER BY 1) w
+    CROSS JOIN LATERAL (SELECT h.id FROM taskd.history h WHERE h.id = w.id LIMIT 1 FOR NO KEY UPDATE) h;
+    SELECT array_agg(h.id ORDER BY u.place), array_agg(h.finished_at ORDER BY u.place),
+           array_agg(h.requeued_as ORDER BY u.place),
            json_agg(json_build_object(
                'task', h.task, 'args', h.args, 'kwargs', h.kwargs, 'queue', h.queue,
                'priority', h.priority, 'timeout', h.timeout, 'max_attempts', h.max_attempts,
@@ -347,10 +355,15 @@ BEGIN
                            THEN jsonb_build_object('limits_at', taskd.said_at_v1(h.extra, h.created_at))
                            ELSE '{}' END, '{}'),
                'res', taskd.own_v1(h.res, h.res), 'need', taskd.own_v1(h.res, h.need)) ORDER BY u.place)
-    INTO olds, jobs
+    INTO olds, ends, befores, jobs
     FROM unnest(p_ids) WITH ORDINALITY AS u (wanted, place)
-    CROSS JOIN LATERAL (SELECT * FROM taskd.history h WHERE h.id = u.wanted LIMIT 1) h;
+    CROSS JOIN LATERAL (SELECT * FROM taskd.history h WHERE h.id = u.wanted LIMIT 1) h
+    WHERE NOT p_once OR h.requeued_as IS NULL;
     IF olds IS NOT NULL THEN
-        RETURN QUERY SELECT * FROM unnest(olds, taskd.enqueue_graph_v1(jobs, false, NULL));
+        news := taskd.enqueue_graph_v1(jobs, false, NULL);
+        UPDATE taskd.history h SET requeued_as = u.new_id
+        FROM unnest(olds, ends, news) AS u (old_id, ended_at, new_id)
+        WHERE h.id BETWEEN u.old_id AND u.old_id AND h.finished_at = u.ended_at;
+        RETURN QUERY SELECT * FROM unnest(olds, news, befores);
     END IF;
 END $$;

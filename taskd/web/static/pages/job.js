@@ -107,6 +107,7 @@ function about(job) {
     ["Attempt", `${job.attempt} of at most ${job.max_attempts}`],
     ["Limits", limits],
     ["Worker", job.worker],
+    ["Requeued", job.requeued_as && link(`as job ${job.requeued_as}`, "jobs", job.requeued_as)],
     ["Waited", [
       job.waited_for_resources !== null && `${duration(job.waited_for_resources)} for resources`,
       job.waited_for_worker !== null && `${duration(job.waited_for_worker)} for a worker`,
