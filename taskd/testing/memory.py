@@ -112,6 +112,7 @@ class MemoryJobs:
 
     def _run_one(self, job: MemoryJob) -> None:
         job.attempt += 1
+        job.has_begun = True
         job.state = State.RUNNING
         attempt = JobAttempt(
             job.id, 0, job.attempt, job.new.max_attempts, job.task, job.queue, 0, job.new.extra

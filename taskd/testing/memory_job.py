@@ -20,10 +20,12 @@ class MemoryJob:
     new: NewJob
     state: State = State.QUEUED
     attempt: int = 0
+    has_begun: bool = False
     result: Any = None
     error: str | None = None
     traceback: str | None = None
     parents: set[int] = field(default_factory=set)
+    requeued_as: int | None = None
 
     @property
     def task(self) -> str:
@@ -83,6 +85,7 @@ class MemoryJob:
             ready_at=None,
             started_at=None,
             finished_at=None,
+            requeued_as=self.requeued_as,
             worker=None,
         )
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from taskd.errors import ParentUnknown
 from taskd.store.rows import NewJob, State
 from taskd.tasks.context import running_id
 from taskd.tasks.outcome import (
@@ -34,7 +35,11 @@ class MemoryTable:
         self._keys: dict[str, int] = {}
 
     def add(self, new: Sequence[NewJob]) -> list[int]:
-        """Keep new jobs; their ids, or of the job that holds the key of one its id, negative."""
+        """Keep new jobs; their ids, or of the job that holds the key of one its id, negative.
+
+        Raises ParentUnknown before any is kept.
+        """
+        self._check_parents(new)
         ids: list[int] = []
         for one in new:
             holder = self._holder(one)
@@ -53,6 +58,11 @@ class MemoryTable:
             ids.append(job.id)
         return ids
 
+    def _check_parents(self, new: Sequence[NewJob]) -> None:
+        named = {parent for one in new for parent in one.parents if parent > 0}
+        if unknown := sorted(named - self.jobs.keys()):
+            raise ParentUnknown(f"no such job: {', '.join(map(str, unknown[:10]))}")
+
     def _holder(self, new: NewJob) -> MemoryJob | None:
         """The job that holds its unique key, if one does; no time passes, so a window stays."""
         holder = self.jobs.get(self._keys.get(new.key or "", 0))
@@ -60,7 +70,7 @@ class MemoryTable:
             return None
         match holder.new.until:
             case "started":
-                is_free = holder.attempt > 0
+                is_free = holder.has_begun or holder.state.is_final
             case "finished":
                 is_free = holder.state.is_final
             case _:
@@ -88,7 +98,9 @@ class MemoryTable:
     def requeue(self, job_ids: Sequence[int]) -> dict[int, int]:
         """Add ended jobs once more; the new id of each that has ended."""
         ended = [i for i in job_ids if i in self.jobs and self.jobs[i].state.is_final]
-        return {i: self.add([replace(self.jobs[i].new, key=None)])[0] for i in ended}
+        for i in ended:
+            self.jobs[i].requeued_as = self.add([replace(self.jobs[i].new, key=None)])[0]
+        return {i: self.jobs[i].requeued_as or 0 for i in ended}
 
     def next(self) -> MemoryJob | None:
         """The most urgent job that waits for nothing; those that wait in vain end on the way."""
@@ -122,11 +134,12 @@ def take_in(job: MemoryJob, outcome: Outcome) -> None:
             job.state, job.error, job.traceback = State.QUEUED, error, traceback
         case Snoozed() | Interrupted():
             job.state = State.QUEUED
+            job.attempt -= 1
         case Stored():
             job.state = State.SUCCEEDED
 
 
 def _change(holder: MemoryJob, new: NewJob) -> None:
-    """What a second enqueue does to the job that holds its key, if that has not begun."""
-    if new.on_conflict == "replace" and holder.state is State.QUEUED and not holder.attempt:
+    """What a second enqueue does to the job that holds its key, if that waits, also to retry."""
+    if new.on_conflict == "replace" and holder.state is State.QUEUED:
         holder.new = replace(holder.new, args=new.args, kwargs=new.kwargs)
