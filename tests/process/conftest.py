@@ -15,7 +15,21 @@ import signal
 import time
 from pathlib import Path
 
-from taskd import task
+from taskd import Cancel, Snooze, current_job, task
+
+
+@task
+def snooze(path):
+    with open(path, "a") as file:
+        print(current_job().attempt, file=file)
+    if len(open(path).readlines()) < 3:
+        raise Snooze(0.01)
+    return "awake"
+
+
+@task(retry=5)
+def give_up(why):
+    raise Cancel(why)
 
 
 @task

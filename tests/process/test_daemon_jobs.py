@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -51,6 +52,35 @@ def test_an_undecorated_function_runs_by_its_path(shop: Project) -> None:
     number = shop.enqueue("shop.plain", "loud")
 
     assert wait_for(shop, number, "succeeded").result == "LOUD"
+
+
+def attempts(project: Project, job_id: int) -> list[tuple[int, str, str | None]]:
+    with psycopg.connect(project.dsn, autocommit=True) as connection:
+        found = look.fetch_attempts(connection, job_id)
+    assert all(one.started_at <= one.ended_at and one.worker for one in found)
+    return [(one.number, one.outcome, one.error) for one in found]
+
+
+def test_a_snooze_is_kept_as_an_attempt_and_not_counted_as_one(
+    shop: Project, tmp_path: Path
+) -> None:
+    number = shop.enqueue("shop.snooze", str(tmp_path / "numbers"))
+
+    awake = wait_for(shop, number, "succeeded")
+
+    assert (awake.result, awake.attempt, awake.error) == ("awake", 1, None)
+    assert attempts(shop, number) == [(1, "snoozed", None)] * 2
+    assert (tmp_path / "numbers").read_text() == "1\n1\n1\n"
+
+
+def test_a_job_that_cancels_itself_ends_with_its_reason_and_is_not_retried(shop: Project) -> None:
+    number = shop.enqueue("shop.give_up", "sold out")
+
+    ended = wait_for(shop, number, "cancelled")
+
+    assert (ended.error, ended.result, ended.attempt) == ("sold out", None, 1)
+    assert ended.started_at is not None
+    assert attempts(shop, number) == []
 
 
 def test_a_burst_ends_by_itself_when_its_queues_are_empty(project: Project) -> None:

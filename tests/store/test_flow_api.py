@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from taskd import Job, chain, chord, configure, group
 from taskd.errors import JobWasCancelled, OptionInvalid, ParentUnknown, ResultExpired
-from taskd.store import jobs
+from taskd.store import bulk, jobs
 from taskd.store.connect import Connection
 from taskd.store.rows import JobEnd, JobRetry, State
 from taskd.tasks.context import CurrentJob, JobAttempt
@@ -114,6 +115,40 @@ def test_a_job_that_does_not_exist_is_refused_by_its_number(
         shop.total.options(after=[known, 4711]).enqueue()
 
     assert connection.execute("SELECT count(*) FROM taskd.job").fetchone() == (1,)
+
+
+def test_a_job_that_was_purged_is_refused_by_its_number(
+    shop: ModuleType, connection: Connection, worker: int
+) -> None:
+    parent = shop.fetch.enqueue("a")
+    end(connection, worker, claim(connection, worker), "s")
+    assert [n for _, n in bulk.purge_jobs(connection, 0.0, [State.SUCCEEDED]) if n] == [1]
+
+    with pytest.raises(ParentUnknown, match=f"no such job: {parent.id}: .* gone from the history"):
+        shop.total.options(after=[parent]).enqueue()
+
+    assert connection.execute("SELECT count(*) FROM taskd.job").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [({"delay": -1}, "delay=-1 is not between 0"), ({"delay": -1e-9}, "delay=-1e-09 is not")],
+)
+def test_a_negative_delay_is_refused_and_nothing_is_stored(
+    shop: ModuleType, connection: Connection, option: dict[str, float], complaint: str
+) -> None:
+    with pytest.raises(OptionInvalid, match=complaint):
+        shop.total.options(**option).enqueue()
+
+    assert connection.execute("SELECT count(*) FROM taskd.job").fetchone() == (0,)
+
+
+def test_a_time_that_is_past_is_now(shop: ModuleType, connection: Connection, worker: int) -> None:
+    past = datetime(2000, 1, 1, tzinfo=UTC)
+    job = shop.total.options(run_at=past).enqueue()
+
+    assert (job.state, job.refresh().run_at) == (State.QUEUED, past)
+    assert [row[0] for row in claim(connection, worker)] == [job.id]
 
 
 def test_a_job_from_after_the_snapshot_is_refused_with_the_reason(
