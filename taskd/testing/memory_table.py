@@ -40,11 +40,13 @@ class MemoryTable:
         Raises ParentUnknown before any is kept.
         """
         self._check_parents(new)
+        first = len(self.jobs) + 1
         ids: list[int] = []
         for one in new:
             holder = self._holder(one)
             if holder is not None:
-                _change(holder, one)
+                if holder.id >= first or not self._is_blocked(holder):
+                    _change(holder, one)
                 ids.append(-holder.id)
                 continue
             parents = {ids[-1 - p] if p < 0 else p for p in one.parents}
@@ -79,12 +81,15 @@ class MemoryTable:
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
-        """Forget the jobs that the block has added if it raises."""
+        """Forget what the block has added, and replaced in jobs that wait, if it raises."""
         before = dict(self.jobs), dict(self._unfinished), dict(self._keys)
+        as_enqueued = {job.id: job.new for job in self.jobs.values()}
         try:
             yield
         except BaseException:
             self.jobs, self._unfinished, self._keys = before
+            for job_id, new in as_enqueued.items():
+                self.jobs[job_id].new = new
             raise
 
     def cancel(self, job_id: int) -> str:
@@ -99,7 +104,10 @@ class MemoryTable:
         """Add ended jobs once more; the new id of each that has ended."""
         ended = [i for i in job_ids if i in self.jobs and self.jobs[i].state.is_final]
         for i in ended:
-            self.jobs[i].requeued_as = self.add([replace(self.jobs[i].new, key=None)])[0]
+            again = replace(
+                self.jobs[i].new, key=None, parents=()
+            )  # it can still read their results
+            self.jobs[i].requeued_as = self.add([again])[0]
         return {i: self.jobs[i].requeued_as or 0 for i in ended}
 
     def next(self) -> MemoryJob | None:
@@ -111,13 +119,19 @@ class MemoryTable:
         if job.state.is_final:
             del self._unfinished[job.id]
             return False
-        parents = [self.jobs[p] for p in job.parents if p in self.jobs]
-        if not all(parent.state.is_final for parent in parents):
+        if self._is_blocked(job):
             return False
-        if job.new.run_if_failed or all(p.state is State.SUCCEEDED for p in parents):
+        if job.new.run_if_failed or all(p.state is State.SUCCEEDED for p in self._parents(job)):
             return True
         job.state, job.error = State.CANCELLED, "a job that it came after did not succeed"
         return False
+
+    def _is_blocked(self, job: MemoryJob) -> bool:
+        """Whether it waits for others; resources are never short here."""
+        return not all(parent.state.is_final for parent in self._parents(job))
+
+    def _parents(self, job: MemoryJob) -> list[MemoryJob]:
+        return [self.jobs[parent] for parent in job.parents if parent in self.jobs]
 
 
 def take_in(job: MemoryJob, outcome: Outcome) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from taskd import configure
+from taskd import chain, configure
 from taskd.errors import ParentUnknown
+from taskd.tasks.client import default_client
 from taskd.testing import collect, drain
 from tests.unit.tasks_project import user_code
 
@@ -44,6 +45,11 @@ def again(left):
 @task
 def note(what):
     SEEN.append(("note", what))
+    return what
+
+@task
+def reads():
+    SEEN.append(("reads", current_job().parent_results()))
 
 @task
 def late():
@@ -95,7 +101,7 @@ def a_delayed_holder_is_replaced(shop: ModuleType, run: Run) -> object:
     return second == first
 
 
-def a_holder_that_waits_for_its_parent_is_replaced(shop: ModuleType, run: Run) -> object:
+def a_holder_that_waits_for_its_parent_keeps_what_it_has(shop: ModuleType, run: Run) -> object:
     parent = shop.note.enqueue("parent")
     first = shop.sync.options(after=[parent]).enqueue("old")
     second = shop.sync.enqueue("new")
@@ -179,13 +185,44 @@ def what_was_requeued_knows_as_what(shop: ModuleType, run: Run) -> object:
     return job.refresh().requeued_as == again.id
 
 
+def a_link_of_a_chain_is_requeued_and_reads_what_came_before(shop: ModuleType, run: Run) -> object:
+    last = chain(shop.note.call("first"), shop.reads.call()).enqueue().ends[0]
+    run()
+    again = last.requeue()
+    run()
+    return again.state
+
+
+def a_child_of_what_has_failed_runs_once_requeued(shop: ModuleType, run: Run) -> object:
+    parent = shop.fails.enqueue()
+    child = shop.note.options(after=[parent]).enqueue("again")
+    run()
+    again = child.requeue()
+    run()
+    return child.state, again.state
+
+
+def what_a_block_that_raises_has_replaced_is_as_before(shop: ModuleType, run: Run) -> object:
+    first = shop.sync.enqueue("old")
+    with pytest.raises(ZeroDivisionError):
+        replace_in_vain(shop)
+    run()
+    return first.state
+
+
+def replace_in_vain(shop: ModuleType) -> None:
+    with default_client().all_or_nothing(None) as inside:
+        shop.sync.options(connection=inside).enqueue("new")
+        raise ZeroDivisionError
+
+
 OUTCOMES: list[tuple[Scenario, object, list[Any]]] = [
     (a_waiting_holder_is_replaced, True, [("sync", "new", 1)]),
     (a_delayed_holder_is_replaced, True, [("sync", "new", 1)]),
     (
-        a_holder_that_waits_for_its_parent_is_replaced,
+        a_holder_that_waits_for_its_parent_keeps_what_it_has,
         True,
-        [("note", "parent"), ("sync", "new", 1)],
+        [("note", "parent"), ("sync", "old", 1)],
     ),
     (
         a_holder_in_the_pause_before_a_retry_is_replaced,
@@ -219,6 +256,17 @@ OUTCOMES: list[tuple[Scenario, object, list[Any]]] = [
     ),
     (a_child_of_what_has_failed_is_cancelled_or_runs, "cancelled", [("note", "run")]),
     (what_was_requeued_knows_as_what, True, []),
+    (
+        a_link_of_a_chain_is_requeued_and_reads_what_came_before,
+        "succeeded",
+        [("note", "first"), ("reads", ["first"]), ("reads", ["first"])],
+    ),
+    (
+        a_child_of_what_has_failed_runs_once_requeued,
+        ("cancelled", "succeeded"),
+        [("note", "again")],
+    ),
+    (what_a_block_that_raises_has_replaced_is_as_before, "succeeded", [("sync", "old", 1)]),
 ]
 
 
