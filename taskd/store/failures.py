@@ -48,8 +48,9 @@ def list_failures(
 ) -> Failures:
     """Group what has failed in the last `since` seconds: at most `limit` groups, largest first.
 
-    Looks at the `most` youngest failures; at those that were requeued only if told to. A page begins behind a group with the count and the
-    sample job of `after`.
+    Looks at the `most` youngest failures, and leaves out those of them that were requeued unless
+    told to count them, too. A page begins behind a group with the count and the sample job of
+    `after`.
     """
     statement = files("taskd.store").joinpath("sql", "group_failures.sql").read_text("utf-8")
     count, job = after or (None, None)

@@ -134,6 +134,19 @@ def test_no_more_than_the_youngest_failures_are_looked_at(connection: Connection
     assert looked_at == 2
 
 
+def test_of_the_youngest_failures_those_that_were_requeued_are_looked_at_and_left_out(
+    connection: Connection,
+) -> None:
+    fail(connection, "E: 1", "E: 2", "E: 3")
+    jobs.requeue_jobs(connection, [3])
+
+    some, looked_at = list_failures(connection, since=60, most=2)
+    none = list_failures(connection, since=60, most=1)
+
+    assert (causes(some), looked_at) == ({"E: #": 1}, 2)
+    assert none == ([], 1)
+
+
 @pytest.mark.parametrize("analyzed", [True, False])
 def test_what_succeeded_is_not_read(connection: Connection, analyzed: bool) -> None:
     connection.execute(HISTORY, (20_000,))

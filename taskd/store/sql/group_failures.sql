@@ -1,12 +1,11 @@
 -- Failed jobs by task and cause, the most frequent first. Called by list_failures.
 -- Of history only the partitions of the window are read, through index history_ended_badly and from
--- the newest job on, until %(most)s failures have been found.
+-- the newest job on, until %(most)s failures have been found; then those that were requeued are left out.
 WITH failed AS MATERIALIZED (
-    SELECT h.id, h.task, h.finished_at, h.error
+    SELECT h.id, h.task, h.finished_at, h.error, h.requeued_as
     FROM taskd.history h
     WHERE h.state = 'f'
       AND h.finished_at >= now() - %(since)s * interval '1 second'
-      AND (%(requeued)s OR h.requeued_as IS NULL)
       AND (%(queue)s::text IS NULL OR h.queue = %(queue)s)
       AND (%(task)s::text IS NULL OR h.task = %(task)s)
     ORDER BY h.id DESC
@@ -15,6 +14,7 @@ WITH failed AS MATERIALIZED (
     SELECT f.task, f.error, count(*) AS count, min(f.finished_at) AS first_at,
            max(f.finished_at) AS last_at, max(f.id) AS sample_job
     FROM failed f
+    WHERE %(requeued)s OR f.requeued_as IS NULL
     GROUP BY f.task, f.error
 ), folded AS (
     SELECT a.*, taskd.cause_of_v1(a.error) AS cause
