@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from taskd.store import bulk, jobs, mail
+from taskd.store import bulk, choice, jobs, mail
 from taskd.store.connect import Connection, connect
 from taskd.store.graph import enqueue_graph
 from taskd.store.look import list_jobs
 from taskd.store.rows import JobEnd, JobFilter, NewGraph, NewJob, NewJobs, State
 from tests.commands import run_taskd, taskd_json
-from tests.store.graph_makers import one_that_waits
+from tests.store.graph_makers import one_that_waits, wait_for_nobody
 from tests.store.makers import add_jobs, add_worker, claim, fence_of, ids_of, lanes, places
 
 OLD_HISTORY = """
@@ -26,6 +26,15 @@ SELECT nextval('taskd.job_seq'), now(), now() - interval '2 h', 5, 1, 1, 's', 'd
        'shop.sync', '[]'
 FROM generate_series(1, %s)
 """
+ENDED_AT = "UPDATE taskd.history SET finished_at = %s WHERE id = %s"
+
+
+def add_day(connection: Connection, day: str) -> None:
+    """Let the history have a partition for what ended then."""
+    connection.execute(
+        f"CREATE TABLE taskd.history_{day.replace('-', '')} PARTITION OF taskd.history "
+        f"FOR VALUES FROM ('{day} 00:00+00') TO ('{day} 24:00+00')".encode()
+    )
 
 
 def add_calls(connection: Connection, *calls: tuple[str, str | None], **options: Any) -> list[int]:
@@ -135,6 +144,43 @@ def test_of_two_requeues_of_the_same_at_once_the_second_finds_nothing_left(
     assert bulk.count_live(connection, JobFilter()) == 3
 
 
+def test_a_purge_leaves_what_is_requeued_meanwhile_to_the_next(
+    connection: Connection, connect_again: Callable[[], Connection]
+) -> None:
+    other = connect_again()
+    _, requeued, _ = add_jobs(connection, 3)
+    end_all(connection, "f")
+    wait_for_nobody(connection)
+
+    other.execute("BEGIN")
+    jobs.requeue_jobs(other, [requeued])
+    first = sum(count for _, count in bulk.purge_jobs(connection, 0.0, [State.FAILED]))
+    other.execute("COMMIT")
+    second = sum(count for _, count in bulk.purge_jobs(connection, 0.0, [State.FAILED]))
+
+    assert (first, second) == (2, 1)
+
+
+def test_a_delete_locks_in_the_order_of_a_requeue(
+    connection: Connection, connect_again: Callable[[], Connection]
+) -> None:
+    other, watcher = connect_again(), connect_again()
+    first, second = add_jobs(connection, 2)
+    end_all(connection, "f")
+    add_day(connection, "2020-01-01")
+    connection.execute(ENDED_AT, ("2020-01-01 12:00+00", second))
+
+    other.execute("BEGIN")
+    jobs.requeue_jobs(other, [first])
+    call = partial(choice.delete_jobs, connection, [first, second])
+    with one_that_waits(watcher, connection, call) as delete:
+        assert jobs.requeue_jobs(other, [second]) != {}
+        other.execute("COMMIT")
+        assert delete.result() == 2
+
+    assert bulk.count_ended(connection, JobFilter()) == 0
+
+
 def test_by_id_a_job_is_requeued_as_often_as_asked_and_the_command_says_so(
     dsn: str, connection: Connection
 ) -> None:
@@ -223,15 +269,10 @@ def test_a_purge_goes_on_when_retention_drops_a_day_before_it_gets_there(
     connection: Connection,
 ) -> None:
     for day in ("2020-01-01", "2020-01-02", "2020-01-03"):
-        connection.execute(
-            f"CREATE TABLE taskd.history_{day.replace('-', '')} PARTITION OF taskd.history "
-            f"FOR VALUES FROM ('{day} 00:00+00') TO ('{day} 24:00+00')".encode()
-        )
+        add_day(connection, day)
         (job,) = add_jobs(connection, 1)
         end_all(connection, "s")
-        connection.execute(
-            "UPDATE taskd.history SET finished_at = %s WHERE id = %s", (f"{day} 12:00+00", job)
-        )
+        connection.execute(ENDED_AT, (f"{day} 12:00+00", job))
     purge = bulk.purge_jobs(connection, 86400.0, [State.SUCCEEDED])
 
     first = next(purge)

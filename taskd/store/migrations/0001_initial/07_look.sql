@@ -197,6 +197,7 @@ END $$;
 -- Forget ended jobs, with their results, attempts and logs: those in a state of p_states that ended
 -- before p_before and lie in the p_blocks blocks of a partition of history from p_from on. The number
 -- forgotten. The caller walks over the partition, so nothing is read twice and no lock is held long.
+-- What somebody requeues or deletes at this moment stays: it is locked in another order than this.
 CREATE FUNCTION taskd.purge_jobs_v1(
     p_part text, p_from bigint, p_blocks bigint, p_before timestamptz, p_states "char"[],
     p_queue text, p_task text
@@ -206,10 +207,13 @@ DECLARE
 BEGIN
     EXECUTE format(
         'WITH gone AS (
-             DELETE FROM taskd.%I h
-             WHERE h.ctid >= %L::tid AND h.ctid < %L::tid
-               AND h.finished_at < $1 AND h.state = ANY ($2)
-               AND ($3 IS NULL OR taskd.queue_of_v1(h.queue) = $3) AND ($4 IS NULL OR h.task = $4)
+             DELETE FROM taskd.%1$I h
+             WHERE h.ctid = ANY (ARRAY(
+                 SELECT h.ctid FROM taskd.%1$I h
+                 WHERE h.ctid >= %2$L::tid AND h.ctid < %3$L::tid
+                   AND h.finished_at < $1 AND h.state = ANY ($2)
+                   AND ($3 IS NULL OR taskd.queue_of_v1(h.queue) = $3) AND ($4 IS NULL OR h.task = $4)
+                 FOR UPDATE SKIP LOCKED))
              RETURNING h.id)
          SELECT array_agg(id) FROM gone',
         p_part, format('(%s,0)', p_from), format('(%s,0)', p_from + p_blocks))

@@ -51,6 +51,9 @@ SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan 
 DECLARE
     ids bigint[];
 BEGIN
+    -- In the order in which requeue_jobs_v1 locks them.
+    PERFORM FROM (SELECT DISTINCT i AS id FROM unnest(p_ids) i ORDER BY 1) w
+    CROSS JOIN LATERAL (SELECT h.id FROM taskd.history h WHERE h.id = w.id LIMIT 1 FOR UPDATE) h;
     WITH gone AS (
         DELETE FROM taskd.history h WHERE h.id = ANY (p_ids) RETURNING h.id
     )
