@@ -14,6 +14,7 @@ from playwright.sync_api import Route
 
 from tests.browser.stand import Stand
 from tests.browser.visitor import Visitor
+from tests.waiting import eventually
 
 Visit = Callable[..., Visitor]
 Given = list[tuple[str, Any]]
@@ -44,7 +45,8 @@ def answer_orders(visitor: Visitor, role: str = "operator") -> Given:
         body = json.loads(route.request.post_data or "{}")
         given.append((route.request.url.partition("/api/v1")[2], body))
         done = 0 if body.get("preview") else 9
-        route.fulfill(json={"matched": 9, "done": done, "is_preview": not done, "more": False})
+        answer = {"matched": 9, "done": done, "is_preview": not done, "more": False}
+        route.fulfill(json={**answer, "next_before": None})
 
     visitor.page.route("**/api/v1/**", take)
     visitor.page.route("**/api/v1/openapi.json", describe)
@@ -102,7 +104,140 @@ def test_who_thinks_better_of_it_orders_nothing(visit: Visit, stand: Stand) -> N
 
     visitor.until("document.querySelector('dialog') === null")
     assert visitor.page.evaluate("document.activeElement.innerText") == "Purge"
-    assert given == []
+    assert given == [("/queues/mail/purge", {"preview": True})]
+
+
+def answer_in_steps(visitor: Visitor, path: str, most: int, steps: list[int]) -> list[Any]:
+    """Let an order find so many in each step, going down from id `most`; what it was told."""
+    told: list[Any] = []
+
+    def take(route: Route) -> None:
+        body = json.loads(route.request.post_data or "{}")
+        told.append(body)
+        before = body.get("before", body.get("filter", {}).get("before", most))
+        at = (most - before) // 100
+        found, is_last = steps[at], at + 1 == len(steps)
+        done = 0 if body.get("preview") else found
+        rest = {"more": not is_last, "next_before": None if is_last else before - 100}
+        route.fulfill(json={"matched": found, "done": done, "is_preview": False, **rest})
+
+    visitor.page.route(f"**/api/v1{path}", take)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("place", "path", "button", "word"),
+    [
+        ("jobs?task=shop.send", "/jobs/cancel", "Cancel all that match", "cancelled"),
+        ("jobs?task=shop.send", "/jobs/move", "Move all that match", "moved"),
+        ("jobs?task=shop.send", "/jobs/delete", "Delete all that match", "deleted"),
+        ("jobs?task=shop.send", "/jobs/requeue", "Requeue all that match", "requeued"),
+        ("queues", "/queues/mail/purge", "Purge mail", "cancelled"),
+        ("queues", "/queues/mail/move", "Move mail", "moved"),
+    ],
+)
+def test_an_order_goes_on_below_what_it_has_looked_at_until_none_is_left(
+    visit: Visit, stand: Stand, place: str, path: str, button: str, word: str
+) -> None:
+    visitor = visit()
+    answer_orders(visitor)
+    told = answer_in_steps(visitor, path, 1000, [10_000, 0, 10_000, 3])
+    visitor.go(place)
+
+    press(visitor, button)
+    visitor.see("dialog >> text=It is about at least 10,000 jobs.")
+    if word == "moved":
+        visitor.see("dialog input").fill("post")
+    visitor.page.evaluate(COLLECT)
+    visitor.page.locator("dialog [type=submit]").click()
+
+    label = button.replace(" mail", "")
+    visitor.see(f"#notices >> text={label}: 20,003 of 20,003 jobs")
+    given = [body for body in told if "preview" not in body]
+    below = [body.get("before", body.get("filter", {}).get("before")) for body in given]
+    assert below == [None, 900, 800, 700]
+    heard = visitor.page.evaluate("document.heard")
+    assert [f"{label}: {n} {word} so far …" in heard for n in ("10,000", "20,000")] == [True] * 2
+
+
+COLLECT = """(() => {
+  document.heard = "";
+  const notices = document.getElementById("notices");
+  const all = { childList: true, subtree: true, characterData: true };
+  new MutationObserver(() => { document.heard += notices.innerText; }).observe(notices, all);
+})()"""
+"""What is told at the page's edge from now on, also if it is gone at once."""
+
+
+def test_an_order_that_goes_on_can_be_stopped(visit: Visit, stand: Stand) -> None:
+    visitor = visit()
+    answer_orders(visitor)
+    told = answer_in_steps(visitor, "/jobs/cancel", 1000, [10_000, 10_000, 10_000])
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        body = json.loads(route.request.post_data or "{}")
+        if body["filter"].get("before") == 900 and "preview" not in body:
+            waiting.append(route)
+        else:
+            route.fallback()
+
+    visitor.page.route("**/api/v1/jobs/cancel", hold)
+    visitor.go("jobs?task=shop.send")
+    press(visitor, "Cancel all that match")
+    visitor.see("dialog [type=submit]:enabled").click()
+
+    visitor.see("#notices >> text=10,000 cancelled so far")
+    visitor.page.get_by_role("button", name="Stop", exact=True).click()
+    visitor.see("#notices >> text=Stopping …")
+    (held,) = waiting
+    held.fallback()
+
+    visitor.see("#notices >> text=Cancel all that match: 20,000 cancelled so far; stopped")
+    assert [body["filter"].get("before") for body in told if "preview" not in body] == [None, 900]
+
+
+def test_an_order_does_not_search_the_same_jobs_for_ever(visit: Visit, stand: Stand) -> None:
+    visitor = visit()
+    answer_orders(visitor)
+    told: list[Any] = []
+
+    def take(route: Route) -> None:
+        told.append(json.loads(route.request.post_data or "{}"))
+        answer = {"matched": 0, "done": 0, "is_preview": False, "more": True, "next_before": 50}
+        route.fulfill(json=answer)
+
+    visitor.page.route("**/api/v1/jobs/cancel", take)
+    visitor.go("jobs?task=shop.send")
+
+    press(visitor, "Cancel all that match")
+    visitor.see("dialog >> text=No job is in a state for it.")
+
+    assert [body["filter"].get("before") for body in told] == [None, 50]
+
+
+def test_a_preview_says_that_it_is_still_looking(visit: Visit, stand: Stand) -> None:
+    visitor = visit()
+    answer_orders(visitor)
+    answer_in_steps(visitor, "/jobs/cancel", 1000, [0, 0, 4])
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        body = json.loads(route.request.post_data or "{}")
+        if body["filter"].get("before") == 800:
+            waiting.append(route)
+        else:
+            route.fallback()
+
+    visitor.page.route("**/api/v1/jobs/cancel", hold)
+    visitor.go("jobs?task=shop.send")
+
+    press(visitor, "Cancel all that match")
+    visitor.see("dialog >> text=Still looking: no job has been found yet …")
+    assert "at least 0" not in visitor.page.locator("dialog").inner_text()
+    eventually(lambda: waiting)[0].fallback()
+
+    visitor.see("dialog >> text=It is about 4 jobs.")
 
 
 ONE = [
@@ -130,7 +265,8 @@ def test_each_button_orders_what_it_says(
         visitor.page.locator("dialog [type=submit]").click()
 
     visitor.see("#notices .done")
-    assert given == [wanted]
+    assert [(path, body) for path, body in given if "preview" not in body] == [wanted]
+    assert all(path == wanted[0] for path, _ in given)
 
 
 def test_failures_are_requeued_acknowledged_muted_and_noted(visit: Visit, stand: Stand) -> None:

@@ -19,6 +19,29 @@ export const tell = {
     add(text, "refused");
   },
 
+  /**
+   * Something takes a while: shown until `end`, with a button that sets `isStopped`. `say` changes
+   * what is shown.
+   */
+  going() {
+    const toast = { text: "", kind: "going", key: ++number };
+    const task = {
+      isStopped: false,
+      say(text) {
+        toast.text = text;
+        draw();
+      },
+      end: () => remove(toast),
+    };
+    toast.stop = () => {
+      task.isStopped = true;
+      draw();
+    };
+    toast.isStopping = () => task.isStopped;
+    toasts.push(toast);
+    return task;
+  },
+
   /** The server answers again. */
   isReached() {
     if (trouble === null) return;
@@ -51,7 +74,9 @@ function draw() {
   const shown = toasts.map((toast) =>
     h("div", { class: `toast ${toast.kind}`, key: toast.key },
       h("span", {}, toast.text),
-      h("button", { class: "plain", "aria-label": "Dismiss", onclick: () => remove(toast) }, "×")));
+      toast.stop
+        ? h("button", { onclick: toast.stop, disabled: toast.isStopping() }, toast.isStopping() ? "Stopping …" : "Stop")
+        : h("button", { class: "plain", "aria-label": "Dismiss", onclick: () => remove(toast) }, "×")));
   if (trouble !== null) {
     shown.unshift(h("div", { class: "toast refused", key: "trouble" }, `Not up to date: ${trouble}`));
   }

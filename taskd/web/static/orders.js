@@ -1,11 +1,14 @@
 // Orders to the server: asked about first, told when done, and no button for who may not give them.
 
-import { may, post } from "./api.js";
+import { Refused, may, post } from "./api.js";
 import { ask } from "./dialog.js";
 import { h } from "./dom.js";
 import { count, many } from "./format.js";
 import { tell } from "./notices.js";
 import { release } from "./table.js";
+
+const ENOUGH_COUNTED = 10_000;
+const DONE = { cancel: "cancelled", requeue: "requeued", move: "moved", delete: "deleted", purge: "cancelled" };
 
 /**
  * A button for an order; null where it may not be given.
@@ -18,56 +21,105 @@ export function order(view, { kind, label, name = null, path, body = {}, questio
     const answers = question === null && !fields.length ? {} : await ask({ title: question, confirm: label, isDangerous, fields });
     if (answers !== null) await give(view, path, typeof body === "function" ? body(answers) : body, done);
   };
-  return h("button", { class: isDangerous && "danger", "aria-label": name && `${label} ${name}`, disabled: isOff, onclick: run }, label);
+  return button({ label, name: name && `${label} ${name}`, isDangerous, isOff, run });
+}
+
+/** A button for one order to each of several paths; `done` gets how many have heard it. */
+export function orderEach(view, { kind, label, name, paths, question, isDangerous = false, done }) {
+  if (!may(kind)) return null;
+  const run = async () => {
+    if (await ask({ title: question, confirm: label, isDangerous }) === null) return;
+    const answers = await Promise.allSettled(paths.map((path) => post(path)));
+    const refused = answers.find(({ status }) => status === "rejected");
+    release();
+    if (refused) tell.refused(refused.reason.message);
+    const number = answers.filter(({ status }) => status === "fulfilled").length;
+    if (number) tell.done(done(number));
+    view.reload(true);
+  };
+  return button({ label, name: `${label} ${name}`, isDangerous, isOff: !paths.length, run });
 }
 
 /**
- * A button for an order about many jobs; the question says how many it would be.
- * kind: such as "jobs/cancel". target: which jobs, as the server takes it: {ids}, {filter}, {cause}.
+ * A button for an order about many jobs; the question says how many it would be. It goes on until
+ * none is left, and can be stopped meanwhile.
+ * kind: such as "jobs/cancel"; path: where it is sent, if that says more. target: which jobs, as the
+ * server takes it: {ids}, {filter}, {cause}. text: what the button shows, if that is less than `label`.
  */
-export function orderJobs(view, { kind, label, name = null, target, fields = [], isDangerous = false, isOff = false, after = () => {} }) {
+export function orderJobs(view, { kind, path = `/${kind}`, label, text = label, name = null, question = `${label}?`, target, fields = [], isDangerous = false, isOff = false, after = () => {} }) {
   if (!may(kind)) return null;
   const run = async () => {
     const answers = await ask({
-      title: `${label}?`, confirm: label, isDangerous, fields,
+      title: question, confirm: label, isDangerous, fields,
       about: [h("p", { role: "status" }, "Counting …")],
-      during: (parts) => preview(kind, target, fields, parts),
+      during: (parts) => preview(path, target, fields, parts),
     });
     if (answers === null) return;
-    const further = goesOn(kind) ? ", and more follow" : ", and more are left: order it again";
-    let body = { ...target, ...answers };
-    while (body !== null) {
-      const answer = await give(view, `/${kind}`, body, ({ matched, done, more }) =>
-        `${label}: ${count(done)} of ${many(matched, "job")}${more ? further : ""}`);
-      body = goesOn(kind) ? rest(body, answer) : null;
-    }
+    await carryOut(view, { path, body: { ...target, ...answers }, label, done: DONE[kind.split("/")[1]] });
     after();
   };
-  return h("button", { class: isDangerous && "danger", "aria-label": name && `${label} ${name}`, disabled: isOff, onclick: run }, label);
+  return button({ label: text, name: name ? `${label} ${name}` : text === label ? null : label, isDangerous, isOff, run });
 }
 
-/** What was requeued is still there, so that the same order again would do it to the same jobs. */
-const goesOn = (kind) => kind.endsWith("requeue");
+function button({ label, name, isDangerous, isOff, run }) {
+  return h("button", { class: isDangerous && "danger", "aria-label": name, disabled: isOff, onclick: run }, label);
+}
 
-/** The same order for the jobs that were too many for the last one; null if there are none. */
-function rest(body, answer) {
-  if (!answer?.more) return null;
-  const before = answer.next_before;
+/** Give an order again and again, each time for the jobs that are older than those looked at. */
+async function carryOut(view, { path, body, label, done }) {
+  const sum = { matched: 0, done: 0 };
+  const so = () => `${label}: ${count(sum.done)} ${done} so far`;
+  let going = null;
+  let next = body;
+  try {
+    while (next !== null) {
+      const answer = await post(path, next);
+      release();
+      sum.matched += answer.matched;
+      sum.done += answer.done;
+      next = going?.isStopped ? null : rest(next, answer);
+      if (next !== null) going = going ?? tell.going();
+      if (next !== null) going.say(`${so()} …`);
+      view.reload(true);
+    }
+    tell.done(going?.isStopped ? `${so()}; stopped` : `${label}: ${count(sum.done)} of ${many(sum.matched, "job")}`);
+  } catch (fault) {
+    if (!(fault instanceof Refused)) throw fault;
+    tell.refused(sum.done ? `${so()}, and then: ${fault.message}` : fault.message);
+  } finally {
+    going?.end();
+    view.reload(true);
+  }
+}
+
+/** The same order for what is older than all that it has looked at; null if that is all. */
+function rest(body, { more, next_before: before }) {
+  if (!more || before === null) return null;
+  const last = body.filter ? body.filter.before : body.before;
+  if (last !== undefined && before >= last) return null; // it would look at the same jobs for ever
   return body.filter ? { ...body, filter: { ...body.filter, before } } : { ...body, before };
 }
 
-async function preview(kind, target, fields, { words, button }) {
+/** Say how many jobs it would be; of very many, that they are at least so many. */
+async function preview(path, target, fields, { words, button: confirm, dialog }) {
   const say = (text) => words.replaceChildren(h("p", { role: "status" }, text));
-  button.disabled = true;
+  confirm.disabled = true;
   // Where jobs go does not change which they are; but the server wants to be told of each field.
   const given = Object.fromEntries(fields.map(({ name }) => [name, "default"]));
+  let sum = 0;
+  let next = { ...target, ...given, preview: true };
   try {
-    const { matched, more } = await post(`/${kind}`, { ...target, ...given, preview: true });
-    say(matched || more
-      ? `It is about ${more ? "at least " : ""}${many(matched, "job")}.`
-      : "No job is in a state for it.");
-    button.disabled = !matched && !more;
+    while (next !== null && dialog.open) {
+      const answer = await post(path, next);
+      sum += answer.matched;
+      next = rest(next, answer);
+      confirm.disabled = !sum && next === null;
+      if (next === null || sum >= ENOUGH_COUNTED) break;
+      say(sum ? `It is about at least ${many(sum, "job")}; still looking …` : "Still looking: no job has been found yet …");
+    }
+    say(sum ? `It is about ${next === null ? "" : "at least "}${many(sum, "job")}.` : "No job is in a state for it.");
   } catch (fault) {
+    if (!(fault instanceof Refused)) throw fault;
     say(fault.message);
   }
 }
