@@ -32,7 +32,7 @@ def test_a_queue_is_paused_moved_and_resumed(visit: Visit, stand: Stand) -> None
     row.locator(".badge.paused").wait_for(state="detached", timeout=40_000)
     row.get_by_role("button", name="Move").click()
     visitor.page.get_by_label("To the queue").fill("elsewhere")
-    visitor.press("Enter")
+    visitor.see("dialog [type=submit]:enabled").click()
 
     visitor.page.get_by_role("link", name="elsewhere").wait_for()
 

@@ -31,8 +31,17 @@ let view = null;
 
 function place() {
   const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const [kind, name] = path.split("/").map(decodeURIComponent);
+  const [kind, name] = path.split("/").map(decoded);
   return { kind: kind || "overview", name: name ?? null, params: Object.fromEntries(new URLSearchParams(search)) };
+}
+
+/** What an address means; what is no encoding means itself, as after somebody has typed it. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function isOffered(kind) {

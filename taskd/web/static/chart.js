@@ -38,8 +38,9 @@ export function chart({ view, id, label, times, series, format, isStacked = fals
       onblur: () => point(null),
       onkeydown: (event) => onKey(event, cursor, times.length, point),
     },
-      h("span", { class: "top" }, format(most)),
-      h("span", { class: "middle" }, format(most / 2)),
+      h("span", { class: "level top" }, format(most)),
+      h("span", { class: "level middle" }, format(most / 2)),
+      h("span", { class: "level" }, format(0)),
       h("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" },
         [0, 0.5, 1].map((part) => h("line", { class: "grid", x1: 0, x2: WIDTH, y1: part * HEIGHT, y2: part * HEIGHT })),
         [...shown].reverse().map((each) => drawn(each, times, x, y, isStacked)),
@@ -47,7 +48,7 @@ export function chart({ view, id, label, times, series, format, isStacked = fals
         cursor >= 0 && h("line", { class: "cursor", x1: x(times[cursor]), x2: x(times[cursor]), y1: 0, y2: HEIGHT }))),
     h("div", { class: "ticks", "aria-hidden": "true" }, ticks(times)),
     legend(series, cursor, format),
-    marks.length ? h("ul", { class: "marks" }, marks.slice(-3).map(({ at, text }) => h("li", {}, `${tick(at, 0)} ${text}`))) : null,
+    marks.length ? h("ul", { class: "marks" }, marks.slice(-3).map(({ at, text }) => h("li", {}, `${tick(at, span)} ${text}`))) : null,
     figures(view, id, times, series, format));
 }
 

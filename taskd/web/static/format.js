@@ -21,6 +21,7 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const exactClock = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3,
 });
+const secondsClock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
 
 /** The viewer's zone, by its name. */
@@ -105,9 +106,10 @@ export function exactTime(at) {
   return exactClock.format(new Date(at));
 }
 
-/** What stands under a curve: the hour, or the day where a week is shown. */
+/** What stands under a curve: the time, with seconds where minutes are shown, or the day of a week. */
 export function tick(at, spanMs) {
-  return (spanMs > 36 * 3600 * SECOND ? day : clock).format(new Date(at));
+  const format = spanMs > 36 * 3600 * SECOND ? day : spanMs < 600 * SECOND ? secondsClock : clock;
+  return format.format(new Date(at));
 }
 
 /** How far a moment is: "3m 20s ago", "in 5 s". */

@@ -3,10 +3,11 @@
 import { chart } from "./chart.js";
 import { h } from "./dom.js";
 import { bytes, parse } from "./format.js";
-import { secondsOf } from "./parts.js";
+import { secondsOf, workersOf } from "./parts.js";
 
 const MOST_WORKERS = 6;
 const STEPS = 90;
+const LEAST_SECONDS = 60;
 
 /** The charts, none until the memory is known. */
 export function memoryCharts(view) {
@@ -14,17 +15,20 @@ export function memoryCharts(view) {
   if (!memory) return null;
   const points = memory.points.filter(({ worker, pool }) => worker !== null && pool !== null);
   const pools = [...new Set(points.map(({ pool }) => pool))].sort();
-  const times = timesOf(secondsOf(view.params));
+  const times = timesOf(secondsOf(view.params), points);
   return h("div", { class: "charts", key: "memory" }, pools.map((pool) =>
     chart({
       view, id: `memory-${pool}`, label: `Memory of pool ${pool}`, times, format: bytes, base: 1024,
-      series: seriesOf(points.filter((point) => point.pool === pool), times, hostsOf(view, points)),
+      series: seriesOf(points.filter((point) => point.pool === pool), times, hostsOf(view, points), endsOf(view, points)),
       marks: marksOf(memory.ends.filter((end) => end.pool === pool), times),
     })));
 }
 
-function timesOf(seconds) {
-  const step = (seconds * 1000) / STEPS;
+/** Of the chosen time, what lies behind the first reading. */
+function timesOf(seconds, points) {
+  const first = Math.min(...points.map(({ at }) => parse(at)));
+  const told = Math.max((Date.now() - first) / 1000, LEAST_SECONDS);
+  const step = (Math.min(seconds, told) * 1000) / STEPS;
   const now = Math.floor(Date.now() / step) * step;
   return Array.from({ length: STEPS + 1 }, (_, at) => now - (STEPS - at) * step);
 }
@@ -41,36 +45,47 @@ function hostsOf(view, points) {
   return new Map(ids.length < 2 ? [] : ids.map((id) => [id, ` on ${named(id)}`]));
 }
 
+/** Until when the last reading of each worker holds: its end, or as long as it lives. */
+function endsOf(view, points) {
+  const living = new Set(workersOf(view.data.hosts).map(({ id }) => id));
+  const ended = new Map(view.data.memory.ends.map(({ worker, ended_at: at }) => [worker, parse(at)]));
+  const until = (point) => ended.get(point.worker) ?? (living.has(point.worker) ? Date.now() : parse(point.at));
+  return new Map(points.map((point) => [point.worker, until(point)]));
+}
+
 /** A curve for each slot of each host: workers take turns in it, so a recycle is a step down. */
-function seriesOf(points, times, hosts) {
+function seriesOf(points, times, hosts, ends) {
   const slots = new Map();
   for (const point of points) {
-    const name = `${point.pool}/${point.slot}${hosts.get(point.host) ?? ""}`;
     const slot = `${point.slot} ${point.host}`;
-    if (!slots.has(slot)) slots.set(slot, { name, points: [] });
-    slots.get(slot).points.push(point);
+    if (!slots.has(slot)) slots.set(slot, { name: `${point.pool}/${point.slot}${hosts.get(point.host) ?? ""}`, workers: new Map() });
+    const { workers } = slots.get(slot);
+    workers.set(point.worker, [...(workers.get(point.worker) ?? []), point]);
   }
-  const largest = [...slots.values()]
-    .sort((one, other) => peak(other.points) - peak(one.points)).slice(0, MOST_WORKERS);
+  const peak = ({ workers }) => Math.max(...[...workers.values()].flat().map(({ high }) => high));
+  const largest = [...slots.values()].sort((one, other) => peak(other) - peak(one)).slice(0, MOST_WORKERS);
   return largest.sort((one, other) => one.name.localeCompare(other.name))
-    .map(({ name, points: own }, color) => ({ name, color, values: valuesOf(own, times) }));
+    .map(({ name, workers }, color) => ({ name, color, values: valuesOf(workers, times, ends) }));
 }
 
-function peak(points) {
-  return Math.max(...points.map(({ high }) => high));
-}
-
-/** What was held in each step: a worker that holds what it held has no point of its own for that. */
-function valuesOf(points, times) {
+/**
+ * What was held in each step, and in that of a worker's end what that had held. A worker that holds
+ * what it held has no reading of its own for that, so each holds until the next.
+ */
+function valuesOf(workers, times, ends) {
   const step = times[1] - times[0];
+  const place = (at) => Math.floor((at - times[0]) / step);
   const values = times.map(() => null);
-  for (const point of points) {
-    const at = Math.floor((parse(point.at) - times[0]) / step);
-    if (at >= 0 && at < values.length) values[at] = Math.max(values[at] ?? 0, point.bytes);
+  for (const [worker, points] of workers) {
+    points.forEach((point, number) => {
+      const first = place(parse(point.at));
+      const next = points[number + 1];
+      const last = next ? Math.max(place(parse(next.at)) - 1, first) : Math.max(place(ends.get(worker)), first);
+      for (let at = Math.max(first, 0); at <= Math.min(last, values.length - 1); at += 1) {
+        values[at] = Math.max(values[at] ?? 0, point.bytes);
+      }
+    });
   }
-  const first = values.findIndex((value) => value !== null);
-  const last = values.findLastIndex((value) => value !== null);
-  for (let at = first + 1; at < last; at += 1) values[at] ??= values[at - 1];
   return values;
 }
 

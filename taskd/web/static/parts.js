@@ -1,11 +1,13 @@
 // Parts that several pages show.
 
 import { h } from "./dom.js";
-import { NONE } from "./format.js";
+import { NONE, count } from "./format.js";
 
 export const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 export const RUNNING = new Set(["running", "cancelling"]);
 export const RANGES = [["15m", "15 minutes", 900], ["6h", "6 hours", 21600], ["7d", "7 days", 604800]];
+const FIRST_LISTED = 200;
+const MOST_LISTED = 1000;
 
 /** The address of a page: its kind, the name of what it shows, and parameters. */
 export function address(kind, name = null, params = {}) {
@@ -36,13 +38,39 @@ export function heading(title, ...tools) {
 
 /** The choice of how long a time is looked at, kept in the address. */
 export function ranges(kind, params) {
-  const last = rangeOf(params);
-  return h("nav", { class: "ranges", "aria-label": "Time shown" }, RANGES.map(([name, title]) =>
+  const options = RANGES.map(([name, title]) => ({ value: name, text: name, title: `The last ${title}` }));
+  return choices({ label: "Time shown", kind, params, name: "last", chosen: rangeOf(params), options });
+}
+
+/**
+ * A choice that is kept in the address, as its parameter `name`.
+ * options: {value, text, title}; chosen: the value of the one that holds now.
+ */
+export function choices({ label, kind, params, name, chosen, options }) {
+  return h("nav", { class: "ranges", "aria-label": label }, options.map(({ value, text, title }) =>
     h("a", {
-      href: address(kind, null, { ...params, last: name }),
-      "aria-current": name === last ? "true" : null,
-      "aria-label": `The last ${title}`,
-    }, name)));
+      href: address(kind, null, { ...params, [name]: value }),
+      "aria-current": value === chosen ? "true" : null,
+      "aria-label": title,
+    }, text)));
+}
+
+/** How many of a list are asked for, by the address; a list that is cut offers more of itself. */
+export function limitOf(params) {
+  return params.limit === String(MOST_LISTED) ? MOST_LISTED : FIRST_LISTED;
+}
+
+/** What is said below a list of so many rows, if there may be others. */
+export function cutNote(kind, params, rows) {
+  const limit = limitOf(params);
+  if (rows < limit) return null;
+  if (limit === MOST_LISTED) return `Only the first ${count(limit)} are shown.`;
+  return [`Only the first ${count(limit)} are shown. `, link(`Show up to ${count(MOST_LISTED)}`, kind, null, { ...params, limit: MOST_LISTED })];
+}
+
+/** A docstring's text: what stands between backticks in it is code. */
+export function prose(text) {
+  return text.split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));
 }
 
 /** The chosen time as the API takes it. */
@@ -65,6 +93,13 @@ export function facts(pairs) {
   return h("dl", { class: "facts" }, pairs
     .filter(([, value]) => value !== null && value !== undefined && value !== "" && value !== NONE)
     .map(([name, value]) => h("div", { key: name }, h("dt", {}, name), h("dd", {}, value))));
+}
+
+/** The workers of hosts that live: {id, name, process}, by the names that jobs tell of them. */
+export function workersOf(hosts) {
+  return (hosts ?? []).flatMap((host) => host.processes.filter(({ worker }) => worker).map((process) => ({
+    id: process.worker, name: `${process.pool}/${process.slot} on ${host.name}, pid ${process.pid}`, process,
+  })));
 }
 
 /** A titled part of a page. */

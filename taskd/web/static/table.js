@@ -17,10 +17,11 @@ export function release() {
  * A table.
  * columns: {name, cell(row), isNumber, sort(row)}; with `sort` its header sorts.
  * key(row): what the row is known by. of: what the list is about; another list keeps no place.
- * chosen: a Set of keys, if rows can be chosen; row(row): the name of a row, for who chooses it.
+ * chosen: a Set of keys, if rows can be chosen. first: the name of the column whose greatest come
+ * first, until a header is pressed. note: what is said below the rows.
  */
-export function table({ view, id, label, columns, rows, key, of = "", empty, chosen = null, title = null }) {
-  const memory = recall(id, of);
+export function table({ view, id, label, columns, rows, key, of = "", empty, chosen = null, title = null, first = null, note: below = null }) {
+  const memory = recall(id, of, first);
   const sorted = sort(rows, columns, memory);
   const shown = isHeld(id, memory) ? held(sorted, key, memory) : letGo(sorted, key, memory);
   const note = memory.waiting ? `${count(memory.waiting)} more: shown when you leave the list` : "";
@@ -34,13 +35,16 @@ export function table({ view, id, label, columns, rows, key, of = "", empty, cho
           head(view, columns, memory, chosen, shown, key),
           h("tbody", { role: "rowgroup", onpointerleave: leave, onfocusout: leave },
             shown.map(({ row, isGone }) => line({ view, row, isGone, columns, key, chosen }))))
-      : h("p", { class: "empty" }, empty));
+      : h("p", { class: "empty" }, empty),
+    below && h("p", { class: "note below" }, below));
 }
 
-function recall(id, of) {
-  if (!memories.has(id) || memories.get(id).of !== of) {
-    const sorting = memories.get(id)?.sorting ?? null;
-    memories.set(id, { of, sorting, shown: [], waiting: 0 });
+function recall(id, of, first) {
+  const old = memories.get(id);
+  if (old?.of !== of || old.first !== first) {
+    const isKept = old !== undefined && old.first === first;
+    const sorting = isKept ? old.sorting : first && { name: first, isDescending: true };
+    memories.set(id, { of, first, sorting, shown: [], waiting: 0 });
   }
   return memories.get(id);
 }

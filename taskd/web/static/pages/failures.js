@@ -4,32 +4,27 @@ import { may } from "../api.js";
 import { h } from "../dom.js";
 import { count, inline, many, when } from "../format.js";
 import { order, orderJobs } from "../orders.js";
-import { address, badge, heading, jobLink, link, waiting } from "../parts.js";
+import { badge, choices, cutNote, heading, jobLink, limitOf, link, waiting } from "../parts.js";
 import { table } from "../table.js";
 
-const SPANS = [["1h", "1 hour"], ["1d", "1 day"], ["7d", "7 days"]];
+const SPANS = [["1h", "1 hour"], ["1d", "1 day"], ["7d", "7 days"]].map(([value, time]) => ({ value, text: value, title: `The last ${time}` }));
 
 export const title = () => "Failures";
 
 export function open(view) {
-  const last = SPANS.some(([name]) => name === view.params.last) ? view.params.last : "1d";
-  view.load("failures", "/failures", { last, limit: 200 }, 10);
+  const last = SPANS.some(({ value }) => value === view.params.last) ? view.params.last : "1d";
+  view.load("failures", "/failures", { last, limit: limitOf(view.params) }, 10);
   return () => [
-    heading("Failures", spans(last)),
+    heading("Failures", choices({ label: "Time shown", kind: "failures", params: view.params, name: "last", chosen: last, options: SPANS })),
     view.data.failures ? list(view, last) : waiting(view, "failures"),
   ];
-}
-
-function spans(last) {
-  return h("nav", { class: "ranges", "aria-label": "Time shown" }, SPANS.map(([name, title]) =>
-    h("a", { href: address("failures", null, { last: name }), "aria-current": name === last ? "true" : null, "aria-label": `The last ${title}` }, name)));
 }
 
 function list(view, last) {
   const { groups, looked_at: looked } = view.data.failures;
   return table({
     view, id: "failures", label: "Causes", rows: groups, of: last,
-    empty: "Nothing has failed in this time.",
+    empty: "Nothing has failed in this time.", note: cutNote("failures", view.params, groups.length),
     title: h("h2", {}, `${many(groups.length, "cause")}, ${many(looked, "failed job")} looked at`),
     key: (group) => `${group.task} ${group.cause}`,
     columns: [

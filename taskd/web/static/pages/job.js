@@ -2,11 +2,11 @@
 
 import { offers } from "../api.js";
 import { h } from "../dom.js";
-import { between, bytes, call, duration, exactTime, full, inline, parse, when } from "../format.js";
+import { between, bytes, call, duration, exactTime, full, inline, many, parse, when } from "../format.js";
 import { orderJobs } from "../orders.js";
 import { logOf } from "../log.js";
 import { stackList } from "../stacks.js";
-import { ENDED, RUNNING, badge, block, card, facts, heading, json, link, waiting } from "../parts.js";
+import { ENDED, RUNNING, badge, block, card, facts, heading, json, link, waiting, workersOf } from "../parts.js";
 
 export const title = (name) => `Job ${name}`;
 
@@ -15,13 +15,14 @@ export function open(view) {
   view.load("job", path, {}, 2);
   view.load("family", `${path}/family`, {}, 5);
   if (offers("/jobs/{id}/why")) view.load("why", () => (waits(view) ? `${path}/why` : null), {}, 3);
+  view.load("hosts", () => (hasWorker(view) ? "/workers" : null), {}, 5);
   view.load("stack", () => (view.isStackWanted && runs(view) ? `${path}/stacks` : null), {}, 2);
   const log = offers("/jobs/{id}/log") ? logOf(view, path) : () => null;
   return () => {
     const { job } = view.data;
     if (!job) return [heading(`Job ${view.name}`), waiting(view, "job")];
     if (ENDED.has(job.state)) slowDown(view);
-    return [head(view, job), progress(job), why(view), stack(view), about(job), timeline(job), values(job), trace(job), log(), family(view), byHand(job)];
+    return [head(view, job), progress(job), why(view), stack(view), about(view, job), timeline(job), values(job), trace(job), log(), family(view), byHand(job)];
   };
 }
 
@@ -31,6 +32,10 @@ function waits({ data }) {
 
 function runs({ data }) {
   return data.job !== undefined && RUNNING.has(data.job.state);
+}
+
+function hasWorker({ data }) {
+  return Boolean(data.job?.worker);
 }
 
 /** What has ended changes no more, unless somebody requeues it. */
@@ -93,7 +98,8 @@ function others(jobs) {
   return h("ul", {}, jobs.map(({ id, task, state }) => h("li", {}, link(`job ${id}`, "jobs", id), ` ${task ?? ""} `, state && badge(state))));
 }
 
-function about(job) {
+function about(view, job) {
+  const worker = workersOf(view.data.hosts).find(({ name }) => name === job.worker);
   const limits = [
     job.timeout !== null && `ends after ${duration(job.timeout)}`,
     job.losses > 0 && `lost ${job.losses} workers`,
@@ -106,7 +112,8 @@ function about(job) {
     ["Priority", String(job.priority)],
     ["Attempt", `${job.attempt} of at most ${job.max_attempts}`],
     ["Limits", limits],
-    ["Worker", job.worker],
+    ["Worker", worker ? workerLink(worker) : job.worker],
+    ["Its worker holds", worker && RUNNING.has(job.state) && held(worker.process)],
     ["Requeued", job.requeued_as && link(`as job ${job.requeued_as}`, "jobs", job.requeued_as)],
     ["Waited", [
       job.waited_for_resources !== null && `${duration(job.waited_for_resources)} for resources`,
@@ -119,6 +126,16 @@ function about(job) {
     ["Flow", job.extra.group && link(`group ${job.extra.group}`, "jobs", null, { group: job.extra.group })],
     ["Headers", job.extra.headers && inline(job.extra.headers, 200)],
   ]));
+}
+
+function workerLink({ id, name }) {
+  return offers("/workers/{id}/stacks") ? link(name, "workers", id) : name;
+}
+
+/** What its worker holds at this moment: for this job alone only where it has no other. */
+function held({ memory_bytes: held, children_bytes: below, in_flight: jobs }) {
+  const others = jobs > 1 ? `, with ${many(jobs - 1, "other job")}` : "";
+  return `${bytes(held + (below ?? 0))} of memory${others}`;
 }
 
 /** What an attempt has used of the processor, and by how much it left its process larger. */

@@ -4,7 +4,7 @@ import { may, offers } from "../api.js";
 import { h } from "../dom.js";
 import { between, call, duration, inline, when } from "../format.js";
 import { orderJobs } from "../orders.js";
-import { ENDED, address, badge, heading, jobLink, link, waiting } from "../parts.js";
+import { ENDED, address, badge, heading, jobLink, link, waiting, workersOf } from "../parts.js";
 import { table } from "../table.js";
 
 const STATES = ["queued", "running", "scheduled", "blocked", "cancelling", "succeeded", "failed", "cancelled"];
@@ -20,7 +20,7 @@ const TEXTS = [
   { name: "args", label: "Arguments begin with", example: "[42]", isRare: true },
   { name: "kwargs", label: "Keywords hold", example: '{"to": "x"}', isRare: true },
   { name: "older_than", label: "Older than", example: "15m", isRare: true },
-  { name: "worker", label: "Worker", isRare: true },
+  { name: "worker", label: "Worker", example: "io/0", list: "names-workers", isRare: true },
   { name: "group", label: "Flow", isRare: true },
 ];
 const FILTERS = ["state", ...TEXTS.map(({ name }) => name)];
@@ -38,6 +38,7 @@ export function open(view) {
   view.load("page", "/jobs", query, before ? null : 3);
   view.load("queues", "/queues", {}, null);
   view.load("tasks", "/tasks", {}, null);
+  view.load("hosts", "/workers", {}, null);
   return () => [
     heading("Jobs"),
     form(view),
@@ -59,6 +60,17 @@ function withZone(given) {
   return Object.fromEntries(Object.entries(given).map(([name, text]) => [name, MOMENTS.includes(name) ? zoned(text) : text]));
 }
 
+/** A worker is known to people by its name, or only pool and slot of that, and to the server by its id. */
+function withWorker(view, given) {
+  const wanted = given.worker?.trim() ?? "";
+  const found = workersOf(view.data.hosts).find(({ name }) => name === wanted || name.startsWith(`${wanted} on `));
+  return found && wanted ? { ...given, worker: String(found.id) } : { ...given, worker: wanted };
+}
+
+function shownWorker({ data, params }) {
+  return workersOf(data.hosts).find(({ id }) => String(id) === params.worker)?.name ?? params.worker ?? "";
+}
+
 /** A time of an address as its viewer writes it; any other text as it is. */
 function local(text) {
   const at = /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:\d\d)$/.test(text) ? new Date(text) : null;
@@ -72,7 +84,7 @@ function form(view) {
   const isRareUsed = TEXTS.some(({ name, isRare }) => isRare && params[name]);
   const search = (event) => {
     event.preventDefault();
-    location.hash = address("jobs", null, filterOf(withZone(Object.fromEntries(new FormData(event.target)))));
+    location.hash = address("jobs", null, filterOf(withWorker(view, withZone(Object.fromEntries(new FormData(event.target))))));
   };
   const shown = TEXTS.filter(({ name }) => offers("/jobs", name));
   return h("form", { class: "card filter", role: "search", "aria-label": "Filter jobs", onsubmit: search },
@@ -85,14 +97,17 @@ function form(view) {
       h("button", { class: "primary" }, "Show"),
       h("a", { class: "button", href: address("jobs") }, "Clear")),
     names("spans", SPANS),
+    names("workers", workersOf(view.data.hosts).map(({ name }) => name)),
     names("queues", [...new Set((view.data.queues ?? []).map(({ queue }) => queue))]),
     names("tasks", (view.data.tasks ?? []).map(({ name }) => name)));
 }
 
-function text({ params }, { name, label, example, list: own }) {
+function text(view, { name, label, example, list: own }) {
+  const { params } = view;
+  const shown = MOMENTS.includes(name) ? local(params[name] ?? "") : name === "worker" ? shownWorker(view) : params[name] ?? "";
   const list = own ?? { queue: "names-queues", task: "names-tasks" }[name];
   return h("label", {}, h("span", {}, label),
-    h("input", { name, value: MOMENTS.includes(name) ? local(params[name] ?? "") : params[name] ?? "", placeholder: example && `as ${example}`, list, autocomplete: "off", spellcheck: "false" }));
+    h("input", { name, value: shown, placeholder: example && `as ${example}`, list, autocomplete: "off", spellcheck: "false" }));
 }
 
 function names(kind, values) {
@@ -111,13 +126,15 @@ function list(view) {
       columns: [
         { name: "job", cell: ({ id }) => jobLink(id) },
         { name: "state", cell: ({ state, progress }) => h("span", { class: "rigid" }, badge(state), progress && ` ${Math.floor(progress.fraction * 100)} %`) },
-        { name: "task", isWide: true, cell: (job) => [h("code", {}, job.task), h("small", {}, `(${call(job.args, job.kwargs, 60)})`)] },
+        { name: "task", isWide: true, cell: (job) => [
+          h("code", {}, job.task), h("small", {}, `(${call(job.args, job.kwargs, 90)})`),
+          job.error && h("small", { class: "error" }, inline(job.error, 120)),
+        ] },
         { name: "queue", cell: ({ queue }) => link(queue, "jobs", null, { ...filterOf(view.params), queue }) },
         { name: "attempt", isNumber: true, cell: (job) => `${job.attempt}/${job.max_attempts}` },
         { name: "enqueued", cell: (job) => when(job.created_at) },
         { name: "ended", cell: (job) => when(job.finished_at, "") },
         { name: "took", isNumber: true, cell: (job) => duration(took(job)) },
-        { name: "error", isWide: true, cell: ({ error }) => error && h("span", { class: "error" }, inline(error, 90)) },
       ],
     }),
     pager(view),
@@ -136,14 +153,14 @@ function orders(view, jobs) {
   const target = isAll ? { filter: bodyOf(view.params) } : { ids };
   const whom = isAll ? "all that match" : `${ids.length} chosen`;
   const one = (what, word, extra = {}) => fits(what, view.params.state) && orderJobs(view, {
-    kind: `jobs/${what}`, label: `${word} ${whom}`, target, isOff, after: () => view.chosen.clear(), ...extra,
+    kind: `jobs/${what}`, label: `${word} ${whom}`, text: word, target, isOff, after: () => view.chosen.clear(), ...extra,
   });
   return h("div", { class: "orders", role: "group", "aria-label": "Orders" },
+    h("span", { class: "note whom" }, isOff ? "Choose jobs, or filter:" : `${whom[0].toUpperCase()}${whom.slice(1)}:`),
     one("cancel", "Cancel"),
     one("requeue", "Requeue"),
     one("move", "Move", { fields: [{ name: "to", label: "To the queue", options: (view.data.queues ?? []).map(({ queue }) => queue) }] }),
-    one("delete", "Delete", { isDangerous: true }),
-    isOff && h("span", { class: "note" }, "choose jobs, or filter"));
+    one("delete", "Delete", { isDangerous: true }));
 }
 
 /** Whether an order makes sense of jobs in a state; without one, of some of them. */

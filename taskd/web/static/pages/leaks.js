@@ -18,13 +18,13 @@ function list(view) {
     columns: [
       { name: "task", isWide: true, sort: ({ task }) => task, cell: ({ task }) => link(task, "jobs", null, { task }) },
       { name: "pool", cell: ({ pool }) => pool },
-      { name: "a job", isNumber: true, sort: (row) => row.bytes, cell: (row) => h("b", {}, bytes(row.bytes)) },
-      { name: "95 %", isNumber: true, cell: ({ low, high }) => `${bytes(low)} – ${bytes(high)}` },
-      { name: "jobs", isNumber: true, cell: ({ jobs }) => count(jobs) },
-      { name: "seen by", cell: ({ source }) => source },
+      { name: "leaked a job", isNumber: true, sort: (row) => row.bytes, cell: (row) => h("b", {}, bytes(row.bytes)) },
+      { name: "between (95 % sure)", isNumber: true, cell: ({ low, high }) => `${bytes(low)} – ${bytes(high)}` },
+      { name: "jobs seen", isNumber: true, cell: ({ jobs }) => count(jobs) },
+      { name: "found by", cell: ({ source }) => source },
       { name: "allocated at", isWide: true, cell: ({ line }) => line && h("code", {}, line) },
-      { name: "replaced today", isNumber: true, cell: ({ recycled }) => count(recycled) },
-      { name: "seen", cell: (row) => when(row.seen_at) },
+      { name: "workers replaced today", isNumber: true, cell: ({ recycled }) => count(recycled) },
+      { name: "last seen", cell: (row) => when(row.seen_at) },
     ],
   });
 }

@@ -1,9 +1,10 @@
 // What a person on call looks at first: is work done, how fast, what fails, what piles up.
 
+import { offers } from "../api.js";
 import { chart, steps } from "../chart.js";
 import { h } from "../dom.js";
 import { NONE, count, duration, many, percent, rate } from "../format.js";
-import { heading, link, rangeOf, ranges, secondsOf, tile } from "../parts.js";
+import { card, heading, link, prose, rangeOf, ranges, secondsOf, tile } from "../parts.js";
 
 const MOST_QUEUES = 6;
 const LEAST_PART = 0.3;
@@ -16,10 +17,12 @@ export function open(view) {
   view.load("curves", "/stats/curves", { last }, slow);
   view.load("all", "/stats", { last, by: "all" }, slow);
   view.load("queues", "/queues", {}, null); // until the first moment comes
+  if (offers("/stalls")) view.load("stalls", "/stalls", {}, 10);
   view.live((moment) => { view.data.now = moment; });
   return () => [
     heading("Overview", ranges("overview", view.params)),
     tiles(view),
+    stalls(view),
     h("div", { class: "charts" }, charts(view)),
   ];
 }
@@ -36,12 +39,23 @@ function tiles({ data }) {
   return h("dl", { class: "tiles" },
     tile("Throughput", data.all ? rate(all?.jobs_per_second ?? 0) : NONE),
     tile("Failures", data.all ? percent(failing ?? 0) : NONE, null, failing > 0.05 ? "bad" : null),
-    tile("Wait, 95 %", duration(all?.wait_for_worker.p95 ?? null), "queue to start"),
+    tile("Wait to start", duration(all?.wait_for_worker.p95 ?? null), "95 % waited less"),
     tile("Running", isKnown ? count(sum("running")) : NONE),
     tile("Queued", isKnown ? count(sum("queued"), isExact) : NONE, `${count(sum("runnable"))} could start`),
-    tile("Oldest", isKnown ? duration(oldest) : NONE, "in a queue"),
+    tile("Oldest queued", isKnown ? duration(oldest) : NONE, "waits for a worker"),
     tile("Scheduled", isKnown ? count(sum("scheduled"), isExact) : NONE, `${count(sum("blocked"))} blocked`),
     tile("Workers", count(data.now?.workers), paused ? `${many(paused, "queue")} paused` : null, data.now?.workers === 0 ? "bad" : null));
+}
+
+/** Where jobs could run and nothing begins. It has its place also while there is nothing to tell. */
+function stalls({ data }) {
+  if (!data.stalls) return null;
+  const found = data.stalls.stalls;
+  return card("Stalls", found.length
+    ? h("ul", { class: "stalls" }, found.map(({ queue, text, remedy }) => h("li", { key: text },
+        h("p", { class: "error" }, text),
+        h("p", { class: "note" }, "What to do: ", prose(remedy), ". ", link(`Queue ${queue}`, "jobs", null, { queue, state: "queued" })))))
+    : h("p", { class: "empty" }, "None: wherever jobs could run and slots are free, jobs begin."));
 }
 
 function charts(view) {
@@ -58,9 +72,9 @@ function charts(view) {
       { name: "failed", color: "bad", values: each((point, time) => (point?.failed ?? 0) / time) },
     ] }),
     chart({ view, id: "latency", label: "Latency, queue to start", times, format: duration, series: [
-      { name: "50 %", color: 0, values: each((point) => point?.wait_for_worker.p50 ?? null) },
-      { name: "95 %", color: 1, values: each((point) => point?.wait_for_worker.p95 ?? null) },
-      { name: "99 %", color: 2, values: each((point) => point?.wait_for_worker.p99 ?? null) },
+      { name: "50 % within", color: 0, values: each((point) => point?.wait_for_worker.p50 ?? null) },
+      { name: "95 % within", color: 1, values: each((point) => point?.wait_for_worker.p95 ?? null) },
+      { name: "99 % within", color: 2, values: each((point) => point?.wait_for_worker.p99 ?? null) },
     ] }),
     chart({ view, id: "failures", label: "Attempts that failed", times, format: percent, top: 0.01, series: [
       { name: "of those that ended", color: "bad", values: each((point) => point?.failure_rate ?? 0) },

@@ -1,8 +1,8 @@
 // What jobs must hold to run, who holds it, and who stands in line.
 
 import { h } from "../dom.js";
-import { count, duration, parse, rate, when } from "../format.js";
-import { heading, jobLink, waiting } from "../parts.js";
+import { count, parse, rate, when } from "../format.js";
+import { cutNote, heading, jobLink, limitOf, waiting } from "../parts.js";
 import { table } from "../table.js";
 
 const MOST_COUNTED = 1000;
@@ -11,7 +11,7 @@ const EXCLUSIVE = 2 ** 31 - 1; // what one holds who wants it for itself alone
 export const title = () => "Resources";
 
 export function open(view) {
-  view.load("resources", "/resources", { limit: 200 }, 3);
+  view.load("resources", "/resources", { limit: limitOf(view.params) }, 3);
   return () => [heading("Resources"), view.data.resources ? list(view) : waiting(view, "resources")];
 }
 
@@ -19,6 +19,7 @@ function list(view) {
   return table({
     view, id: "resources", label: "Resources and limits", rows: view.data.resources, key: ({ name }) => name,
     empty: "No resource or limit is held, waited for or declared.",
+    note: cutNote("resources", view.params, view.data.resources.length),
     columns: [
       { name: "resource", isWide: true, sort: ({ name }) => name, cell: ({ name }) => titleOf(name) },
       { name: "held", isNumber: true, sort: ({ used }) => used, cell: held },
@@ -26,8 +27,8 @@ function list(view) {
       { name: "holders", isWide: true, cell: holders },
       { name: "in line", isNumber: true, sort: ({ waiting: number }) => number, cell: ({ waiting: number }) => `${count(number)}${number >= MOST_COUNTED ? "+" : ""}` },
       { name: "first in line", cell: ({ first }) => first.map((id, at) => [at ? ", " : "", jobLink(id)]) },
-      { name: "waits for", isNumber: true, sort: ({ since }) => -parse(since), cell: ({ since }) => (since ? duration((Date.now() - parse(since)) / 1000) : "") },
-      { name: "next at", cell: ({ retry_at: at }) => when(at, "") },
+      { name: "waits since", sort: ({ since }) => -parse(since), cell: ({ since }) => when(since, "") },
+      { name: "let in next", cell: ({ retry_at: at }) => when(at, "") },
     ],
   });
 }
@@ -35,7 +36,7 @@ function list(view) {
 /** The limits of queues and tasks have names that no resource of a user can have. */
 function titleOf(name) {
   const [whose, ...rest] = name.split(" ");
-  const kinds = { "@queue": "limit of queue", "@task": "limit of task" };
+  const kinds = { "@queue": "limit of queue", "@task": "limit of task", "@key": "limit" };
   return whose in kinds ? [h("small", {}, kinds[whose]), h("code", {}, rest.join(" "))] : h("code", {}, name);
 }
 

@@ -22,13 +22,18 @@ function list(view) {
       { name: "schedule", isWide: true, sort: ({ name }) => name, cell: (row) => [h("b", {}, row.name), h("small", {}, `${row.task}(${call(row.args, row.kwargs, 60)})`)] },
       { name: "state", cell: ({ state }) => badge(state) },
       { name: "at", cell: ({ spec }) => rule(spec) },
-      { name: "next", sort: ({ next_at: at }) => at, cell: ({ next_at: at }) => when(at) },
-      { name: "last", sort: ({ last_at: at }) => at, cell: ({ last_at: at }) => when(at) },
+      { name: "next slots", sort: ({ next_at: at }) => at, cell: slots },
+      { name: "last slot", sort: ({ last_at: at }) => at, cell: ({ last_at: at }) => when(at) },
       { name: "last job", cell: ({ last_job: id, last_state: state }) => (id === null ? "–" : [jobLink(id), " ", state && badge(state)]) },
-      { name: "skipped", cell: ({ skipped_at: at }) => when(at, "") },
+      { name: "last skipped", cell: ({ skipped_at: at }) => when(at, "") },
       ["run", "pause", "resume"].some((what) => may(`schedules/${what}`)) && { name: "orders", cell: (row) => orders(view, row) },
     ].filter(Boolean),
   });
+}
+
+/** When it runs next, and the times after that, where the server tells them. */
+function slots({ next_at: at, next_slots: following = [] }) {
+  return [when(at), following.slice(1).map((slot) => h("small", { class: "line" }, when(slot)))];
 }
 
 function rule(spec) {

@@ -1,20 +1,33 @@
-// The functions that run: how often, how long, how often in vain.
+// The functions that run: how often, how long, how often in vain, and what they need for it.
 
 import { h } from "../dom.js";
-import { NONE, count, duration, percent, rate } from "../format.js";
-import { heading, link, rangeOf, ranges, waiting } from "../parts.js";
+import { NONE, bytes, count, duration, percent, rate } from "../format.js";
+import { choices, heading, link, prose, rangeOf, ranges, waiting } from "../parts.js";
 import { table } from "../table.js";
+
+const FIRST = [
+  { value: "busy", text: "Busiest", title: "Who runs most first", column: null },
+  { value: "cpu", text: "Most CPU", title: "Hungriest for CPU first", column: "CPU a job" },
+  { value: "memory", text: "Most memory", title: "Hungriest for memory first", column: "memory a job" },
+];
 
 export const title = () => "Tasks";
 
 export function open(view) {
-  const last = rangeOf(view.params);
+  const { params } = view;
+  const last = rangeOf(params);
   view.load("stats", "/stats", { last, by: "task" }, last === "15m" ? 5 : 30);
   view.load("tasks", "/tasks", {}, 60);
   return () => [
-    heading("Tasks", ranges("tasks", view.params)),
+    heading("Tasks",
+      choices({ label: "What comes first", kind: "tasks", params, name: "first", chosen: firstOf(params).value, options: FIRST }),
+      ranges("tasks", params)),
     view.data.stats && view.data.tasks ? list(view) : waiting(view, view.failed.tasks ? "tasks" : "stats"),
   ];
+}
+
+function firstOf(params) {
+  return FIRST.find(({ value }) => value === params.first) ?? FIRST[0];
 }
 
 /** A row for each task that is offered or has run. */
@@ -30,32 +43,44 @@ function rows({ data }) {
 }
 
 function list(view) {
-  const of = (name, read, format) => ({
-    name, isNumber: true, sort: ({ figures }) => (figures ? read(figures) : null),
-    cell: ({ figures }) => (figures ? format(read(figures)) : NONE),
+  // below: a second figure, in small; by: what is sorted by, if that is not what is shown.
+  const of = (name, read, format, { by = read, below = null } = {}) => ({
+    name, isNumber: true, sort: ({ figures }) => (figures ? by(figures) : null),
+    cell: ({ figures }) => (figures ? [format(read(figures)), below && h("small", { class: "line" }, below(figures))] : NONE),
   });
   return table({
     view, id: "tasks", label: "By task", rows: rows(view), of: rangeOf(view.params), key: ({ name }) => name,
-    empty: "No running daemon offers a task.",
+    first: firstOf(view.params).column, empty: "No running daemon offers a task.",
     columns: [
       { name: "task", isWide: true, sort: ({ name }) => name, cell: name },
-      of("rate", (figures) => figures.jobs_per_second, rate),
-      of("ended", (figures) => figures.succeeded + figures.failed, count),
-      of("failures", (figures) => figures.failure_rate, percent),
-      of("50 %", (figures) => figures.run.p50, duration),
-      of("95 %", (figures) => figures.run.p95, duration),
-      of("99 %", (figures) => figures.run.p99, duration),
-      of("in all", (figures) => (figures.run.mean ?? 0) * figures.run.count, duration),
-      { name: "queue", cell: ({ task }) => task?.queue ?? NONE },
-      { name: "pools", cell: ({ task }) => (task ? task.pools.join(", ") : "offered by nobody") },
+      of("rate", (figures) => figures.jobs_per_second, rate, { below: (figures) => `${count(figures.succeeded + figures.failed)} ended` }),
+      of("failed", (figures) => figures.failure_rate, percent),
+      of("run, 50 %", (figures) => figures.run.p50, duration),
+      of("run, 95 %", (figures) => figures.run.p95, duration),
+      of("run, 99 %", (figures) => figures.run.p99, duration),
+      of("run in all", (figures) => (figures.run.mean ?? 0) * figures.run.count, duration),
+      // Who is hungry takes much in all, be it little at a time.
+      of("CPU a job", (figures) => each(figures, figures.cpu_seconds), duration, { by: (figures) => figures.cpu_seconds, below: (figures) => `${duration(figures.cpu_seconds)} in all` }),
+      of("memory a job", (figures) => each(figures, figures.memory_growth) || null, bytes, { by: (figures) => figures.memory_growth }),
+      { name: "queue", cell: place },
     ],
   });
+}
+
+/** The part of a sum that falls to one attempt; nothing before one has ended. */
+function each(figures, sum) {
+  return figures.run.count ? sum / figures.run.count : null;
+}
+
+function place({ task }) {
+  if (!task) return "offered by nobody";
+  return [task.queue ?? NONE, h("small", { class: "rigid line" }, `pools ${task.pools.join(", ")}`)];
 }
 
 function name({ name: text, task }) {
   return [
     link(text, "jobs", null, { task: text }),
     task && h("small", {}, task.signature),
-    task?.doc && h("details", {}, h("summary", {}, task.summary || "About"), h("pre", {}, task.doc)),
+    task?.doc && h("details", {}, h("summary", {}, prose(task.summary || "About")), h("pre", {}, prose(task.doc))),
   ];
 }

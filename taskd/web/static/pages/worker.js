@@ -17,7 +17,7 @@ export function open(view) {
     const ofJobs = found.stacks.filter(({ job }) => job !== null);
     return [
       heading(`Worker ${found.pool}/${found.slot}`),
-      h("p", { class: "note" }, `On ${found.host}, pid ${found.pid}. Nothing is interrupted by looking.`),
+      h("p", { class: "note" }, `On ${found.host}, pid ${found.pid}. Nothing is interrupted by looking. `, link("Jobs that it has, or had last", "jobs", null, { worker: view.name })),
       card("Jobs", ofJobs.length || found.note ? stackList({ ...found, stacks: ofJobs }) : h("p", { class: "empty" }, "No job runs.")),
       own.length > 0 && h("details", { class: "card", key: "own" }, h("summary", {}, "taskd's own greenlets and threads"), stackList({ note: "", stacks: own })),
       back(),

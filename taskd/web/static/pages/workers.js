@@ -2,8 +2,8 @@
 
 import { may, offers } from "../api.js";
 import { h } from "../dom.js";
-import { bytes, count, when } from "../format.js";
-import { order } from "../orders.js";
+import { bytes, count, many, when } from "../format.js";
+import { order, orderEach } from "../orders.js";
 import { badge, heading, link, rangeOf, ranges, waiting } from "../parts.js";
 import { memoryCharts } from "../memory.js";
 import { table } from "../table.js";
@@ -35,32 +35,44 @@ function pools(view) {
       { name: "workers", isNumber: true, cell: ({ workers }) => count(workers) },
       { name: "jobs in hand", isNumber: true, cell: ({ running }) => count(running) },
       { name: "slots", isNumber: true, cell: ({ slots }) => count(slots) },
-      { name: "used", cell: ({ running, slots }) => h("meter", { min: "0", max: String(slots || 1), value: String(Math.min(running, slots)), "aria-label": `${running} of ${slots} slots are used` }) },
+      { name: "slots used", cell: ({ running, slots }) => h("meter", { min: "0", max: String(slots || 1), value: String(Math.min(running, slots)), "aria-label": `${running} of ${slots} slots are used` }) },
     ],
   });
 }
 
 function processes(view, host) {
+  const mayOrder = may("workers/drain") || may("workers/stop");
   const rank = (each) => ORDER.indexOf(each.role);
   const rows = [...host.processes].sort((one, other) => rank(one) - rank(other) || (one.pool ?? "").localeCompare(other.pool ?? "") || (one.slot ?? 0) - (other.slot ?? 0));
   return table({
     view, id: `host-${host.id}`, label: `Host ${host.name}`, rows, key: ({ pid }) => pid, empty: "It has not told its processes yet.",
-    title: h("div", {},
-      h("h2", {}, host.name, " ", badge(host.silent ? "silent" : host.idle ? "idle" : "active")),
-      h("small", {}, `pid ${host.pid}, taskd ${host.version}, started `, when(host.started_at), host.silent && `, last heard of ${Math.round(host.beat_age)} s ago`)),
+    title: [h("div", {},
+      h("h2", {}, host.name, " ", badge(stateOf(host))),
+      h("small", {}, `pid ${host.pid}, taskd ${host.version}, started `, when(host.started_at), host.silent && `, last heard of ${Math.round(host.beat_age)} s ago`)), mayOrder && hostOrders(view, host)],
     columns: [
       { name: "process", cell: (row) => h("b", {}, row.role === "worker" ? nameOf(row) : [row.role, row.pool].filter(Boolean).join(" "), row.canary && " (canary)") },
       { name: "pid", isNumber: true, cell: ({ pid }) => String(pid) },
       { name: "state", cell: ({ state }) => badge(state) },
-      { name: "jobs", isNumber: true, cell: (row) => (row.role === "worker" ? count(row.in_flight) : "") },
+      { name: "jobs in hand", isNumber: true, cell: (row) => (row.role === "worker" ? jobsOf(row) : "") },
       { name: "memory", isNumber: true, sort: (row) => row.memory_bytes, cell: (row) => bytes(row.memory_bytes) },
-      { name: "below it", isNumber: true, isIf: rows.some((row) => row.children_bytes), cell: (row) => (row.children_bytes ? bytes(row.children_bytes) : "") },
+      { name: "its children", isNumber: true, isIf: rows.some((row) => row.children_bytes), cell: (row) => (row.children_bytes ? bytes(row.children_bytes) : "") },
       { name: "peak", isNumber: true, sort: (row) => row.peak_bytes, cell: (row) => (row.peak_bytes ? bytes(row.peak_bytes) : "") },
-      { name: "leak", isIf: rows.some((row) => row.suspect_bytes_per_job), cell: (row) => (row.suspect_bytes_per_job ? h("span", { class: "error" }, `${bytes(row.suspect_bytes_per_job)} a job`) : "") },
+      { name: "leak suspected", isIf: rows.some((row) => row.suspect_bytes_per_job), cell: (row) => (row.suspect_bytes_per_job ? h("span", { class: "error" }, `${bytes(row.suspect_bytes_per_job)} a job`) : "") },
       { name: "started", cell: (row) => when(row.started) },
-      { name: "orders", isIf: may("workers/drain"), cell: (row) => drain(view, row) },
+      { name: "orders", isIf: mayOrder, cell: (row) => orders(view, row) },
     ].filter(({ name, isIf }) => isIf === undefined || isIf),
   });
+}
+
+/** A host with nothing to do but what is in its workers' hands is at work. */
+function stateOf({ silent, idle, processes }) {
+  if (silent) return "silent";
+  if (processes.some(({ in_flight: jobs }) => jobs > 0)) return "busy";
+  return idle ? "idle" : "active";
+}
+
+function jobsOf({ worker, in_flight: jobs }) {
+  return worker ? link(count(jobs), "jobs", null, { worker }) : count(jobs);
 }
 
 /** A worker's name; it leads to where its jobs stand. */
@@ -69,8 +81,20 @@ function nameOf(row) {
   return row.worker && offers("/workers/{id}/stacks") ? link(name, "workers", row.worker) : name;
 }
 
-function drain(view, row) {
-  if (!row.worker || row.state === "draining" || row.state === "exiting") return null;
+function orders(view, row) {
+  if (!row.worker || row.state === "exiting") return null;
   const name = `${row.pool}/${row.slot}`;
-  return order(view, { kind: "workers/drain", label: "Drain", name, path: `/workers/${row.worker}/drain`, question: `Drain ${name}? It takes no more jobs once another has taken its place.`, done: `${name} drains once another is at work.` });
+  return h("div", { class: "orders" },
+    row.state !== "draining" && order(view, { kind: "workers/drain", label: "Drain", name, path: `/workers/${row.worker}/drain`, question: `Drain ${name}? It takes no more jobs once another has taken its place.`, done: `${name} drains once another is at work.` }),
+    order(view, { kind: "workers/stop", label: "Stop", name, path: `/workers/${row.worker}/stop`, isDangerous: true, question: `Stop ${name}? What it runs is interrupted and given back.`, done: `${name} stops.` }));
+}
+
+/** The same for all workers of a host. */
+function hostOrders(view, { name, processes }) {
+  const workers = processes.filter(({ worker, state }) => worker && state !== "exiting");
+  const at = (what, those) => those.map(({ worker }) => `/workers/${worker}/${what}`);
+  const standing = workers.filter(({ state }) => state !== "draining");
+  return h("div", { class: "orders last" },
+    orderEach(view, { kind: "workers/drain", label: "Drain all", name, paths: at("drain", standing), question: `Drain all workers of ${name}? Each takes no more jobs once another has taken its place.`, done: (number) => `${many(number, "worker")} of ${name} drain.` }),
+    orderEach(view, { kind: "workers/stop", label: "Stop all", name, paths: at("stop", workers), isDangerous: true, question: `Stop all workers of ${name}? What they run is interrupted and given back; others take their places.`, done: (number) => `${many(number, "worker")} of ${name} stop.` }));
 }

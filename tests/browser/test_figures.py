@@ -1,0 +1,272 @@
+"""What the pages show of what is seldom in a shop: what they are told is answered here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Route
+
+from tests.browser.stand import Stand
+from tests.browser.test_further import ago
+from tests.browser.test_orders import answer_orders
+from tests.browser.test_pages import held_job, places_of_one
+from tests.browser.visitor import DESKTOP, PHONE, Visitor
+from tests.waiting import eventually
+
+Visit = Callable[..., Visitor]
+
+
+def answer(visitor: Visitor, path: str, said: Any, *orders: str) -> None:
+    """Let the server answer a path so, and describe it, and these orders, as its own."""
+
+    def describe(route: Route) -> None:
+        document = route.fetch().json()
+        document["paths"].setdefault(path, {})["get"] = {"parameters": []}
+        for order in orders:
+            document["paths"].setdefault(order, {})["post"] = {}
+        route.fulfill(json=document)
+
+    visitor.page.route(f"**/api/v1{path}", lambda route: route.fulfill(json=said))
+    visitor.page.route(f"**/api/v1{path}?*", lambda route: route.fulfill(json=said))
+    visitor.page.route("**/api/v1/openapi.json", describe)
+
+
+def test_an_address_that_is_no_encoding_is_taken_as_it_is(visit: Visit) -> None:
+    visitor = visit().go("jobs/%")
+
+    visitor.read("id: '%' is no whole number")
+    assert visitor.see("h1").inner_text() == "Job %"
+    visitor.errors = [error for error in visitor.errors if "status of 400" not in error]
+
+
+def figures(name: str, cpu: float, growth: int, started: int = 4) -> dict[str, Any]:
+    runs = {"count": 4, "mean": 1.0, "p50": 0.9, "p95": 1.5, "p99": 1.6}
+    counts = dict.fromkeys(("failed", "cancelled", "retried", "lost", "returned"), 0)
+    return {
+        **counts,
+        "name": name,
+        "seconds": 900,
+        "jobs_per_second": 0.1,
+        "started": started,
+        "succeeded": 4,
+        "failure_rate": 0.0,
+        "cpu_seconds": cpu,
+        "memory_growth": growth,
+        "run": runs,
+        "wait_for_worker": runs,
+        "wait_for_resources": runs,
+    }
+
+
+def test_the_hungriest_task_comes_first_if_it_is_asked_for(visit: Visit, stand: Stand) -> None:
+    rows = [
+        figures("shop.fetch", 0.4, 4 * 2**10, started=9),
+        figures("shop.sync", 8.0, 0),
+        figures("shop.report", 2.0, 12 * 2**20),
+    ]
+    visitor = visit()
+    answer(visitor, "/stats", {"by": "task", "rows": rows})
+    first = "tbody tr:first-child"
+
+    visitor.go("tasks")
+    visitor.see(f"{first} >> text=shop.fetch")
+    visitor.page.get_by_role("link", name="Hungriest for CPU first").click()
+    visitor.see(f"{first} >> text=shop.sync")
+    assert visitor.see(f"{first} td[data-label='CPU a job']").inner_text() == "2 s\n8 s in all"
+    visitor.page.get_by_role("link", name="Hungriest for memory first").click()
+
+    visitor.see(f"{first} >> text=shop.report")
+    assert visitor.see(f"{first} td[data-label='memory a job']").inner_text() == "3 MiB"
+    assert "first=memory" in visitor.page.url
+
+
+def test_docstrings_show_code_as_code_and_pools_stay_on_their_line(visit: Visit) -> None:
+    visitor = visit().go("tasks")
+
+    visitor.see("summary code >> text=cure")
+    assert "`" not in visitor.see("main").inner_text()
+    pools = visitor.see("td[data-label=queue] >> text=cpu, io")
+    assert pools.evaluate("each => each.getClientRects().length") == 1
+
+
+SENTENCE = "queue sync: 40 jobs could run, 12 slots are free, nothing started for 1m, because …"
+
+
+def test_a_stall_is_told_with_why_and_what_to_do(visit: Visit) -> None:
+    stall = {"queue": "sync", "text": SENTENCE, "remedy": "`kill -USR2` to a master tells more"}
+    visitor = visit()
+    answer(visitor, "/stalls", {"stalls": [stall]})
+
+    visitor.go("overview")
+
+    visitor.read(SENTENCE)
+    visitor.read("What to do:")
+    visitor.see("main code >> text=kill -USR2")
+
+
+def test_no_stall_is_told_where_there_is_none(visit: Visit) -> None:
+    visitor = visit()
+    answer(visitor, "/stalls", {"stalls": []})
+
+    visitor.go("overview")
+
+    visitor.read("None: wherever jobs could run and slots are free, jobs begin.")
+
+
+def test_what_a_whole_queue_does_stands_in_the_first_of_its_rows(visit: Visit) -> None:
+    part = {"queue": "sync", "paused": False, "offered": True, "scheduled": 0, "blocked": 0}
+    part |= {"running": 1, "is_exact": True, "queued_seconds": 3.0}
+    rows = [
+        {**part, "requires": None, "queued": 100, "runnable": 100},
+        {**part, "requires": "2.0", "queued": 300, "runnable": 300},
+    ]
+    visitor = visit()
+    answer(visitor, "/stats", {"by": "queue", "rows": [{**figures("sync", 0, 0)}]})
+    moment = json.dumps({"queues": rows, "workers": 1, "at": ago(0)})
+    visitor.page.route(
+        "**/api/v1/live",
+        lambda route: route.fulfill(
+            content_type="text/event-stream", body=f"event: overview\ndata: {moment}\n\n"
+        ),
+    )
+
+    visitor.go("queues")
+
+    visitor.until("document.querySelectorAll('tbody tr').length === 2")
+    told = visitor.page.locator("td[data-label='drained in'], td[data-label=rate]")
+    eventually(lambda: told.all_inner_texts() == ["6/min", "1h 7m", "", ""])
+
+
+def test_headers_that_sort_stand_over_their_columns(visit: Visit, stand: Stand) -> None:
+    visitor = visit().go("schedules")
+
+    left = "each => each.getBoundingClientRect().left"
+    words = """each => { const range = document.createRange(); range.selectNode(each.firstChild);
+      return range.getBoundingClientRect().left; }"""
+    header = visitor.see("th button.sorts").evaluate(words)
+
+    assert abs(header - visitor.see("tbody td .cell").evaluate(left)) < 0.6
+
+
+AXES = """[...document.querySelectorAll(".chart")].map((each) => {
+  const box = (node) => node.getBoundingClientRect();
+  const levels = [...each.querySelectorAll(".level")].map(box);
+  return box(each).left < Math.min(...levels.map(({ left }) => left))
+    && Math.max(...levels.map(({ right }) => right)) <= box(each.querySelector("svg")).left;
+})"""
+"""Of each chart, whether what names its axis stands within it and beside its curves."""
+
+
+def test_axes_are_named_beside_the_curves(visit: Visit) -> None:
+    for viewport in (DESKTOP, PHONE):
+        visitor = visit(viewport=viewport).go("overview")
+        visitor.see("#throughput svg")
+        assert set(visitor.page.evaluate(AXES)) == {True}
+
+
+def test_a_job_leads_to_its_worker_and_that_to_its_jobs(visit: Visit, stand: Stand) -> None:
+    job, worker = places_of_one(stand)
+    visitor = visit().go(job)
+
+    visitor.read("of memory")
+    visitor.page.locator(f"main a[href='#/{worker}']").click()
+    visitor.page.get_by_role("link", name="Jobs that it has, or had last").click()
+
+    visitor.until("location.hash.startsWith('#/jobs?worker=')")
+    visitor.page.get_by_role("link", name=str(held_job(stand)), exact=True).wait_for()
+
+
+def test_jobs_of_a_worker_are_found_by_its_name(visit: Visit, stand: Stand) -> None:
+    _, worker = places_of_one(stand)
+    visitor = visit().go("workers")
+    row = visitor.page.locator("tr", has=visitor.page.locator(f"a[href='#/{worker}']"))
+    name = row.locator("a").first.inner_text()
+    visitor.go("jobs")
+
+    visitor.page.locator("summary", has_text="More").click()
+    field = visitor.page.get_by_label("Worker", exact=True)
+    field.fill(name)
+    visitor.press("Enter")
+
+    visitor.until(f"location.hash === '#/jobs?{worker.replace('workers/', 'worker=')}'")
+    visitor.page.get_by_role("link", name=str(held_job(stand)), exact=True).wait_for()
+    eventually(lambda: field.input_value().startswith(f"{name} on "))
+
+
+def test_a_host_is_busy_while_a_worker_of_it_is(visit: Visit, stand: Stand) -> None:
+    visitor = visit().go("workers")
+
+    visitor.see("h2 .badge.busy")
+    assert visitor.page.locator("h2 .badge.idle").count() == 0
+
+
+def test_one_worker_or_all_of_a_host_are_drained_or_stopped(visit: Visit, stand: Stand) -> None:
+    visitor = visit()
+    given = answer_orders(visitor)
+    _, worker = places_of_one(stand)
+    answer(visitor, "/stalls", {"stalls": []}, "/workers/{id}/drain", "/workers/{id}/stop")
+    visitor.go("workers")
+    row = visitor.page.locator("tr", has=visitor.page.locator(f"a[href='#/{worker}']"))
+
+    for button in (
+        row.get_by_role("button", name="Stop"),
+        visitor.page.get_by_role("button", name="Drain all"),
+        visitor.page.get_by_role("button", name="Stop all"),
+    ):
+        visitor.dismiss_notices()
+        button.click()
+        visitor.see("dialog [type=submit]").click()
+        visitor.see("#notices .done")
+
+    paths = [path for path, _ in given]
+    assert paths[0] == f"/{worker}/stop"
+    workers = {path.split("/")[2] for path in paths[1:]}
+    assert sorted(paths[1:]) == sorted(
+        f"/workers/{each}/{what}" for each in workers for what in ("drain", "stop")
+    )
+    assert len(workers) == 3
+
+
+def test_the_next_slots_of_a_schedule_are_told(visit: Visit, stand: Stand) -> None:
+    visitor = visit()
+
+    def add_slots(route: Route) -> None:
+        rows = route.fetch().json()
+        slots = [ago(-3600.5 * n) for n in (1, 2, 3)]
+        route.fulfill(json=[{**row, "next_at": slots[0], "next_slots": slots} for row in rows])
+
+    visitor.page.route("**/api/v1/schedules", add_slots)
+
+    visitor.go("schedules")
+
+    told = visitor.see("td[data-label='next slots']").inner_text()
+    assert [line.strip() for line in told.split("\n")] == ["in 1h", "in 2h", "in 3h"]
+
+
+def resource(name: str) -> dict[str, Any]:
+    rest = dict.fromkeys(("units", "rate", "since", "retry_at"))
+    counts = {"used": 1, "waiting": 0, "holders_found": 0, "hidden_units": 0}
+    return {**rest, **counts, "name": name, "holders": [], "first": []}
+
+
+def test_limits_are_named_for_people_and_a_list_that_is_cut_offers_more(visit: Visit) -> None:
+    rows = [resource("@key stripe"), *(resource(f"repo:{n}") for n in range(999))]
+    visitor = visit()
+
+    def cut(route: Route) -> None:
+        limit = int(route.request.url.partition("limit=")[2])
+        route.fulfill(json=rows[:limit])
+
+    visitor.page.route("**/api/v1/resources?*", cut)
+    visitor.go("resources")
+    visitor.see("tbody tr >> text=stripe")
+    assert "@key" not in visitor.see("main").inner_text()
+    assert visitor.see("tbody td .cell").inner_text().split() == ["limit", "stripe"]
+
+    visitor.read("Only the first 200 are shown.")
+    visitor.page.get_by_role("link", name="Show up to 1,000").click()
+
+    visitor.until("document.querySelectorAll('tbody tr').length === 1000")
+    visitor.read("Only the first 1,000 are shown.")
