@@ -169,8 +169,9 @@ def add_history(connection: psycopg.Connection[Any], minutes: int = 15) -> None:
         for task, part, fails in (("shop.fetch", 0.7, 0.004), ("shop.sync", 0.3, 0.05)):
             _add_tally(connection, minute, task, "s", round(pace * part), late, chance)
             _add_tally(connection, minute, task, "f", round(pace * part * fails), late, chance)
-        for queue, most in (("default", 400), ("mail", 90)):
-            waited = round(most * (2.2 if minute in (4, 5, 6) else 1) * (0.4 + chance.random()))
+        for queue, most in (("default", 12), ("mail", 9)):
+            burst = 20 if minute in (4, 5, 6) else 1
+            waited = round(most * burst * (0.4 + 0.6 * chance.random()))
             connection.execute(
                 "INSERT INTO taskd.backlog (at, queue, state, jobs, is_exact, age) "
                 "SELECT date_trunc('minute', now()) - %s * interval '1 minute', "

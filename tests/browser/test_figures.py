@@ -153,7 +153,7 @@ def test_headers_that_sort_stand_over_their_columns(visit: Visit, stand: Stand) 
 AXES = """[...document.querySelectorAll(".chart")].map((each) => {
   const box = (node) => node.getBoundingClientRect();
   const levels = [...each.querySelectorAll(".level")].map(box);
-  return box(each).left < Math.min(...levels.map(({ left }) => left))
+  return levels.length === 3 && box(each).left < Math.min(...levels.map(({ left }) => left))
     && Math.max(...levels.map(({ right }) => right)) <= box(each.querySelector("svg")).left;
 })"""
 """Of each chart, whether what names its axis stands within it and beside its curves."""
@@ -176,6 +176,18 @@ def test_a_job_leads_to_its_worker_and_that_to_its_jobs(visit: Visit, stand: Sta
 
     visitor.until("location.hash.startsWith('#/jobs?worker=')")
     visitor.page.get_by_role("link", name=str(held_job(stand)), exact=True).wait_for()
+
+
+def test_a_job_that_has_ended_tells_nothing_of_what_its_worker_holds(
+    visit: Visit, stand: Stand
+) -> None:
+    job = stand.enqueue("shop.fetch", "https://example.org/held")
+    stand.wait_until(job, "succeeded")
+    visitor = visit().go(f"jobs/{job}")
+
+    visitor.see("dd a[href^='#/workers/']")
+
+    assert visitor.page.get_by_text("Its worker holds").count() == 0
 
 
 def test_jobs_of_a_worker_are_found_by_its_name(visit: Visit, stand: Stand) -> None:

@@ -18,6 +18,9 @@ Visit = Callable[..., Visitor]
 PICTURES = os.environ.get("TASKD_PICTURES")
 """A folder: there the tests leave pictures of what they have seen, for the documentation."""
 
+MOST_HIGH = 2200
+"""So many pixels of a page are in its picture: of long lists, the begin."""
+
 PAGES = {
     "overview": ("Throughput", "Latency, queue to start", "Backlog by queue"),
     "queues": ("default", "mail", "paused"),
@@ -32,9 +35,16 @@ SIZES = {"desktop": DESKTOP, "phone": PHONE}
 
 
 def keep(visitor: Visitor, name: str) -> None:
-    if PICTURES:
-        visitor.page.mouse.move(0, 0)
-        visitor.page.screenshot(path=Path(PICTURES) / f"{name}.png")
+    """Leave a picture of the whole page, at rest; those of `docs/images` have these names."""
+    if not PICTURES:
+        return
+    visitor.dismiss_notices()
+    visitor.page.mouse.move(0, 0)
+    visitor.page.evaluate("scrollTo(0, 0)")
+    path = Path(PICTURES) / f"{name.removesuffix('-desktop')}.png"
+    size = visitor.page.evaluate("[innerWidth, document.documentElement.scrollHeight]")
+    part = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], MOST_HIGH)}
+    visitor.page.screenshot(path=path, full_page=True, clip=part, animations="disabled")
 
 
 def held_job(stand: Stand) -> int:

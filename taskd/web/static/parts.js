@@ -68,6 +68,11 @@ export function cutNote(kind, params, rows) {
   return [`Only the first ${count(limit)} are shown. `, link(`Show up to ${count(MOST_LISTED)}`, kind, null, { ...params, limit: MOST_LISTED })];
 }
 
+/** A name that may go on in the next line behind its dots and underscores. */
+export function breakable(name) {
+  return name.split(/(?<=[._])/).flatMap((part, at) => (at ? [h("wbr", {}), part] : [part]));
+}
+
 /** A docstring's text: what stands between backticks in it is code. */
 export function prose(text) {
   return text.split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));

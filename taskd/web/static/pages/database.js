@@ -2,8 +2,10 @@
 
 import { h } from "../dom.js";
 import { NONE, bytes, count, duration, percent, when } from "../format.js";
-import { heading, tile, waiting } from "../parts.js";
+import { heading, link, tile, waiting } from "../parts.js";
 import { table } from "../table.js";
+
+const LARGEST = 25;
 
 export const title = () => "Database";
 
@@ -46,9 +48,11 @@ function transactionList(view, rows) {
 }
 
 function tableList(view, rows) {
+  const shown = [...rows].sort((one, other) => other.bytes - one.bytes).slice(0, view.params.all ? rows.length : LARGEST);
   const total = rows.reduce((sum, each) => sum + each.bytes, 0) || 1;
   return table({
-    view, id: "tables", label: "Tables and partitions", rows: [...rows].sort((one, other) => other.bytes - one.bytes), key: ({ name }) => name, empty: "There are none.",
+    view, id: "tables", label: "Tables and partitions", rows: shown, key: ({ name }) => name, empty: "There are none.",
+    note: rows.length > shown.length && [`Only the ${shown.length} largest are shown. `, link(`Show all ${rows.length}`, "database", null, { all: "1" })],
     columns: [
       { name: "table", sort: ({ name }) => name, cell: (row) => [h("code", {}, row.name), row.partition_of && h("small", {}, ` of ${row.partition_of}`)] },
       { name: "size", isNumber: true, sort: (row) => row.bytes, cell: (row) => bytes(row.bytes) },

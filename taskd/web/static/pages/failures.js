@@ -4,7 +4,7 @@ import { may } from "../api.js";
 import { h } from "../dom.js";
 import { count, inline, many, when } from "../format.js";
 import { order, orderJobs } from "../orders.js";
-import { badge, choices, cutNote, heading, jobLink, limitOf, link, waiting } from "../parts.js";
+import { badge, breakable, choices, cutNote, heading, jobLink, limitOf, link, waiting } from "../parts.js";
 import { table } from "../table.js";
 
 const SPANS = [["1h", "1 hour"], ["1d", "1 day"], ["7d", "7 days"]].map(([value, time]) => ({ value, text: value, title: `The last ${time}` }));
@@ -30,7 +30,6 @@ function list(view, last) {
     columns: [
       { name: "jobs", isNumber: true, sort: (group) => group.count, cell: (group) => link(count(group.count), "jobs", null, { state: "failed", task: group.task, cause: group.cause }) },
       { name: "cause", isWide: true, cell: (group) => cause(group) },
-      { name: "task", sort: (group) => group.task, cell: (group) => h("code", {}, group.task) },
       { name: "first", sort: (group) => group.first_at, cell: (group) => when(group.first_at) },
       { name: "last", sort: (group) => group.last_at, cell: (group) => when(group.last_at) },
       { name: "youngest", cell: (group) => jobLink(group.sample_job) },
@@ -42,9 +41,10 @@ function list(view, last) {
 function cause(group) {
   return [
     h("span", { class: "error" }, inline(group.cause, 300)),
+    h("small", {}, h("code", {}, breakable(group.task))),
     group.muted && [" ", badge("muted")],
     group.is_acknowledged && [" ", badge("acknowledged")],
-    group.note && h("small", {}, group.note),
+    group.note && h("small", { class: "said" }, group.note),
   ];
 }
 

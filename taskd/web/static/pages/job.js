@@ -113,7 +113,7 @@ function about(view, job) {
     ["Attempt", `${job.attempt} of at most ${job.max_attempts}`],
     ["Limits", limits],
     ["Worker", worker ? workerLink(worker) : job.worker],
-    ["Its worker holds", worker && RUNNING.has(job.state) && held(worker.process)],
+    ["Its worker holds", worker && RUNNING.has(job.state) ? held(worker.process) : null],
     ["Requeued", job.requeued_as && link(`as job ${job.requeued_as}`, "jobs", job.requeued_as)],
     ["Waited", [
       job.waited_for_resources !== null && `${duration(job.waited_for_resources)} for resources`,

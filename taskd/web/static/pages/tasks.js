@@ -2,7 +2,7 @@
 
 import { h } from "../dom.js";
 import { NONE, bytes, count, duration, percent, rate } from "../format.js";
-import { choices, heading, link, prose, rangeOf, ranges, waiting } from "../parts.js";
+import { breakable, choices, heading, link, prose, rangeOf, ranges, waiting } from "../parts.js";
 import { table } from "../table.js";
 
 const FIRST = [
@@ -79,7 +79,7 @@ function place({ task }) {
 
 function name({ name: text, task }) {
   return [
-    link(text, "jobs", null, { task: text }),
+    link(breakable(text), "jobs", null, { task: text }),
     task && h("small", {}, task.signature),
     task?.doc && h("details", {}, h("summary", {}, prose(task.summary || "About")), h("pre", {}, prose(task.doc))),
   ];
