@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.browser.stand import Stand, dashboard
+from tests.browser.test_pages import keep
 from tests.browser.visitor import Visitor
 
 TOKEN = "a-token-of-forty-characters-0123456789ab"
@@ -21,6 +22,7 @@ def test_the_token_is_asked_for_and_opens_all_pages(
         visitor.go("queues")
         token = visitor.page.get_by_label("Token")
         sign_in = visitor.page.get_by_role("button", name="Sign in")
+        keep(visitor, "sign-in")
 
         token.fill(TOKEN[:-1])
         sign_in.click()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Route
 
 from tests.browser.stand import Stand
-from tests.browser.test_pages import held_job, keep
+from tests.browser.test_pages import held_job
 from tests.browser.visitor import DESKTOP, PHONE, Visitor
 
 Visit = Callable[..., Visitor]
@@ -150,7 +150,7 @@ def test_pages_with_further_figures_show_them(visit: Visit, stand: Stand, size: 
     visitor = visit(viewport={"desktop": DESKTOP, "phone": PHONE}[size])
     answer_further(visitor)
     wanted = {
-        "workers": ("Memory of pool io", f"io/0: {REPLACED}"),
+        "workers": ("Memory of pool io", f"io/0 ended: {REPLACED}"),
         "database": ("nightly export", "2h 2m", "history_20261127", "5.1 GiB"),
         "leaks": ("shop/catalog.py:88", "10 KiB"),
         "audit": ("queues.pause", '{"queue":"mail"}'),
@@ -161,9 +161,6 @@ def test_pages_with_further_figures_show_them(visit: Visit, stand: Stand, size: 
         for text in texts:
             visitor.read(text)
         assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place
-        if place == "workers":
-            visitor.see("#memory-io").evaluate("each => each.scrollIntoView({ block: 'end' })")
-        keep(visitor, f"{place}-further-{size}")
 
 
 def test_a_job_shows_its_log_and_why_it_waits(visit: Visit, stand: Stand) -> None:

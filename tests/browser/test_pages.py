@@ -66,7 +66,7 @@ def test_each_page_shows_what_there_is(visit: Visit, stand: Stand, size: str) ->
     job, worker = places_of_one(stand)
     wanted = {
         **PAGES,
-        job: ("shop.mirror", "running", "of 100 packages", "Run it by hand"),
+        job: ("shop.mirror", "running", "of 100 packages", "of memory", "Run it by hand"),
         worker: ("shop.mirror", "in mirror", "Jobs"),
     }
 

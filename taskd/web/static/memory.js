@@ -19,7 +19,7 @@ export function memoryCharts(view) {
   return h("div", { class: "charts", key: "memory" }, pools.map((pool) =>
     chart({
       view, id: `memory-${pool}`, label: `Memory of pool ${pool}`, times, format: bytes, base: 1024,
-      series: seriesOf(points.filter((point) => point.pool === pool), times, hostsOf(view, points), endsOf(view, points)),
+      series: seriesOf(points.filter((point) => point.pool === pool), times, hostsOf(view, points), livesOf(view, points)),
       marks: marksOf(memory.ends.filter((end) => end.pool === pool), times),
     })));
 }
@@ -45,16 +45,20 @@ function hostsOf(view, points) {
   return new Map(ids.length < 2 ? [] : ids.map((id) => [id, ` on ${named(id)}`]));
 }
 
-/** Until when the last reading of each worker holds: its end, or as long as it lives. */
-function endsOf(view, points) {
-  const living = new Set(workersOf(view.data.hosts).map(({ id }) => id));
-  const ended = new Map(view.data.memory.ends.map(({ worker, ended_at: at }) => [worker, parse(at)]));
-  const until = (point) => ended.get(point.worker) ?? (living.has(point.worker) ? Date.now() : parse(point.at));
-  return new Map(points.map((point) => [point.worker, until(point)]));
+/** From when until when each worker lives: so long its first and its last reading hold. */
+function livesOf(view, points) {
+  const lives = new Map(points.map(({ worker, at }) => [worker, { from: parse(at), to: parse(at) }]));
+  for (const { id, process } of workersOf(view.data.hosts)) {
+    lives.set(id, { from: parse(process.started) ?? lives.get(id)?.from, to: Date.now() });
+  }
+  for (const { worker, started_at: from, ended_at: to } of view.data.memory.ends) {
+    lives.set(worker, { from: parse(from), to: parse(to) });
+  }
+  return lives;
 }
 
 /** A curve for each slot of each host: workers take turns in it, so a recycle is a step down. */
-function seriesOf(points, times, hosts, ends) {
+function seriesOf(points, times, hosts, lives) {
   const slots = new Map();
   for (const point of points) {
     const slot = `${point.slot} ${point.host}`;
@@ -65,22 +69,23 @@ function seriesOf(points, times, hosts, ends) {
   const peak = ({ workers }) => Math.max(...[...workers.values()].flat().map(({ high }) => high));
   const largest = [...slots.values()].sort((one, other) => peak(other) - peak(one)).slice(0, MOST_WORKERS);
   return largest.sort((one, other) => one.name.localeCompare(other.name))
-    .map(({ name, workers }, color) => ({ name, color, values: valuesOf(workers, times, ends) }));
+    .map(({ name, workers }, color) => ({ name, color, values: valuesOf(workers, times, lives) }));
 }
 
 /**
  * What was held in each step, and in that of a worker's end what that had held. A worker that holds
  * what it held has no reading of its own for that, so each holds until the next.
  */
-function valuesOf(workers, times, ends) {
+function valuesOf(workers, times, lives) {
   const step = times[1] - times[0];
   const place = (at) => Math.floor((at - times[0]) / step);
   const values = times.map(() => null);
   for (const [worker, points] of workers) {
     points.forEach((point, number) => {
-      const first = place(parse(point.at));
+      const { from, to } = lives.get(worker);
+      const first = place(number ? parse(point.at) : Math.min(from, parse(point.at)));
       const next = points[number + 1];
-      const last = next ? Math.max(place(parse(next.at)) - 1, first) : Math.max(place(ends.get(worker)), first);
+      const last = Math.max(next ? place(parse(next.at)) - 1 : place(to), first);
       for (let at = Math.max(first, 0); at <= Math.min(last, values.length - 1); at += 1) {
         values[at] = Math.max(values[at] ?? 0, point.bytes);
       }
@@ -91,6 +96,6 @@ function valuesOf(workers, times, ends) {
 
 function marksOf(ends, times) {
   return ends
-    .map((end) => ({ at: parse(end.ended_at), text: `${end.pool}/${end.slot}: ${end.reason ?? "ended"}` }))
+    .map((end) => ({ at: parse(end.ended_at), text: `${end.pool}/${end.slot} ended${end.reason ? `: ${end.reason}` : ""}` }))
     .filter(({ at }) => at >= times[0] && at <= times.at(-1));
 }
