@@ -263,6 +263,26 @@ def resource(name: str) -> dict[str, Any]:
     return {**rest, **counts, "name": name, "holders": [], "first": []}
 
 
+def test_a_list_that_tells_where_the_others_begin_leads_there(visit: Visit) -> None:
+    visitor = visit()
+
+    def page(route: Route) -> None:
+        is_first = "after=" not in route.request.url
+        name, further = ("repo:first", "beyond") if is_first else ("repo:second", None)
+        route.fulfill(json={"resources": [resource(name)], "next": further})
+
+    visitor.page.route("**/api/v1/resources?*", page)
+    visitor.go("resources")
+    visitor.see("tbody tr >> text=repo:first")
+
+    visitor.page.get_by_role("link", name="Show the next 200").click()
+    visitor.see("tbody tr >> text=repo:second")
+    assert "after=beyond" in visitor.page.url
+    visitor.page.get_by_role("link", name="Show from the first on").click()
+
+    visitor.see("tbody tr >> text=repo:first")
+
+
 def test_limits_are_named_for_people_and_a_list_that_is_cut_offers_more(visit: Visit) -> None:
     rows = [resource("@key stripe"), *(resource(f"repo:{n}") for n in range(999))]
     visitor = visit()

@@ -60,9 +60,15 @@ export function limitOf(params) {
   return params.limit === String(MOST_LISTED) ? MOST_LISTED : FIRST_LISTED;
 }
 
-/** What is said below a list of so many rows, if there may be others. */
-export function cutNote(kind, params, rows) {
+/**
+ * What is said below a list of so many rows, if there may be others. next: where they begin, null if
+ * these are the last; undefined of a server that does not tell.
+ */
+export function cutNote(kind, params, rows, next) {
   const limit = limitOf(params);
+  if (next) return ["There are more. ", link(`Show the next ${count(limit)}`, kind, null, { ...params, after: next })];
+  if (params.after) return link("Show from the first on", kind, null, { ...params, after: null });
+  if (next === null) return null;
   if (rows < limit) return null;
   if (limit === MOST_LISTED) return `Only the first ${count(limit)} are shown.`;
   return [`Only the first ${count(limit)} are shown. `, link(`Show up to ${count(MOST_LISTED)}`, kind, null, { ...params, limit: MOST_LISTED })];

@@ -13,19 +13,19 @@ export const title = () => "Failures";
 
 export function open(view) {
   const last = SPANS.some(({ value }) => value === view.params.last) ? view.params.last : "1d";
-  view.load("failures", "/failures", { last, limit: limitOf(view.params) }, 10);
+  view.load("failures", "/failures", { last, limit: limitOf(view.params), after: view.params.after }, 10);
   return () => [
-    heading("Failures", choices({ label: "Time shown", kind: "failures", params: view.params, name: "last", chosen: last, options: SPANS })),
+    heading("Failures", choices({ label: "Time shown", kind: "failures", params: { ...view.params, after: null }, name: "last", chosen: last, options: SPANS })),
     view.data.failures ? list(view, last) : waiting(view, "failures"),
   ];
 }
 
 function list(view, last) {
-  const { groups, looked_at: looked } = view.data.failures;
+  const { groups, looked_at: looked, truncated, next } = view.data.failures;
   return table({
-    view, id: "failures", label: "Causes", rows: groups, of: last,
-    empty: "Nothing has failed in this time.", note: cutNote("failures", view.params, groups.length),
-    title: h("h2", {}, `${many(groups.length, "cause")}, ${many(looked, "failed job")} looked at`),
+    view, id: "failures", label: "Causes", rows: groups, of: `${last} ${view.params.after ?? ""}`,
+    empty: "Nothing has failed in this time.", note: cutNote("failures", view.params, groups.length, next),
+    title: h("h2", {}, `${many(groups.length, "cause")}, ${many(looked, "failed job")} looked at${truncated ? ", the youngest of more" : ""}`),
     key: (group) => `${group.task} ${group.cause}`,
     columns: [
       { name: "jobs", isNumber: true, sort: (group) => group.count, cell: (group) => link(count(group.count), "jobs", null, { state: "failed", task: group.task, cause: group.cause }) },

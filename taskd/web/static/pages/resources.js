@@ -11,15 +11,17 @@ const EXCLUSIVE = 2 ** 31 - 1; // what one holds who wants it for itself alone
 export const title = () => "Resources";
 
 export function open(view) {
-  view.load("resources", "/resources", { limit: limitOf(view.params) }, 3);
+  view.load("resources", "/resources", { limit: limitOf(view.params), after: view.params.after }, 3);
   return () => [heading("Resources"), view.data.resources ? list(view) : waiting(view, "resources")];
 }
 
 function list(view) {
+  const found = view.data.resources;
+  const { resources, next } = Array.isArray(found) ? { resources: found } : found;
   return table({
-    view, id: "resources", label: "Resources and limits", rows: view.data.resources, key: ({ name }) => name,
+    view, id: "resources", label: "Resources and limits", rows: resources, of: view.params.after, key: ({ name }) => name,
     empty: "No resource or limit is held, waited for or declared.",
-    note: cutNote("resources", view.params, view.data.resources.length),
+    note: cutNote("resources", view.params, resources.length, next),
     columns: [
       { name: "resource", isWide: true, sort: ({ name }) => name, cell: ({ name }) => titleOf(name) },
       { name: "held", isNumber: true, sort: ({ used }) => used, cell: held },
