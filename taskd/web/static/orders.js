@@ -94,7 +94,7 @@ async function carryOut(view, { path, body, label, done }) {
 
 /** The same order for what is older than all that it has looked at; null if that is all. */
 function rest(body, { more, next_before: before }) {
-  if (!more || before === null) return null;
+  if (!more || before == null) return null;
   const last = body.filter ? body.filter.before : body.before;
   if (last !== undefined && before >= last) return null; // it would look at the same jobs for ever
   return body.filter ? { ...body, filter: { ...body.filter, before } } : { ...body, before };

@@ -6,8 +6,8 @@ import { NONE, count } from "./format.js";
 export const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 export const RUNNING = new Set(["running", "cancelling"]);
 export const RANGES = [["15m", "15 minutes", 900], ["6h", "6 hours", 21600], ["7d", "7 days", 604800]];
-const FIRST_LISTED = 200;
-const MOST_LISTED = 1000;
+/** How many rows a page of a list asks for. */
+export const LISTED = 200;
 
 /** The address of a page: its kind, the name of what it shows, and parameters. */
 export function address(kind, name = null, params = {}) {
@@ -55,23 +55,20 @@ export function choices({ label, kind, params, name, chosen, options }) {
     }, text)));
 }
 
-/** How many of a list are asked for, by the address; a list that is cut offers more of itself. */
-export function limitOf(params) {
-  return params.limit === String(MOST_LISTED) ? MOST_LISTED : FIRST_LISTED;
+/** What is said below a list that comes in pages. next: where the others begin, null if there are none. */
+export function pageNote(kind, params, next) {
+  const more = next !== null && ["There are more. ", link(`Show the next ${LISTED}`, kind, null, { ...params, after: next })];
+  if (!params.after) return more;
+  return [more, more && " ", link("Show from the first on", kind, null, { ...params, after: null })];
 }
 
 /**
- * What is said below a list of so many rows, if there may be others. next: where they begin, null if
- * these are the last; undefined of a server that does not tell.
+ * What a page of such a list says until it knows more. The place where it begins may be refused: some
+ * are known only to the server process that has told them.
  */
-export function cutNote(kind, params, rows, next) {
-  const limit = limitOf(params);
-  if (next) return ["There are more. ", link(`Show the next ${count(limit)}`, kind, null, { ...params, after: next })];
-  if (params.after) return link("Show from the first on", kind, null, { ...params, after: null });
-  if (next === null) return null;
-  if (rows < limit) return null;
-  if (limit === MOST_LISTED) return `Only the first ${count(limit)} are shown.`;
-  return [`Only the first ${count(limit)} are shown. `, link(`Show up to ${count(MOST_LISTED)}`, kind, null, { ...params, limit: MOST_LISTED })];
+export function waitingPage(view, key, kind) {
+  const isRefused = view.params.after && view.failed[key]?.status === 400;
+  return [waiting(view, key), isRefused && h("p", { class: "note" }, pageNote(kind, view.params, null))];
 }
 
 /** A name that may go on in the next line behind its dots and underscores. */

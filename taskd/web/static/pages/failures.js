@@ -4,7 +4,7 @@ import { may } from "../api.js";
 import { h } from "../dom.js";
 import { count, inline, many, when } from "../format.js";
 import { order, orderJobs } from "../orders.js";
-import { badge, breakable, choices, cutNote, heading, jobLink, limitOf, link, waiting } from "../parts.js";
+import { LISTED, badge, breakable, choices, heading, jobLink, link, pageNote, waitingPage } from "../parts.js";
 import { table } from "../table.js";
 
 const SPANS = [["1h", "1 hour"], ["1d", "1 day"], ["7d", "7 days"]].map(([value, time]) => ({ value, text: value, title: `The last ${time}` }));
@@ -13,10 +13,10 @@ export const title = () => "Failures";
 
 export function open(view) {
   const last = SPANS.some(({ value }) => value === view.params.last) ? view.params.last : "1d";
-  view.load("failures", "/failures", { last, limit: limitOf(view.params), after: view.params.after }, 10);
+  view.load("failures", "/failures", { last, limit: LISTED, after: view.params.after }, 10);
   return () => [
     heading("Failures", choices({ label: "Time shown", kind: "failures", params: { ...view.params, after: null }, name: "last", chosen: last, options: SPANS })),
-    view.data.failures ? list(view, last) : waiting(view, "failures"),
+    view.data.failures ? list(view, last) : waitingPage(view, "failures", "failures"),
   ];
 }
 
@@ -24,7 +24,7 @@ function list(view, last) {
   const { groups, looked_at: looked, truncated, next } = view.data.failures;
   return table({
     view, id: "failures", label: "Causes", rows: groups, of: `${last} ${view.params.after ?? ""}`,
-    empty: "Nothing has failed in this time.", note: cutNote("failures", view.params, groups.length, next),
+    empty: "Nothing has failed in this time.", note: pageNote("failures", view.params, next),
     title: h("h2", {}, `${many(groups.length, "cause")}, ${many(looked, "failed job")} looked at${truncated ? ", the youngest of more" : ""}`),
     key: (group) => `${group.task} ${group.cause}`,
     columns: [

@@ -2,7 +2,7 @@
 
 import { h } from "../dom.js";
 import { count, parse, rate, when } from "../format.js";
-import { cutNote, heading, jobLink, limitOf, waiting } from "../parts.js";
+import { LISTED, heading, jobLink, pageNote, waitingPage } from "../parts.js";
 import { table } from "../table.js";
 
 const MOST_COUNTED = 1000;
@@ -11,17 +11,16 @@ const EXCLUSIVE = 2 ** 31 - 1; // what one holds who wants it for itself alone
 export const title = () => "Resources";
 
 export function open(view) {
-  view.load("resources", "/resources", { limit: limitOf(view.params), after: view.params.after }, 3);
-  return () => [heading("Resources"), view.data.resources ? list(view) : waiting(view, "resources")];
+  view.load("resources", "/resources", { limit: LISTED, after: view.params.after }, 3);
+  return () => [heading("Resources"), view.data.resources ? list(view) : waitingPage(view, "resources", "resources")];
 }
 
 function list(view) {
-  const found = view.data.resources;
-  const { resources, next } = Array.isArray(found) ? { resources: found } : found;
+  const { resources, next } = view.data.resources;
   return table({
     view, id: "resources", label: "Resources and limits", rows: resources, of: view.params.after, key: ({ name }) => name,
     empty: "No resource or limit is held, waited for or declared.",
-    note: cutNote("resources", view.params, resources.length, next),
+    note: pageNote("resources", view.params, next),
     columns: [
       { name: "resource", isWide: true, sort: ({ name }) => name, cell: ({ name }) => titleOf(name) },
       { name: "held", isNumber: true, sort: ({ used }) => used, cell: held },

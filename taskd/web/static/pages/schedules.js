@@ -32,7 +32,7 @@ function list(view) {
 }
 
 /** When it runs next, and the times after that, where the server tells them. */
-function slots({ next_at: at, next_slots: following = [] }) {
+function slots({ next_at: at, next_slots: following }) {
   return [when(at), following.slice(1).map((slot) => h("small", { class: "line" }, when(slot)))];
 }
 
