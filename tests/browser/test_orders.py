@@ -155,20 +155,32 @@ COLLECT = """(() => {
 """What is told at the page's edge from now on, also if it is gone at once."""
 
 
+def hold_orders(visitor: Visitor, path: str, before: int | None = None) -> list[Route]:
+    """Keep the steps of an order that look below a job waiting, until each is given back."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        body = json.loads(route.request.post_data or "{}")
+        if "preview" in body or body.get("before", body.get("filter", {}).get("before")) != before:
+            route.fallback()
+        else:
+            held.append(route)
+
+    visitor.page.route(f"**/api/v1{path}", hold)
+    return held
+
+
+def first_of(visitor: Visitor, held: list[Route]) -> Route:
+    """The first of them, once it is there; requests are only seen while the page is spoken to."""
+    eventually(lambda: visitor.page.evaluate("true") and held)
+    return held[0]
+
+
 def test_an_order_that_goes_on_can_be_stopped(visit: Visit, stand: Stand) -> None:
     visitor = visit()
     answer_orders(visitor)
     told = answer_in_steps(visitor, "/jobs/cancel", 1000, [10_000, 10_000, 10_000])
-    waiting: list[Route] = []
-
-    def hold(route: Route) -> None:
-        body = json.loads(route.request.post_data or "{}")
-        if body["filter"].get("before") == 900 and "preview" not in body:
-            waiting.append(route)
-        else:
-            route.fallback()
-
-    visitor.page.route("**/api/v1/jobs/cancel", hold)
+    waiting = hold_orders(visitor, "/jobs/cancel", before=900)
     visitor.go("jobs?task=shop.send")
     press(visitor, "Cancel all that match")
     visitor.see("dialog [type=submit]:enabled").click()
@@ -176,11 +188,103 @@ def test_an_order_that_goes_on_can_be_stopped(visit: Visit, stand: Stand) -> Non
     visitor.see("#notices >> text=10,000 cancelled so far")
     visitor.page.get_by_role("button", name="Stop", exact=True).click()
     visitor.see("#notices >> text=Stopping …")
-    (held,) = waiting
-    held.fallback()
+    first_of(visitor, waiting).fallback()
 
     visitor.see("#notices >> text=Cancel all that match: 20,000 cancelled so far; stopped")
     assert [body["filter"].get("before") for body in told if "preview" not in body] == [None, 900]
+
+
+def test_an_order_that_goes_on_is_told_at_once_and_not_given_twice(
+    visit: Visit, stand: Stand
+) -> None:
+    visitor = visit()
+    given = answer_orders(visitor)
+    held = hold_orders(visitor, "/jobs/requeue")
+    visitor.go("jobs?task=shop.send")
+    button = visitor.page.get_by_role("button", name="Requeue all that match", exact=True)
+    button.first.click()
+    visitor.see("dialog [type=submit]:enabled").click()
+
+    visitor.see("#notices .going >> text=Requeue all that match …")
+    eventually(button.first.is_disabled)
+    button.first.dispatch_event("click")
+    assert visitor.page.locator("dialog").count() == 0
+    assert visitor.page.evaluate(LEAVE) is True
+    first_of(visitor, held).fallback()
+
+    visitor.see("#notices >> text=Requeue all that match: 9 of 9 jobs")
+    eventually(button.first.is_enabled)
+    assert visitor.page.evaluate(LEAVE) is False
+    assert len([body for _, body in given if "preview" not in body]) == 1
+
+
+LEAVE = """(() => {
+  const event = new Event("beforeunload", { cancelable: true });
+  dispatchEvent(event);
+  return event.defaultPrevented;
+})()"""
+"""Whether who leaves the page is asked first."""
+
+
+def test_who_stops_an_order_in_its_last_step_hears_that_it_is_done(
+    visit: Visit, stand: Stand
+) -> None:
+    visitor = visit()
+    answer_orders(visitor)
+    held = hold_orders(visitor, "/jobs/cancel")
+    visitor.go("jobs?task=shop.send")
+    press(visitor, "Cancel all that match")
+    visitor.see("dialog [type=submit]:enabled").click()
+
+    visitor.see("#notices .going button").click()
+    visitor.see("#notices >> text=Stopping …")
+    assert visitor.page.evaluate("document.activeElement.innerText") == "Stopping …"
+    first_of(visitor, held).fallback()
+
+    visitor.see("#notices >> text=Cancel all that match: 9 of 9 jobs")
+    assert visitor.page.evaluate("document.activeElement.id") == "title"
+
+
+def test_an_order_that_gets_no_further_says_so(visit: Visit, stand: Stand) -> None:
+    visitor = visit()
+    answer_orders(visitor)
+    said = {"matched": 2, "done": 2, "is_preview": False, "more": True, "next_before": 50}
+    visitor.page.route("**/api/v1/jobs/cancel", lambda route: route.fulfill(json=said))
+    visitor.go("jobs?task=shop.send")
+
+    press(visitor, "Cancel all that match")
+    visitor.see("dialog >> text=It is about at least 4 jobs.")
+    visitor.see("dialog [type=submit]").click()
+
+    visitor.see("#notices >> text=4 cancelled so far; there may be more: give the order once more")
+
+
+def test_a_preview_looks_a_few_times_and_says_so(visit: Visit, stand: Stand) -> None:
+    visitor = visit()
+    answer_orders(visitor)
+    told = answer_in_steps(visitor, "/jobs/cancel", 1000, [1, 1, 1, 1])
+    visitor.go("jobs?task=shop.send")
+
+    press(visitor, "Cancel all that match")
+    visitor.see("dialog >> text=It is about at least 3 jobs.")
+
+    assert len(told) == 3
+
+
+def test_a_refused_order_leaves_what_was_chosen(visit: Visit, stand: Stand) -> None:
+    visitor = visit()
+    answer_orders(visitor)
+    held = hold_orders(visitor, "/jobs/cancel")
+    visitor.go("jobs?task=shop.send")
+    visitor.page.locator("tbody input[type=checkbox]").first.check()
+    press(visitor, "Cancel 1 chosen")
+    visitor.see("dialog [type=submit]:enabled").click()
+    first_of(visitor, held).fulfill(status=503, json={"error": "the database is away"})
+
+    visitor.see("#notices >> text=the database is away")
+
+    assert visitor.page.locator("tbody input[type=checkbox]").first.is_checked()
+    visitor.errors = [error for error in visitor.errors if "status of 503" not in error]
 
 
 def test_an_order_does_not_search_the_same_jobs_for_ever(visit: Visit, stand: Stand) -> None:
@@ -197,7 +301,7 @@ def test_an_order_does_not_search_the_same_jobs_for_ever(visit: Visit, stand: St
     visitor.go("jobs?task=shop.send")
 
     press(visitor, "Cancel all that match")
-    visitor.see("dialog >> text=No job is in a state for it.")
+    visitor.see("dialog >> text=None of the youngest jobs is in a state for it; older ones may be.")
 
     assert [body["filter"].get("before") for body in told] == [None, 50]
 
@@ -221,7 +325,7 @@ def test_a_preview_says_that_it_is_still_looking(visit: Visit, stand: Stand) -> 
     press(visitor, "Cancel all that match")
     visitor.see("dialog >> text=Still looking: no job has been found yet …")
     assert "at least 0" not in visitor.page.locator("dialog").inner_text()
-    eventually(lambda: waiting)[0].fallback()
+    first_of(visitor, waiting).fallback()
 
     visitor.see("dialog >> text=It is about 4 jobs.")
 

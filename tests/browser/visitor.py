@@ -74,7 +74,8 @@ class Visitor:
 
     def dismiss_notices(self) -> None:
         """Dismiss what is told at the page's edge."""
-        self.page.evaluate("document.querySelectorAll('#notices button').forEach(b => b.click())")
+        buttons = "document.querySelectorAll('#notices .toast:not(.going) button')"
+        self.page.evaluate(f"{buttons}.forEach(each => each.click())")
 
     def leave_the_list(self) -> None:
         """Point at nothing, and have the focus nowhere: what was held still goes on."""

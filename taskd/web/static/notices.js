@@ -20,18 +20,22 @@ export const tell = {
   },
 
   /**
-   * Something takes a while: shown until `end`, with a button that sets `isStopped`. `say` changes
-   * what is shown.
+   * Something takes a while: shown below all else until `end`, with a button that sets `isStopped`.
+   * `say` changes what is shown; that is not read out each time.
    */
-  going() {
-    const toast = { text: "", kind: "going", key: ++number };
+  going(text) {
+    const toast = { text, kind: "going", key: ++number };
     const task = {
       isStopped: false,
       say(text) {
         toast.text = text;
         draw();
       },
-      end: () => remove(toast),
+      end: () => {
+        const isFocused = Boolean(document.activeElement?.closest(".going"));
+        remove(toast);
+        if (isFocused && !document.activeElement?.closest(".going")) document.getElementById("title")?.focus();
+      },
     };
     toast.stop = () => {
       task.isStopped = true;
@@ -39,6 +43,7 @@ export const tell = {
     };
     toast.isStopping = () => task.isStopped;
     toasts.push(toast);
+    draw();
     return task;
   },
 
@@ -71,11 +76,12 @@ function remove(toast) {
 }
 
 function draw() {
-  const shown = toasts.map((toast) =>
-    h("div", { class: `toast ${toast.kind}`, key: toast.key },
+  const isLast = ({ kind }) => kind === "going";
+  const shown = [...toasts].sort((one, other) => isLast(one) - isLast(other)).map((toast) =>
+    h("div", { class: `toast ${toast.kind}`, key: toast.key, "aria-live": isLast(toast) && "off" },
       h("span", {}, toast.text),
       toast.stop
-        ? h("button", { onclick: toast.stop, disabled: toast.isStopping() }, toast.isStopping() ? "Stopping …" : "Stop")
+        ? h("button", { onclick: toast.stop, "aria-disabled": toast.isStopping() && "true" }, toast.isStopping() ? "Stopping …" : "Stop")
         : h("button", { class: "plain", "aria-label": "Dismiss", onclick: () => remove(toast) }, "×")));
   if (trouble !== null) {
     shown.unshift(h("div", { class: "toast refused", key: "trouble" }, `Not up to date: ${trouble}`));

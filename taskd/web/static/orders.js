@@ -8,7 +8,9 @@ import { tell } from "./notices.js";
 import { release } from "./table.js";
 
 const ENOUGH_COUNTED = 10_000;
+const MOST_PREVIEWS = 3; // each may look at very many jobs
 const DONE = { cancel: "cancelled", requeue: "requeued", move: "moved", delete: "deleted", purge: "cancelled" };
+const going = new Set(); // the orders to many that go on, by what they are about
 
 /**
  * A button for an order; null where it may not be given.
@@ -24,30 +26,50 @@ export function order(view, { kind, label, name = null, path, body = {}, questio
   return button({ label, name: name && `${label} ${name}`, isDangerous, isOff, run });
 }
 
-/** A button for one order to each of several paths; `done` gets how many have heard it. */
+/**
+ * A button for one order to each of several paths, one after the other; `done` gets how many have
+ * heard it.
+ */
 export function orderEach(view, { kind, label, name, paths, question, isDangerous = false, done }) {
   if (!may(kind)) return null;
+  const key = paths.join(" ");
   const run = async () => {
     if (await ask({ title: question, confirm: label, isDangerous }) === null) return;
-    const answers = await Promise.allSettled(paths.map((path) => post(path)));
-    const refused = answers.find(({ status }) => status === "rejected");
-    release();
-    if (refused) tell.refused(refused.reason.message);
-    const number = answers.filter(({ status }) => status === "fulfilled").length;
-    if (number) tell.done(done(number));
-    view.reload(true);
+    await alone(view, key, () => giveEach(paths, done));
   };
-  return button({ label, name: `${label} ${name}`, isDangerous, isOff: !paths.length, run });
+  return button({ label, name: `${label} ${name}`, isDangerous, isOff: !paths.length, isGoing: going.has(key), run });
+}
+
+async function giveEach(paths, done) {
+  const refusals = [];
+  for (const path of paths) {
+    const refused = await refusalOf(path);
+    if (refused) refusals.push(refused.message);
+  }
+  if (refusals.length) tell.refused(`${count(refusals.length)} of ${count(paths.length)} refused it; the first: ${refusals[0]}`);
+  if (refusals.length < paths.length) tell.done(done(paths.length - refusals.length));
+}
+
+async function refusalOf(path) {
+  try {
+    await post(path);
+    return null;
+  } catch (fault) {
+    if (!(fault instanceof Refused)) throw fault;
+    return fault;
+  }
 }
 
 /**
  * A button for an order about many jobs; the question says how many it would be. It goes on until
  * none is left, and can be stopped meanwhile.
  * kind: such as "jobs/cancel"; path: where it is sent, if that says more. target: which jobs, as the
- * server takes it: {ids}, {filter}, {cause}. text: what the button shows, if that is less than `label`.
+ * server takes it: {ids}, {filter}, {cause}. text: what the button shows, if that is less than
+ * `label`. after: called once it is done, not if it was refused.
  */
 export function orderJobs(view, { kind, path = `/${kind}`, label, text = label, name = null, question = `${label}?`, target, fields = [], isDangerous = false, isOff = false, after = () => {} }) {
   if (!may(kind)) return null;
+  const key = `${path} ${JSON.stringify(target)}`;
   const run = async () => {
     const answers = await ask({
       title: question, confirm: label, isDangerous, fields,
@@ -55,40 +77,67 @@ export function orderJobs(view, { kind, path = `/${kind}`, label, text = label, 
       during: (parts) => preview(path, target, fields, parts),
     });
     if (answers === null) return;
-    await carryOut(view, { path, body: { ...target, ...answers }, label, done: DONE[kind.split("/")[1]] });
-    after();
+    await alone(view, key, async () => {
+      const isDone = await carryOut(view, { path, body: { ...target, ...answers }, label, done: DONE[kind.split("/")[1]] });
+      if (isDone) after();
+    });
   };
-  return button({ label: text, name: name ? `${label} ${name}` : text === label ? null : label, isDangerous, isOff, run });
+  return button({ label: text, name: name ? `${label} ${name}` : text === label ? null : label, isDangerous, isOff, isGoing: going.has(key), run });
 }
 
-function button({ label, name, isDangerous, isOff, run }) {
-  return h("button", { class: isDangerous && "danger", "aria-label": name, disabled: isOff, onclick: run }, label);
+/** While an order goes on its button does nothing: two of them would each enqueue all. */
+function button({ label, name, isDangerous, isOff, isGoing = false, run }) {
+  return h("button", {
+    class: isDangerous && "danger", "aria-label": name, disabled: isOff, "aria-disabled": isGoing && "true", onclick: isGoing ? null : run,
+  }, label);
 }
 
-/** Give an order again and again, each time for the jobs that are older than those looked at. */
+/** Give an order that is known by `key`, unless it goes on already; the page shows what came of it. */
+async function alone(view, key, give) {
+  if (going.has(key)) return;
+  going.add(key);
+  view.draw();
+  try {
+    await give();
+  } finally {
+    going.delete(key);
+    if (!view.isClosed) release();
+    view.draw();
+    view.reload(true);
+  }
+}
+
+addEventListener("beforeunload", (event) => {
+  if (going.size) event.preventDefault(); // what it has not looked at yet would be left as it is
+});
+
+/**
+ * Give an order again and again, each time for the jobs that are older than those looked at; whether
+ * it was not refused.
+ */
 async function carryOut(view, { path, body, label, done }) {
+  const task = tell.going(`${label} …`);
   const sum = { matched: 0, done: 0 };
   const so = () => `${label}: ${count(sum.done)} ${done} so far`;
-  let going = null;
-  let next = body;
   try {
-    while (next !== null) {
+    for (let next = body; next !== null;) {
       const answer = await post(path, next);
-      release();
       sum.matched += answer.matched;
       sum.done += answer.done;
-      next = going?.isStopped ? null : rest(next, answer);
-      if (next !== null) going = going ?? tell.going();
-      if (next !== null) going.say(`${so()} …`);
+      next = rest(next, answer);
+      if (next === null) tell.done(answer.more ? `${so()}; there may be more: give the order once more` : `${label}: ${count(sum.done)} of ${many(sum.matched, "job")}`);
+      else if (task.isStopped) tell.done(`${so()}; stopped`);
+      if (task.isStopped) break;
+      task.say(`${so()} …`);
       view.reload(true);
     }
-    tell.done(going?.isStopped ? `${so()}; stopped` : `${label}: ${count(sum.done)} of ${many(sum.matched, "job")}`);
+    return true;
   } catch (fault) {
     if (!(fault instanceof Refused)) throw fault;
     tell.refused(sum.done ? `${so()}, and then: ${fault.message}` : fault.message);
+    return false;
   } finally {
-    going?.end();
-    view.reload(true);
+    task.end();
   }
 }
 
@@ -100,7 +149,7 @@ function rest(body, { more, next_before: before }) {
   return body.filter ? { ...body, filter: { ...body.filter, before } } : { ...body, before };
 }
 
-/** Say how many jobs it would be; of very many, that they are at least so many. */
+/** Say how many jobs it would be; of very many, or after some steps, that they are at least so many. */
 async function preview(path, target, fields, { words, button: confirm, dialog }) {
   const say = (text) => words.replaceChildren(h("p", { role: "status" }, text));
   confirm.disabled = true;
@@ -108,20 +157,26 @@ async function preview(path, target, fields, { words, button: confirm, dialog })
   const given = Object.fromEntries(fields.map(({ name }) => [name, "default"]));
   let sum = 0;
   let next = { ...target, ...given, preview: true };
+  let isAll = false;
   try {
-    while (next !== null && dialog.open) {
+    for (let step = 1; next !== null && step <= MOST_PREVIEWS && sum < ENOUGH_COUNTED && dialog.open; step += 1) {
       const answer = await post(path, next);
       sum += answer.matched;
       next = rest(next, answer);
-      confirm.disabled = !sum && next === null;
-      if (next === null || sum >= ENOUGH_COUNTED) break;
+      isAll = !answer.more;
+      confirm.disabled = !sum && isAll;
       say(sum ? `It is about at least ${many(sum, "job")}; still looking …` : "Still looking: no job has been found yet …");
     }
-    say(sum ? `It is about ${next === null ? "" : "at least "}${many(sum, "job")}.` : "No job is in a state for it.");
+    say(found(sum, isAll));
   } catch (fault) {
     if (!(fault instanceof Refused)) throw fault;
     say(fault.message);
   }
+}
+
+function found(sum, isAll) {
+  if (sum) return `It is about ${isAll ? "" : "at least "}${many(sum, "job")}.`;
+  return isAll ? "No job is in a state for it." : "None of the youngest jobs is in a state for it; older ones may be.";
 }
 
 async function give(view, path, body, done) {
@@ -131,6 +186,7 @@ async function give(view, path, body, done) {
     tell.done(typeof done === "function" ? done(answer ?? {}) : done);
     return answer;
   } catch (fault) {
+    if (!(fault instanceof Refused)) throw fault;
     tell.refused(fault.message);
     return null;
   } finally {
