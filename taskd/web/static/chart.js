@@ -2,7 +2,7 @@
 // pointer, or the arrow keys, move a line along the curve, and the legend says what is there.
 
 import { h } from "./dom.js";
-import { full, tick } from "./format.js";
+import { full, tick, within } from "./format.js";
 
 const WIDTH = 1000;
 const HEIGHT = 200;
@@ -13,7 +13,7 @@ const tables = new Set(); // the charts whose figures are shown as a table
 /**
  * A chart.
  * times: the begin of each step, milliseconds, ascending. series: {name, values, color} with a value
- * or null for each time. format: a value as text. isStacked: areas on top of each other. marks:
+ * or null for each time; hasEnded: it has no value of this moment. format: a value as text. isStacked: areas on top of each other. marks:
  * {at, text}, lines across. top: the least that the axis reaches. base: see niceTop.
  */
 export function chart({ view, id, label, times, series, format, isStacked = false, marks = [], top = 0, base = 1000 }) {
@@ -48,7 +48,7 @@ export function chart({ view, id, label, times, series, format, isStacked = fals
         cursor >= 0 && h("line", { class: "cursor", x1: x(times[cursor]), x2: x(times[cursor]), y1: 0, y2: HEIGHT }))),
     h("div", { class: "ticks", "aria-hidden": "true" }, ticks(times)),
     legend(series, cursor, format),
-    marks.length ? h("ul", { class: "marks" }, marks.slice(-3).map(({ at, text }) => h("li", {}, `${tick(at, span)} ${text}`))) : null,
+    marks.length ? h("ul", { class: "marks" }, marks.slice(-3).map(({ at, text }) => h("li", {}, `${within(at, span)} ${text}`))) : null,
     figures(view, id, times, series, format));
 }
 
@@ -106,18 +106,19 @@ function ticks(times) {
 
 function legend(series, cursor, format) {
   const value = ({ values }) => (cursor >= 0 ? values[cursor] : values.findLast((each) => each !== null)) ?? null;
+  const told = (each) => (each.hasEnded && cursor < 0 ? "ended" : format(value(each)));
   return h("ul", { class: "legend" }, series.map((each) =>
     h("li", { key: each.name },
       h("span", { class: `swatch color-${each.color}`, "aria-hidden": "true" }),
       h("span", {}, each.name),
-      h("b", {}, format(value(each))))));
+      h("b", {}, told(each)))));
 }
 
 function describe(label, times, series, format) {
-  const parts = series.map(({ name, values }) => {
+  const parts = series.map(({ name, values, hasEnded }) => {
     const known = values.filter((value) => value !== null && value !== undefined);
     if (!known.length) return `${name}: nothing`;
-    return `${name}: ${format(known.at(-1))} now, ${format(Math.max(...known))} at most`;
+    return `${name}: ${hasEnded ? "ended" : `${format(known.at(-1))} now`}, ${format(Math.max(...known))} at most`;
   });
   return `${label}. ${parts.join("; ")}. The arrow keys read it step by step.`;
 }

@@ -112,6 +112,11 @@ export function tick(at, spanMs) {
   return format.format(new Date(at));
 }
 
+/** What a moment within a curve is called: its time, and its day if the curve is of several. */
+export function within(at, spanMs) {
+  return spanMs > 36 * 3600 * SECOND ? `${tick(at, spanMs)} ${clock.format(new Date(at))}` : tick(at, spanMs);
+}
+
 /** How far a moment is: "3m 20s ago", "in 5 s". */
 export function distance(at) {
   const seconds = (Date.now() - at) / SECOND;

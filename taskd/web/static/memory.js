@@ -9,24 +9,25 @@ const MOST_WORKERS = 6;
 const STEPS = 90;
 const LEAST_SECONDS = 60;
 
-/** The charts, none until the memory is known. */
+/** The charts, none until the memory is known, and who lives. */
 export function memoryCharts(view) {
   const { memory } = view.data;
-  if (!memory) return null;
+  if (!memory || !view.data.hosts) return null; // without these nobody would be known to live
   const points = memory.points.filter(({ worker, pool }) => worker !== null && pool !== null);
   const pools = [...new Set(points.map(({ pool }) => pool))].sort();
   const times = timesOf(secondsOf(view.params), points);
+  const [hosts, lives] = [hostsOf(view, points), livesOf(view, points)];
   return h("div", { class: "charts", key: "memory" }, pools.map((pool) =>
     chart({
       view, id: `memory-${pool}`, label: `Memory of pool ${pool}`, times, format: bytes, base: 1024,
-      series: seriesOf(points.filter((point) => point.pool === pool), times, hostsOf(view, points), livesOf(view, points)),
+      series: seriesOf(points.filter((point) => point.pool === pool), times, hosts, lives),
       marks: marksOf(memory.ends.filter((end) => end.pool === pool), times),
     })));
 }
 
 /** Of the chosen time, what lies behind the first reading. */
 function timesOf(seconds, points) {
-  const first = Math.min(...points.map(({ at }) => parse(at)));
+  const first = points.reduce((least, { at }) => Math.min(least, parse(at)), Infinity);
   const told = Math.max((Date.now() - first) / 1000, LEAST_SECONDS);
   const step = (Math.min(seconds, told) * 1000) / STEPS;
   const now = Math.floor(Date.now() / step) * step;
@@ -52,7 +53,7 @@ function livesOf(view, points) {
     lives.set(id, { from: parse(process.started) ?? lives.get(id)?.from, to: Date.now() });
   }
   for (const { worker, started_at: from, ended_at: to } of view.data.memory.ends) {
-    lives.set(worker, { from: parse(from), to: parse(to) });
+    lives.set(worker, { from: parse(from), to: parse(to), hasEnded: true });
   }
   return lives;
 }
@@ -64,16 +65,23 @@ function seriesOf(points, times, hosts, lives) {
     const slot = `${point.slot} ${point.host}`;
     if (!slots.has(slot)) slots.set(slot, { name: `${point.pool}/${point.slot}${hosts.get(point.host) ?? ""}`, workers: new Map() });
     const { workers } = slots.get(slot);
-    workers.set(point.worker, [...(workers.get(point.worker) ?? []), point]);
+    if (!workers.has(point.worker)) workers.set(point.worker, []);
+    workers.get(point.worker).push(point);
   }
-  const peak = ({ workers }) => Math.max(...[...workers.values()].flat().map(({ high }) => high));
+  const peak = ({ workers }) => [...workers.values()].flat().reduce((most, { high }) => Math.max(most, high), 0);
   const largest = [...slots.values()].sort((one, other) => peak(other) - peak(one)).slice(0, MOST_WORKERS);
   return largest.sort((one, other) => one.name.localeCompare(other.name))
-    .map(({ name, workers }, color) => ({ name, color, values: valuesOf(workers, times, lives) }));
+    .map(({ name, workers }, color) => ({ name, color, values: valuesOf(workers, times, lives), hasEnded: hasEnded(workers, times, lives) }));
+}
+
+/** Whether nobody has been in a slot since the last step. */
+function hasEnded(workers, times, lives) {
+  return [...workers.keys()].every((worker) => lives.get(worker).to < times.at(-1));
 }
 
 /**
- * What was held in each step, and in that of a worker's end what that had held. A worker that holds
+ * What was held in each step, and in that of a worker's end the most that it had held since its last
+ * reading but one: for that it may have ended. A worker that holds
  * what it held has no reading of its own for that, so each holds until the next.
  */
 function valuesOf(workers, times, lives) {
@@ -82,12 +90,13 @@ function valuesOf(workers, times, lives) {
   const values = times.map(() => null);
   for (const [worker, points] of workers) {
     points.forEach((point, number) => {
-      const { from, to } = lives.get(worker);
+      const { from, to, hasEnded } = lives.get(worker);
       const first = place(number ? parse(point.at) : Math.min(from, parse(point.at)));
       const next = points[number + 1];
       const last = Math.max(next ? place(parse(next.at)) - 1 : place(to), first);
       for (let at = Math.max(first, 0); at <= Math.min(last, values.length - 1); at += 1) {
-        values[at] = Math.max(values[at] ?? 0, point.bytes);
+        const isEnd = hasEnded && !next && at === last;
+        values[at] = Math.max(values[at] ?? 0, isEnd ? point.high : point.bytes);
       }
     });
   }
