@@ -78,7 +78,14 @@ export function breakable(name) {
 
 /** A docstring's text: what stands between backticks in it is code. */
 export function prose(text) {
-  return text.split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));
+  const parts = text.split(/(`+)/); // texts, and between them backticks: as many end code as begin it
+  const shown = [];
+  for (let at = 0; at < parts.length; at += 1) {
+    const end = at % 2 ? parts.findIndex((part, number) => number > at && number % 2 && part === parts[at]) : -1;
+    shown.push(end < 0 ? parts[at] : h("code", {}, parts.slice(at + 1, end).join("")));
+    if (end > 0) at = end;
+  }
+  return shown;
 }
 
 /** The chosen time as the API takes it. */

@@ -18,11 +18,11 @@ export function release() {
  * columns: {name, cell(row), isNumber, sort(row)}; with `sort` its header sorts.
  * key(row): what the row is known by. of: what the list is about; another list keeps no place.
  * chosen: a Set of keys, if rows can be chosen. first: the name of the column whose greatest come
- * first, until a header is pressed. note: what is said below the rows.
+ * first, until a header is pressed. most: so many are shown, null: all. note: what is said below the rows.
  */
-export function table({ view, id, label, columns, rows, key, of = "", empty, chosen = null, title = null, first = null, note: below = null }) {
+export function table({ view, id, label, columns, rows, key, of = "", empty, chosen = null, title = null, first = null, most = null, note: below = null }) {
   const memory = recall(id, of, first);
-  const sorted = sort(rows, columns, memory);
+  const sorted = sort(rows, columns, memory).slice(0, most ?? rows.length);
   const shown = isHeld(id, memory) ? held(sorted, key, memory) : letGo(sorted, key, memory);
   const note = memory.waiting ? `${count(memory.waiting)} more: shown when you leave the list` : "";
   const leave = () => requestAnimationFrame(() => view.draw());

@@ -48,11 +48,11 @@ function transactionList(view, rows) {
 }
 
 function tableList(view, rows) {
-  const shown = [...rows].sort((one, other) => other.bytes - one.bytes).slice(0, view.params.all ? rows.length : LARGEST);
+  const ordered = [...rows].sort((one, other) => other.bytes - one.bytes);
   const total = rows.reduce((sum, each) => sum + each.bytes, 0) || 1;
   return table({
-    view, id: "tables", label: "Tables and partitions", rows: shown, key: ({ name }) => name, empty: "There are none.",
-    note: rows.length > shown.length && [`Only the ${shown.length} largest are shown. `, link(`Show all ${rows.length}`, "database", null, { all: "1" })],
+    view, id: "tables", label: "Tables and partitions", rows: ordered, most: view.params.all ? null : LARGEST, key: ({ name }) => name, empty: "There are none.",
+    note: rows.length > LARGEST && cutNote(view, rows.length),
     columns: [
       { name: "table", sort: ({ name }) => name, cell: (row) => [h("code", {}, row.name), row.partition_of && h("small", {}, ` of ${row.partition_of}`)] },
       { name: "size", isNumber: true, sort: (row) => row.bytes, cell: (row) => bytes(row.bytes) },
@@ -62,6 +62,11 @@ function tableList(view, rows) {
       { name: "vacuumed", sort: (row) => row.vacuumed_at, cell: (row) => when(row.vacuumed_at) },
     ],
   });
+}
+
+function cutNote(view, number) {
+  if (view.params.all) return link(`Show the first ${LARGEST}`, "database");
+  return [`Only the first ${LARGEST} are shown. `, link(`Show all ${number}`, "database", null, { all: "1" })];
 }
 
 function connectionList(view, rows) {

@@ -15,7 +15,7 @@ export function open(view) {
   view.load("job", path, {}, 2);
   view.load("family", `${path}/family`, {}, 5);
   if (offers("/jobs/{id}/why")) view.load("why", () => (waits(view) ? `${path}/why` : null), {}, 3);
-  view.load("hosts", () => (hasWorker(view) ? "/workers" : null), {}, 5);
+  view.load("hosts", () => (hasWorker(view) && (runs(view) || !view.data.hosts) ? "/workers" : null), {}, 5);
   view.load("stack", () => (view.isStackWanted && runs(view) ? `${path}/stacks` : null), {}, 2);
   const log = offers("/jobs/{id}/log") ? logOf(view, path) : () => null;
   return () => {

@@ -28,7 +28,7 @@ function list(view) {
       { name: "holders", isWide: true, cell: holders },
       { name: "in line", isNumber: true, sort: ({ waiting: number }) => number, cell: ({ waiting: number }) => `${count(number)}${number >= MOST_COUNTED ? "+" : ""}` },
       { name: "first in line", cell: ({ first }) => first.map((id, at) => [at ? ", " : "", jobLink(id)]) },
-      { name: "waits since", sort: ({ since }) => -parse(since), cell: ({ since }) => when(since, "") },
+      { name: "waits since", sort: ({ since }) => parse(since), cell: ({ since }) => when(since, "") },
       { name: "let in next", cell: ({ retry_at: at }) => when(at, "") },
     ],
   });
