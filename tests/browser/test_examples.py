@@ -135,11 +135,13 @@ def busy_shop(project: Project) -> Iterator[None]:
                     calls = [(shop,) for shop in range(number)]
                     project.enqueue_many(f"{LEAKY}.{name}", calls, "leaky")
 
-    worker = threading.Thread(target=work)
+    worker = threading.Thread(target=work, daemon=True)
     worker.start()
-    yield
-    is_over.set()
-    worker.join()
+    try:
+        yield
+    finally:
+        is_over.set()
+        worker.join()
 
 
 @pytest.mark.timeout(600)

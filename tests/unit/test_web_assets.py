@@ -107,5 +107,5 @@ def test_the_pictures_of_the_documentation_are_small_and_all_are_shown() -> None
     pictures = {path.name: path.stat().st_size for path in (docs / "images").iterdir()}
     page = (docs / "how-to" / "watch.md").read_text(encoding="utf-8")
 
-    assert sum(pictures.values()) < 2_000_000
+    assert sum(pictures.values()) < 1_200_000
     assert set(re.findall(r"images/([\w-]+\.png)", page)) == set(pictures)
