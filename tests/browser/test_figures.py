@@ -86,15 +86,20 @@ SENTENCE = "queue sync: 40 jobs could run, 12 slots are free, nothing started fo
 
 
 def test_a_stall_is_told_with_why_and_what_to_do(visit: Visit) -> None:
-    stall = {"queue": "sync", "text": SENTENCE, "remedy": "`kill -USR2` to a master tells more"}
+    stall = {"queue": "sync", "requires": None, "is_overdue": False, "text": SENTENCE}
+    stall["remedy"] = "`kill -USR2` to a master tells more"
+    overdue = {**stall, "is_overdue": True, "text": "queue sync: jobs have been due for 2m"}
     visitor = visit()
-    answer(visitor, "/stalls", {"stalls": [stall]})
+    answer(visitor, "/stalls", {"stalls": [stall, overdue]})
 
     visitor.go("overview")
 
     visitor.read(SENTENCE)
     visitor.read("What to do:")
     visitor.see("main code >> text=kill -USR2")
+    links = visitor.page.get_by_role("link", name="Queue sync").all()
+    states = [(link.get_attribute("href") or "").partition("state=")[2] for link in links]
+    assert states == ["queued", "scheduled"]
 
 
 def test_no_stall_is_told_where_there_is_none(visit: Visit) -> None:
@@ -198,6 +203,63 @@ def test_jobs_of_a_worker_are_found_by_its_name(visit: Visit, stand: Stand) -> N
     eventually(lambda: field.input_value().startswith(f"{name} on "))
 
 
+def test_a_name_that_several_workers_have_is_not_taken_for_one(visit: Visit, stand: Stand) -> None:
+    visitor = visit()
+    (host,) = visitor.page.request.get(f"{visitor.url}/api/v1/workers").json()
+    others = [{**each, "worker": 7} for each in host["processes"] if each["worker"]]
+    twin = {**host, "id": host["id"] + 1, "name": "twin", "processes": others[:1]}
+    answer(visitor, "/workers", [host, twin])
+    visitor.go("jobs")
+    visitor.page.locator("summary", has_text="More").click()
+    option = visitor.page.locator("#names-workers option[value*=' on twin']")
+    option.wait_for(state="attached")
+    full = option.get_attribute("value") or ""
+    field = visitor.page.get_by_label("Worker", exact=True)
+
+    field.fill(full.partition(" on ")[0])
+    visitor.press("Enter")
+    why = "each => each.validationMessage"
+    eventually(lambda: field.evaluate(why) == "Several workers are named so: choose one.")
+    field.fill(full)
+    visitor.press("Enter")
+
+    visitor.until("location.hash === '#/jobs?worker=7'")
+
+
+def test_the_jobs_of_a_worker_that_runs_none_are_no_link(visit: Visit, stand: Stand) -> None:
+    visitor = visit().go("workers")
+    cells = "td[data-label='running jobs']"
+
+    hrefs = [each.get_attribute("href") for each in visitor.page.locator(f"{cells} a").all()]
+    assert hrefs
+    assert all("state=running" in (href or "") for href in hrefs)
+    assert visitor.page.locator(f"{cells} a", has_text="0").count() == 0
+
+
+def test_who_orders_many_workers_hears_which_refused(visit: Visit, stand: Stand) -> None:
+    visitor = visit()
+    answer_orders(visitor)
+    refused: list[str] = []
+
+    def refuse_two(route: Route) -> None:
+        if len(refused) < 2:
+            refused.append(route.request.url)
+            route.fulfill(status=409, json={"error": "it ends already"})
+        else:
+            route.fallback()
+
+    visitor.page.route("**/drain", refuse_two)
+    visitor.go("workers")
+    visitor.page.get_by_role("button", name="Drain all").click()
+    assert ", pid " in visitor.see("dialog h2").inner_text()
+    visitor.see("dialog [type=submit]").click()
+
+    visitor.see("#notices >> text=2 of 3 refused it; the first: it ends already")
+    assert visitor.see("#notices .done").inner_text().startswith("1 worker of ")
+    assert " drains." in visitor.see("#notices .done").inner_text()
+    visitor.errors = [error for error in visitor.errors if "status of 409" not in error]
+
+
 def test_a_host_is_busy_while_a_worker_of_it_is(visit: Visit, stand: Stand) -> None:
     visitor = visit().go("workers")
 
@@ -295,3 +357,34 @@ def test_a_place_of_an_earlier_server_leads_to_the_first_page(visit: Visit, stan
     visitor.see("tbody tr")
     assert "after" not in visitor.page.url
     visitor.errors = [error for error in visitor.errors if "status of 400" not in error]
+
+
+def test_a_worker_that_ended_of_its_memory_is_drawn_up_to_that(visit: Visit, stand: Stand) -> None:
+    of_one = {"worker": 7, "pool": "gone", "slot": 0, "host": 1}
+    point = {**of_one, "bytes": 40 * 2**20, "high": 80 * 2**20}
+    end = {**of_one, "started_at": ago(590), "ended_at": ago(300), "reason": "too large"}
+    points = [{**point, "at": ago(590), "high": 50 * 2**20}, {**point, "at": ago(400)}]
+    visitor = visit()
+    answer(visitor, "/memory", {"points": points, "ends": [end]})
+
+    visitor.go("workers")
+
+    assert visitor.see("#memory-gone .legend b").inner_text() == "ended"
+    told = visitor.see("#memory-gone .plot").get_attribute("aria-label") or ""
+    assert "gone/0: ended, 80 MiB at most" in told
+
+
+def test_tables_are_cut_behind_the_order_that_is_asked_for(visit: Visit, stand: Stand) -> None:
+    visitor = visit().go("database")
+    first = "#tables tbody tr:first-child code"
+    visitor.page.get_by_role("link", name="Show all").click()
+    visitor.until("document.querySelectorAll('#tables tbody tr').length > 25")
+    names = visitor.page.locator("#tables tbody tr td:first-child code").all_inner_texts()
+    visitor.page.get_by_role("link", name="Show the first 25").click()
+    visitor.until("document.querySelectorAll('#tables tbody tr').length === 25")
+
+    visitor.page.locator("#tables th button", has_text="table").click()
+    visitor.page.mouse.move(0, 0)
+
+    least = visitor.page.evaluate("names => names.sort((a, b) => a.localeCompare(b))[0]", names)
+    eventually(lambda: visitor.see(first).inner_text() == least)

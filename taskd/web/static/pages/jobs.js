@@ -38,7 +38,7 @@ export function open(view) {
   view.load("page", "/jobs", query, before ? null : 3);
   view.load("queues", "/queues", {}, null);
   view.load("tasks", "/tasks", {}, null);
-  view.load("hosts", "/workers", {}, null);
+  view.hosts = view.load("hosts", "/workers", {}, null);
   return () => [
     heading("Jobs"),
     form(view),
@@ -60,11 +60,15 @@ function withZone(given) {
   return Object.fromEntries(Object.entries(given).map(([name, text]) => [name, MOMENTS.includes(name) ? zoned(text) : text]));
 }
 
-/** A worker is known to people by its name, or only pool and slot of that, and to the server by its id. */
+/**
+ * A worker is known to people by its name, or only pool and slot of that, and to the server by its id.
+ * Null if several are named so.
+ */
 function withWorker(view, given) {
   const wanted = given.worker?.trim() ?? "";
-  const found = workersOf(view.data.hosts).find(({ name }) => name === wanted || name.startsWith(`${wanted} on `));
-  return found && wanted ? { ...given, worker: String(found.id) } : { ...given, worker: wanted };
+  const found = workersOf(view.data.hosts).filter(({ name }) => name === wanted || name.startsWith(`${wanted} on `));
+  if (found.length > 1) return null;
+  return { ...given, worker: found.length ? String(found[0].id) : wanted };
 }
 
 function shownWorker({ data, params }) {
@@ -82,9 +86,14 @@ function local(text) {
 function form(view) {
   const { params } = view;
   const isRareUsed = TEXTS.some(({ name, isRare }) => isRare && params[name]);
-  const search = (event) => {
+  const search = async (event) => {
     event.preventDefault();
-    location.hash = address("jobs", null, filterOf(withWorker(view, withZone(Object.fromEntries(new FormData(event.target))))));
+    const { target } = event;
+    await view.hosts;
+    if (view.isClosed) return;
+    const given = withWorker(view, withZone(Object.fromEntries(new FormData(target))));
+    if (given) location.hash = address("jobs", null, filterOf(given));
+    else refuse(target.elements.worker, "Several workers are named so: choose one.");
   };
   const shown = TEXTS.filter(({ name }) => offers("/jobs", name));
   return h("form", { class: "card filter", role: "search", "aria-label": "Filter jobs", onsubmit: search },
@@ -100,6 +109,13 @@ function form(view) {
     names("workers", workersOf(view.data.hosts).map(({ name }) => name)),
     names("queues", [...new Set((view.data.queues ?? []).map(({ queue }) => queue))]),
     names("tasks", (view.data.tasks ?? []).map(({ name }) => name)));
+}
+
+/** Say at a field why it cannot be taken, until it is changed. */
+function refuse(field, why) {
+  field.setCustomValidity(why);
+  field.reportValidity();
+  field.addEventListener("input", () => field.setCustomValidity(""), { once: true });
 }
 
 function text(view, { name, label, example, list: own }) {

@@ -4,7 +4,7 @@ import { offers } from "../api.js";
 import { chart, steps } from "../chart.js";
 import { h } from "../dom.js";
 import { NONE, count, duration, many, percent, rate } from "../format.js";
-import { card, heading, link, prose, rangeOf, ranges, secondsOf, tile } from "../parts.js";
+import { card, heading, link, prose, rangeOf, ranges, secondsOf, tile, waiting } from "../parts.js";
 
 const MOST_QUEUES = 6;
 const LEAST_PART = 0.3;
@@ -48,14 +48,19 @@ function tiles({ data }) {
 }
 
 /** Where jobs could run and nothing begins. It has its place also while there is nothing to tell. */
-function stalls({ data }) {
-  if (!data.stalls) return null;
-  const found = data.stalls.stalls;
+function stalls(view) {
+  if (!offers("/stalls")) return null;
+  const found = view.data.stalls?.stalls;
+  if (!found) return card("Stalls", waiting(view, "stalls"));
   return card("Stalls", found.length
-    ? h("ul", { class: "stalls" }, found.map(({ queue, text, remedy }) => h("li", { key: text },
-        h("p", { class: "error" }, text),
-        h("p", { class: "note" }, "What to do: ", prose(remedy), ". ", link(`Queue ${queue}`, "jobs", null, { queue, state: "queued" })))))
+    ? h("ul", { class: "stalls" }, found.map(stall))
     : h("p", { class: "empty" }, "None: wherever jobs could run and slots are free, jobs begin."));
+}
+
+function stall({ queue, requires, is_overdue: isOverdue, text, remedy }) {
+  return h("li", { key: `${queue} ${requires} ${isOverdue}` },
+    h("p", { class: "error" }, text),
+    h("p", { class: "note" }, "What to do: ", prose(remedy), ". ", link(`Queue ${queue}`, "jobs", null, { queue, state: isOverdue ? "scheduled" : "queued" })));
 }
 
 function charts(view) {

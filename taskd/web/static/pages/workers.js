@@ -33,7 +33,7 @@ function pools(view) {
     columns: [
       { name: "pool", cell: ({ name }) => h("b", {}, name) },
       { name: "workers", isNumber: true, cell: ({ workers }) => count(workers) },
-      { name: "jobs in hand", isNumber: true, cell: ({ running }) => count(running) },
+      { name: "claimed jobs", isNumber: true, cell: ({ running }) => count(running) },
       { name: "slots", isNumber: true, cell: ({ slots }) => count(slots) },
       { name: "slots used", cell: ({ running, slots }) => h("meter", { min: "0", max: String(slots || 1), value: String(Math.min(running, slots)), "aria-label": `${running} of ${slots} slots are used` }) },
     ],
@@ -53,13 +53,13 @@ function processes(view, host) {
       { name: "process", cell: (row) => h("b", {}, row.role === "worker" ? nameOf(row) : [row.role, row.pool].filter(Boolean).join(" "), row.canary && " (canary)") },
       { name: "pid", isNumber: true, cell: ({ pid }) => String(pid) },
       { name: "state", cell: ({ state }) => badge(state) },
-      { name: "jobs in hand", isNumber: true, cell: (row) => (row.role === "worker" ? jobsOf(row) : "") },
+      { name: "running jobs", isNumber: true, cell: (row) => (row.role === "worker" ? jobsOf(row) : "") },
       { name: "memory", isNumber: true, sort: (row) => row.memory_bytes, cell: (row) => bytes(row.memory_bytes) },
       { name: "its children", isNumber: true, isIf: rows.some((row) => row.children_bytes), cell: (row) => (row.children_bytes ? bytes(row.children_bytes) : "") },
       { name: "peak", isNumber: true, sort: (row) => row.peak_bytes, cell: (row) => (row.peak_bytes ? bytes(row.peak_bytes) : "") },
       { name: "leak suspected", isIf: rows.some((row) => row.suspect_bytes_per_job), cell: (row) => (row.suspect_bytes_per_job ? h("span", { class: "error" }, `${bytes(row.suspect_bytes_per_job)} a job`) : "") },
       { name: "started", cell: (row) => when(row.started) },
-      { name: "orders", isIf: mayOrder, cell: (row) => orders(view, row) },
+      { name: "orders", isIf: mayOrder, cell: (row) => orders(view, row, host) },
     ].filter(({ name, isIf }) => isIf === undefined || isIf),
   });
 }
@@ -72,7 +72,7 @@ function stateOf({ silent, idle, processes }) {
 }
 
 function jobsOf({ worker, in_flight: jobs }) {
-  return worker ? link(count(jobs), "jobs", null, { worker }) : count(jobs);
+  return worker && jobs ? link(count(jobs), "jobs", null, { worker, state: "running" }) : count(jobs);
 }
 
 /** A worker's name; it leads to where its jobs stand. */
@@ -81,20 +81,22 @@ function nameOf(row) {
   return row.worker && offers("/workers/{id}/stacks") ? link(name, "workers", row.worker) : name;
 }
 
-function orders(view, row) {
+function orders(view, row, host) {
   if (!row.worker || row.state === "exiting") return null;
-  const name = `${row.pool}/${row.slot}`;
+  const name = `${row.pool}/${row.slot} on ${host.name}, pid ${row.pid}`;
   return h("div", { class: "orders" },
     row.state !== "draining" && order(view, { kind: "workers/drain", label: "Drain", name, path: `/workers/${row.worker}/drain`, question: `Drain ${name}? It takes no more jobs once another has taken its place.`, done: `${name} drains once another is at work.` }),
     order(view, { kind: "workers/stop", label: "Stop", name, path: `/workers/${row.worker}/stop`, isDangerous: true, question: `Stop ${name}? What it runs is interrupted and given back.`, done: `${name} stops.` }));
 }
 
-/** The same for all workers of a host. */
-function hostOrders(view, { name, processes }) {
+/** The same for all workers of a daemon, of which a machine may have several. */
+function hostOrders(view, { name: machine, pid, processes }) {
+  const name = `${machine}, pid ${pid}`;
+  const heard = (number, word) => `${many(number, "worker")} of ${name} ${word}${number === 1 ? "s" : ""}.`;
   const workers = processes.filter(({ worker, state }) => worker && state !== "exiting");
   const at = (what, those) => those.map(({ worker }) => `/workers/${worker}/${what}`);
   const standing = workers.filter(({ state }) => state !== "draining");
   return h("div", { class: "orders last" },
-    orderEach(view, { kind: "workers/drain", label: "Drain all", name, paths: at("drain", standing), question: `Drain all workers of ${name}? Each takes no more jobs once another has taken its place.`, done: (number) => `${many(number, "worker")} of ${name} drain.` }),
-    orderEach(view, { kind: "workers/stop", label: "Stop all", name, paths: at("stop", workers), isDangerous: true, question: `Stop all workers of ${name}? What they run is interrupted and given back; others take their places.`, done: (number) => `${many(number, "worker")} of ${name} stop.` }));
+    orderEach(view, { kind: "workers/drain", label: "Drain all", name, paths: at("drain", standing), question: `Drain all workers of ${name}? Each takes no more jobs once another has taken its place.`, done: (number) => heard(number, "drain") }),
+    orderEach(view, { kind: "workers/stop", label: "Stop all", name, paths: at("stop", workers), isDangerous: true, question: `Stop all workers of ${name}? What they run is interrupted and given back; others take their places.`, done: (number) => heard(number, "stop") }));
 }
