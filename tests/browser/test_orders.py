@@ -77,6 +77,8 @@ def test_chosen_jobs_are_moved_where_it_is_said(visit: Visit, stand: Stand) -> N
 
     visitor.see("#notices >> text=Move 2 chosen: 9 of 9 jobs")
     assert given[-1] == ("/jobs/move", {"ids": ids, "to": "post"})
+    visitor.until("document.querySelector('tbody input') !== null")
+    visitor.until("document.querySelector('tbody input:checked') === null")
 
 
 def test_who_thinks_better_of_it_orders_nothing(visit: Visit, stand: Stand) -> None:

@@ -18,11 +18,12 @@ export function h(name, props, ...children) {
   node.listens = {};
   node.follows = {};
   for (const [prop, value] of Object.entries(props ?? {})) {
-    if (value === null || value === undefined || value === false) continue;
-    if (prop === "key") node.key = value;
+    if (value === null || value === undefined) continue;
+    if (prop.startsWith(".")) node[prop.slice(1)] = node.follows[prop.slice(1)] = value;
+    else if (value === false) continue;
+    else if (prop === "key") node.key = value;
     else if (prop === "style") setStyle(node, value);
     else if (prop.startsWith("on")) node[prop] = node.listens[prop] = value;
-    else if (prop.startsWith(".")) node[prop.slice(1)] = node.follows[prop.slice(1)] = value;
     else node.setAttribute(prop, value === true ? "" : value);
   }
   node.append(...flat(children));
