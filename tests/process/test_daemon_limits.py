@@ -382,5 +382,5 @@ def test_what_must_not_run_twice_fails_when_its_worker_is_lost(shop: Shop) -> No
     os.kill(pid, signal.SIGKILL)
 
     found = shop.wait_for(once, "failed")
-    assert found["error"].startswith("lost: its worker is gone (killed by SIGKILL)")
+    assert found["error"].startswith("lost: its worker is gone (killed by SIGKILL")
     assert shop.wait_for(neighbour, "succeeded")["losses"] == 1

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import pytest
 
 from taskd import Job, configure
 from taskd.errors import JobUnknown
 from taskd.store.connect import Connection
-from taskd.store.resources import find_holders
 from taskd.store.waits import FIRST_TOLD, MOST_COUNTED
 from taskd.tasks import why
 from taskd.tasks.reasons import ReasonKind
@@ -116,7 +114,7 @@ def test_a_holder_that_is_not_found_in_time_is_told_as_such(
     add_exclusive(connection, "repo:42")
     waiting = add_exclusive(connection, "repo:42")
     add_jobs(connection, 20_000)
-    monkeypatch.setattr(why, "find_holders", partial(find_holders, seconds=0.001))
+    monkeypatch.setattr(why, "HOLDERS_SECONDS", 0.001)
 
     reason = only_reason(connection, waiting)
 
