@@ -200,10 +200,10 @@ class Ledger:
                 enqueued += ids
         self.acknowledged.extend(enqueued)
 
-    def is_quiet(self) -> bool:
-        """Whether no job runs or waits any more."""
+    def left(self) -> int:
+        """How many jobs have not ended yet."""
         ((left,),) = self.query("SELECT count(*) FROM taskd.live_job")
-        return left == 0
+        return int(left)
 
     def judge(self) -> Verdict:
         """Judge a run that is over."""

@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -181,19 +181,21 @@ def long_transaction(server: Postgres) -> Iterator[None]:
 
 
 @contextmanager
-def injected_errors(server: Postgres) -> Iterator[dict[str, int]]:
-    """Deadlocks and serialization failures out of nothing; how many, by table, after the block."""
-    raised: dict[str, int] = {}
+def injected_errors(server: Postgres) -> Iterator[Callable[[], dict[str, int]]]:
+    """Deadlocks and serialization failures out of nothing; it tells how many, by table."""
     server.execute("CREATE SCHEMA injected")
     for table, share in INJECTED.items():
         server.execute(_INJECT.format(table=table, share=share))
-    yield raised
+    yield lambda: {table: _raised(server, table) for table in INJECTED}
     for table in INJECTED:
         server.execute(f"DROP TRIGGER injected ON taskd.{table}")
-        ((count,),) = server.query(
-            f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM injected.raised_{table}"
-        )
-        raised[table] = count
+
+
+def _raised(server: Postgres, table: str) -> int:
+    ((count,),) = server.query(
+        f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM injected.raised_{table}"
+    )
+    return int(count)
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def test_half_open_connections_are_noticed(
         wait_for_idle_beats(stand)
         assert proxy.silence(connection) > 0
         stand.ledger.enqueue(5, work.note, chance, seconds=0.0)
-        seconds = seconds_until(stand.ledger.is_quiet, 60)
+        seconds = seconds_until(lambda: stand.ledger.left() == 0, 60)
         report.add_times(f"half-open: {connection}", "noticed in 15 s", [seconds], NOTICED_SECONDS)
 
     verdict = stand.settle()
