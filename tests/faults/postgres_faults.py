@@ -81,18 +81,17 @@ def outage(stand: Stand, chance: random.Random, *, server: Postgres, seconds: fl
     stand.strike("outage", (), at, time.time())
 
 
-def _has_backends(server: Postgres) -> bool:
-    """Whether the server has clients to be struck; not so while it recovers."""
+def _backends(server: Postgres) -> list[int]:
+    """The server's processes that serve clients; none while it recovers."""
     with contextlib.suppress(psycopg.OperationalError):
-        return bool(server.backends())
-    return False
+        return server.backends()
+    return []
 
 
 def kill_backend(stand: Stand, chance: random.Random, *, server: Postgres) -> None:
     """kill -9 one server process: the postmaster ends all others and recovers."""
-    eventually(partial(_has_backends, server))
-    with contextlib.suppress(psycopg.OperationalError, ProcessLookupError):
-        backends = server.backends()
+    backends = eventually(partial(_backends, server))
+    with contextlib.suppress(ProcessLookupError):
         at = time.time()
         os.kill(chance.choice(backends), signal.SIGKILL)
         stand.strike("kill -9 backend", (), at)
@@ -102,7 +101,7 @@ def terminate_backends(
     stand: Stand, chance: random.Random, *, server: Postgres, seconds: float
 ) -> None:
     """pg_terminate_backend for one connection after another, once there are any."""
-    eventually(partial(_has_backends, server))
+    eventually(partial(_backends, server))
     until = time.monotonic() + seconds
     ended = 0
     while time.monotonic() < until:
