@@ -40,13 +40,11 @@ class MemoryTable:
         Raises ParentUnknown before any is kept.
         """
         self._check_parents(new)
-        first = len(self.jobs) + 1
         ids: list[int] = []
         for one in new:
             holder = self._holder(one)
             if holder is not None:
-                if holder.id >= first or not self._is_blocked(holder):
-                    _change(holder, one)
+                _change(holder, one)
                 ids.append(-holder.id)
                 continue
             parents = {ids[-1 - p] if p < 0 else p for p in one.parents}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tests.store.mail_jobs import Job, Letter, level
+from tests.store.mail_jobs import WAITING, Call, Job, Letter, level
 from tests.store.mail_keys import Keys
 from tests.store.mail_lines import Capacity, Request
 from tests.store.mail_state import State
@@ -18,6 +18,7 @@ class Dispatcher:
     def __init__(self, state: State, keys: Keys) -> None:
         self._state = state
         self._keys = keys
+        self._recheck: list[int] = []
 
     def see_to_mail(self) -> None:
         """Work off what there is, unless somebody else does."""
@@ -27,6 +28,7 @@ class Dispatcher:
     def dispatch(self, letters: int = 100, rounds: int = 10, arrivals: int = 500) -> int:
         """Work off letters; how many."""
         total, room = 0, arrivals
+        self._recheck = []
         for _ in range(rounds):
             taken = self._take_letters(letters, room)
             room -= sum(len(letter.jobs) for letter in taken if letter.kind == "a")
@@ -35,6 +37,9 @@ class Dispatcher:
                 self._work_off(taken)
             if not taken or not self._state.mail:
                 break
+        if self._recheck:
+            self._state.mail.append(Letter("k", tuple(self._recheck)))
+            return -2
         return total
 
     def _take_letters(self, letters: int, room: int) -> list[Letter]:
@@ -53,6 +58,9 @@ class Dispatcher:
         def jobs_in(kind: str) -> list[int]:
             return [job for letter in letters if letter.kind == kind for job in letter.jobs]
 
+        called = self._change_jobs(
+            [pair for letter in letters for pair in zip(letter.jobs, letter.calls, strict=False)]
+        )
         ended: dict[int, bool] = {}
         for letter in letters:
             if letter.kind == "f":
@@ -66,7 +74,44 @@ class Dispatcher:
             if place is not None:
                 self._state.lines.leave(name, place)
         self._move_lines_up(touched)
-        self._join_lines([*jobs_in("a"), *arrivals])
+        self._join_lines([*jobs_in("a"), *called, *arrivals])
+
+    # Calls that come late.
+
+    def _change_jobs(self, calls: Sequence[tuple[int, Call]]) -> list[int]:
+        """Let the holders of keys be as calls want them; jobs that calls became, to join lines."""
+        late, arrivals = [], []
+        for holder, call in sorted(calls, key=lambda one: one[1].number):
+            job = self._state.jobs.get(holder)
+            if job is not None and job.table in WAITING:
+                self._keys.change(job, call)
+            elif call.wish.on_conflict == "replace" and call.wish.until in ("started", "finished"):
+                late.append((holder, call))
+        for holder, call in reversed(late):
+            arrivals += self._call_again(holder, call)
+        return arrivals
+
+    def _call_again(self, before: int, call: Call) -> list[int]:
+        """A job of its own, if nobody has the key by now."""
+        wish = call.wish
+        assert wish.key is not None
+        holder = -self._keys.holder(call.number, wish.key, wish.until, None)
+        if holder == -call.number:
+            job = self._state.add(call)
+            self._state.parents |= {(parent, job.id) for parent in wish.parents}
+            if wish.parents:
+                job.wait("p")
+                self._recheck.append(job.id)
+            elif self._state.asks(job) and job.due[0] <= self._state.now:
+                job.wait("i")
+                return [job.id]
+            else:
+                self._state.start(job)
+        elif holder != before and holder < call.number:
+            other = self._state.jobs.get(holder)
+            if other is not None and other.table != "history":
+                self._state.send_calls([(holder, call)])
+        return []
 
     # The ends of parents, and cancels.
 

@@ -28,10 +28,26 @@ UPDATE taskd.{} SET extra = extra || jsonb_build_object('expires', (extra->>'exp
 WHERE extra ? 'expires'
 """
 
+_PASS_TIME_IN_CALLS = """
+UPDATE taskd.mail m SET calls = (
+    SELECT jsonb_agg(c.call
+        || jsonb_build_object('due', (c.call->>'due')::timestamptz - later.by,
+                              'run_at', (c.call->>'run_at')::timestamptz - later.by)
+        || CASE WHEN c.call->'extra' ? 'expires'
+                THEN jsonb_build_object('extra', c.call->'extra' || jsonb_build_object('expires',
+                    (c.call->'extra'->>'expires')::float8 - extract(epoch FROM later.by)))
+                ELSE '{}' END
+        ORDER BY c.place)
+    FROM jsonb_array_elements(m.calls) WITH ORDINALITY AS c (call, place))
+FROM (SELECT %(minutes)s * interval '1 minute') AS later (by)
+WHERE m.kind = 'u'
+"""
+
 
 def pass_time(connection: psycopg.Connection[Any], minutes: int) -> None:
     """As if all that waits for its time had begun to so much earlier."""
     connection.execute(_PASS_TIME, {"minutes": minutes})
+    connection.execute(_PASS_TIME_IN_CALLS, {"minutes": minutes})
     for table in ("queued", "scheduled", "blocked", "running"):
         connection.execute(SQL(_EXPIRE).format(Identifier(table)), (minutes * 60,))
 

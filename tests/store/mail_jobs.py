@@ -10,6 +10,8 @@ QUARANTINE_LANE = 11
 PAUSE = 30
 """The minutes that stand for the seconds of a culprit's pause: time passes only when told to."""
 
+WAITING = ("queued", "scheduled", "blocked")
+
 _LEVELS = ("", "@key", "@task", "@queue")
 
 
@@ -125,10 +127,24 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """One that was to change the holder of its key, and the job that it else becomes."""
+
+    number: int
+    wish: Wish
+    due: tuple[int, int]
+    expires: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
-    """f, c, k, a: jobs, and for f whether they ended well. r: (resource, place or None)."""
+    """f, c, k, a, u: jobs, and for f whether they ended well. r: (resource, place or None).
+
+    u: calls, one for each job.
+    """
 
     kind: str
     jobs: tuple[int, ...] = ()
     well: tuple[bool, ...] = ()
     entries: tuple[tuple[str, int | None], ...] = ()
+    calls: tuple[Call, ...] = ()

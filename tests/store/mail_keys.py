@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.store.mail_jobs import Job, Wish
+from tests.store.mail_jobs import WAITING, Call, Job, Wish
 from tests.store.mail_state import State
 
 
@@ -15,47 +15,67 @@ class Keys:
         self.holders: dict[str, tuple[int, int | None]] = {}
         self._state = state
 
-    def take(self, given: list[int], wishes: Sequence[Wish], self_id: int | None) -> None:
-        """Put -id where another job holds the key already."""
+    def take(
+        self, given: list[int], wishes: Sequence[Wish], self_id: int | None
+    ) -> list[tuple[int, Call]]:
+        """Put -id where another job holds the key; whom of these a call is to change later."""
+        numbers = list(given)
+        late: dict[tuple[int, str, int], Call] = {}
         asked = [(i, wish, wish.key) for i, wish in enumerate(wishes) if wish.key is not None]
-        first, number = given[0], self._state.number()
         for i, wish, key in asked:
-            holder = self.holders.get(key)
-            if holder is None or self._is_free(holder, first, self_id):
-                self.holders[key] = (given[i], self._end_of_window(wish))
-            else:
-                given[i] = -holder[0]
+            given[i] = self.holder(numbers[i], key, wish.until, numbers[0], self_id)
         for i, wish, _ in asked:
-            if given[i] < 0 and -given[i] in self._state.jobs:
-                self._change_waiting(self._state.jobs[-given[i]], wish, number)
+            if given[i] < 0 and (job := self._state.jobs.get(-given[i])) is not None:
+                call = self._state.call(numbers[i], wish)
+                if job.table != "blocked":
+                    self.change(job, call)
+                elif wish.on_conflict == "replace":
+                    late.pop((job.id, "replace", 0), None)  # of one call the last counts
+                    late[job.id, "replace", 0] = call
+                elif wish.on_conflict == "earlier" and call.due < job.due:
+                    late[job.id, "earlier", call.number] = call
+        return [(job, call) for (job, _, _), call in late.items()]
 
-    def _end_of_window(self, wish: Wish) -> int | None:
-        if wish.until in ("started", "finished"):
+    def holder(
+        self, number: int, key: str, until: str, first: int | None, self_id: int | None = None
+    ) -> int:
+        """Take a key for this job; -id if another job has it. first: the first job of the call."""
+        held = self.holders.get(key)
+        if held is None or self._is_free(held, first, self_id):
+            self.holders[key] = (number, self._end_of_window(until))
+            return number
+        return -held[0]
+
+    def _end_of_window(self, until: str) -> int | None:
+        if until in ("started", "finished"):
             return None
-        return self._state.now + int(wish.until) // 60
+        return self._state.now + int(until) // 60
 
-    def _is_free(self, holder: tuple[int, int | None], first: int, self_id: int | None) -> bool:
+    def _is_free(
+        self, holder: tuple[int, int | None], first: int | None, self_id: int | None
+    ) -> bool:
         job, ends = holder
-        if job >= first:
+        if first is not None and job >= first:
             return False  # of the same call
         if ends is not None:
             return job == self_id or ends <= self._state.now
         return job == self_id or self._state.jobs[job].table == "history"
 
-    def _change_waiting(self, job: Job, wish: Wish, number: int) -> None:
-        if wish.on_conflict == "replace" and job.table in ("queued", "scheduled"):
+    @staticmethod
+    def change(job: Job, call: Call) -> None:
+        """Let a job that waits be as a call wants it that came after its own."""
+        wish = call.wish
+        if wish.on_conflict == "replace" and job.table in WAITING:
             job.args = wish.args
-        if wish.on_conflict == "earlier" and job.table == "scheduled":
-            job.due = min(job.due, (self._state.now + wish.delay, number))
+        if wish.on_conflict == "earlier" and job.table in ("blocked", "scheduled"):
+            job.due = min(job.due, call.due)
 
     def change_new(self, given: Sequence[int], wishes: Sequence[Wish], first: int) -> None:
         """Let those that lost a key to one of the same call change that."""
         for holder, wish in zip(given, wishes, strict=True):
             if -holder >= first:
                 job = self._state.jobs[-holder]
-                self._change_waiting(job, wish, self._state.number())
-                if wish.on_conflict == "replace":
-                    job.args = wish.args
+                self.change(job, self._state.call(0, wish))
 
     def drop(self, job: Job) -> None:
         """It lets go of its key, if it still holds that."""

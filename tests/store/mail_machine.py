@@ -195,7 +195,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self._now_and_then() and self._has_room())
     @rule(count=st.integers(1, 3), wish=wishes, by_itself=seldom)
     def enqueue_jobs(self, count: int, wish: Wish, by_itself: bool) -> None:
-        names = "klm"[:count]
+        names = "k" if wish.on_conflict == "earlier" else "klm"[:count]  # see _with_parents
         like = replace(wish, needs={}, run_if_failed=False)
         asked = [
             replace(like, key=wish.key and name, args=f"[{number}]")
@@ -211,7 +211,7 @@ class Machine(RuleBasedStateMachine):
         new = NewJobs(
             "shop.sync",
             [one.args for one in asked],
-            [None] * count,
+            [None] * len(asked),
             queue=wish.queue,
             priority=wish.priority,
             delay=wish.delay * 60.0 or None,

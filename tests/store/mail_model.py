@@ -13,10 +13,11 @@ this looks at everything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from tests.store.mail_attempts import Attempts
 from tests.store.mail_dispatcher import Dispatcher
-from tests.store.mail_jobs import QUARANTINE_LANE, Job, Letter, Wish
+from tests.store.mail_jobs import QUARANTINE_LANE, Call, Job, Letter, Wish
 from tests.store.mail_keys import Keys
 from tests.store.mail_limits import Limits
 from tests.store.mail_state import State
@@ -43,7 +44,7 @@ class Model:
     ) -> list[int]:
         """New jobs under these ids; -id where another job holds the key already."""
         given = list(ids)
-        self.keys.take(given, wishes, self_id)
+        calls = self.keys.take(given, wishes, self_id)
         late = [
             number
             for number, wish in zip(given, wishes, strict=True)
@@ -51,10 +52,11 @@ class Model:
         ]
         self.keys.change_new(given, wishes, ids[0])
         arrivals = [n for n in given if n > 0 and self.state.jobs[n].stage == "i"]
+        self.state.send_calls([(holder, self._whole(call, given)) for holder, call in calls])
         self.state.send_arrivals(arrivals)
         if late:
             self.state.mail.append(Letter("k", tuple(late)))
-        if (arrivals or late) and not is_foreign:
+        if (arrivals or late or calls) and not is_foreign:
             self.dispatcher.see_to_mail()
         return given
 
@@ -62,17 +64,23 @@ class Model:
         self, ids: Sequence[int], wishes: Sequence[Wish], self_id: int | None = None
     ) -> list[int]:
         """The same for jobs of one task, which wait for nothing but their queue, and are alike."""
+        known = len(self.state.mail)
         given = self.enqueue_graph(ids, wishes, self_id, is_foreign=True)
         wish = wishes[0]
-        if not wish.delay and self.state.gate(wish.queue, wish.share):
+        is_gated = not wish.delay and self.state.gate(wish.queue, wish.share)
+        if is_gated or any(letter.kind == "u" for letter in self.state.mail[known:]):
             self.dispatcher.see_to_mail()
         return given
 
+    @staticmethod
+    def _whole(call: Call, given: Sequence[int]) -> Call:
+        """The same with ids for its parents."""
+        named = (abs(given[-p - 1]) if p < 0 else p for p in call.wish.parents)
+        return replace(call, wish=replace(call.wish, parents=tuple(named)))
+
     def _add(self, number: int, wish: Wish, given: Sequence[int]) -> bool:
         """A new job; whether it comes after one of another call, which may have ended already."""
-        job = self.state.add(number, wish)
-        if wish.key is not None and wish.until in ("started", "finished"):
-            job.key = wish.key
+        job = self.state.add(self.state.call(number, wish))
         named = [given[-p - 1] if p < 0 else p for p in wish.parents]
         self.state.parents |= {(abs(p), number) for p in named}
         if wish.parents:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from taskd.board import HOLDERS_FROM
-from tests.store.mail_jobs import QUARANTINE_LANE, Job, Letter, Wish, in_order
+from tests.store.mail_jobs import QUARANTINE_LANE, Call, Job, Letter, Wish, in_order
 from tests.store.mail_lines import Lines
 
 Attempt = tuple[int, int, int, str]
@@ -64,12 +64,19 @@ class State:
 
     # What is done to jobs.
 
-    def add(self, number: int, wish: Wish) -> Job:
+    def call(self, number: int, wish: Wish) -> Call:
+        """What is asked for now."""
+        expires = None if wish.expires is None else self.now + wish.expires
+        return Call(number, wish, (self.now + wish.delay, self.number()), expires)
+
+    def add(self, call: Call) -> Job:
         """A new job."""
-        due = (self.now + wish.delay, self.number())
-        job = Job(number, wish, wish.queue, wish.args, due, in_order(wish.needs))
-        job.expires = None if wish.expires is None else self.now + wish.expires
-        self.jobs[number] = job
+        wish = call.wish
+        job = Job(call.number, wish, wish.queue, wish.args, call.due, in_order(wish.needs))
+        job.expires = call.expires
+        if wish.key is not None and wish.until in ("started", "finished"):
+            job.key = wish.key
+        self.jobs[call.number] = job
         return job
 
     def enter_queue(self, job: Job, lane: int | None = None) -> None:
@@ -107,6 +114,12 @@ class State:
         """These join their lines."""
         if jobs:
             self.mail.append(Letter("a", tuple(jobs)))
+
+    def send_calls(self, calls: Sequence[tuple[int, Call]]) -> None:
+        """These jobs are to be changed."""
+        if calls:
+            jobs, whole = zip(*calls, strict=True)
+            self.mail.append(Letter("u", jobs, calls=whole))
 
     def send_releases(self, entries: Iterable[tuple[str, int | None]]) -> None:
         """These are given back."""

@@ -31,6 +31,7 @@ SHARP = (
     "test_cancel_races.py",
     "test_quarantine.py",
     "test_unique_races.py",
+    "test_late_calls.py",
     "test_mail_plans.py",
     "test_line_plans.py",
     "test_share_plans.py",
@@ -70,6 +71,41 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant(
+        "a blocked holder is not changed",
+        "24_late_calls.sql",
+        "late_calls_v1",
+        "EXISTS (SELECT FROM taskd.blocked b WHERE b.id = h.id)\n",
+        "false\n",
+    ),
+    Mutant(
+        "a call that was made before changes a later one",
+        "24_late_calls.sql",
+        "call_again_v1",
+        " AND holder < job.id",
+        "",
+    ),
+    Mutant(
+        "of late calls the first counts",
+        "24_late_calls.sql",
+        "change_jobs_v1",
+        "ORDER BY (u.call->>'id')::bigint DESC",
+        "ORDER BY (u.call->>'id')::bigint",
+    ),
+    Mutant(
+        "a late call that meets a lock is forgotten",
+        "24_late_calls.sql",
+        "change_jobs_v1",
+        "recall := recall || one.call",
+        "recall := recall",
+    ),
+    Mutant(
+        "a late call does not become a job",
+        "24_late_calls.sql",
+        "call_again_v1",
+        "ELSIF holder = -job.id THEN",
+        "ELSIF false THEN",
+    ),
     Mutant(
         "a stale fence counts",
         "05_end.sql",

@@ -101,7 +101,7 @@ def a_delayed_holder_is_replaced(shop: ModuleType, run: Run) -> object:
     return second == first
 
 
-def a_holder_that_waits_for_its_parent_keeps_what_it_has(shop: ModuleType, run: Run) -> object:
+def a_holder_that_waits_for_its_parent_is_replaced(shop: ModuleType, run: Run) -> object:
     parent = shop.note.enqueue("parent")
     first = shop.sync.options(after=[parent]).enqueue("old")
     second = shop.sync.enqueue("new")
@@ -220,9 +220,9 @@ OUTCOMES: list[tuple[Scenario, object, list[Any]]] = [
     (a_waiting_holder_is_replaced, True, [("sync", "new", 1)]),
     (a_delayed_holder_is_replaced, True, [("sync", "new", 1)]),
     (
-        a_holder_that_waits_for_its_parent_keeps_what_it_has,
+        a_holder_that_waits_for_its_parent_is_replaced,
         True,
-        [("note", "parent"), ("sync", "old", 1)],
+        [("note", "parent"), ("sync", "new", 1)],
     ),
     (
         a_holder_in_the_pause_before_a_retry_is_replaced,

@@ -56,6 +56,7 @@ DECLARE
     ids bigint[];
     keys text[];
     keyed taskd.keyed_job[];
+    late bigint[] := '{}';
     until text := p_unique->>'until';
     keyed_extra jsonb;
     due timestamptz := coalesce(p_run_at, clock_timestamp() + p_delay * interval '1 second');
@@ -76,10 +77,19 @@ BEGIN
                 SELECT ROW(u.id, u.key, until, p_unique->>'on_conflict', u.args, u.kwargs, due)::taskd.keyed_job
                 FROM unnest(ids, keys, p_args, p_kwargs) AS u (id, key, args, kwargs));
             ids := taskd.take_keys_v1(keyed, first, (p_unique->>'self')::bigint);
+            late := taskd.late_calls_v1(keyed, ids, first);
         END IF;
         IF until NOT IN ('started', 'finished') THEN
             keys := NULL;           -- a window: nobody lets go of the key
         END IF;
+    END IF;
+    IF late <> '{}' THEN
+        PERFORM taskd.send_calls_v1(jsonb_agg(taskd.late_call_v1(
+            -ids[l.place], p_unique->>'on_conflict', keyed[l.place].id, due, false, p_timeout, p_priority,
+            p_max_attempts, p_queue, p_task, p_args[l.place], p_kwargs[l.place],
+            CASE WHEN keys IS NULL THEN p_extra
+                 ELSE keyed_extra || jsonb_build_object('unique', keys[l.place]) END, NULL, NULL)))
+        FROM unnest(late) AS l (place);
     END IF;
     IF due > clock_timestamp() THEN
         INSERT INTO taskd.scheduled (run_at, id, created_at, timeout, priority, attempt,
@@ -118,6 +128,9 @@ BEGIN
     IF keyed IS NOT NULL THEN
         PERFORM taskd.change_new_v1(keyed, ids, first);
     END IF;
+    IF late <> '{}' THEN
+        PERFORM taskd.see_to_mail_v1(p_always);
+    END IF;
     RETURN ids;
 END $$;
 
@@ -143,8 +156,11 @@ RETURNS bigint[] LANGUAGE plpgsql
 SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     jobs taskd.new_job[] := ARRAY(SELECT j FROM json_populate_recordset(NULL::taskd.new_job, p_jobs) j);
-    ids bigint[] := ARRAY(SELECT nextval('taskd.job_seq') FROM generate_series(1, cardinality(jobs)));
-    first bigint := ids[1];
+    numbers bigint[] := ARRAY(SELECT nextval('taskd.job_seq') FROM generate_series(1, cardinality(jobs)));
+    first bigint := numbers[1];
+    ids bigint[];
+    changing bigint[] := '{}';
+    calls jsonb;
     news json;
     next_due timestamptz;
     arrivals bigint[];
@@ -152,17 +168,25 @@ DECLARE
 BEGIN
     PERFORM taskd.check_arguments_v1(array_agg(j.args), array_agg(j.kwargs)) FROM unnest(jobs) j;
     PERFORM taskd.check_graph_v1(jobs);
-    ids := taskd.take_graph_keys_v1(jobs, ids, p_self);
+    ids := taskd.take_graph_keys_v1(jobs, numbers, p_self);
+    IF ids <> numbers THEN
+        SELECT taskd.late_calls_v1(
+            array_agg(taskd.keyed_job_v1(NULL, j.key, j.until, j.on_conflict, j.args, j.kwargs, j.run_at, j.delay)
+                      ORDER BY j.ordinality), ids, first)
+        INTO changing
+        FROM unnest(jobs) WITH ORDINALITY j;
+    END IF;
     WITH j AS MATERIALIZED (
-        SELECT ids[j.ordinality] AS id, j.*,
+        SELECT ids[j.ordinality] AS id, numbers[j.ordinality] AS number, j.*,
                coalesce(j.run_at, clock_timestamp() + j.delay * interval '1 second') AS due,
                CASE WHEN j.parents IS NOT NULL
                     THEN (SELECT array_agg(DISTINCT CASE WHEN p < 0 THEN abs(ids[-p]) ELSE p END)
                           FROM unnest(j.parents) p) END AS after
         FROM unnest(jobs) WITH ORDINALITY j
-        WHERE ids[j.ordinality] > 0
+        WHERE ids[j.ordinality] > 0 OR j.ordinality = ANY (changing)
     ), n AS MATERIALIZED (
-        SELECT j.*, CASE WHEN j.after IS NOT NULL THEN 'p'
+        SELECT j.*, CASE WHEN j.id < 0 THEN 'u'
+                         WHEN j.after IS NOT NULL THEN 'p'
                          WHEN j.due > clock_timestamp() THEN 's'
                          WHEN j.res <> '{}' OR taskd.gate_v1(j.queue, j.extra) IS NOT NULL THEN 'i'
                          ELSE 'q' END AS stage,
@@ -187,7 +211,7 @@ BEGIN
     ), edges AS (
         INSERT INTO taskd.dependency (parent, child)
         SELECT p.parent, n.id
-        FROM (SELECT * FROM n WHERE n.after IS NOT NULL) n, unnest(n.after) AS p (parent)
+        FROM (SELECT * FROM n WHERE n.stage = 'p') n, unnest(n.after) AS p (parent)
     ), b AS (
         INSERT INTO taskd.blocked (
             id, created_at, run_at, stage, pending, run_if_failed, timeout, priority, attempt,
@@ -216,9 +240,13 @@ BEGIN
     )
     SELECT (SELECT json_agg(l) FROM lanes l), min(n.due) FILTER (WHERE n.stage = 's'),
            array_agg(n.id ORDER BY n.id) FILTER (WHERE n.stage = 'i'),
-           array_agg(n.id ORDER BY n.id) FILTER (WHERE n.after IS NOT NULL AND EXISTS (
-               SELECT FROM unnest(n.parents) p WHERE p > 0 OR ids[-p] < 0))
-    INTO news, next_due, arrivals, late
+           array_agg(n.id ORDER BY n.id) FILTER (WHERE n.stage = 'p' AND EXISTS (
+               SELECT FROM unnest(n.parents) p WHERE p > 0 OR ids[-p] < 0)),
+           jsonb_agg(taskd.late_call_v1(
+               -n.id, n.on_conflict, n.number, n.due, coalesce(n.run_if_failed, false), n.timeout,
+               n.priority, n.max_attempts, n.queue, n.task, n.args, n.kwargs, n.whole, n.names, n.units)
+               ORDER BY n.number) FILTER (WHERE n.stage = 'u')
+    INTO news, next_due, arrivals, late, calls
     FROM n;
     IF p_always OR EXISTS (SELECT FROM taskd.host WHERE idle) THEN
         PERFORM taskd.notify_hosts_v1(l.queue, l.lane, l.count, l.seq)
@@ -232,11 +260,12 @@ BEGIN
         array_agg(ids[j.ordinality] ORDER BY j.ordinality), first)
     FROM unnest(jobs) WITH ORDINALITY j
     WHERE -ids[j.ordinality] >= first;
+    PERFORM taskd.send_calls_v1(calls);
     PERFORM taskd.send_arrivals_v1(arrivals);
     IF late IS NOT NULL THEN
         INSERT INTO taskd.mail (kind, ids) VALUES ('k', late);
     END IF;
-    IF arrivals IS NOT NULL OR late IS NOT NULL THEN
+    IF arrivals IS NOT NULL OR late IS NOT NULL OR calls IS NOT NULL THEN
         -- Letter k is for a later transaction: until this one commits, a parent that waits now may be
         -- claimed and end without having seen the dependency.
         PERFORM taskd.see_to_mail_v1(p_always OR late IS NOT NULL);

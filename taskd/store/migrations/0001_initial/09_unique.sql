@@ -143,7 +143,8 @@ CREATE FUNCTION taskd.drop_keys_v1(p_keys taskd.held_key[]) RETURNS void LANGUAG
 $$;
 
 -- What jobs whose key another holds change of that one, where p_ids[i] is its -id: see keyed_job.
--- Only if it still waits in queued or scheduled. A lock on its row makes a claim skip it, not wait.
+-- Only if it waits in queued or scheduled (else see 24_late_calls.sql). A lock on its row makes a claim
+-- skip it, not wait.
 -- If several have one key, the last call counts for its arguments, the earliest for its time.
 -- In the order of the ids, so that two who change the same jobs lock them in one order.
 CREATE FUNCTION taskd.change_waiting_v1(p_jobs taskd.keyed_job[], p_ids bigint[])
@@ -167,14 +168,8 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM unnest(p_jobs) WITH ORDINALITY j
                WHERE j.on_conflict = 'earlier' AND p_ids[j.ordinality] < 0) THEN
-        WITH wanted AS (
-            SELECT -p_ids[j.ordinality] AS id, min(coalesce(j.due, clock_timestamp())) AS due
-            FROM unnest(p_jobs) WITH ORDINALITY j
-            WHERE j.on_conflict = 'earlier' AND p_ids[j.ordinality] < 0
-            GROUP BY 1
-            ORDER BY 1
-        ), moved AS (
-            DELETE FROM taskd.scheduled s USING wanted w
+        WITH moved AS (
+            DELETE FROM taskd.scheduled s USING taskd.earliest_calls_v1(p_jobs, p_ids) w
             WHERE s.id BETWEEN w.id AND w.id AND s.run_at > w.due
             RETURNING s.*, w.due
         ), entered AS (
@@ -210,6 +205,8 @@ BEGIN
     PERFORM taskd.change_waiting_v1(jobs, ids);
     UPDATE taskd.blocked b SET args = c.args, kwargs = c.kwargs -- the dispatcher cannot see it yet
     FROM taskd.last_calls_v1(jobs, ids) c WHERE b.id BETWEEN c.id AND c.id;
+    UPDATE taskd.blocked b SET run_at = c.due
+    FROM taskd.earliest_calls_v1(jobs, ids) c WHERE b.id BETWEEN c.id AND c.id AND b.run_at > c.due;
 END $$;
 
 -- The jobs (-id in p_ids) whose arguments are to be replaced, and by which.

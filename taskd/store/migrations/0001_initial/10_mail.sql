@@ -3,7 +3,8 @@
 --   enqueue ─ letter "a" ─┐                 ┌─► blocked: pending 2 … 1 … 0 ─► queued
 --   end     ─ letter "f" ─┼─► dispatcher ───┤
 --   release ─ letter "r" ─┤   (one at a     └─► lines of the resources move up
---   cancel  ─ letter "c" ─┘    time, tried)
+--   cancel  ─ letter "c" ─┤    time, tried)
+--   replace ─ letter "u" ─┘
 --
 -- No transaction of a user ever locks a resource or somebody else's job: enqueue, completion, retry,
 -- cancel and rescue only insert letters. Whoever calls dispatch_v1 and gets the dispatch lock (it is
@@ -25,7 +26,7 @@ CREATE INDEX dependency_child ON taskd.dependency (child);
 -- One letter a call, not a job.
 --   f: parents have ended (ids, ok)        r: units are given back (res, need)
 --   c: cancel these jobs (ids)             k: look whether parents of these jobs have ended already
---   a: these jobs join their lines (ids)
+--   a: these jobs join their lines (ids)   u: change these jobs (ids, calls; see 24_late_calls.sql)
 -- Arrivals (is_late) are read after all others and a bounded number at a time, so that a flood of
 -- enqueues delays no release. sender: the transaction that wrote it; it stands before seq, so that a
 -- transaction has its number before its letter has one (see mail_mark_v1).
@@ -38,6 +39,7 @@ CREATE TABLE taskd.mail (
     ok           boolean[],
     res          text[] COLLATE "C",
     need         integer[],
+    calls        jsonb,
     PRIMARY KEY (is_late, seq)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);
@@ -250,6 +252,7 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     recancel bigint[] := '{}';
     recheck bigint[] := '{}';
+    recall jsonb := '[]';
     taken integer;
     admitted integer;
     total integer := 0;
@@ -272,8 +275,9 @@ BEGIN
     END IF;
     FOR i IN 1 .. p_rounds LOOP
         EXIT WHEN NOT has_more;
-        SELECT r.recancel, r.recheck, r.taken, r.admitted INTO recancel, recheck, taken, admitted
-        FROM taskd.dispatch_round_v1(p_letters, room, recancel, recheck) r;
+        SELECT r.recancel, r.recheck, r.recall, r.taken, r.admitted
+        INTO recancel, recheck, recall, taken, admitted
+        FROM taskd.dispatch_round_v1(p_letters, room, recancel, recheck, recall) r;
         total := total + taken;
         room := room - admitted;
         has_more := taken > 0 AND taskd.has_mail_v1();
@@ -284,18 +288,19 @@ BEGIN
     FROM (VALUES ('c'::"char", recancel), ('k', recheck)) AS l (kind, ids)
     WHERE l.ids <> '{}';
     GET DIAGNOSTICS returned = ROW_COUNT;
+    returned := returned + taskd.send_calls_v1(recall);
     IF has_more OR (room <= 0 AND taskd.has_mail_v1()) THEN   -- for maintenance, at once
         PERFORM pg_notify('taskd', '"mail"');
     END IF;
     RETURN CASE WHEN returned > 0 THEN -2 ELSE total END;
 END $$;
 
--- One round, under the dispatch lock. The order within it: checks and ends of parents, cancels,
--- releases, arrivals. What it calls plans with the settings of dispatch_v1; for BETWEEN and LIMIT 1
+-- One round, under the dispatch lock. The order within it: changes, before anything starts that they
+-- concern; checks and ends of parents, cancels, releases, arrivals. What it calls plans with the settings of dispatch_v1; for BETWEEN and LIMIT 1
 -- see 05_end.sql.
 CREATE FUNCTION taskd.dispatch_round_v1(
     p_letters integer, p_arrivals integer, INOUT recancel bigint[], INOUT recheck bigint[],
-    OUT taken integer, OUT admitted integer
+    INOUT recall jsonb, OUT taken integer, OUT admitted integer
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
@@ -392,6 +397,12 @@ BEGIN
         SELECT names || coalesce(array_agg(g.name), '{}'), units || coalesce(array_agg(1), '{}')
         INTO names, units
         FROM gone g;
+    END IF;
+    IF kinds ~ 'u' THEN
+        SELECT arrivals || c.arrivals, recheck || c.recheck, recall || c.recall
+        INTO arrivals, recheck, recall
+        FROM taskd.change_jobs_v1((SELECT jsonb_agg(c.call) FROM unnest(letters) l
+                                   CROSS JOIN LATERAL jsonb_array_elements(l.calls) AS c (call))) c;
     END IF;
     IF checks <> '{}' THEN
         SELECT ended || c.ended, ended_well || c.ended_well, recheck || c.recheck
