@@ -94,6 +94,7 @@ class Job:
     state: str = ""
     error: str | None = None
     requeued_as: int | None = None
+    called: int = 0  # the number of the last call that replaced its arguments
 
     @property
     def said_by(self) -> int:

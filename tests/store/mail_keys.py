@@ -65,17 +65,19 @@ class Keys:
     def change(job: Job, call: Call) -> None:
         """Let a job that waits be as a call wants it that came after its own."""
         wish = call.wish
-        if wish.on_conflict == "replace" and job.table in WAITING:
-            job.args = wish.args
+        is_newer = call.number > job.called
+        if wish.on_conflict == "replace" and job.table in WAITING and is_newer:
+            job.args, job.called = wish.args, call.number
         if wish.on_conflict == "earlier" and job.table in ("blocked", "scheduled"):
             job.due = min(job.due, call.due)
 
-    def change_new(self, given: Sequence[int], wishes: Sequence[Wish], first: int) -> None:
+    def change_new(
+        self, numbers: Sequence[int], given: Sequence[int], wishes: Sequence[Wish]
+    ) -> None:
         """Let those that lost a key to one of the same call change that."""
-        for holder, wish in zip(given, wishes, strict=True):
-            if -holder >= first:
-                job = self._state.jobs[-holder]
-                self.change(job, self._state.call(0, wish))
+        for number, holder, wish in zip(numbers, given, wishes, strict=True):
+            if -holder >= numbers[0]:
+                self.change(self._state.jobs[-holder], self._state.call(number, wish))
 
     def drop(self, job: Job) -> None:
         """It lets go of its key, if it still holds that."""

@@ -50,7 +50,7 @@ class Model:
             for number, wish in zip(given, wishes, strict=True)
             if number > 0 and self._add(number, wish, given)
         ]
-        self.keys.change_new(given, wishes, ids[0])
+        self.keys.change_new(ids, given, wishes)
         arrivals = [n for n in given if n > 0 and self.state.jobs[n].stage == "i"]
         self.state.send_calls([(holder, self._whole(call, given)) for holder, call in calls])
         self.state.send_arrivals(arrivals)

@@ -72,32 +72,32 @@ class Mutant:
 
 MUTANTS = [
     Mutant(
-        "a blocked holder is not changed",
+        "a late call to a blocked job is not sent",
         "24_late_calls.sql",
         "late_calls_v1",
-        "EXISTS (SELECT FROM taskd.blocked b WHERE b.id = h.id)\n",
-        "false\n",
+        "coalesce(w.blocked, w.queued",
+        "coalesce(w.queued",
     ),
     Mutant(
-        "a call that was made before changes a later one",
+        "a late call changes a job of a later one",
         "24_late_calls.sql",
         "call_again_v1",
         " AND holder < job.id",
         "",
     ),
     Mutant(
-        "of late calls the first counts",
-        "24_late_calls.sql",
-        "change_jobs_v1",
-        "ORDER BY (u.call->>'id')::bigint DESC",
-        "ORDER BY (u.call->>'id')::bigint",
+        "a late call undoes a later one",
+        "09_unique.sql",
+        "is_newer_v1",
+        "coalesce(p_number > (p_extra->>'call')::bigint, true)",
+        "true",
     ),
     Mutant(
         "a late call that meets a lock is forgotten",
         "24_late_calls.sql",
         "change_jobs_v1",
-        "recall := recall || one.call",
-        "recall := recall",
+        "        IF one.waits THEN\n            recall := recall || one.call;",
+        "        IF one.waits THEN\n            NULL;",
     ),
     Mutant(
         "a late call does not become a job",

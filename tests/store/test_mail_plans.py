@@ -17,6 +17,7 @@ from tests.store.graph_makers import (
     add_one,
     claim_one,
     complete,
+    dispatch,
     retry,
     set_capacity,
     used,
@@ -221,6 +222,43 @@ def test_the_end_of_a_parent_reads_its_own_children(waiting: Connection) -> None
         complete(waiting, worker, [row])
 
     assert places(waiting, child) == ["queued"]
+
+
+@pytest.mark.parametrize("until", ["started", "finished"])
+def test_a_call_that_changes_a_blocked_job_reads_that_job(waiting: Connection, until: str) -> None:
+    needs = {"x": EXCLUSIVE}
+    job = add_one(waiting, needs=needs, key="k", until=until)
+
+    with reads(waiting, 20):
+        add_one(waiting, args="[2]", needs=needs, key="k", until=until, on_conflict="replace")
+        add_one(waiting, needs=needs, key="k", until=until, on_conflict="earlier")
+
+    changed = "SELECT args FROM taskd.blocked WHERE id = %s"
+    assert waiting.execute(changed, (job,)).fetchone() == ("[2]",)
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_a_call_that_comes_late_reads_its_job(
+    waiting: Connection, connect_again: Callable[[], Connection], has_begun: bool
+) -> None:
+    caller, worker = connect_again(), add_worker(waiting)
+    claim_one(waiting, worker)
+    options = {"needs": {"z": EXCLUSIVE}, "key": "k", "until": "started"}
+    add_exclusive(waiting, "z")
+    row = claim_one(waiting, worker)
+    job = add_one(waiting, **options)
+    caller.execute("BEGIN")
+    add_one(caller, args="[2]", on_conflict="replace", foreign=True, **options)
+    complete(waiting, worker, [row])
+    if has_begun:
+        complete(waiting, worker, [claim_one(waiting, worker)])
+    caller.execute("COMMIT")
+
+    with reads(waiting, 20):
+        assert dispatch(waiting) >= 0
+
+    row = claim_one(waiting, worker)
+    assert (row[0] == job, row[8]) == (not has_begun, [2])
 
 
 def test_a_child_of_a_parent_that_is_there_reads_its_own_parent(waiting: Connection) -> None:

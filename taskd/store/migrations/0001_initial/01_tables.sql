@@ -328,6 +328,7 @@ CREATE TABLE taskd.waiter (
 --             it has begun
 --   unique    the key that it holds in unique_key
 --   until     "started" or "finished": when it lets go of that key
+--   call      the number of the call that its arguments are of, if one has replaced them
 --   parents   the jobs that it came after
 --   group     the first job of the group that it is one of
 --   on_lost   "fail": fail it when its worker is lost, for it must not run twice

@@ -77,7 +77,7 @@ BEGIN
                 SELECT ROW(u.id, u.key, until, p_unique->>'on_conflict', u.args, u.kwargs, due)::taskd.keyed_job
                 FROM unnest(ids, keys, p_args, p_kwargs) AS u (id, key, args, kwargs));
             ids := taskd.take_keys_v1(keyed, first, (p_unique->>'self')::bigint);
-            late := taskd.late_calls_v1(keyed, ids, first);
+            late := taskd.late_calls_v1(keyed, ids);
         END IF;
         IF until NOT IN ('started', 'finished') THEN
             keys := NULL;           -- a window: nobody lets go of the key
@@ -171,8 +171,8 @@ BEGIN
     ids := taskd.take_graph_keys_v1(jobs, numbers, p_self);
     IF ids <> numbers THEN
         SELECT taskd.late_calls_v1(
-            array_agg(taskd.keyed_job_v1(NULL, j.key, j.until, j.on_conflict, j.args, j.kwargs, j.run_at, j.delay)
-                      ORDER BY j.ordinality), ids, first)
+            array_agg(taskd.keyed_job_v1(numbers[j.ordinality], j.key, j.until, j.on_conflict, j.args,
+                                         j.kwargs, j.run_at, j.delay) ORDER BY j.ordinality), ids)
         INTO changing
         FROM unnest(jobs) WITH ORDINALITY j;
     END IF;
@@ -254,12 +254,12 @@ BEGIN
         PERFORM pg_notify('taskd', json_build_array(extract(epoch FROM next_due - clock_timestamp()))::text)
         WHERE next_due IS NOT NULL;
     END IF;
-    PERFORM taskd.change_new_v1(
-        array_agg(taskd.keyed_job_v1(NULL, j.key, j.until, j.on_conflict, j.args, j.kwargs, j.run_at, j.delay)
-                  ORDER BY j.ordinality),
-        array_agg(ids[j.ordinality] ORDER BY j.ordinality), first)
-    FROM unnest(jobs) WITH ORDINALITY j
-    WHERE -ids[j.ordinality] >= first;
+    IF ids <> numbers THEN
+        PERFORM taskd.change_new_v1(
+            array_agg(taskd.keyed_job_v1(numbers[j.ordinality], j.key, j.until, j.on_conflict, j.args,
+                                         j.kwargs, j.run_at, j.delay) ORDER BY j.ordinality), ids, first)
+        FROM unnest(jobs) WITH ORDINALITY j;
+    END IF;
     PERFORM taskd.send_calls_v1(calls);
     PERFORM taskd.send_arrivals_v1(arrivals);
     IF late IS NOT NULL THEN
@@ -379,7 +379,7 @@ BEGIN
                'task', h.task, 'args', h.args, 'kwargs', h.kwargs, 'queue', h.queue,
                'priority', h.priority, 'timeout', h.timeout, 'max_attempts', h.max_attempts,
                'extra', nullif(
-                   h.extra - '{unique,until,expires,schedule}'::text[]
+                   h.extra - '{unique,until,expires,schedule,call}'::text[]
                    || CASE WHEN h.extra ? 'limits'
                            THEN jsonb_build_object('limits_at', taskd.said_at_v1(h.extra, h.created_at))
                            ELSE '{}' END, '{}'),

@@ -156,11 +156,15 @@ DECLARE
 BEGIN
     IF EXISTS (SELECT FROM unnest(p_jobs) WITH ORDINALITY j
                WHERE j.on_conflict = 'replace' AND p_ids[j.ordinality] < 0) THEN
-        UPDATE taskd.scheduled s SET args = c.args, kwargs = c.kwargs
-        FROM taskd.last_calls_v1(p_jobs, p_ids) c WHERE s.id BETWEEN c.id AND c.id;
+        UPDATE taskd.scheduled s
+        SET args = c.args, kwargs = c.kwargs, extra = taskd.called_v1(s.extra, c.number)
+        FROM taskd.last_calls_v1(p_jobs, p_ids) c
+        WHERE s.id BETWEEN c.id AND c.id AND taskd.is_newer_v1(c.number, s.extra);
         FOR lane IN
-            UPDATE taskd.queued q SET args = c.args, kwargs = c.kwargs
-            FROM taskd.last_calls_v1(p_jobs, p_ids) c WHERE q.id BETWEEN c.id AND c.id
+            UPDATE taskd.queued q
+            SET args = c.args, kwargs = c.kwargs, extra = taskd.called_v1(q.extra, c.number)
+            FROM taskd.last_calls_v1(p_jobs, p_ids) c
+            WHERE q.id BETWEEN c.id AND c.id AND taskd.is_newer_v1(c.number, q.extra)
             RETURNING q.queue, q.lane, q.seq
         LOOP
             PERFORM taskd.notify_hosts_v1(lane.queue, lane.lane, 1, lane.seq); -- a claim may have skipped it
@@ -185,35 +189,65 @@ BEGIN
     END IF;
 END $$;
 
+-- Column extra of a job once a call of this number has given it arguments, and whether one of this number
+-- is newer than the last that has. Calls have numbers, the ids that their jobs would have had: of several
+-- the one with the highest counts, whichever comes first.
+CREATE FUNCTION taskd.called_v1(p_extra jsonb, p_number bigint) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(p_extra, '{}') || jsonb_build_object('call', p_number)
+$$;
+CREATE FUNCTION taskd.is_newer_v1(p_number bigint, p_extra jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(p_number > (p_extra->>'call')::bigint, true)
+$$;
+
 -- What jobs change whose key one of the same call holds (p_first: its first id), once that is stored.
 CREATE FUNCTION taskd.change_new_v1(p_jobs taskd.keyed_job[], p_ids bigint[], p_first bigint)
 RETURNS void LANGUAGE plpgsql
 SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    jobs taskd.keyed_job[];
     ids bigint[];
 BEGIN
-    IF p_jobs IS NULL OR NOT EXISTS (SELECT FROM unnest(p_ids) i WHERE -i >= p_first) THEN
+    IF NOT EXISTS (SELECT FROM unnest(p_ids) i WHERE -i >= p_first) THEN
         RETURN;
     END IF;
-    SELECT array_agg(ROW(j.id, j.key, j.until, j.on_conflict, j.args, j.kwargs, j.due)::taskd.keyed_job
-                     ORDER BY j.ordinality),
-           array_agg(p_ids[j.ordinality] ORDER BY j.ordinality)
-    INTO jobs, ids
-    FROM unnest(p_jobs) WITH ORDINALITY j
-    WHERE -p_ids[j.ordinality] >= p_first;
-    PERFORM taskd.change_waiting_v1(jobs, ids);
-    UPDATE taskd.blocked b SET args = c.args, kwargs = c.kwargs -- the dispatcher cannot see it yet
-    FROM taskd.last_calls_v1(jobs, ids) c WHERE b.id BETWEEN c.id AND c.id;
-    UPDATE taskd.blocked b SET run_at = c.due
-    FROM taskd.earliest_calls_v1(jobs, ids) c WHERE b.id BETWEEN c.id AND c.id AND b.run_at > c.due;
+    ids := ARRAY(           -- 0: the key is nobody's of this call
+        SELECT CASE WHEN own.id IS NULL THEN 0 ELSE i.id END
+        FROM unnest(p_ids) WITH ORDINALITY AS i (id, place)
+        LEFT JOIN unnest(p_ids) own (id) ON own.id = -i.id AND own.id > 0
+        ORDER BY i.place);
+    PERFORM taskd.change_waiting_v1(p_jobs, ids);
+    PERFORM taskd.change_blocked_v1(p_jobs, ids);   -- the dispatcher cannot see it yet
 END $$;
 
--- The jobs (-id in p_ids) whose arguments are to be replaced, and by which.
+-- The same as change_waiting_v1 for jobs that are blocked. For the dispatcher, or for jobs that it cannot
+-- see yet.
+CREATE FUNCTION taskd.change_blocked_v1(p_jobs taskd.keyed_job[], p_ids bigint[])
+RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off SET jit = off AS $$
+BEGIN
+    UPDATE taskd.blocked b
+    SET args = c.args, kwargs = c.kwargs, extra = taskd.called_v1(b.extra, c.number)
+    FROM taskd.last_calls_v1(p_jobs, p_ids) c
+    WHERE b.id BETWEEN c.id AND c.id AND taskd.is_newer_v1(c.number, b.extra);
+    UPDATE taskd.blocked b SET run_at = c.due
+    FROM taskd.earliest_calls_v1(p_jobs, p_ids) c
+    WHERE b.id BETWEEN c.id AND c.id AND b.run_at > c.due;
+END $$;
+
+-- The jobs (-id in p_ids) whose arguments are to be replaced, by which, and by the call of which number.
 CREATE FUNCTION taskd.last_calls_v1(p_jobs taskd.keyed_job[], p_ids bigint[])
-RETURNS TABLE (id bigint, args text, kwargs text) LANGUAGE sql STABLE AS $$
-    SELECT DISTINCT ON (-p_ids[j.ordinality]) -p_ids[j.ordinality], j.args, j.kwargs
+RETURNS TABLE (id bigint, args text, kwargs text, number bigint) LANGUAGE sql STABLE AS $$
+    SELECT DISTINCT ON (-p_ids[j.ordinality]) -p_ids[j.ordinality], j.args, j.kwargs, j.id
     FROM unnest(p_jobs) WITH ORDINALITY j
     WHERE j.on_conflict = 'replace' AND p_ids[j.ordinality] < 0
-    ORDER BY -p_ids[j.ordinality], j.ordinality DESC
+    ORDER BY -p_ids[j.ordinality], j.id DESC
+$$;
+
+-- When the jobs (-id in p_ids) are to be due whose time may come earlier.
+CREATE FUNCTION taskd.earliest_calls_v1(p_jobs taskd.keyed_job[], p_ids bigint[])
+RETURNS TABLE (id bigint, due timestamptz) LANGUAGE sql AS $$
+    SELECT -p_ids[j.ordinality], min(coalesce(j.due, clock_timestamp()))
+    FROM unnest(p_jobs) WITH ORDINALITY j
+    WHERE j.on_conflict = 'earlier' AND p_ids[j.ordinality] < 0
+    GROUP BY 1
+    ORDER BY 1
 $$;

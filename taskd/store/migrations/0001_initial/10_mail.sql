@@ -252,7 +252,7 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     recancel bigint[] := '{}';
     recheck bigint[] := '{}';
-    recall jsonb := '[]';
+    recall jsonb[] := '{}';     -- a letter each
     taken integer;
     admitted integer;
     total integer := 0;
@@ -288,7 +288,8 @@ BEGIN
     FROM (VALUES ('c'::"char", recancel), ('k', recheck)) AS l (kind, ids)
     WHERE l.ids <> '{}';
     GET DIAGNOSTICS returned = ROW_COUNT;
-    returned := returned + taskd.send_calls_v1(recall);
+    PERFORM taskd.send_calls_v1(r.calls) FROM unnest(recall) AS r (calls);
+    returned := returned + cardinality(recall);
     IF has_more OR (room <= 0 AND taskd.has_mail_v1()) THEN   -- for maintenance, at once
         PERFORM pg_notify('taskd', '"mail"');
     END IF;
@@ -296,16 +297,19 @@ BEGIN
 END $$;
 
 -- One round, under the dispatch lock. The order within it: changes, before anything starts that they
--- concern; checks and ends of parents, cancels, releases, arrivals. What it calls plans with the settings of dispatch_v1; for BETWEEN and LIMIT 1
--- see 05_end.sql.
+-- concern; checks and ends of parents, cancels, releases, arrivals. What it calls plans with the
+-- settings of dispatch_v1; for BETWEEN and LIMIT 1 see 05_end.sql.
 CREATE FUNCTION taskd.dispatch_round_v1(
     p_letters integer, p_arrivals integer, INOUT recancel bigint[], INOUT recheck bigint[],
-    INOUT recall jsonb, OUT taken integer, OUT admitted integer
+    INOUT recall jsonb[], OUT taken integer, OUT admitted integer
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
     letters taskd.mail[];
     kinds text;
+    letter record;
+    late record;                    -- what a letter of late calls leaves to be done
+    has_waited boolean := false;    --   for a key, which it does once
     ended bigint[] := '{}';         -- parents that have ended
     ended_well boolean[] := '{}';
     doomed bigint[] := '{}';        -- to be cancelled because of a parent
@@ -399,10 +403,15 @@ BEGIN
         FROM gone g;
     END IF;
     IF kinds ~ 'u' THEN
-        SELECT arrivals || c.arrivals, recheck || c.recheck, recall || c.recall
-        INTO arrivals, recheck, recall
-        FROM taskd.change_jobs_v1((SELECT jsonb_agg(c.call) FROM unnest(letters) l
-                                   CROSS JOIN LATERAL jsonb_array_elements(l.calls) AS c (call))) c;
+        FOR letter IN SELECT l.calls FROM unnest(letters) l WHERE l.kind = 'u' ORDER BY l.seq DESC LOOP
+            SELECT * INTO late FROM taskd.change_jobs_v1(letter.calls, has_waited);
+            has_waited := late.waited;
+            arrivals := arrivals || late.arrivals;
+            recheck := recheck || late.recheck;
+            IF late.recall <> '[]' THEN
+                recall := recall || late.recall;
+            END IF;
+        END LOOP;
     END IF;
     IF checks <> '{}' THEN
         SELECT ended || c.ended, ended_well || c.ended_well, recheck || c.recheck

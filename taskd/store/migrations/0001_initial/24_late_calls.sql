@@ -4,8 +4,6 @@
 --   the job still waits: it gets the arguments, or the time
 --   it has begun, or is gone, since: then the call comes too late, and is made again if that leaves it a
 --   job of its own: so what is until "started" sees the newest arguments in any case
---
--- Calls have numbers, the ids that their jobs would have had. Of several the one with the highest counts.
 
 -- A call as a letter carries it: whom it would change, and the job that it else becomes.
 CREATE FUNCTION taskd.late_call_v1(
@@ -21,59 +19,61 @@ CREATE FUNCTION taskd.late_call_v1(
         'need', p_need)
 $$;
 
--- The places of those calls whose holder (p_ids: -id; below p_first, so not of the same call) waits, and
--- is not as they want it: it is blocked, or somebody has moved it since change_waiting_v1 looked.
-CREATE FUNCTION taskd.late_calls_v1(p_jobs taskd.keyed_job[], p_ids bigint[], p_first bigint)
-RETURNS bigint[] LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+-- The places of those calls whose holder (p_ids: -id) is of another call, and is not as they want it: it is
+-- blocked, or somebody has moved it since change_waiting_v1 looked, or claimed it, so that it let go of the
+-- key. For BETWEEN and LIMIT 1 see 05_end.sql.
+CREATE FUNCTION taskd.late_calls_v1(p_jobs taskd.keyed_job[], p_ids bigint[])
+RETURNS bigint[] LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     RETURN ARRAY(
         SELECT j.ordinality
-        FROM (SELECT u.*, row_number() OVER (PARTITION BY p_ids[u.ordinality], u.on_conflict
-                                             ORDER BY u.ordinality DESC) AS nth_last
-              FROM unnest(p_jobs) WITH ORDINALITY u) j
-        CROSS JOIN LATERAL (SELECT -p_ids[j.ordinality] AS id) h
-        WHERE h.id BETWEEN 1 AND p_first - 1
-          AND CASE j.on_conflict
-              WHEN 'replace' THEN
-                  j.nth_last = 1 AND (
-                      EXISTS (SELECT FROM taskd.blocked b WHERE b.id = h.id)
-                      OR EXISTS (SELECT FROM taskd.queued q WHERE q.id = h.id
-                                 AND (q.args, q.kwargs) IS DISTINCT FROM (j.args, j.kwargs))
-                      OR EXISTS (SELECT FROM taskd.scheduled s WHERE s.id = h.id
-                                 AND (s.args, s.kwargs) IS DISTINCT FROM (j.args, j.kwargs)))
-              WHEN 'earlier' THEN
-                  EXISTS (SELECT FROM taskd.blocked b WHERE b.id = h.id
-                          AND b.run_at > coalesce(j.due, clock_timestamp()))
-                  OR EXISTS (SELECT FROM taskd.scheduled s WHERE s.id = h.id
-                             AND s.run_at > coalesce(j.due, clock_timestamp()))
-              ELSE false END
+        FROM (SELECT u.*, -p_ids[u.ordinality] AS holder,
+                     row_number() OVER (PARTITION BY p_ids[u.ordinality], u.on_conflict
+                                        ORDER BY u.ordinality DESC) AS nth_last
+              FROM unnest(p_jobs) WITH ORDINALITY u
+              WHERE u.on_conflict IN ('replace', 'earlier') AND p_ids[u.ordinality] < 0) j
+        LEFT JOIN unnest(p_ids) own (id) ON own.id = j.holder
+        CROSS JOIN LATERAL (
+            SELECT (SELECT b.run_at > coalesce(j.due, clock_timestamp()) OR j.on_conflict = 'replace'
+                    FROM taskd.blocked b WHERE b.id BETWEEN j.holder AND j.holder LIMIT 1) AS blocked,
+                   (SELECT CASE WHEN j.on_conflict = 'replace' THEN taskd.is_newer_v1(j.id, q.extra) END
+                    FROM taskd.queued q WHERE q.id BETWEEN j.holder AND j.holder LIMIT 1) AS queued,
+                   (SELECT CASE WHEN j.on_conflict = 'replace' THEN taskd.is_newer_v1(j.id, s.extra)
+                                ELSE s.run_at > coalesce(j.due, clock_timestamp()) END
+                    FROM taskd.scheduled s WHERE s.id BETWEEN j.holder AND j.holder LIMIT 1) AS scheduled,
+                   (SELECT k.job FROM taskd.unique_key k WHERE k.key BETWEEN j.key AND j.key LIMIT 1) AS now
+        ) w
+        WHERE own.id IS NULL AND (j.on_conflict = 'earlier' OR j.nth_last = 1)
+          AND coalesce(w.blocked, w.queued, w.scheduled,
+                       j.on_conflict = 'replace' AND w.now IS DISTINCT FROM j.holder)
         ORDER BY 1);
 END $$;
 
--- Send calls to the dispatcher, NULL: none; how many letters.
-CREATE FUNCTION taskd.send_calls_v1(p_calls jsonb) RETURNS integer LANGUAGE plpgsql AS $$
-DECLARE
-    sent integer;
-BEGIN
+-- Send calls to the dispatcher, NULL: none. A letter that would be larger than a JSON value may be is
+-- refused here, where somebody is told.
+CREATE FUNCTION taskd.send_calls_v1(p_calls jsonb) RETURNS void LANGUAGE sql AS $$
     INSERT INTO taskd.mail (kind, ids, calls)
     SELECT 'u', array_agg((c.call->>'holder')::bigint ORDER BY c.place), jsonb_agg(c.call ORDER BY c.place)
     FROM jsonb_array_elements(p_calls) WITH ORDINALITY AS c (call, place)
-    GROUP BY (c.place - 1) / 500;
-    GET DIAGNOSTICS sent = ROW_COUNT;
-    RETURN sent;
-END $$;
+    GROUP BY (c.place - 1) / 100
+$$;
 
--- Letter u. recall: calls whose holder, or whose key, somebody has in hand at this moment. arrivals,
+-- A letter u. recall: calls whose holder, or whose key, somebody has in hand at this moment. arrivals,
 -- recheck: jobs that calls became after all, which join their lines, or whose parents may have ended.
+-- p_waited: the dispatcher has waited for a key in this round already, so it does not for another.
 CREATE FUNCTION taskd.change_jobs_v1(
-    p_calls jsonb, OUT arrivals bigint[], OUT recheck bigint[], OUT recall jsonb
+    p_calls jsonb, p_waited boolean, OUT arrivals bigint[], OUT recheck bigint[], OUT recall jsonb,
+    OUT waited boolean
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
     holders bigint[];
     jobs taskd.keyed_job[];
-    ids bigint[];               -- -id of the holder, as change_waiting_v1 takes it
+    ids bigint[];               -- -id of the holder, as change_waiting_v1 takes it; 0: not to be touched
     changed bigint[];
+    again record;
     one record;
 BEGIN
     SELECT array_agg(c.holder),
@@ -85,10 +85,7 @@ BEGIN
         holder bigint, on_conflict text, id bigint, args text, kwargs text, due timestamptz);
     changed := ARRAY(SELECT b.id FROM taskd.blocked b WHERE b.id = ANY (holders));
     IF changed <> '{}' THEN
-        UPDATE taskd.blocked b SET args = c.args, kwargs = c.kwargs
-        FROM taskd.last_calls_v1(jobs, ids) c WHERE b.id BETWEEN c.id AND c.id;
-        UPDATE taskd.blocked b SET run_at = c.due
-        FROM taskd.earliest_calls_v1(jobs, ids) c WHERE b.id BETWEEN c.id AND c.id AND b.run_at > c.due;
+        PERFORM taskd.change_blocked_v1(jobs, ids);
     END IF;
     changed := changed
         || ARRAY(SELECT q.id FROM taskd.queued q WHERE q.id = ANY (holders) FOR UPDATE SKIP LOCKED)
@@ -99,9 +96,12 @@ BEGIN
     arrivals := '{}';
     recheck := '{}';
     recall := '[]';
+    waited := p_waited;
     FOR one IN      -- one statement, one snapshot: a job is in exactly one table
-        SELECT u.call, EXISTS (SELECT FROM taskd.queued q WHERE q.id = u.holder)
-                       OR EXISTS (SELECT FROM taskd.scheduled s WHERE s.id = u.holder) AS waits
+        SELECT u.call, u.call->>'on_conflict' = 'replace' AS replaces,
+               (SELECT q.id FROM taskd.queued q WHERE q.id BETWEEN u.holder AND u.holder LIMIT 1) IS NOT NULL
+               OR (SELECT s.id FROM taskd.scheduled s
+                   WHERE s.id BETWEEN u.holder AND u.holder LIMIT 1) IS NOT NULL AS waits
         FROM (SELECT c.call, (c.call->>'holder')::bigint AS holder
               FROM jsonb_array_elements(p_calls) AS c (call)) u
         WHERE NOT u.holder = ANY (changed)
@@ -109,29 +109,27 @@ BEGIN
     LOOP
         IF one.waits THEN
             recall := recall || one.call;
-        ELSIF one.call->>'on_conflict' = 'replace' AND one.call->'extra' ? 'unique' THEN
-            SELECT arrivals || c.arrivals, recheck || c.recheck, recall || c.recall
-            INTO arrivals, recheck, recall
-            FROM taskd.call_again_v1(one.call) c;
+        ELSIF one.replaces AND one.call->'extra' ? 'unique' THEN
+            IF waited THEN
+                recall := recall || one.call;
+                CONTINUE;
+            END IF;
+            SELECT * INTO again FROM taskd.call_again_v1(one.call);
+            arrivals := arrivals || again.arrivals;
+            recheck := recheck || again.recheck;
+            waited := again.waited;
+            IF waited THEN
+                recall := recall || one.call;
+            END IF;
         END IF;
     END LOOP;
 END $$;
 
--- When the jobs (-id in p_ids) are to be due whose time may come earlier.
-CREATE FUNCTION taskd.earliest_calls_v1(p_jobs taskd.keyed_job[], p_ids bigint[])
-RETURNS TABLE (id bigint, due timestamptz) LANGUAGE sql AS $$
-    SELECT -p_ids[j.ordinality], min(coalesce(j.due, clock_timestamp()))
-    FROM unnest(p_jobs) WITH ORDINALITY j
-    WHERE j.on_conflict = 'earlier' AND p_ids[j.ordinality] < 0
-    GROUP BY 1
-    ORDER BY 1
-$$;
-
 -- A call that came too late to change the holder of its key: if nobody has the key by now it becomes a
 -- job of its own. Whoever has it and was called for earlier is changed as the first one would have been;
--- one that was called for later stays as it is.
+-- one that was called for later stays as it is. waited: somebody has the key in hand, come again.
 CREATE FUNCTION taskd.call_again_v1(
-    p_call jsonb, OUT arrivals bigint[], OUT recheck bigint[], OUT recall jsonb
+    p_call jsonb, OUT arrivals bigint[], OUT recheck bigint[], OUT waited boolean
 ) LANGUAGE plpgsql AS $$
 DECLARE
     job taskd.blocked := jsonb_populate_record(NULL::taskd.blocked, p_call);
@@ -139,10 +137,8 @@ DECLARE
 BEGIN
     arrivals := '{}';
     recheck := '{}';
-    recall := '[]';
-    IF holder IS NULL THEN
-        recall := jsonb_build_array(p_call);
-    ELSIF holder = -job.id THEN
+    waited := holder IS NULL;
+    IF holder = -job.id THEN
         INSERT INTO taskd.dependency (parent, child)
         SELECT p.parent::bigint, job.id FROM jsonb_array_elements_text(job.extra->'parents') AS p (parent);
         INSERT INTO taskd.blocked (
@@ -168,9 +164,9 @@ BEGIN
 END $$;
 
 -- Take a key for a job; who has it then, as take_keys_v1 tells it. NULL: somebody who has not committed
--- is taking it, or letting go of it; for him the dispatcher does not wait.
+-- is taking it, or letting go of it; for him the dispatcher does not wait, or hardly.
 CREATE FUNCTION taskd.key_holder_v1(p_job bigint, p_key text, p_until text) RETURNS bigint LANGUAGE plpgsql
-SET lock_timeout = '10ms' AS $$
+SET lock_timeout = '1ms' AS $$
 BEGIN
     RETURN (taskd.take_keys_v1(
         ARRAY[ROW(p_job, p_key, p_until, 'keep', NULL, NULL, NULL)::taskd.keyed_job],
