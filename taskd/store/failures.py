@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import dict_row
 
 MOST_LOOKED_AT = 100_000
-"""Failures that one look takes into account; folding them takes some seconds."""
+"""Failures that one look takes into account: a tenth of a second, all but the first."""
+
+_FAILURES = """
+SELECT * FROM taskd.failures_v1(
+    %s, %s::text, %s::text, %s::integer, %s, %s::bigint, %s::bigint, %s::integer)
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,20 +56,10 @@ def list_failures(
     told to count them, too. A page begins behind a group with the count and the sample job of
     `after`.
     """
-    statement = files("taskd.store").joinpath("sql", "group_failures.sql").read_text("utf-8")
     count, job = after or (None, None)
-    parameters = {
-        "since": since,
-        "queue": queue,
-        "task": task,
-        "limit": limit,
-        "most": most,
-        "count": count,
-        "job": job,
-        "requeued": requeued,
-    }
+    parameters = (since, queue, task, most, requeued, count, job, limit)
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(statement.encode(), parameters).fetchall()
+        rows = cursor.execute(_FAILURES, parameters).fetchall()
     looked_at = rows[0]["looked_at"] if rows else 0
     fields = FailureGroup.__slots__
     groups = [row for row in rows if row["task"] is not None]  # without any, one row says so

@@ -164,6 +164,50 @@ def test_what_succeeded_is_not_read(connection: Connection, analyzed: bool) -> N
     assert row == (0,)
 
 
+def test_an_error_is_folded_when_its_job_fails_and_not_at_each_look(connection: Connection) -> None:
+    connection.execute(HISTORY, (20_000,))
+    connection.execute("SET track_functions = pl")
+
+    with connection.transaction():
+        [group], looked_at = list_failures(connection, since=60)
+        row = connection.execute(
+            "SELECT calls FROM pg_stat_xact_user_functions WHERE funcname = 'cause_of_v1'"
+        ).fetchone()
+
+    assert (group.count, looked_at) == (200, 200)
+    assert row == (1,)
+
+
+@pytest.mark.parametrize("analyzed", [True, False])
+def test_what_is_read_of_the_table_is_one_row_a_group(
+    connection: Connection, analyzed: bool
+) -> None:
+    connection.execute(HISTORY, (20_000,))
+    connection.execute("VACUUM ANALYZE taskd.history" if analyzed else "VACUUM taskd.history")
+
+    with connection.transaction():
+        list_failures(connection, since=60)
+        row = connection.execute(
+            "SELECT sum(pg_stat_get_xact_tuples_fetched(x.indexrelid)) FROM pg_inherits i "
+            "JOIN pg_index x ON x.indrelid = i.inhrelid "
+            "WHERE i.inhparent = 'taskd.history'::regclass"
+        ).fetchone()
+
+    assert row == (1,)
+
+
+def test_groups_come_in_pages(connection: Connection) -> None:
+    fail(connection, "E: 1", "E: 2", "F: 1", "F: 2", "G: 1")
+    found: list[str] = []
+    after = None
+
+    while groups := list_failures(connection, 60, limit=1, after=after).groups:
+        found += [group.cause for group in groups]
+        after = groups[-1].count, groups[-1].sample_job
+
+    assert found == ["F: #", "E: #", "G: #"]
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

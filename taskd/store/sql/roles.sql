@@ -96,6 +96,7 @@ TO taskd_reader;
 GRANT EXECUTE ON FUNCTION
     taskd.queue_of_v1(text), taskd.version_of_v1(text), taskd.is_part_v1(text, text),
     taskd.holds_arguments_v1(text, text, jsonb, jsonb), taskd.cause_of_v1(text),
+    taskd.failures_v1(double precision, text, text, integer, boolean, bigint, bigint, integer),
     taskd.lasted_v1(timestamptz, timestamptz),
     taskd.asked_at_v1(bigint, timestamptz, timestamptz, jsonb),
     taskd.holders_v1(text, text[], integer), taskd.lines_of_v1(bigint, integer, integer),

@@ -169,6 +169,38 @@ CREATE TABLE taskd.running (
         autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX running_worker ON taskd.running (worker);      -- rescue_workers_v1
 
+-- What an error has in common with others of its kind: its first line, in which quoted values are
+-- '…', and numbers, UUIDs and hexadecimal ids are #. The name of the exception stays as it is. What a
+-- worker last held is left out, for its unit would tell one cause from another, and not all have it.
+--
+--   KeyError: 'user-17'                             KeyError: '…'
+--   shop.Refused: order 4711 at 12:30 (0x7f3a)      shop.Refused: order # at # (#)
+--
+-- Called by kind_of_v1, failures_v1 and filters on the cause.
+CREATE FUNCTION taskd.cause_of_v1(p_error text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    line text := left(split_part(coalesce(p_error, ''), E'\n', 1), 500);
+    kind text := coalesce(substring(line FROM '^[[:alpha:]_][[:alnum:]_.]*(?=: |$)'), '');
+    rest text := substr(line, length(kind) + 1);
+BEGIN
+    rest := regexp_replace(
+        rest, $r$"[^"]*"|`[^`]*`|(?<![[:alnum:]])'[^']*'(?![[:alnum:]])$r$, '''…''', 'g');
+    rest := regexp_replace(
+        rest, $r$\m[[:xdigit:]]{8}(-[[:xdigit:]]{4}){3}-[[:xdigit:]]{12}\M$r$, '#', 'g');
+    rest := regexp_replace(
+        rest, $r$\m(0[xX]|(?=[[:xdigit:]]*[0-9])[[:xdigit:]]{7})[[:xdigit:]]+\M$r$, '#', 'g');
+    rest := regexp_replace(rest, '; it last held [0-9.]+ [kMG]?B\M', '', 'g');
+    RETURN kind || regexp_replace(rest, '[0-9]+([.,:][0-9]+)*', '#', 'g');
+END $$;
+
+-- What failed jobs of one task and one cause share: a hash that PostgreSQL has also partitioned by since
+-- version 11, so that it stays as it is.
+CREATE FUNCTION taskd.kind_of_v1(p_task text, p_error text) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT hashtextextended((p_task || E'\n' || taskd.cause_of_v1(p_error)) COLLATE "C", 0)
+$$;
+
 -- What has ended, for good: append-only, a partition a UTC day, dropped by retention. Only a requeue
 -- writes into such a row, which job it is once more: so the mark lives as long as what it is said of.
 --   state: s succeeded, f failed, c cancelled.
@@ -176,6 +208,8 @@ CREATE INDEX running_worker ON taskd.running (worker);      -- rescue_workers_v1
 --   its process larger, in process pools. NULL: not known, as of what ended with its worker; of one that
 --   succeeded within a millisecond, cpu is the time it took.
 --   requeued_as: the job that it was last requeued as.
+--   kind: of a failed job, what it shares with others of its task and cause. Folding an error takes
+--   30 us: for 100,000 of them at each look, seconds.
 CREATE TABLE taskd.history (
     id           bigint      NOT NULL,
     fence        bigint,
@@ -204,10 +238,12 @@ CREATE TABLE taskd.history (
     res          text[] COLLATE "C",
     need         integer[],
     error        text,
-    traceback    text
+    traceback    text,
+    kind         bigint GENERATED ALWAYS AS (
+        CASE WHEN state = 'f' THEN taskd.kind_of_v1(task, error) END) STORED
 ) PARTITION BY RANGE (finished_at);
 CREATE INDEX history_id ON taskd.history (id);
-CREATE INDEX history_failed ON taskd.history (id) WHERE state = 'f';
+CREATE INDEX history_failed ON taskd.history (id) INCLUDE (finished_at, requeued_as, kind) WHERE state = 'f';
 CREATE INDEX history_cancelled ON taskd.history (id) WHERE state = 'c';
 
 -- Every attempt that ended without ending its job: append-only, a partition a UTC day.

@@ -23,7 +23,8 @@ BEGIN
             day := (now() AT TIME ZONE 'UTC')::date + step;
             part := parent || to_char(day, '_YYYYMMDD');
             CONTINUE WHEN to_regclass('taskd.' || part) IS NOT NULL;
-            EXECUTE format('CREATE TABLE taskd.%I (LIKE taskd.%I INCLUDING DEFAULTS)', part, parent);
+            EXECUTE format('CREATE TABLE taskd.%I (LIKE taskd.%I INCLUDING DEFAULTS INCLUDING GENERATED)',
+                           part, parent);
             IF owner <> current_user THEN
                 EXECUTE format('ALTER TABLE taskd.%I OWNER TO %I', part, owner);
             END IF;

@@ -1,28 +1,54 @@
 -- Failures: what they have in common, and whom to tell of those that no worker has seen.
 
--- What an error has in common with others of its kind: its first line, in which quoted values are
--- '…', and numbers, UUIDs and hexadecimal ids are #. The name of the exception stays as it is. What a
--- worker last held is left out, for its unit would tell one cause from another, and not all have it.
---
---   KeyError: 'user-17'                             KeyError: '…'
---   shop.Refused: order 4711 at 12:30 (0x7f3a)      shop.Refused: order # at # (#)
---
--- Called by group_failures.sql and by filters on the cause.
-CREATE FUNCTION taskd.cause_of_v1(p_error text) RETURNS text
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
-DECLARE
-    line text := left(split_part(coalesce(p_error, ''), E'\n', 1), 500);
-    kind text := coalesce(substring(line FROM '^[[:alpha:]_][[:alnum:]_.]*(?=: |$)'), '');
-    rest text := substr(line, length(kind) + 1);
+-- Failed jobs by task and cause, the most frequent first, p_limit of them behind a group of p_count jobs
+-- with the sample p_job. Looks at the p_most youngest failures of the last p_since seconds, and counts
+-- those of them that were requeued only if told to; looked_at is how many these are. Without any group
+-- one row says that.
+-- Of history only the partitions of the window are read, newest job first. Without a queue or task that
+-- is index history_failed alone, and the row of the sample for each group: what it is then reads the
+-- table itself for what was not vacuumed yet.
+CREATE FUNCTION taskd.failures_v1(
+    p_since double precision, p_queue text, p_task text, p_most integer, p_requeued boolean,
+    p_count bigint, p_job bigint, p_limit integer)
+RETURNS TABLE (task text, cause text, count bigint, first_at timestamptz, last_at timestamptz,
+               sample_job bigint, looked_at bigint) LANGUAGE plpgsql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
+SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
 BEGIN
-    rest := regexp_replace(
-        rest, $r$"[^"]*"|`[^`]*`|(?<![[:alnum:]])'[^']*'(?![[:alnum:]])$r$, '''…''', 'g');
-    rest := regexp_replace(
-        rest, $r$\m[[:xdigit:]]{8}(-[[:xdigit:]]{4}){3}-[[:xdigit:]]{12}\M$r$, '#', 'g');
-    rest := regexp_replace(
-        rest, $r$\m(0[xX]|(?=[[:xdigit:]]*[0-9])[[:xdigit:]]{7})[[:xdigit:]]+\M$r$, '#', 'g');
-    rest := regexp_replace(rest, '; it last held [0-9.]+ [kMG]?B\M', '', 'g');
-    RETURN kind || regexp_replace(rest, '[0-9]+([.,:][0-9]+)*', '#', 'g');
+    RETURN QUERY
+    WITH failed AS (
+        SELECT h.id, h.finished_at, h.kind, p_requeued OR h.requeued_as IS NULL AS counts
+        FROM taskd.history h
+        WHERE h.state = 'f'
+          AND h.finished_at >= now() - p_since * interval '1 second'
+          AND (p_queue IS NULL OR h.queue = p_queue)
+          AND (p_task IS NULL OR h.task = p_task)
+        ORDER BY h.id DESC
+        LIMIT p_most
+    ), grouped AS MATERIALIZED (
+        SELECT count(*) AS looked_at, count(*) FILTER (WHERE f.counts) AS count,
+               min(f.finished_at) FILTER (WHERE f.counts) AS first_at,
+               max(f.finished_at) FILTER (WHERE f.counts) AS last_at,
+               max(f.id) FILTER (WHERE f.counts) AS sample_job
+        FROM failed f
+        GROUP BY f.kind
+    ), page AS MATERIALIZED (
+        SELECT g.count, g.first_at, g.last_at, g.sample_job
+        FROM grouped g
+        WHERE g.count > 0 AND (p_count IS NULL OR (g.count, g.sample_job) < (p_count, p_job))
+        ORDER BY g.count DESC, g.sample_job DESC
+        LIMIT p_limit
+    ), named AS (
+        SELECT p.*, h.task, taskd.cause_of_v1(h.error) AS cause
+        FROM page p
+        CROSS JOIN LATERAL (SELECT h.task, h.error FROM taskd.history h
+                            WHERE h.id = p.sample_job AND h.state = 'f' LIMIT 1) h
+    )
+    SELECT n.task, n.cause, n.count, n.first_at, n.last_at, n.sample_job, l.looked_at
+    FROM (SELECT coalesce(sum(g.looked_at), 0)::bigint AS looked_at FROM grouped g) l
+    LEFT JOIN named n ON true
+    ORDER BY n.count DESC, n.sample_job DESC;
 END $$;
 
 -- Jobs of these that a rescue has failed: no worker has seen their end. If the code of a running
