@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from taskd.config.units import SPOKEN, format_duration
+from taskd.config.units import SPOKEN, format_duration, roughly
 from taskd.config.units import span as span
 
 
@@ -50,13 +50,5 @@ def when(spec: Mapping[str, Any]) -> str:
 
 
 def size(amount: int | None) -> str:
-    """Bytes with their unit: `512 B`, `9.6 MiB`; a dash for an unknown amount."""
-    if amount is None:
-        return "-"
-    if amount < 1024:
-        return f"{amount} B"
-    shown, units = amount / 1024, ["KiB", "MiB", "GiB", "TiB"]
-    while shown >= 1024 and len(units) > 1:
-        shown /= 1024
-        del units[0]
-    return f"{shown:.0f} {units[0]}" if shown >= 100 else f"{shown:.1f} {units[0]}"
+    """Bytes with their unit: `512 B`, `9.6 MB` of a million each; a dash for an unknown amount."""
+    return "-" if amount is None else roughly(amount)

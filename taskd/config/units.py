@@ -21,6 +21,9 @@ BYTES = {
 SPOKEN = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 """The units that a sentence uses, in seconds."""
 
+SPOKEN_BYTES = (("TB", 1000**4), ("GB", 1000**3), ("MB", 1000**2), ("kB", 1000))
+"""The units of a size that a sentence uses, in bytes."""
+
 # Numbers of at most 15 digits are exact in a float.
 NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?"
 SHARE_PATTERN = rf"^({NUMBER}) ?%$"
@@ -108,11 +111,14 @@ def format_share(share: float) -> str:
 
 
 def roughly(size: int) -> str:
-    """Say a size in three digits or so: `412 MB`, `1.53 GB`; as settings are written."""
-    for unit in ("GB", "MB", "kB"):
-        if size >= BYTES[unit]:
-            amount = size / BYTES[unit]
-            return f"{amount:.0f} {unit}" if amount >= 100 else f"{amount:.3g} {unit}"
+    """Say a size in three digits or so: `412 MB`, `1.53 GB`; as settings are written.
+
+    A MB is a million bytes.
+    """
+    for unit, of_bytes in SPOKEN_BYTES:
+        amount = size / of_bytes
+        if abs(amount) >= 0.9995:  # from there on rounding reaches this unit
+            return f"{amount:.0f} {unit}" if abs(amount) >= 99.95 else f"{amount:.3g} {unit}"
     return f"{size} B"
 
 

@@ -55,7 +55,7 @@ def test_the_hungriest_task_comes_first_if_it_is_asked_for(visit: Visit, stand: 
     rows = [
         figures("shop.fetch", 0.4, 4 * 2**10, started=9),
         figures("shop.sync", 8.0, 0),
-        figures("shop.report", 2.0, 12 * 2**20),
+        figures("shop.report", 2.0, 12 * 10**6),
     ]
     visitor = visit()
     answer(visitor, "/stats", {"by": "task", "rows": rows})
@@ -69,7 +69,7 @@ def test_the_hungriest_task_comes_first_if_it_is_asked_for(visit: Visit, stand: 
     visitor.page.get_by_role("link", name="Hungriest for memory first").click()
 
     visitor.see(f"{first} >> text=shop.report")
-    assert visitor.see(f"{first} td[data-label='memory a job']").inner_text() == "3 MiB"
+    assert visitor.see(f"{first} td[data-label='memory a job']").inner_text() == "3 MB"
     assert "first=memory" in visitor.page.url
 
 
@@ -361,9 +361,9 @@ def test_a_place_of_an_earlier_server_leads_to_the_first_page(visit: Visit, stan
 
 def test_a_worker_that_ended_of_its_memory_is_drawn_up_to_that(visit: Visit, stand: Stand) -> None:
     of_one = {"worker": 7, "pool": "gone", "slot": 0, "host": 1}
-    point = {**of_one, "bytes": 40 * 2**20, "high": 80 * 2**20}
+    point = {**of_one, "bytes": 40 * 10**6, "high": 80 * 10**6}
     end = {**of_one, "started_at": ago(590), "ended_at": ago(300), "reason": "too large"}
-    points = [{**point, "at": ago(590), "high": 50 * 2**20}, {**point, "at": ago(400)}]
+    points = [{**point, "at": ago(590), "high": 50 * 10**6}, {**point, "at": ago(400)}]
     visitor = visit()
     answer(visitor, "/memory", {"points": points, "ends": [end]})
 
@@ -371,7 +371,7 @@ def test_a_worker_that_ended_of_its_memory_is_drawn_up_to_that(visit: Visit, sta
 
     assert visitor.see("#memory-gone .legend b").inner_text() == "ended"
     told = visitor.see("#memory-gone .plot").get_attribute("aria-label") or ""
-    assert "gone/0: ended, 80 MiB at most" in told
+    assert "gone/0: ended, 80 MB at most" in told
 
 
 def test_tables_are_cut_behind_the_order_that_is_asked_for(visit: Visit, stand: Stand) -> None:

@@ -14,7 +14,7 @@ from tests.browser.test_pages import held_job
 from tests.browser.visitor import DESKTOP, PHONE, Visitor
 
 Visit = Callable[..., Visitor]
-MIB = 2**20
+MB = 10**6
 
 
 def ago(seconds: float) -> str:
@@ -22,7 +22,7 @@ def ago(seconds: float) -> str:
 
 
 def reading(seconds: float, slot: int, worker: int, size: float) -> dict[str, Any]:
-    held = round(size * MIB)
+    held = round(size * MB)
     return {
         "at": ago(seconds),
         "seconds": 10,
@@ -50,7 +50,7 @@ def readings() -> list[dict[str, Any]]:
 
 
 WORKER_END = {"worker": 1, "host": 1, "pid": 4001, "pool": "io", "slot": 0}
-REPLACED = "holds 160 MiB, over its soft limit of 150 MiB"
+REPLACED = "holds 160 MB, over its soft limit of 150 MB"
 LINE = {
     "job": 1,
     "attempt": 1,
@@ -71,7 +71,7 @@ def further() -> dict[str, Any]:
     server = {
         "version": "16.4 (Debian)",
         "database": "shop",
-        "bytes": 5_200 * MIB,
+        "bytes": 5_200 * MB,
         "max_connections": 200,
         "connections": 41,
         "prepared": 0,
@@ -86,7 +86,7 @@ def further() -> dict[str, Any]:
         "seconds": 7300.0,
         "holds_back": 48_211,
     }
-    table = {"live": 120_000, "dead": 9_500, "bytes": 310 * MIB, "vacuumed_at": ago(50)}
+    table = {"live": 120_000, "dead": 9_500, "bytes": 310 * MB, "vacuumed_at": ago(50)}
     leak = {
         "pool": "io",
         "task": "shop.sync",
@@ -151,8 +151,8 @@ def test_pages_with_further_figures_show_them(visit: Visit, stand: Stand, size: 
     answer_further(visitor)
     wanted = {
         "workers": ("Memory of pool io", f"io/0 ended: {REPLACED}"),
-        "database": ("nightly export", "2h 2m", "history_20261127", "5.1 GiB"),
-        "leaks": ("shop/catalog.py:88", "10 KiB"),
+        "database": ("nightly export", "2h 2m", "history_20261127", "5.2 GB"),
+        "leaks": ("shop/catalog.py:88", "10 kB"),
         "audit": ("queues.pause", '{"queue":"mail"}'),
     }
 

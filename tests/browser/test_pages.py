@@ -26,7 +26,7 @@ PAGES = {
     "queues": ("default", "mail", "paused"),
     "jobs": ("shop.send", "user8@example.org", "queued"),
     "failures": ("ConnectionError", "shop.sync"),
-    "workers": ("io/0", "maintenance", "MiB", "busy", "Drain"),
+    "workers": ("io/0", "maintenance", "MB", "busy", "Drain"),
     "tasks": ("shop.fetch", "(url, depth=1)"),
     "resources": ("repo:debian", "shop.mirror"),
     "schedules": ("nightly", "Europe/Berlin", "12h"),

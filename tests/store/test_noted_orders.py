@@ -234,7 +234,7 @@ def test_memory_is_shown_as_curves_with_the_ends_of_workers(
     assert [point["high"] for point in told["points"]] == [4 << 20]
     assert [end["worker"] for end in told["ends"]] == [gone]
     assert "io/0" in shown
-    assert "4.0 MiB" in shown
+    assert "4.19 MB" in shown
     assert "█" in shown
     assert "ended" in shown
     assert "No process" in run_taskd("--database", dsn, "memory", "--host", "x").stderr

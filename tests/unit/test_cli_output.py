@@ -44,7 +44,7 @@ def test_what_has_not_happened_is_a_dash() -> None:
 
 @pytest.mark.parametrize(
     ("amount", "shown"),
-    [(None, "-"), (0, "0 B"), (1023, "1023 B"), (10066330, "9.6 MiB"), (2**50, "1024 TiB")],
+    [(None, "-"), (0, "0 B"), (999, "999 B"), (9_600_000, "9.6 MB"), (10**15, "1000 TB")],
 )
 def test_a_size_has_the_unit_that_fits(amount: int | None, shown: str) -> None:
     assert size(amount) == shown

@@ -41,7 +41,7 @@ def queue(name: str, queued: int = 0, paused: bool = False) -> QueueLine:
     return QueueLine(name=name, ended=ended(name), waiting=waiting(name, queued, paused))
 
 
-def worker(number: int, held: int = 40 << 20) -> WorkerLine:
+def worker(number: int, held: int = 40 * 10**6) -> WorkerLine:
     return WorkerLine(
         host="a-host-with-a-long-name.example.org", name=f"io/{number}", state="busy", jobs=3,
         slots=25, bytes=held, peak=held, uptime=86400.0 * 3,
@@ -89,7 +89,7 @@ def test_workers_have_slots_and_memory_and_failures_their_cause() -> None:
     text = "\n".join(plain(VIEW, width=200))
 
     assert "io/1" in text
-    assert " 40.0 MiB" in text
+    assert " 40 MB" in text
     assert f"12  1m30s  {LONG}  ConnectionError: the other side has gone away" in text
 
 

@@ -100,7 +100,11 @@ def test_a_share_is_read_and_written(text: object, share: float) -> None:
         (4_560, "4.56 kB"),
         (412_345_678, "412 MB"),
         (99_900_000, "99.9 MB"),
+        (99_960_000, "100 MB"),
+        (999_600, "1 MB"),
         (1_530_000_000, "1.53 GB"),
+        (5 * 10**12, "5 TB"),
+        (-4_560, "-4.56 kB"),
     ],
 )
 def test_a_size_is_said_in_three_digits(size: int, said: str) -> None:

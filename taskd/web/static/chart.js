@@ -14,11 +14,11 @@ const tables = new Set(); // the charts whose figures are shown as a table
  * A chart.
  * times: the begin of each step, milliseconds, ascending. series: {name, values, color} with a value
  * or null for each time; hasEnded: it has no value of this moment. format: a value as text. isStacked: areas on top of each other. marks:
- * {at, text}, lines across. top: the least that the axis reaches. base: see niceTop.
+ * {at, text}, lines across. top: the least that the axis reaches.
  */
-export function chart({ view, id, label, times, series, format, isStacked = false, marks = [], top = 0, base = 1000 }) {
+export function chart({ view, id, label, times, series, format, isStacked = false, marks = [], top = 0 }) {
   const shown = isStacked ? stack(series, times) : series;
-  const most = niceTop(Math.max(top, ...shown.flatMap(({ values }) => values.map((value) => value ?? 0))), base);
+  const most = niceTop(Math.max(top, ...shown.flatMap(({ values }) => values.map((value) => value ?? 0))));
   const cursor = Math.min(cursors.get(id) ?? -1, times.length - 1);
   const span = times.length > 1 ? times.at(-1) - times[0] : 1;
   const x = (at) => ((at - times[0]) / span) * WIDTH;
@@ -60,11 +60,10 @@ export function steps(seconds, step, now = Date.now()) {
   return Array.from({ length: number + 1 }, (_, at) => last - (number - at) * length);
 }
 
-/** The next round figure; `base` is 1024 where sizes are told in its powers. */
-function niceTop(most, base) {
+/** The next round figure. */
+function niceTop(most) {
   if (most <= 0) return 1;
-  const unit = base ** Math.floor(Math.log(most) / Math.log(base));
-  const size = unit * 10 ** Math.floor(Math.log10(most / unit));
+  const size = 10 ** Math.floor(Math.log10(most));
   return [1, 2, 3, 4, 5, 6, 8, 10].map((part) => part * size).find((each) => each >= most * 0.999);
 }
 

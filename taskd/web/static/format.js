@@ -70,15 +70,15 @@ export function duration(seconds) {
   return `${Math.floor(parts / perLarge)}${large}${rest ? ` ${rest}${small}` : ""}`;
 }
 
-/** A size in bytes: 512 B, 3.4 MiB. */
+/** A size in bytes: 512 B, 3.4 MB, of a million each. */
 export function bytes(size) {
   if (size === null || size === undefined) return NONE;
   let left = size;
-  for (const unit of ["B", "KiB", "MiB", "GiB"]) {
-    if (Math.abs(left) < 1024) return `${figure(left)} ${unit}`;
-    left /= 1024;
+  for (const unit of ["B", "kB", "MB", "GB"]) {
+    if (Math.abs(left) < 999.5) return `${figure(left)} ${unit}`;
+    left /= 1000;
   }
-  return `${figure(left)} TiB`;
+  return `${figure(left)} TB`;
 }
 
 /** How many of what: "1 job", "3 jobs". */

@@ -19,7 +19,7 @@ export function memoryCharts(view) {
   const [hosts, lives] = [hostsOf(view, points), livesOf(view, points)];
   return h("div", { class: "charts", key: "memory" }, pools.map((pool) =>
     chart({
-      view, id: `memory-${pool}`, label: `Memory of pool ${pool}`, times, format: bytes, base: 1024,
+      view, id: `memory-${pool}`, label: `Memory of pool ${pool}`, times, format: bytes,
       series: seriesOf(points.filter((point) => point.pool === pool), times, hosts, lives),
       marks: marksOf(memory.ends.filter((end) => end.pool === pool), times),
     })));

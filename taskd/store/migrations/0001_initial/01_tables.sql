@@ -190,7 +190,7 @@ BEGIN
         rest, $r$\m[[:xdigit:]]{8}(-[[:xdigit:]]{4}){3}-[[:xdigit:]]{12}\M$r$, '#', 'g');
     rest := regexp_replace(
         rest, $r$\m(0[xX]|(?=[[:xdigit:]]*[0-9])[[:xdigit:]]{7})[[:xdigit:]]+\M$r$, '#', 'g');
-    rest := regexp_replace(rest, '; it last held [0-9.]+ [kMG]?B\M', '', 'g');
+    rest := regexp_replace(rest, '; it last held [0-9.]+ [kMGT]?B\M', '', 'g');
     RETURN kind || regexp_replace(rest, '[0-9]+([.,:][0-9]+)*', '#', 'g');
 END $$;
 
