@@ -20,6 +20,7 @@ from taskd.store.memory import MOST_POINTS, MemoryPoint, memory_curve
 from taskd.store.statistics import KEEP_HOURS
 
 WIDTH = 32
+LATE_SECONDS = 60.0
 LEVELS = "▁▂▃▄▅▆▇█"
 GAP = " "
 
@@ -73,8 +74,16 @@ def memory(
         print_json({"points": [asdict(one) for one in points], "ends": [asdict(e) for e in ends]})
         return
     now = utc_now()
-    print_table(COLUMNS, _rows(points, names, now - timedelta(seconds=last), now), NOTHING)
+    since = now - timedelta(seconds=last)
+    print_table(COLUMNS, _rows(points, names, since, now), NOTHING)
+    _tell_first(points, since, now)
     print_lines(_ended(end, names, now) for end in ends)
+
+
+def _tell_first(points: Sequence[MemoryPoint], since: datetime, now: datetime) -> None:
+    """Say from when on there are readings, if that is later than was asked for."""
+    if points and (points[0].at - since).total_seconds() > points[0].seconds + LATE_SECONDS:
+        click.echo(f"There are readings from {distance(points[0].at, now)} on.", err=True)
 
 
 def _tell_cut(points: int, ends: int) -> None:

@@ -140,6 +140,8 @@ DETAIL_ROUTES = (
         object_of(
             {
                 "points": array(object_of(shape_of(MemoryPoint))),
+                "since": nullable({"type": "string", "format": "date-time"}),
+                "truncated": {"type": "boolean"},
                 "ends": array(object_of(shape_of(WorkerEnd))),
             }
         ),

@@ -85,16 +85,20 @@ def database(source: Source, values: Values) -> dict[str, Any]:
 def memory(source: Source, values: Values) -> dict[str, Any]:
     """What the processes of daemons have held, oldest first, and which workers have ended why.
 
-    A worker that holds what it held has no point for that. Of more than `limit` points the youngest
-    are there.
+    A worker that holds what it held has no point for that. `since` is the time of the first point;
+    `truncated`: of more than `limit` points the youngest are there. A point covers `seconds`: of
+    older ones there is one in a minute, or in ten.
     """
+    limit = values["limit"]
     hosts = None if values["host"] is None else [values["host"]]
     chosen = {"hosts": hosts, "pool": values["pool"], "worker": values["worker"]}
     with source.reading() as connection:
-        points = memory_curve(connection, values["last"], **chosen, limit=values["limit"])
+        points = memory_curve(connection, values["last"], **chosen, limit=limit + 1)
         ends = list_worker_ends(connection, values["last"], **chosen)
     return {
-        "points": [asdict(point) for point in points],
+        "points": [asdict(point) for point in points[-limit:]],
+        "since": points[-limit:][0].at if points else None,
+        "truncated": len(points) > limit,
         "ends": [asdict(end) for end in ends],
     }
 

@@ -361,17 +361,35 @@ def test_a_place_of_an_earlier_server_leads_to_the_first_page(visit: Visit, stan
 
 def test_a_worker_that_ended_of_its_memory_is_drawn_up_to_that(visit: Visit, stand: Stand) -> None:
     of_one = {"worker": 7, "pool": "gone", "slot": 0, "host": 1}
-    point = {**of_one, "bytes": 40 * 10**6, "high": 80 * 10**6}
+    point = {**of_one, "seconds": 10, "bytes": 40 * 10**6, "high": 80 * 10**6}
     end = {**of_one, "started_at": ago(590), "ended_at": ago(300), "reason": "too large"}
     points = [{**point, "at": ago(590), "high": 50 * 10**6}, {**point, "at": ago(400)}]
     visitor = visit()
-    answer(visitor, "/memory", {"points": points, "ends": [end]})
+    told = {"points": points, "since": points[0]["at"], "truncated": False, "ends": [end]}
+    answer(visitor, "/memory", told)
 
     visitor.go("workers")
 
     assert visitor.see("#memory-gone .legend b").inner_text() == "ended"
     told = visitor.see("#memory-gone .plot").get_attribute("aria-label") or ""
     assert "gone/0: ended, 80 MB at most" in told
+
+
+def test_a_curve_says_from_when_on_there_are_readings(visit: Visit, stand: Stand) -> None:
+    of_one = {"worker": 7, "pool": "io", "slot": 0, "host": 1, "bytes": 10**7, "high": 10**7}
+    points = [{**of_one, "at": ago(s), "seconds": 60 if s > 400 else 10} for s in (590, 500, 300)]
+    told = {"points": points, "since": points[0]["at"], "ends": [], "truncated": False}
+    visitor = visit()
+
+    answer(visitor, "/memory", told)
+    visitor.go("workers")
+    visitor.read(" on, and none from before. Up to ")
+    visitor.read(" each is the mean of 1m.")
+    visitor.page.unroute_all()
+    answer(visitor, "/memory", {**told, "truncated": True})
+
+    visitor.go("workers?last=6h")
+    visitor.read("Only the youngest 3 readings are shown, from ")
 
 
 def test_tables_are_cut_behind_the_order_that_is_asked_for(visit: Visit, stand: Stand) -> None:

@@ -103,7 +103,7 @@ def further() -> dict[str, Any]:
     entry = {"role": "operator", "address": "127.0.0.1", "action": "queues.pause", "count": 1}
     end = {**WORKER_END, "started_at": ago(900), "ended_at": ago(300), "reason": REPLACED}
     return {
-        "/memory": {"points": readings(), "ends": [end]},
+        "/memory": {"points": readings(), "since": ago(890), "truncated": False, "ends": [end]},
         "/database": {
             "server": server,
             "transactions": [transaction],

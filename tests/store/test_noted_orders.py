@@ -238,7 +238,9 @@ def test_memory_is_shown_as_curves_with_the_ends_of_workers(
     assert "█" in shown
     assert "ended" in shown
     assert "No process" in run_taskd("--database", dsn, "memory", "--host", "x").stderr
-    assert "looked at" not in run_taskd("--database", dsn, "memory").stderr
+    said = run_taskd("--database", dsn, "memory").stderr
+    assert "looked at" not in said
+    assert "There are readings from just now on." in said
 
 
 def test_memory_of_a_host_is_found_though_it_has_ended_or_others_have_told_more(

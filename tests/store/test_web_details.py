@@ -129,4 +129,23 @@ def test_memory_is_told_with_the_workers_that_ended_and_why(
     assert [(end["worker"], end["reason"]) for end in told["ends"]] == [
         (worker, "it has done 5 jobs")
     ]
-    assert web.get("/memory", worker=worker + 1) == {"points": [], "ends": []}
+    nothing = {"points": [], "since": None, "truncated": False, "ends": []}
+    assert web.get("/memory", worker=worker + 1) == nothing
+
+
+def test_memory_that_is_cut_says_so_and_since_when_it_is_told(
+    web: Served, connection: psycopg.Connection[object]
+) -> None:
+    sizes = {"bytes": 1000, "children": 0, "low": 900, "high": 1100, "live": 0}
+    host = add_host(connection)
+    for _ in range(3):
+        reading = MemoryReading(worker=1, pid=1, role="worker", pool="io", slot=0, jobs=5, **sizes)
+        memory.write_memory(connection, host, [reading])
+
+    all_of_it, some = web.get("/memory", limit=3), web.get("/memory", limit=2)
+
+    assert (all_of_it["truncated"], some["truncated"]) == (False, True)
+    assert some["points"] == all_of_it["points"][1:]
+    assert [one["since"] for one in (all_of_it, some)] == [
+        one["points"][0]["at"] for one in (all_of_it, some)
+    ]

@@ -2,12 +2,13 @@
 
 import { chart } from "./chart.js";
 import { h } from "./dom.js";
-import { bytes, parse } from "./format.js";
+import { bytes, count, duration, full, parse } from "./format.js";
 import { secondsOf, workersOf } from "./parts.js";
 
 const MOST_WORKERS = 6;
 const STEPS = 90;
 const LEAST_SECONDS = 60;
+const MELTED = [600, 60]; // the seconds that an older reading covers
 
 /** The charts, none until the memory is known, and who lives. */
 export function memoryCharts(view) {
@@ -17,12 +18,26 @@ export function memoryCharts(view) {
   const pools = [...new Set(points.map(({ pool }) => pool))].sort();
   const times = timesOf(secondsOf(view.params), points);
   const [hosts, lives] = [hostsOf(view, points), livesOf(view, points)];
-  return h("div", { class: "charts", key: "memory" }, pools.map((pool) =>
+  return [h("div", { class: "charts", key: "memory" }, pools.map((pool) =>
     chart({
       view, id: `memory-${pool}`, label: `Memory of pool ${pool}`, times, format: bytes,
       series: seriesOf(points.filter((point) => point.pool === pool), times, hosts, lives),
       marks: marksOf(memory.ends.filter((end) => end.pool === pool), times),
-    })));
+    }))), reach(memory, secondsOf(view.params))];
+}
+
+/** From when on readings are there, where that is not the chosen time, and what is a mean of more. */
+function reach({ points, since, truncated }, seconds) {
+  if (!points.length) return null;
+  const first = parse(since);
+  const isLate = Date.now() - first < (seconds - points[0].seconds - LEAST_SECONDS) * 1000;
+  const told = [
+    truncated && `Only the youngest ${count(points.length)} readings are shown, from ${full(first)} on.`,
+    !truncated && isLate && `There are readings from ${full(first)} on, and none from before.`,
+    ...MELTED.map((stretch) => [stretch, points.findLast((point) => point.seconds === stretch)])
+      .map(([stretch, last]) => last && `Up to ${full(parse(last.at))} each is the mean of ${duration(stretch)}.`),
+  ].filter(Boolean);
+  return told.length > 0 && h("p", { class: "note", key: "reach" }, told.join(" "));
 }
 
 /** Of the chosen time, what lies behind the first reading. */
