@@ -12,6 +12,17 @@ from taskd.store.literals import integer_array
 AnyConnection = psycopg.Connection[Any]
 
 
+def list_workers_of(connection: AnyConnection, hosts: Sequence[int]) -> dict[int, list[int]]:
+    """The workers that live, of those of these hosts that live, by host."""
+    rows = connection.execute(
+        "SELECT h.id, array(SELECT w.id FROM taskd.worker w "
+        "                   WHERE w.host = h.id AND w.ended_at IS NULL ORDER BY w.id) "
+        "FROM taskd.host h WHERE h.id = ANY (%s::bigint[]) AND h.ended_at IS NULL ORDER BY h.id",
+        (integer_array(hosts),),
+    ).fetchall()
+    return dict(rows)
+
+
 def drain_workers(connection: AnyConnection, workers: Sequence[int]) -> list[int]:
     """Order workers to claim no more, finish what they run, and end; those of them that live.
 

@@ -11,7 +11,7 @@ from taskd.web.bodies import QUEUE_NAME, SCHEDULE_NAME, Flag, Integer, Member, W
 from taskd.web.desk import Desk
 from taskd.web.gate import Caller
 from taskd.web.job_orders import OUTCOME, PREVIEW, TO, WHICH
-from taskd.web.parameters import LONGEST_TEXT, WORKER, Parameter
+from taskd.web.parameters import HOST, LONGEST_TEXT, WORKER, Parameter
 from taskd.web.shapes import Shape, array, object_of
 
 
@@ -33,6 +33,7 @@ class Order:
 
 
 CHANGED = object_of({"changed": {"type": "boolean"}})
+WORKERS = object_of({"workers": {"type": "integer"}})
 HUNTED = object_of(
     {"canaries": array(object_of({name: {"type": "string"} for name in ("pool", "host")}))}
 )
@@ -75,6 +76,8 @@ ORDERS = (
     ),
     Order("/workers/<id>/drain", place_orders.drain_worker, CHANGED, (), (WORKER,)),
     Order("/workers/<id>/stop", place_orders.stop_worker, CHANGED, (), (WORKER,)),
+    Order("/hosts/<id>/drain", place_orders.drain_host, WORKERS, (), (HOST,)),
+    Order("/hosts/<id>/stop", place_orders.stop_host, WORKERS, (), (HOST,)),
     Order(
         "/leaks/hunt",
         place_orders.hunt_leaks,

@@ -238,3 +238,4 @@ def _read(parameter: Parameter, texts: Sequence[str]) -> Any:
 
 
 WORKER = Parameter("id", Whole(1, MAX_ID), "The id of a worker, by /workers.", in_path=True)
+HOST = Parameter("id", Whole(1, MAX_ID), "The `id` of a host, by /workers.", in_path=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from taskd.errors import DatabaseError, OptionInvalid, TaskdError
@@ -105,6 +106,39 @@ def stop_worker(desk: Desk, caller: Caller, values: Values) -> Values:
         if not entry.count:
             raise NotThere(f"no worker {values['id']} lives: /workers has those that do")
     return {"changed": True}
+
+
+def drain_host(desk: Desk, caller: Caller, values: Values) -> Values:
+    """Let all workers of a host finish their jobs and end; others take their places.
+
+    As at a reload: of a pool a tenth of the workers at a time, but one, and each goes on until
+    another is at work. `workers` is how many there are.
+    """
+    return _order_host(desk, caller, "hosts.drain", values, draining.drain_workers)
+
+
+def stop_host(desk: Desk, caller: Caller, values: Values) -> Values:
+    """Let all workers of a host end now: what they run is interrupted, given back, begun again.
+
+    At no cost to retries. The daemon itself stays, and starts others. `workers` is how many there
+    are.
+    """
+    return _order_host(desk, caller, "hosts.stop", values, draining.stop_workers)
+
+
+def _order_host(
+    desk: Desk,
+    caller: Caller,
+    action: str,
+    values: Values,
+    order: Callable[[Connection, list[int]], list[int]],
+) -> Values:
+    with desk.order(caller, action, values) as entry:
+        living = draining.list_workers_of(entry.connection, [values["id"]])
+        if not living:
+            raise NotThere(f"no host {values['id']} lives: /workers has those that do")
+        entry.count = len(order(entry.connection, living[values["id"]]))
+    return {"workers": entry.count}
 
 
 def hunt_leaks(desk: Desk, caller: Caller, values: Values) -> Values:

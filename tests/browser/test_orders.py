@@ -33,7 +33,7 @@ def answer_orders(visitor: Visitor, role: str = "operator") -> Given:
         given.append((route.request.url.partition("/api/v1")[2], body))
         done = 0 if body.get("preview") else 9
         answer = {"matched": 9, "done": done, "is_preview": not done, "more": False}
-        route.fulfill(json={**answer, "next_before": None})
+        route.fulfill(json={**answer, "next_before": None, "workers": 3})
 
     visitor.page.route("**/api/v1/**", take)
     session = {"role": role, "needs_token": False, "csrf": "c5rf"}

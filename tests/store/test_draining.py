@@ -125,6 +125,47 @@ def test_over_http_an_operator_ends_a_worker_and_it_is_noted(
     assert (entry.action, entry.parameters, entry.count) == (f"workers.{verb}", {"id": worker}, 1)
 
 
+@pytest.mark.parametrize("verb", ["drain", "stop"])
+def test_over_http_an_operator_ends_all_workers_of_a_host_by_one_order(
+    web: Served, connection: Connection, verb: str
+) -> None:
+    host, other = add_host(connection), add_host(connection)
+    first, second = (add_worker(connection, host) for _ in range(2))
+    add_worker(connection, other)
+
+    refused = web.ask(f"/hosts/{host}/{verb}", {}, token=READERS)
+    done = web.order(f"/hosts/{host}/{verb}")
+
+    assert (refused.status, done) == (403, {"workers": 2})
+    ordered = connection.execute("SELECT kind, worker FROM taskd.request ORDER BY worker")
+    assert ordered.fetchall() == [(verb, first), (verb, second)]
+    assert web.refused(f"/hosts/4711/{verb}")[0] == 404
+    (entry,) = list_audit(connection, None, 10)
+    assert (entry.action, entry.parameters, entry.count) == (f"hosts.{verb}", {"id": host}, 2)
+
+
+@pytest.mark.parametrize("verb", ["drain", "stop"])
+def test_all_workers_of_a_host_are_ordered_by_its_name(
+    dsn: str, connection: Connection, verb: str
+) -> None:
+    host = add_host(connection)
+    first, second = (add_worker(connection, host) for _ in range(2))
+
+    def order(*words: str) -> tuple[int, str]:
+        said = run_taskd("--database", dsn, "workers", verb, *words)
+        return said.exit_code, said.output
+
+    assert order("--all") == order() == order("--host", "here")
+    assert order()[0] == order("--all", "io/0", "--host", "here")[0] == 2
+    assert order("--all", "--host", "x")[0] == 1
+    assert list_audit(connection, None, 10) == []
+    assert order("--all", "--host", "here")[1].startswith("2 workers of here: ")
+    ordered = connection.execute("SELECT kind, worker FROM taskd.request ORDER BY worker")
+    assert ordered.fetchall() == [(verb, first), (verb, second)]
+    (entry,) = list_audit(connection, None, 10)
+    assert (entry.action, entry.parameters, entry.count) == (f"hosts.{verb}", {"host": "here"}, 2)
+
+
 def test_a_name_that_several_have_is_refused_with_what_tells_them_apart(
     dsn: str, connection: Connection
 ) -> None:

@@ -27,40 +27,6 @@ export function order(view, { kind, label, name = null, path, body = {}, questio
 }
 
 /**
- * A button for one order to each of several paths, one after the other; `done` gets how many have
- * heard it.
- */
-export function orderEach(view, { kind, label, name, paths, question, isDangerous = false, done }) {
-  if (!may(kind)) return null;
-  const key = paths.join(" ");
-  const run = async () => {
-    if (await ask({ title: question, confirm: label, isDangerous }) === null) return;
-    await alone(view, key, () => giveEach(paths, done));
-  };
-  return button({ label, name: `${label} ${name}`, isDangerous, isOff: !paths.length, isGoing: going.has(key), run });
-}
-
-async function giveEach(paths, done) {
-  const refusals = [];
-  for (const path of paths) {
-    const refused = await refusalOf(path);
-    if (refused) refusals.push(refused.message);
-  }
-  if (refusals.length) tell.refused(`${count(refusals.length)} of ${count(paths.length)} refused it; the first: ${refusals[0]}`);
-  if (refusals.length < paths.length) tell.done(done(paths.length - refusals.length));
-}
-
-async function refusalOf(path) {
-  try {
-    await post(path);
-    return null;
-  } catch (fault) {
-    if (!(fault instanceof Refused)) throw fault;
-    return fault;
-  }
-}
-
-/**
  * A button for an order about many jobs; the question says how many it would be. It goes on until
  * none is left, and can be stopped meanwhile.
  * kind: such as "jobs/cancel"; path: where it is sent, if that says more. target: which jobs, as the

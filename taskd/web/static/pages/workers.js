@@ -3,7 +3,7 @@
 import { may, offers } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, count, many, when } from "../format.js";
-import { order, orderEach } from "../orders.js";
+import { order } from "../orders.js";
 import { badge, heading, link, rangeOf, ranges, waiting } from "../parts.js";
 import { memoryCharts } from "../memory.js";
 import { table } from "../table.js";
@@ -90,13 +90,12 @@ function orders(view, row, host) {
 }
 
 /** The same for all workers of a daemon, of which a machine may have several. */
-function hostOrders(view, { name: machine, pid, processes }) {
+function hostOrders(view, { id, name: machine, pid, processes }) {
   const name = `${machine}, pid ${pid}`;
-  const heard = (number, word) => `${many(number, "worker")} of ${name} ${word}${number === 1 ? "s" : ""}.`;
+  const heard = (word) => ({ workers: number }) => `${many(number, "worker")} of ${name} ${word}${number === 1 ? "s" : ""}.`;
   const workers = processes.filter(({ worker, state }) => worker && state !== "exiting");
-  const at = (what, those) => those.map(({ worker }) => `/workers/${worker}/${what}`);
   const standing = workers.filter(({ state }) => state !== "draining");
   return h("div", { class: "orders last" },
-    orderEach(view, { kind: "workers/drain", label: "Drain all", name, paths: at("drain", standing), question: `Drain all workers of ${name}? Each takes no more jobs once another has taken its place.`, done: (number) => heard(number, "drain") }),
-    orderEach(view, { kind: "workers/stop", label: "Stop all", name, paths: at("stop", workers), isDangerous: true, question: `Stop all workers of ${name}? What they run is interrupted and given back; others take their places.`, done: (number) => heard(number, "stop") }));
+    order(view, { kind: "hosts/drain", label: "Drain all", name, path: `/hosts/${id}/drain`, isOff: !standing.length, question: `Drain all workers of ${name}? Each takes no more jobs once another has taken its place.`, done: heard("drain") }),
+    order(view, { kind: "hosts/stop", label: "Stop all", name, path: `/hosts/${id}/stop`, isOff: !workers.length, isDangerous: true, question: `Stop all workers of ${name}? What they run is interrupted and given back; others take their places.`, done: heard("stop") }));
 }
