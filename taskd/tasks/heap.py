@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from taskd.store import questions
-from taskd.store.questions import HEAP
+from taskd.store.questions import HEAP, WorkerName
 from taskd.tasks.stacks import wait_for_answers
 
 if TYPE_CHECKING:
@@ -29,8 +30,17 @@ def heap_of_workers(
         for one in questions.list_named_workers(connection)
         if one.pool == pool and slot in (None, one.slot)
     ]
-    patience = seconds + PATIENCE_SECONDS
-    told = wait_for_answers(connection, HEAP, workers, seconds, patience)
+    return ask_heaps(connection, workers, seconds)
+
+
+def ask_heaps(
+    connection: AnyConnection,
+    workers: Sequence[WorkerName],
+    seconds: float,
+    patience: float = PATIENCE_SECONDS,
+) -> list[dict[str, Any]]:
+    """The same of these workers; waits for `patience` seconds more, no longer."""
+    told = wait_for_answers(connection, HEAP, workers, seconds, seconds + patience)
     return [
         {"worker": str(one), **({"note": "does not answer"} if said is None else said)}
         for one, said in zip(workers, told, strict=True)

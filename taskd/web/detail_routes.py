@@ -12,7 +12,7 @@ from taskd.store.server_health import ConnectionCount, OpenTransaction, ServerHe
 from taskd.store.statistics import KEEP_HOURS
 from taskd.tasks.log_reader import LEVELS
 from taskd.tasks.reasons import Reason
-from taskd.web import details, preview, stacks
+from taskd.web import details, heap, preview, stacks
 from taskd.web.answers import states
 from taskd.web.bodies import SCHEDULE_NAME
 from taskd.web.parameters import (
@@ -89,6 +89,18 @@ DETAIL_ROUTES = (
         stacks.worker_stacks,
         stacks.WORKER_STACKS,
         (WORKER,),
+        asks_workers=True,
+    ),
+    Route(
+        "/workers/<id>/heap",
+        heap.worker_heap,
+        heap.WORKER_HEAP,
+        (
+            WORKER,
+            Parameter(
+                "seconds", Span(0, heap.LONGEST_SECONDS), "Between the two looks.", default="10s"
+            ),
+        ),
         asks_workers=True,
     ),
     Route(

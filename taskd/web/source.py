@@ -126,6 +126,7 @@ class Source:
         self._pool = connection_pool(dsn, CONNECTIONS)
         self.stacks = KeptStacks()
         self._may_ask = threading.BoundedSemaphore(MOST_ASKING)
+        self._may_ask_long = threading.BoundedSemaphore(MOST_ASKING - 1)
         self._rolled_up = Kept(self._roll_up)
         self._asked = Kept(self._ask)
         self._figures = Kept(self._read_figures)
@@ -160,6 +161,17 @@ class Source:
                 yield connection
         finally:
             self._may_ask.release()
+
+    @contextmanager
+    def asking_long(self) -> Iterator[Connection]:
+        """The same for what takes long: one of those who ask is left for others at any time."""
+        if not self._may_ask_long.acquire(blocking=False):
+            raise TooManyAsk("too many ask for what takes long at this moment: ask again")
+        try:
+            with self.asking() as connection:
+                yield connection
+        finally:
+            self._may_ask_long.release()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

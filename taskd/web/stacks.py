@@ -41,7 +41,7 @@ def job_stacks(source: Source, values: Values) -> dict[str, Any]:
         if state is None:
             raise NotThere(f"job {job} is unknown: no such job, or its history was dropped")
         worker = questions.find_worker_of(connection, job)
-        named = None if worker is None else _find(connection, worker)
+        named = None if worker is None else find_worker(connection, worker)
     told = None if named is None else _stacks(source, named).of_job(job).to_json_dict()
     return {"state": str(state), "worker": told}
 
@@ -52,13 +52,14 @@ def worker_stacks(source: Source, values: Values) -> dict[str, Any]:
     `note` says what hindered a better answer. The rest is as for a job.
     """
     with source.reading() as connection:
-        named = _find(connection, values["id"])
+        named = find_worker(connection, values["id"])
     if named is None:
         raise NotThere(f"no worker {values['id']} lives: /workers has those that do")
     return _stacks(source, named).to_json_dict()
 
 
-def _find(connection: Connection, worker: int) -> WorkerName | None:
+def find_worker(connection: Connection, worker: int) -> WorkerName | None:
+    """A worker that lives, by its id."""
     named = questions.list_named_workers(connection)
     return next((one for one in named if one.id == worker), None)
 

@@ -14,6 +14,7 @@ from taskd.store.connect import Connection
 from taskd.store.limits import Limit, declare_limits
 from taskd.store.log_rows import Line, News
 from taskd.store.rows import JobEnd
+from taskd.web import heap
 from taskd.web.cover import Cover
 from taskd.web.openapi import describe_api
 from tests.store.graph_makers import EXCLUSIVE, add_graph, add_one, new_job
@@ -61,6 +62,7 @@ SILENT = {
     "/stats",
     "/stats/curves",
     "/workers",
+    "/workers/{id}/heap",
     "/workers/{id}/stacks",
 }
 """Those that have nothing to tell it of: ids, tasks, figures, and what the code says."""
@@ -131,6 +133,12 @@ def furnished(connection: Connection) -> dict[str, int]:
     }
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker of these tests answers."""
+    monkeypatch.setattr(heap, "PATIENCE_SECONDS", 0.1)
+
+
 @pytest.fixture
 def web(dsn: str) -> Iterator[Served]:
     with served(dsn, mask=(MASKED,)) as found:
@@ -144,7 +152,8 @@ def asked(web: Served, path: str, ids: dict[str, int]) -> Iterator[str]:
             yield "".join(news.readline().decode() for _ in range(5))
         return
     if not path.startswith("/jobs/{id}"):
-        yield web.ask(path.replace("{id}", str(ids["worker"]))).body.decode()
+        query = {"seconds": "0s"} if path.endswith("/heap") else {}
+        yield web.ask(path.replace("{id}", str(ids["worker"])), **query).body.decode()
         return
     for name in ids.keys() - {"worker"}:
         reply = web.ask(path.replace("{id}", str(ids[name])))
