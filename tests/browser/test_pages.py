@@ -19,7 +19,12 @@ PICTURES = os.environ.get("TASKD_PICTURES")
 """A folder: there the tests leave pictures of what they have seen, for the documentation."""
 
 MOST_HIGH = 2200
-"""So many pixels of a page are in its picture: of long lists, the begin."""
+"""So many pixels of a page are in its picture at most: of long lists, the begin."""
+
+LAST_WHOLE = f"""Math.max(...[...document.querySelectorAll("tr, .card, .tile, .heading")]
+    .map((each) => Math.floor(each.getBoundingClientRect().bottom + scrollY))
+    .filter((bottom) => bottom <= {MOST_HIGH}))"""
+"""Where the last row or card ends that is whole in such a picture."""
 
 PAGES = {
     "overview": ("Throughput", "Latency, queue to start", "Backlog by queue"),
@@ -42,8 +47,10 @@ def keep(visitor: Visitor, name: str) -> None:
     visitor.page.mouse.move(0, 0)
     visitor.page.evaluate("scrollTo(0, 0)")
     path = Path(PICTURES) / f"{name.removesuffix('-desktop')}.png"
-    size = visitor.page.evaluate("[innerWidth, document.documentElement.scrollHeight]")
-    part = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], MOST_HIGH)}
+    width, height = visitor.page.evaluate("[innerWidth, document.documentElement.scrollHeight]")
+    if height > MOST_HIGH:
+        height = visitor.page.evaluate(LAST_WHOLE)
+    part = {"x": 0, "y": 0, "width": width, "height": height}
     visitor.page.screenshot(path=path, full_page=True, clip=part, animations="disabled")
 
 
