@@ -23,6 +23,9 @@ def test_the_token_is_asked_for_and_opens_all_pages(
         token = visitor.page.get_by_label("Token")
         sign_in = visitor.page.get_by_role("button", name="Sign in")
         keep(visitor, "sign-in")
+        middle = "(({left, right}) => (left + right) / 2)(%s.getBoundingClientRect())"
+        card, page = (middle % f"document.querySelector('{each}')" for each in (".signin", "html"))
+        assert visitor.page.evaluate(f"Math.abs({card} - {page})") < 1
 
         token.fill(TOKEN[:-1])
         sign_in.click()

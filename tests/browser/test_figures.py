@@ -380,6 +380,33 @@ def test_a_curve_says_from_when_on_there_are_readings(visit: Visit, stand: Stand
     visitor.read("Only the youngest 3 readings are shown, from ")
 
 
+def test_a_long_stack_shows_its_innermost_call_unless_somebody_reads_elsewhere(
+    visit: Visit,
+) -> None:
+    told = {"worker": "io/7", "pool": "io", "slot": 7, "pid": 7, "host": "web1", "note": ""}
+    frames = [{"file": "shop.py", "line": n, "function": f"at{n}", "code": ""} for n in range(80)]
+    stack = {"job": 4711, "task": "shop.fetch", "seconds": 2.5, "who": "", "runs": False}
+    visitor = visit()
+    path = "**/api/v1/workers/7/stacks"
+    visitor.page.route(
+        path, lambda route: route.fulfill(json={**told, "stacks": [{**stack, "frames": frames}]})
+    )
+    text = "document.querySelector('.stack pre')"
+    shows_end = f"{text}.scrollTop > 0 && {text}.scrollTop + {text}.clientHeight + 2 >= "
+    shows_end += f"{text}.scrollHeight"
+
+    visitor.go("workers/7")
+    visitor.until(shows_end)
+    frames.append({**frames[0], "function": "deeper"})
+    visitor.until(f"{text}.innerText.endsWith('in deeper')")
+    visitor.until(shows_end)
+    visitor.page.evaluate(f"{text}.scrollTop = 30")
+    frames.append({**frames[0], "function": "deepest"})
+    visitor.until(f"{text}.innerText.endsWith('in deepest')")
+
+    assert visitor.page.evaluate(f"{text}.scrollTop") == 30
+
+
 def test_tables_are_cut_behind_the_order_that_is_asked_for(visit: Visit, stand: Stand) -> None:
     visitor = visit().go("database")
     first = "#tables tbody tr:first-child code"

@@ -128,9 +128,9 @@ export function waiting(view, key) {
   return h("p", { class: "empty", role: "status" }, failed ? failed.message : "Loading …");
 }
 
-/** A text in its own lines, which scrolls within itself. */
-export function block(text, label) {
-  return h("pre", { tabindex: "0", role: "region", "aria-label": label }, text);
+/** A text in its own lines, which scrolls within itself; `ends`: its last lines matter most. */
+export function block(text, label, ends = false) {
+  return h("pre", { class: ends && "ends", tabindex: "0", role: "region", "aria-label": label }, text);
 }
 
 /** A value as JSON in lines. */

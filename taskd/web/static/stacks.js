@@ -10,7 +10,7 @@ export function stackList(worker) {
     worker.note && h("p", { class: "note" }, worker.note),
     worker.stacks.map((stack, at) => h("div", { class: "stack", key: `${stack.job ?? ""} ${stack.who} ${at}` },
       heading(stack),
-      stack.frames.length > 0 && block(stack.frames.map(lines).join("\n"), `Stack of ${name(stack)}`))),
+      stack.frames.length > 0 && block(stack.frames.map(lines).join("\n"), `Stack of ${name(stack)}`, true))),
   ];
 }
 

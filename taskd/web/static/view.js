@@ -1,6 +1,7 @@
 // An open page: what it has loaded, when that is loaded again, and how it is drawn.
 
 import { morph } from "./dom.js";
+import { showEnds } from "./ends.js";
 import { get } from "./api.js";
 import { isPaused, onLive } from "./live.js";
 import { tell } from "./notices.js";
@@ -77,7 +78,9 @@ export class View {
 
   /** Show what is known now. */
   draw() {
-    if (!this.isClosed) morph(this.place, this.render());
+    if (this.isClosed) return;
+    morph(this.place, this.render());
+    showEnds(this.place);
   }
 
   /** End all that goes on for this page. */

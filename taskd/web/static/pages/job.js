@@ -210,7 +210,7 @@ function hasSome(values) {
 
 function trace(job) {
   if (!job.error && !job.traceback) return null;
-  return card("Error", h("p", { class: "error" }, job.error), job.traceback && block(job.traceback, "Traceback"));
+  return card("Error", h("p", { class: "error" }, job.error), job.traceback && block(job.traceback, "Traceback", true));
 }
 
 function family(view) {
