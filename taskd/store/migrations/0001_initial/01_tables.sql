@@ -176,7 +176,7 @@ CREATE INDEX running_worker ON taskd.running (worker);      -- rescue_workers_v1
 --   KeyError: 'user-17'                             KeyError: '…'
 --   shop.Refused: order 4711 at 12:30 (0x7f3a)      shop.Refused: order # at # (#)
 --
--- Called by kind_of_v1, failures_v1 and filters on the cause.
+-- Called by cause_hash_v1, failures_v1 and filters on the cause.
 CREATE FUNCTION taskd.cause_of_v1(p_error text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
@@ -196,7 +196,7 @@ END $$;
 
 -- What failed jobs of one task and one cause share: a hash that PostgreSQL has also partitioned by since
 -- version 11, so that it stays as it is.
-CREATE FUNCTION taskd.kind_of_v1(p_task text, p_error text) RETURNS bigint
+CREATE FUNCTION taskd.cause_hash_v1(p_task text, p_error text) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT hashtextextended((p_task || E'\n' || taskd.cause_of_v1(p_error)) COLLATE "C", 0)
 $$;
@@ -208,8 +208,8 @@ $$;
 --   its process larger, in process pools. NULL: not known, as of what ended with its worker; of one that
 --   succeeded within a millisecond, cpu is the time it took.
 --   requeued_as: the job that it was last requeued as.
---   kind: of a failed job, what it shares with others of its task and cause. Folding an error takes
---   30 us: for 100,000 of them at each look, seconds.
+--   cause_hash: of a failed job, what it shares with others of its task and cause. Folding an error
+--   takes 30 us: for 100,000 of them at each look, seconds.
 CREATE TABLE taskd.history (
     id           bigint      NOT NULL,
     fence        bigint,
@@ -239,11 +239,12 @@ CREATE TABLE taskd.history (
     need         integer[],
     error        text,
     traceback    text,
-    kind         bigint GENERATED ALWAYS AS (
-        CASE WHEN state = 'f' THEN taskd.kind_of_v1(task, error) END) STORED
+    cause_hash   bigint GENERATED ALWAYS AS (
+        CASE WHEN state = 'f' THEN taskd.cause_hash_v1(task, error) END) STORED
 ) PARTITION BY RANGE (finished_at);
 CREATE INDEX history_id ON taskd.history (id);
-CREATE INDEX history_failed ON taskd.history (id) INCLUDE (finished_at, requeued_as, kind) WHERE state = 'f';
+CREATE INDEX history_failed ON taskd.history (id) INCLUDE (finished_at, requeued_as, cause_hash)
+    WHERE state = 'f';
 CREATE INDEX history_cancelled ON taskd.history (id) WHERE state = 'c';
 
 -- Every attempt that ended without ending its job: append-only, a partition a UTC day.

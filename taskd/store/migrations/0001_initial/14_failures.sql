@@ -3,7 +3,7 @@
 -- Failed jobs by task and cause, the most frequent first, p_limit of them behind a group of p_count jobs
 -- with the sample p_job. Looks at the p_most youngest failures of the last p_since seconds, and counts
 -- those of them that were requeued only if told to; looked_at is how many these are. Without any group
--- one row says that.
+-- one row says that. Called by list_failures.
 -- Of history only the partitions of the window are read, newest job first. Without a queue or task that
 -- is index history_failed alone, and the row of the sample for each group: what it is then reads the
 -- table itself for what was not vacuumed yet.
@@ -18,7 +18,7 @@ SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
     RETURN QUERY
     WITH failed AS (
-        SELECT h.id, h.finished_at, h.kind, p_requeued OR h.requeued_as IS NULL AS counts
+        SELECT h.id, h.finished_at, h.cause_hash, p_requeued OR h.requeued_as IS NULL AS counts
         FROM taskd.history h
         WHERE h.state = 'f'
           AND h.finished_at >= now() - p_since * interval '1 second'
@@ -32,7 +32,7 @@ BEGIN
                max(f.finished_at) FILTER (WHERE f.counts) AS last_at,
                max(f.id) FILTER (WHERE f.counts) AS sample_job
         FROM failed f
-        GROUP BY f.kind
+        GROUP BY f.cause_hash
     ), page AS MATERIALIZED (
         SELECT g.count, g.first_at, g.last_at, g.sample_job
         FROM grouped g
