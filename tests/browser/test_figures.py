@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from playwright.sync_api import Route
@@ -16,6 +17,21 @@ from tests.browser.visitor import DESKTOP, PHONE, Visitor
 from tests.waiting import eventually
 
 Visit = Callable[..., Visitor]
+
+TEXT = "document.querySelector('.stack pre')"
+OPENED = f"""
+new Promise((tell) => {{
+  const details = document.querySelector('details.card');
+  const read = () => {{
+    const shown = {TEXT}.scrollTop;
+    {TEXT}.scrollTop = 30;
+    tell(shown);
+  }};
+  details.addEventListener('toggle', () => setTimeout(read), {{ once: true }});
+  details.open = true;
+}})
+"""
+"""Where the text of a stack stands once it is opened; then somebody reads on from elsewhere."""
 
 
 def answer(visitor: Visitor, path: str, said: Any) -> None:
@@ -380,31 +396,75 @@ def test_a_curve_says_from_when_on_there_are_readings(visit: Visit, stand: Stand
     visitor.read("Only the youngest 3 readings are shown, from ")
 
 
+@dataclass
+class LongStack:
+    """A worker on whose page one stack scrolls: that of a job, or of taskd itself."""
+
+    visitor: Visitor
+    job: int | None = 4711
+    depth: int = 80
+
+    def open(self) -> None:
+        told = {"worker": "io/7", "pool": "io", "slot": 7, "pid": 7, "host": "web1", "note": ""}
+        self.visitor.page.route(
+            "**/api/v1/workers/7/stacks",
+            lambda route: route.fulfill(json={**told, "stacks": [self.stack()]}),
+        )
+        self.visitor.go("workers/7")
+
+    def stack(self) -> dict[str, Any]:
+        frame = {"file": "shop.py", "line": 1, "code": ""}
+        frames = [{**frame, "function": f"at{n}"} for n in range(self.depth)]
+        told = {"task": self.job and "shop.fetch", "seconds": 2.5, "who": "hub", "runs": False}
+        return {**told, "job": self.job, "frames": frames}
+
+    def becomes(self, depth: int) -> None:
+        self.depth = depth
+        self.visitor.until(f"{TEXT}.textContent.endsWith('in at{depth - 1}')")
+
+    def ends(self) -> None:
+        """Wait until its end is shown."""
+        shown = f"{TEXT}.scrollTop + {TEXT}.clientHeight + 2 >= {TEXT}.scrollHeight"
+        self.visitor.until(f"{TEXT}.scrollTop > 0 && {shown}")
+
+
 def test_a_long_stack_shows_its_innermost_call_unless_somebody_reads_elsewhere(
     visit: Visit,
 ) -> None:
-    told = {"worker": "io/7", "pool": "io", "slot": 7, "pid": 7, "host": "web1", "note": ""}
-    frames = [{"file": "shop.py", "line": n, "function": f"at{n}", "code": ""} for n in range(80)]
-    stack = {"job": 4711, "task": "shop.fetch", "seconds": 2.5, "who": "", "runs": False}
-    visitor = visit()
-    path = "**/api/v1/workers/7/stacks"
-    visitor.page.route(
-        path, lambda route: route.fulfill(json={**told, "stacks": [{**stack, "frames": frames}]})
-    )
-    text = "document.querySelector('.stack pre')"
-    shows_end = f"{text}.scrollTop > 0 && {text}.scrollTop + {text}.clientHeight + 2 >= "
-    shows_end += f"{text}.scrollHeight"
+    stack = LongStack(visit())
 
-    visitor.go("workers/7")
-    visitor.until(shows_end)
-    frames.append({**frames[0], "function": "deeper"})
-    visitor.until(f"{text}.innerText.endsWith('in deeper')")
-    visitor.until(shows_end)
-    visitor.page.evaluate(f"{text}.scrollTop = 30")
-    frames.append({**frames[0], "function": "deepest"})
-    visitor.until(f"{text}.innerText.endsWith('in deepest')")
+    stack.open()
+    stack.ends()
+    stack.becomes(81)
+    stack.ends()
+    stack.visitor.page.evaluate(f"{TEXT}.scrollTop = 30")
+    stack.becomes(82)
 
-    assert visitor.page.evaluate(f"{text}.scrollTop") == 30
+    assert stack.visitor.page.evaluate(f"{TEXT}.scrollTop") == 30
+
+
+def test_a_stack_that_got_shorter_for_a_while_still_shows_its_innermost_call(
+    visit: Visit,
+) -> None:
+    stack = LongStack(visit())
+
+    stack.open()
+    stack.ends()
+    for depth in (60, 5):
+        stack.becomes(depth)
+        stack.becomes(80)
+        stack.ends()
+
+
+def test_a_stack_that_is_opened_shows_its_innermost_call_at_once(visit: Visit) -> None:
+    stack = LongStack(visit(), job=None)
+    stack.open()
+    stack.visitor.see("details summary")
+    stack.becomes(81)
+
+    assert stack.visitor.page.evaluate(OPENED) > 0
+    stack.becomes(82)
+    assert stack.visitor.page.evaluate(f"{TEXT}.scrollTop") == 30
 
 
 def test_tables_are_cut_behind_the_order_that_is_asked_for(visit: Visit, stand: Stand) -> None:

@@ -1,7 +1,7 @@
 // An open page: what it has loaded, when that is loaded again, and how it is drawn.
 
 import { morph } from "./dom.js";
-import { showEnds } from "./ends.js";
+import { noteEnds, showEnds } from "./ends.js";
 import { get } from "./api.js";
 import { isPaused, onLive } from "./live.js";
 import { tell } from "./notices.js";
@@ -19,6 +19,8 @@ export class View {
     this.loads = [];
     this.timer = setInterval(() => this.reload(), 250);
     this.leaveLive = () => {};
+    const isOpened = { capture: true, signal: this.stop.signal }; // it does not bubble
+    place.addEventListener("toggle", () => showEnds(place), isOpened);
   }
 
   /** Whether the user has gone elsewhere. */
@@ -79,6 +81,7 @@ export class View {
   /** Show what is known now. */
   draw() {
     if (this.isClosed) return;
+    noteEnds(this.place);
     morph(this.place, this.render());
     showEnds(this.place);
   }
