@@ -30,6 +30,7 @@ from taskd.board.layout import (
     STACKS_TOLD,
 )
 from taskd.clock import monotonic, monotonic_ns
+from taskd.config.units import span
 from taskd.maintenance.sources import add_source
 from taskd.maintenance.stack_text import read_stacks
 from taskd.maintenance.worker_slots import WorkerSlots
@@ -72,11 +73,12 @@ class _Asked:
 
 @dataclass(slots=True)
 class _HeapAsked:
-    """A worker that is asked what grows in it."""
+    """A worker that is asked what grows in it within so many seconds."""
 
     slot: Slot
     pid: int
     ids: list[int]
+    seconds: float
     until: float
     sheet: Sheet | None
 
@@ -131,14 +133,17 @@ class Questions:
         if is_new:
             workers = self._slots.workers()
             for question in questions.take_questions(connection, list(workers)):
-                take = self._take_heap if question.kind == HEAP else self._take
-                take(question, workers[question.worker])
+                slot = workers[question.worker]
+                if question.kind != HEAP:
+                    self._take(question, slot)
+                elif (said := self._take_heap(question, slot)) is not None:
+                    _answer(connection, [question.id], said)
         now = monotonic()
         self._look_at_heaps(connection, now)
         for worker, asked in list(self._asked.items()):
             said = self._look(asked, now)
             if said is not None:
-                questions.answer_questions(connection, asked.ids, json.dumps(said))
+                _answer(connection, asked.ids, said)
                 del self._asked[worker]
                 self._close(asked)
         if self._asked:
@@ -155,23 +160,30 @@ class Questions:
         slot.words[STACKS_ASKED] = question.id
         self._order(AskOrder(slot=slot.index, pid=asked.pid, in_c=False))
 
-    def _take_heap(self, question: Question, slot: Slot) -> None:
-        if question.worker in self._heaps:
-            self._heaps[question.worker].ids.append(question.id)
-            return
+    def _take_heap(self, question: Question, slot: Slot) -> dict[str, Any] | None:
+        """What to answer at once, if somebody else has it looked at for another time."""
+        asked = self._heaps.get(question.worker)
+        if asked is not None and asked.seconds != question.seconds:
+            return {"note": f"is looked at for {span(asked.seconds)} by somebody else: ask later"}
+        if asked is not None:
+            asked.ids.append(question.id)
+            return None
         until = monotonic() + question.seconds + HEAP_PATIENCE_SECONDS
         pid, words = slot.words[PID], slot.words
         sheet = Sheet.open(pid, words[HEAP_SHEET])
-        self._heaps[question.worker] = _HeapAsked(slot, pid, [question.id], until, sheet)
+        self._heaps[question.worker] = _HeapAsked(
+            slot, pid, [question.id], question.seconds, until, sheet
+        )
         words[HEAP_SECONDS] = int(question.seconds * 1000)
         words[HEAP_ASKED] = question.id
         self._order(AskOrder(slot=slot.index, pid=pid, in_c=False))
+        return None
 
     def _look_at_heaps(self, connection: Connection, now: float) -> None:
         for worker, asked in list(self._heaps.items()):
             said = asked.look(now)
             if said is not None:
-                questions.answer_questions(connection, asked.ids, json.dumps(said))
+                _answer(connection, asked.ids, said)
                 del self._heaps[worker]
                 self._close(asked)
         if self._heaps:
@@ -219,6 +231,10 @@ class Questions:
         if asked.sheet is not None:
             asked.sheet.wipe()
             asked.sheet.close()
+
+
+def _answer(connection: Connection, ids: list[int], said: dict[str, Any]) -> None:
+    questions.answer_questions(connection, ids, json.dumps(said))
 
 
 def _stands_still(words: memoryview) -> bool:
