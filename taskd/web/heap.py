@@ -48,7 +48,7 @@ def worker_heap(source: Source, values: Values) -> dict[str, Any]:
 
     Answers after that time and what the counting takes, at most 15 s more. The worker is held up
     for `longest_stop` at most, in seconds, at a time. `note` says what hindered an answer: then it
-    has figures of nothing. Two workers are looked at at a time; no values are told.
+    has figures of nothing. One worker is looked at at a time; no values are told.
     """
     with source.reading() as connection:
         named = find_worker(connection, values["id"])
@@ -59,7 +59,7 @@ def worker_heap(source: Source, values: Values) -> dict[str, Any]:
     def ask(connection: Connection) -> None:
         told.extend(ask_heaps(connection, [named], values["seconds"], PATIENCE_SECONDS))
 
-    with source.asking_long() as connection:
+    with source.asking_heap() as connection:
         if not try_to_write(connection, ask):
             told.append({"worker": str(named), "note": ONLY_READS})
     return {**_UNKNOWN, **told[0]}

@@ -126,7 +126,7 @@ class Source:
         self._pool = connection_pool(dsn, CONNECTIONS)
         self.stacks = KeptStacks()
         self._may_ask = threading.BoundedSemaphore(MOST_ASKING)
-        self._may_ask_long = threading.BoundedSemaphore(MOST_ASKING - 1)
+        self._may_ask_heap = threading.Lock()
         self._rolled_up = Kept(self._roll_up)
         self._asked = Kept(self._ask)
         self._figures = Kept(self._read_figures)
@@ -163,15 +163,18 @@ class Source:
             self._may_ask.release()
 
     @contextmanager
-    def asking_long(self) -> Iterator[Connection]:
-        """The same for what takes long: one of those who ask is left for others at any time."""
-        if not self._may_ask_long.acquire(blocking=False):
-            raise TooManyAsk("too many ask for what takes long at this moment: ask again")
+    def asking_heap(self) -> Iterator[Connection]:
+        """The same for what grows in workers, which takes long: one looks at a time.
+
+        It takes none of the places of those who ask where workers stand.
+        """
+        if not self._may_ask_heap.acquire(blocking=False):
+            raise TooManyAsk("somebody else looks at what grows in a worker: ask again later")
         try:
-            with self.asking() as connection:
+            with self.looking() as connection, _soon(connection):
                 yield connection
         finally:
-            self._may_ask_long.release()
+            self._may_ask_heap.release()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

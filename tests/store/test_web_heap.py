@@ -74,16 +74,19 @@ def test_what_hindered_an_answer_is_told(web: Served, connection: Connection) ->
     assert web.ask(f"/workers/{worker}/heap", seconds="31s").status == 400
 
 
-def test_who_asks_for_long_leaves_a_place_for_others(dsn: str, connection: Connection) -> None:
+def test_one_looks_at_what_grows_and_takes_no_place_of_those_who_ask_for_stacks(
+    dsn: str, connection: Connection
+) -> None:
     worker = add_worker(connection, add_host(connection))
     crowded = Source(dsn)
 
     with ExitStack() as asking:
         asking.callback(crowded.close)
-        for _ in range(MOST_ASKING - 1):
-            asking.enter_context(crowded.asking_long())
+        asking.enter_context(crowded.asking_heap())
 
-        with pytest.raises(TooManyAsk):
+        with pytest.raises(TooManyAsk, match="somebody else looks at what grows"):
             heap.worker_heap(crowded, {"id": worker, "seconds": 0.0})
-        with crowded.asking() as one:
+        for _ in range(MOST_ASKING):
+            asking.enter_context(crowded.asking())
+        with crowded.reading() as one:
             assert one.execute("SELECT 1").fetchone() == (1,)
