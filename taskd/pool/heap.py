@@ -18,6 +18,7 @@ from typing import Any
 SLICE_SECONDS = 0.02
 PAUSE_SECONDS = 0.02
 SLICE_OBJECTS = 5_000
+SLICE_NAMES = 500
 MOST_BLOCKS = 4_000_000
 """Of more objects the list alone could take 100 ms."""
 
@@ -155,18 +156,26 @@ def _find_names(wanted: set[int], pause: Pause, moment: Moment) -> dict[int, str
 
 def _named_values(pause: Pause, moment: Moment) -> Iterator[tuple[Callable[[], str], str, object]]:
     """Globals of modules and attributes of those, with whose they are; with pauses."""
-    began = thread_time()
+    began, count = thread_time(), 0
+    for owner, name, value in _names():
+        yield owner, name, value
+        count += 1
+        if count % SLICE_NAMES:
+            continue
+        took = thread_time() - began
+        if took >= SLICE_SECONDS:
+            moment.longest_stop = max(moment.longest_stop, took)
+            pause(PAUSE_SECONDS)
+            began = thread_time()
+
+
+def _names() -> Iterator[tuple[Callable[[], str], str, object]]:
     for module, holder in list(sys.modules.items()):
         for name, value in _attributes(holder):
             yield (lambda: module), name, value  # noqa: B023 - called before the next
             if type(value) is not type(sys):
                 for attribute, inner in _attributes(value):
                     yield (lambda: f"{module}.{name}"), attribute, inner  # noqa: B023
-        took = thread_time() - began
-        if took >= SLICE_SECONDS:
-            moment.longest_stop = max(moment.longest_stop, took)
-            pause(PAUSE_SECONDS)
-            began = thread_time()
 
 
 def _attributes(holder: object) -> list[tuple[str, object]]:

@@ -72,6 +72,20 @@ def test_it_pauses_between_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < found["longest_stop"] < 1
 
 
+def test_it_pauses_within_a_module_of_many_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("shop_many")
+    vars(module).update((f"name{n}", n) for n in range(300_000))
+    monkeypatch.setattr(heap, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(heap, "_slices", lambda count, pause, moment: [slice(count)])
+    pauses: list[float] = []
+
+    with monkeypatch.context() as alone:
+        alone.setattr(sys, "modules", {"shop_many": module})
+        heap.take_moment(pauses.append)
+
+    assert len(pauses) >= 300_000 // heap.SLICE_NAMES
+
+
 def test_what_is_too_large_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap, "MOST_BLOCKS", 1)
 
