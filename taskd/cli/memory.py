@@ -70,13 +70,21 @@ def memory(
         told = {point.host for point in points} | {end.host for end in ends}
         names = name_hosts(connection, sorted(told))
     _tell_cut(len(points), len(ends))
+    is_cut = len(points) >= MOST_POINTS
     if as_json:
-        print_json({"points": [asdict(one) for one in points], "ends": [asdict(e) for e in ends]})
+        document = {
+            "points": [asdict(one) for one in points],
+            "since": points[0].at if points else None,
+            "truncated": is_cut,
+            "ends": [asdict(end) for end in ends],
+        }
+        print_json(document)
         return
     now = utc_now()
     since = now - timedelta(seconds=last)
     print_table(COLUMNS, _rows(points, names, since, now), NOTHING)
-    _tell_first(points, since, now)
+    if not is_cut:
+        _tell_first(points, since, now)
     print_lines(_ended(end, names, now) for end in ends)
 
 

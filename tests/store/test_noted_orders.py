@@ -262,12 +262,16 @@ def test_memory_of_a_host_is_found_though_it_has_ended_or_others_have_told_more(
 
     told = taskd_json("--database", dsn, "memory", "--host", "web1", "--json")
     shown = run_taskd("--database", dsn, "memory", "--host", "web1").stdout
+    cut = taskd_json("--database", dsn, "memory", "--json")
     everything = run_taskd("--database", dsn, "memory").stderr
 
     assert [point["host"] for point in told["points"]] == [ids[0]]
     assert [one["host"] for one in told["ends"]] == [ids[0]]
     assert "io/0 on web1, pid" in shown
     assert "Only the youngest 2 readings are looked at: " in everything
+    assert "There are readings from" not in everything
+    assert [one["truncated"] for one in (told, cut)] == [False, True]
+    assert [one["since"] == one["points"][0]["at"] for one in (told, cut)] == [True, True]
     assert "Only the youngest 1 ends are looked at: " in everything
 
 
