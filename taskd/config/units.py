@@ -12,6 +12,7 @@ BYTES = {
     "KB": 1000,
     "MB": 1000**2,
     "GB": 1000**3,
+    "TB": 1000**4,
     "KiB": 1024,
     "MiB": 1024**2,
     "GiB": 1024**3,
@@ -53,7 +54,8 @@ def parse_size(value: object) -> int:
     """
     number, unit = _split(value, _SIZE)
     if number is None:
-        raise ValueError("is not a size: write bytes, or a number with kB, MB, GB, KiB, MiB or GiB")
+        units = "kB, MB, GB, TB, KiB, MiB or GiB"
+        raise ValueError(f"is not a size: write bytes, or a number with {units}")
     size = number * BYTES[unit or "B"]
     # 0.3kB is 300 bytes although 0.3 is no exact float, hence the tolerance.
     if abs(size - round(size)) > 1e-6:
@@ -111,7 +113,7 @@ def format_share(share: float) -> str:
 
 
 def roughly(size: int) -> str:
-    """Say a size in three digits or so: `412 MB`, `1.53 GB`; as settings are written.
+    """Say a size in three digits or so: `412 MB`, `1.53 GB`.
 
     A MB is a million bytes.
     """

@@ -98,7 +98,7 @@ def test_value_of_a_pool_is_refused_by_its_range(folder: Folder, setting: str, s
         ("offers: [a, 'a b']", "offers[1]: 'a b' is no version: 1 to 32 of letters, digits and . _ + -, beginning with a letter or digit"),
         ("offers: [a, a]", "offers[1]: 'a' is in the list twice: take one out"),
         ("imports: [5]", "imports[0]: 5 is not a dotted module name such as shop.tasks"),
-        ("max_args: 1m", "max_args: '1m' is not a size: write bytes, or a number with kB, MB, GB, KiB, MiB or GiB"),
+        ("max_args: 1m", "max_args: '1m' is not a size: write bytes, or a number with kB, MB, GB, TB, KiB, MiB or GiB"),
         ("max_args: 10", "max_args: 10B is not between 64B and 256MiB"),
         ("retention: {history: 36h}", "retention.history: '36h' is not a whole number of days: write it such as 14d"),
         ("retention: 14", "retention: 14 is not a mapping of settings"),

@@ -35,6 +35,7 @@ def test_duration_is_seconds_whatever_its_unit(text: object, seconds: float) -> 
         ("64kB", 64_000),
         ("64KB", 64_000),
         ("400MB", 400_000_000),
+        ("1.5TB", 1_500_000_000_000),
         ("1MiB", 1_048_576),
         ("1.5KiB", 1536),
         ("0.3kB", 300),
@@ -71,9 +72,9 @@ def test_what_is_no_duration_is_refused_with_the_units_there_are(text: object) -
         parse_duration(text)
 
 
-@pytest.mark.parametrize("text", ["", "1m", "1mb", "1 megabyte", "1TB", False, None, {}, math.inf])
+@pytest.mark.parametrize("text", ["", "1m", "1mb", "1 megabyte", "1PB", False, None, {}, math.inf])
 def test_what_is_no_size_is_refused_with_the_units_there_are(text: object) -> None:
-    with pytest.raises(ValueError, match="kB, MB, GB, KiB, MiB or GiB"):
+    with pytest.raises(ValueError, match="kB, MB, GB, TB, KiB, MiB or GiB"):
         parse_size(text)
 
 
