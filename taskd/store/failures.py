@@ -10,7 +10,10 @@ import psycopg
 from psycopg.rows import dict_row
 
 MOST_LOOKED_AT = 100_000
-"""Failures that one look takes into account: a tenth of a second, all but the first."""
+"""Failures that one look takes into account: a tenth of a second, all but the first.
+
+Of a queue or a task it reads their rows as well, and takes longer.
+"""
 
 _FAILURES = """
 SELECT * FROM taskd.failures_v1(
