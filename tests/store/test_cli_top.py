@@ -65,7 +65,7 @@ def test_one_picture_goes_into_a_pipe(dsn: str) -> None:
     queue = next(line for line in lines if line.startswith("default")).split()
     assert queue[5:8] == ["2", "2", "0"]
     worker = next(line for line in lines if line.startswith("io/0")).split()
-    assert worker[1:7] == ["here", "silent", "1", "1", "10.0", "MiB"]  # nobody plays the host
+    assert worker[1:7] == ["here", "silent", "1", "1", "10.5", "MB"]  # nobody plays the host
     assert "ValueError: # is odd" in result.stdout
     assert "\x1b" not in result.stdout
 
