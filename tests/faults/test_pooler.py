@@ -148,7 +148,8 @@ def test_nothing_that_anybody_sends_pins_a_connection_of_a_pooler(
         one, other = be_a_client(postgres.dsn, REPOSITORY)
         config = stand.hosts[0].folder / "taskd.yaml"
         first, *_, last = stand.living_workers()
-        refused = ask_every_page(postgres.dsn, one, first)
+        ((host,),) = stand.ledger.query(f"SELECT host FROM taskd.worker WHERE id = {first}")
+        refused = ask_every_page(postgres.dsn, one, first, host)
         failed = call_every_verb(config, postgres.dsn, other, last)
     verdict = stand.settle()
     for host in stand.hosts:

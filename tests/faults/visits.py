@@ -96,14 +96,15 @@ def call_every_verb(config: Path, dsn: str, job: int, worker: int) -> dict[str, 
     return failed
 
 
-def ask_every_page(dsn: str, job: int, worker: int) -> dict[str, int]:
+def ask_every_page(dsn: str, job: int, worker: int, host: int) -> dict[str, int]:
     """Ask for all that the pages ask for, and give the orders that they may give; the refusals."""
     refused = {}
+    ids = {"/workers": worker, "/hosts": host}
+    paths: dict[str, dict[str, object]] = describe_api(has_token=True)["paths"]
     with served(dsn) as dashboard:
-        for path, methods in describe_api(has_token=True)["paths"].items():
-            filled = path.format(
-                id=worker if "workers" in path else job, queue="none", name="often"
-            )
+        for path in sorted(paths, key=lambda path: path.startswith("/hosts")):  # ends its workers
+            methods, kind = paths[path], "/" + path.split("/")[1]
+            filled = path.format(id=ids.get(kind, job), queue="none", name="often")
             if "get" in methods and path != "/live":
                 query = {"name": "often"} if path.endswith("/preview") else {}
                 answer = dashboard.ask(filled, **query)
