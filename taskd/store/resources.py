@@ -25,7 +25,7 @@ AnyConnection = psycopg.Connection[Any]
 LOOK_SECONDS = 0.12
 """How long to look for holders that do not run: those are few, and found whatever it takes."""
 
-_STATES = ("scheduled", "blocked", "queued")
+_STATES = ("queued", "scheduled", "blocked")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +152,7 @@ def find_holders(
     """Who holds these resources, of each at most `first` jobs; `used` units of each are held.
 
     Must be called in a transaction. Looks at running jobs, and then for `seconds` in all at
-    others, until all units are found.
+    others, the queued ones first, until all units are found.
     """
     found = {name: NOBODY for name, units in used.items() if units > 0}
     hidden = {name: used[name] for name in found}

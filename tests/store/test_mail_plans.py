@@ -10,6 +10,7 @@ import pytest
 
 from taskd.store import jobs
 from taskd.store.connect import Connection
+from taskd.store.resources import find_holders
 from taskd.store.rows import NewJobs
 from tests.store.graph_makers import (
     EXCLUSIVE,
@@ -157,6 +158,19 @@ def test_a_grant_to_many_at_once_reads_as_many(waiting: Connection) -> None:
         complete(waiting, worker, [row])
 
     assert len(claim(waiting, worker, 1000)) == 100
+
+
+def test_a_holder_that_waits_for_a_worker_is_found_among_its_like(waiting: Connection) -> None:
+    (job,) = (row[0] for row in waiting.execute("SELECT id FROM taskd.queued WHERE place > 0"))
+
+    with waiting.transaction():
+        read, scanned = rows_read(waiting, "queued"), blocks_read(waiting, "queued")[0]
+        held = find_holders(waiting, {"x": EXCLUSIVE}, 5)["x"]
+        assert rows_read(waiting, "queued") - read < 50
+        assert blocks_read(waiting, "queued")[0] == scanned
+
+    assert [(holder.id, holder.state) for holder in held.first] == [(job, "queued")]
+    assert held.hidden == 0
 
 
 def test_an_arrival_reads_nothing_of_the_line(waiting: Connection) -> None:

@@ -126,7 +126,7 @@ def test_all_states_together_are_looked_through_in_the_time_of_one_look(
 
     found = resources.find_holders(connection, {"repo:42": 5}, 3)
 
-    assert [state for state, _ in looks] == ["running", "scheduled", "blocked", "queued"]
+    assert [state for state, _ in looks] == ["running", "queued", "scheduled", "blocked"]
     assert clock[0] - 100.0 == pytest.approx(resources.LOOK_SECONDS)
     assert resources.LOOK_SECONDS < 0.2
     assert found["repo:42"].hidden == 5

@@ -111,9 +111,10 @@ def test_a_holder_in_the_pause_before_its_retry_is_found(
 def test_a_holder_that_is_not_found_in_time_is_told_as_such(
     connection: Connection, worker: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_exclusive(connection, "repo:42")
+    add_one(connection, needs=REPO, max_attempts=2)
     waiting = add_exclusive(connection, "repo:42")
-    add_jobs(connection, 20_000)
+    retry(connection, worker, claim_one(connection, worker), delay=600.0)
+    add_jobs(connection, 20_000, delay=600.0)
     monkeypatch.setattr(why, "HOLDERS_SECONDS", 0.001)
 
     reason = only_reason(connection, waiting)

@@ -84,7 +84,7 @@ GRANT SELECT (id, ended_at) ON taskd.host TO taskd_enqueuer;
 -- What is not told to the reader: letters under way, and who waits for an end. The tallies that are to be
 -- added to the statistics say when something last began, which is to be known of what stalls.
 GRANT SELECT ON
-    taskd.job, taskd.live_job, taskd.ended_job, taskd.holder,
+    taskd.job, taskd.live_job, taskd.ended_job, taskd.holder, taskd.queued_holder,
     taskd.queued, taskd.scheduled, taskd.blocked, taskd.running, taskd.history, taskd.attempt,
     taskd.result, taskd.job_log, taskd.progress, taskd.queue, taskd.host, taskd.worker, taskd.task,
     taskd.request, taskd.resource, taskd.capacity, taskd.line, taskd.limit_wish, taskd.dependency,

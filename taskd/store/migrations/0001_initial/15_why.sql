@@ -27,6 +27,23 @@ CREATE FUNCTION taskd.asked_at_v1(
                      FROM jsonb_array_elements_text(p_extra->'parents') AS p (parent))) END
 $$;
 
+-- What is queued and holds something: it is in lanes of its own (see lane_v1), so that nothing is read of
+-- what holds nothing. Goes from queue to queue; OFFSET 0 keeps each lane a look at queued_pkey of its own.
+CREATE VIEW taskd.queued_holder AS
+    WITH RECURSIVE queues AS (
+        SELECT (SELECT q.queue FROM taskd.queued q ORDER BY q.queue LIMIT 1) AS queue
+        UNION ALL
+        SELECT (SELECT q.queue FROM taskd.queued q WHERE q.queue > n.queue ORDER BY q.queue LIMIT 1)
+        FROM queues n WHERE n.queue IS NOT NULL
+    )
+    SELECT h.*
+    FROM queues n
+    CROSS JOIN generate_series(10, 29) AS l (lane)
+    CROSS JOIN LATERAL (
+        SELECT q.* FROM taskd.queued q
+        WHERE q.queue = n.queue AND q.lane = l.lane::smallint AND q.place IS NOT NULL
+        OFFSET 0) h;
+
 -- What each job holds, a row a resource; the condition on state leaves one branch. A job that stands in
 -- lines holds what it needs of the levels it has come to, but for what it still stands in line for.
 --   since: how long it is in that state, as far as that is known.
@@ -49,12 +66,12 @@ CREATE VIEW taskd.holder AS
                       WHERE l.res = u.name AND l.turn = b.turn AND l.place = b.place)
     UNION ALL
     SELECT 'queued', q.id, q.task, q.res, u.name, u.need, coalesce(q.ready_at, q.created_at), NULL
-    FROM taskd.queued q CROSS JOIN LATERAL unnest(q.res, q.need) AS u (name, need)
-    WHERE q.place IS NOT NULL;
+    FROM taskd.queued_holder q CROSS JOIN LATERAL unnest(q.res, q.need) AS u (name, need);
 
 -- The holders in one state of these resources: of each resource the first p_first, with how many there
--- are in that state (holders) and what they hold together (units). Reads all jobs in that state, which
--- for running ones are few; for the others the caller sets a statement_timeout.
+-- are in that state (holders) and what they hold together (units). Of what is queued it reads the lanes of
+-- those that hold something, else all jobs in that state: running ones are few, for the others the caller
+-- sets a statement_timeout.
 CREATE FUNCTION taskd.holders_v1(p_state text, p_names text[], p_first integer)
 RETURNS TABLE (
     name text, id bigint, task text, need integer, since timestamptz, worker text, holders bigint,
