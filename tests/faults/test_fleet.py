@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -25,6 +28,13 @@ OpenHosts = Callable[..., Stand]
 MOST_STATEMENTS = 0.3
 """A second and host."""
 
+GROWN_HOSTS = 6
+GROWTH_SECONDS = 600.0
+"""How long the growth takes of which MOST_STATEMENTS are promised."""
+
+ANSWERS = 6
+"""Statements of an idle host when another comes: three for limits, three for schedules."""
+
 MISSED_SECONDS = 10.0
 """An idle host beats each five seconds."""
 
@@ -33,16 +43,14 @@ imports: [tests.faults.work]
 lease: {lease}s
 pools: {{io: {{queues: [default], processes: {processes}, greenlets: 25}}}}
 """
-_OURS = re.compile(r"^(?P<name>taskd[^\n]*?)LOG:  (?:statement|execute [^:]*): ", re.MULTILINE)
-_OLDEST_BEAT = """
-SELECT extract(epoch FROM max(clock_timestamp() - beat_at))::float8
-FROM taskd.host WHERE ended_at IS NULL
-"""
-
-
+_LOGGED = "%n %u: %a "
+_OURS = re.compile(
+    r"^(?P<at>[\d.]+) (?P<user>\w+): (?P<client>taskd[^\n]*?) LOG:  (?:statement|execute [^:]*): ",
+    re.MULTILINE,
+)
 _BEATS = """
-SELECT id, beat, extract(epoch FROM clock_timestamp())::float8 FROM taskd.host
-WHERE ended_at IS NULL
+SELECT id, beat, extract(epoch FROM clock_timestamp() - beat_at)::float8
+FROM taskd.host WHERE ended_at IS NULL
 """
 IDLE_SECONDS = 5.0
 LATE_SHARE = 0.02
@@ -52,31 +60,113 @@ LATE_SHARE = 0.02
 @pytest.fixture
 def server() -> Iterator[Postgres]:
     """A server that tells who sends what."""
-    with running_postgres(max_connections="900", log_line_prefix="%a ") as running:
+    with running_postgres(max_connections="900", log_line_prefix=_LOGGED) as running:
         running.install_schema()
         yield running
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A statement of taskd: when, in seconds since 1970, as which user, and from which part."""
+
+    at: float
+    user: str
+    client: str
 
 
 @dataclass
 class Seen:
     """What was seen of hosts that idle.
 
-    Statements of taskd, how old a beat was, in seconds, how many beats the hosts counted that were
-    there all the time, and how many there must be.
+    Statements of taskd, how old a beat was, in seconds, and for each host its first beat, when it
+    was first seen, in seconds, and its last beat; `over` is when all that ended.
     """
 
-    statements: int = 0
+    sent: list[Sent] = field(default_factory=list)
     oldest_beat: float = 0.0
-    beats: int = 0
-    due: int = 0
+    first: dict[int, tuple[int, float]] = field(default_factory=dict)
+    last: dict[int, int] = field(default_factory=dict)
+    over: float = 0.0
+
+    def look(self, server: Postgres) -> None:
+        """Look at each host that has not ended; a new one counts from now on."""
+        for host, beat, age in server.query(_BEATS):
+            self.first.setdefault(host, (beat, time.monotonic()))
+            self.last[host] = beat
+            self.oldest_beat = max(self.oldest_beat, age)
+
+    @property
+    def beats(self) -> dict[int, int]:
+        """How many each host has counted since it was seen first."""
+        return {host: self.last[host] - beat for host, (beat, _) in self.first.items()}
+
+    @property
+    def due(self) -> dict[int, int]:
+        """How many there must be of each, until the end."""
+        most = IDLE_SECONDS * (1 + LATE_SHARE)
+        return {host: int((self.over - since) / most) for host, (_, since) in self.first.items()}
 
     @property
     def misses_none(self) -> bool:
-        """Whether every beat came, and in time."""
-        return self.oldest_beat < MISSED_SECONDS and self.beats >= self.due
+        """Whether every beat of each host came, and in time."""
+        beats = self.beats
+        is_complete = all(beats[host] >= due for host, due in self.due.items())
+        return self.oldest_beat < MISSED_SECONDS and is_complete
 
     def __str__(self) -> str:
-        return f"oldest beat {self.oldest_beat:.1f} s, {self.beats} beats of {self.due} due"
+        beats, due = sum(self.beats.values()), sum(self.due.values())
+        return f"oldest beat {self.oldest_beat:.1f} s, {beats} beats of {due} due"
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """What hosts sent that came up one after the other.
+
+    `turns` is when each did, in seconds since 1970, and the end; the first was there before. A host
+    starts until the next one comes up, and idles from then on.
+    """
+
+    turns: list[float]
+    sent: list[list[float]]
+    """For each host, when it sent something."""
+
+    @property
+    def idle_rate(self) -> float:
+        """Statements a second and host of those that idle."""
+        return self._rate([self.turns[0], *self.turns[2:]])
+
+    @property
+    def whole_rate(self) -> float:
+        """The same of all hosts, with their starts."""
+        return self._rate(self.turns[:-1])
+
+    @property
+    def most(self) -> float:
+        """What `idle_rate` may be: in less than GROWTH_SECONDS as many hosts are answered."""
+        seconds = self.turns[-1] - self.turns[0]
+        return MOST_STATEMENTS + ANSWERS * GROWN_HOSTS * max(0.0, 1 / seconds - 1 / GROWTH_SECONDS)
+
+    @property
+    def starts(self) -> list[int]:
+        """How much each host sent until the next one came up, but the first host."""
+        spans = pairwise(self.turns[1:])
+        return [_count(sent, *span) for span, sent in zip(spans, self.sent[1:], strict=True)]
+
+    def _rate(self, since: list[float]) -> float:
+        end = self.turns[-1]
+        count = sum(_count(sent, at, end) for at, sent in zip(since, self.sent, strict=True))
+        return count / sum(end - at for at in since)
+
+    def __str__(self) -> str:
+        seconds = self.turns[2] - self.turns[1]
+        return (
+            f"{self.idle_rate:.2f} a second and idle host, up to {max(self.starts)} of one that "
+            f"starts, in {seconds:.0f} s, {self.whole_rate:.2f} a second and host of all"
+        )
+
+
+def _count(sent: list[float], begin: float, end: float) -> int:
+    return sum(begin <= at < end for at in sent)
 
 
 def test_two_hundred_idle_workers_ask_for_as_little_as_few(
@@ -93,21 +183,49 @@ def test_forty_idle_hosts_ask_for_as_little_as_one(
     judge(server, stand, f"{sizes.FLEET_HOSTS} idle hosts", report)
 
 
-def test_a_fleet_that_grows_misses_no_beat(
+def test_a_fleet_that_grows_asks_for_little_and_misses_no_beat(
     server: Postgres, open_hosts: OpenHosts, report: Report
 ) -> None:
     """Six hosts come up one after the other, each with an eighth of the workers: from 25 to 150."""
     few = sizes.FLEET_WORKERS // 8
-    stand = open_hosts(server.dsn, hosts=6, lease=15, processes=few, config=CONFIG)
+    users = [f"host_{number}" for number in range(GROWN_HOSTS)]
+    for user in users:  # by which the statements of one are told from those of others
+        server.execute(f"CREATE ROLE {user} LOGIN SUPERUSER")
+    variables = [{"TASKD_DATABASE": f"{server.dsn} user={user}"} for user in users]
+    stand = open_hosts(
+        server.dsn, hosts=GROWN_HOSTS, lease=15, processes=few, config=CONFIG, variables=variables
+    )
     for host in stand.hosts[1:]:
         host.stop()
+
     with watched(server) as seen:
-        for host in stand.hosts[1:]:
-            host.restore()
-            eventually(lambda host=host: len(host.pids("worker")) == few, 120)  # type: ignore[misc]
-    what = f"from {few} to {6 * few} workers"
-    report.add(what, "no beat missed", str(seen), seen.misses_none)
+        turns = grow(stand, few)
+
+    ramp = Ramp(turns, [[one.at for one in seen.sent if one.user == user] for user in users])
+    what = f"from {few} to {GROWN_HOSTS * few} workers in {turns[-1] - turns[0]:.0f} s"
+    promise = f"{ramp.most:.2g} statements a second of idle hosts, no beat missed"
+    is_kept = ramp.idle_rate <= ramp.most and seen.misses_none
+    report.add(what, promise, f"{ramp}, {seen}", is_kept)
+    assert len(seen.first) == GROWN_HOSTS, stand.logs()
     assert seen.misses_none, stand.logs()
+    assert ramp.idle_rate <= ramp.most, Counter((one.user, one.client) for one in seen.sent)
+
+
+def grow(stand: Stand, workers: int) -> list[float]:
+    """Let the hosts that are down come up at even distances; when each did, and the end."""
+    turns = [time.time()]
+    pause = sizes.FLEET_SECONDS / len(stand.hosts)
+    for number, host in enumerate(stand.hosts[1:], 1):
+        wait_until(turns[0] + number * pause)
+        turns.append(time.time())
+        host.restore()
+        eventually(lambda host=host: len(host.pids("worker")) == workers, 120)  # type: ignore[misc]
+    wait_until(turns[0] + sizes.FLEET_SECONDS)
+    return [*turns, time.time()]
+
+
+def wait_until(at: float) -> None:
+    threading.Event().wait(max(0.0, at - time.time()))
 
 
 def judge(server: Postgres, stand: Stand, what: str, report: Report) -> None:
@@ -116,13 +234,13 @@ def judge(server: Postgres, stand: Stand, what: str, report: Report) -> None:
     hosts = len(stand.hosts)
     with watched(server) as seen:
         threading.Event().wait(sizes.FLEET_SECONDS)
-    rate = seen.statements / sizes.FLEET_SECONDS / hosts
+    rate = len(seen.sent) / sizes.FLEET_SECONDS / hosts
     measured = f"{rate:.2f} a second and host, {seen}"
     is_kept = rate <= MOST_STATEMENTS and seen.misses_none
     report.add(what, "0.3 statements a second, no beat missed", measured, is_kept)
     assert [host.tree() for host in stand.hosts] == before, stand.logs()
     assert seen.misses_none, stand.logs()
-    assert rate <= MOST_STATEMENTS, _OURS.findall(server.log())[-200:]
+    assert rate <= MOST_STATEMENTS, Counter(one.client for one in seen.sent)
 
 
 @contextmanager
@@ -132,12 +250,11 @@ def watched(server: Postgres) -> Iterator[Seen]:
 
     def look() -> None:
         while not over.wait(1.0):
-            ((oldest,),) = server.query(_OLDEST_BEAT)
-            seen.oldest_beat = max(seen.oldest_beat, oldest)
+            seen.look(server)
 
-    before = {host: (beat, at) for host, beat, at in server.query(_BEATS)}
     server.set("log_statement", "all")
     begun = len(server.log())
+    seen.look(server)
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     try:
@@ -145,9 +262,9 @@ def watched(server: Postgres) -> Iterator[Seen]:
     finally:
         over.set()
         thread.join(60)
-        for host, beat, at in server.query(_BEATS):
-            if host in before:
-                first, since = before[host]
-                seen.beats += beat - first
-                seen.due += int((at - since) / (IDLE_SECONDS * (1 + LATE_SHARE)))
-        seen.statements = len(_OURS.findall(server.log()[begun:]))
+        seen.look(server)
+        seen.over = time.monotonic()
+        seen.sent = [
+            Sent(float(one["at"]), one["user"], one["client"])
+            for one in _OURS.finditer(server.log()[begun:])
+        ]
