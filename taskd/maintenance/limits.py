@@ -4,8 +4,8 @@ The first time before the master hears that the database is open, so that no wor
 claims under other limits; then after each reload, and when the host's row is a new one.
 
 When another host has come or gone, what others want may hold. A look each five minutes finds the
-one that came and went between two beats; two sooner ones, after each declaration, find the jobs
-that have got by.
+one that came and went between two beats; two sooner ones find the jobs that have got by: on the
+host that has declared something, and if one has gone, on those that are left.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from taskd.store.limits import Limit, declare_limits, settle_limits
 from taskd.store.needs import Whose
 
 LOOK_SECONDS = 300.0
-LOOKS_AFTER_DECLARATION = (5.0, 60.0)
+LOOKS_AFTER_CHANGE = (5.0, 60.0)
 """Jobs that were enqueued meanwhile by transactions that did not know of it have got by."""
 
 
@@ -37,7 +37,7 @@ class Limits:
         self._wanted = limits_of(settings)
         self._declared: tuple[int, dict[str, Limit]] | None = None
         self._others: frozenset[int] = frozenset()
-        self._settled_with: frozenset[int] | None = None
+        self._settled_with: frozenset[int] = frozenset()
         self._look_at = -inf
         self._looks_planned: list[float] = []
 
@@ -59,8 +59,8 @@ class Limits:
         """Declare what this row of the host has not declared, and settle."""
         others = self._others
         now = monotonic()
-        if not self._is_declared() or self._settled_with != others:
-            self._looks_planned = [now + seconds for seconds in LOOKS_AFTER_DECLARATION]
+        if not self._is_declared() or self._settled_with - others:
+            self._looks_planned = [now + seconds for seconds in LOOKS_AFTER_CHANGE]
         if not self._is_declared():
             self.declare(connection, self._host.id)
         settle_limits(connection)

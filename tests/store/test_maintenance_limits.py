@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 
 from taskd.config.settings import LimitSettings, QueueSettings, Settings
+from taskd.maintenance.host import ThisHost
+from taskd.maintenance.limits import Limits
 from taskd.store.connect import Connection
 from taskd.store.limits import Limit, declare_limits
 from tests.store.makers import add_host
@@ -88,3 +91,60 @@ def test_what_only_a_host_wanted_that_is_gone_holds_no_more(
     # It never beats, so it is dead after a lease.
     eventually(lambda: declared(connection) == {"@queue sync": 2})
     assert overruled == {"@queue sync": 9, "@queue mail": 9}
+
+
+@dataclass
+class Row:
+    """A host, as far as limits know it."""
+
+    id: int
+
+
+class Clock:
+    """A chore, and a clock that goes from one time that it is due to the next."""
+
+    def __init__(self, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        self.connection = connection
+        self.chore = Limits(
+            cast("ThisHost", Row(add_host(connection))),
+            Settings(queues={"sync": QueueSettings(concurrency=2)}),
+            lambda: None,
+        )
+        monkeypatch.setattr("taskd.maintenance.limits.monotonic", lambda: self.now)
+
+    def looks(self, seconds: float = 301.0) -> list[float]:
+        """When it looks in so many seconds, from now on."""
+        began, found = self.now, []
+        while (due := max(self.chore.due(), self.now)) <= began + seconds:
+            self.now = due
+            self.chore.run(self.connection)
+            found.append(due - began)
+        self.now = began + seconds
+        return found
+
+
+@pytest.fixture
+def clock(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(connection, monkeypatch)
+
+
+def test_who_has_declared_looks_for_jobs_that_have_got_by(clock: Clock) -> None:
+    assert clock.looks() == [0, 5, 60]
+
+
+def test_when_another_host_comes_that_one_looks_and_we_settle_once(clock: Clock) -> None:
+    clock.looks()
+
+    clock.chore.see_hosts([77])
+
+    assert clock.looks(200) == [0]
+
+
+def test_when_another_host_has_gone_we_look_in_its_place(clock: Clock) -> None:
+    clock.chore.see_hosts([77, 78])
+    clock.looks()
+
+    clock.chore.see_hosts([78])
+
+    assert clock.looks(200) == [0, 5, 60]
