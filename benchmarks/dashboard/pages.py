@@ -175,7 +175,8 @@ def paths_of_lists(url: str) -> Iterator[str]:
             yield f"{path}&after={after}"
     queued, done = (_jobs(url, state=state, limit=1)[0] for state in ("queued", "succeeded"))
     (ended, *_) = ask(f"{url}/api/v1/memory?last=1h")["ends"]
-    (group, *_) = ask(f"{url}/api/v1/failures?last=7d")["groups"]
+    (frequent, *_) = ask(f"{url}/api/v1/failures?last=7d")["groups"]
+    *_, rare = _all_groups(url)
     filters: list[dict[str, Any]] = [
         {},
         {"before": (queued["id"] + done["id"]) // 2},
@@ -195,7 +196,9 @@ def paths_of_lists(url: str) -> Iterator[str]:
         {"finished_until": done["finished_at"]},
         {"error": "customer"},
         {"error": "no such text anywhere"},
-        {"cause": group["cause"]},
+        {"cause": frequent["cause"]},
+        {"cause": rare["cause"]},
+        {"cause": "no such cause"},
         {"worker": ended["worker"]},
         {"worker": 999_999_999},
         {"group": 999_999_999},
@@ -205,6 +208,15 @@ def paths_of_lists(url: str) -> Iterator[str]:
     ]
     for one in filters:
         yield f"/api/v1/jobs?{urlencode(one)}"
+
+
+def _all_groups(url: str) -> Iterator[dict[str, Any]]:
+    """What has failed, the most frequent first."""
+    path: str | None = "/api/v1/failures?last=7d&limit=1000"
+    while path:
+        page = ask(url + path)
+        yield from page["groups"]
+        path = page["next"] and f"/api/v1/failures?last=7d&limit=1000&after={page['next']}"
 
 
 def paths_of_stacks(url: str, standing: Sequence[int]) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 The rate of a drain differs by a fifth from one to the next, whoever looks on. So their CPU seconds
 are counted as well: those of the dashboard, and of the connections of the server that serve it, of
-all that the daemon, the server and the dashboard have used meanwhile.
+all that the daemon, the server and the dashboard have used meanwhile. Among them is what adding to
+the statistics takes, which the daemon does itself, later, if nobody looks.
 """
 
 from __future__ import annotations

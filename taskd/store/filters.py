@@ -20,7 +20,7 @@ _CONDITIONS: dict[str, LiteralString] = {
     "before": "j.id < %(before)s",
     "older_than": "j.created_at < now() - %(older_than)s * interval '1 second'",
     "error": "strpos(j.error, %(error)s) > 0",
-    "cause": "taskd.cause_of_v1(j.error) = %(cause)s",
+    "cause": "j.cause_hash = taskd.cause_hash_v1(j.task, %(cause)s)",
     "worker": "j.worker = %(worker)s",
     "besides": "j.task <> ALL (%(besides)s::text[])",
     "is_requeued": "(j.requeued_as IS NOT NULL) = %(is_requeued)s",

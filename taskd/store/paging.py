@@ -18,7 +18,6 @@ from taskd.store.waits import one_moment
 
 MOST_LOOKED_AT = 20_000
 MOST_PARSED = 5_000
-MOST_FOLDED = 2_000
 """Jobs of each state that a page looks at; fewer where it takes long to see what matches."""
 
 _RUNNING = frozenset({State.RUNNING, State.CANCELLING})
@@ -133,6 +132,8 @@ def page_of_ids(
 
 def _asked(wanted: JobFilter, states: Collection[State] = tuple(State)) -> list[_Branch]:
     asked = set(states) if wanted.state is None else {wanted.state}.intersection(states)
+    if wanted.cause is not None:
+        asked &= {State.FAILED}
     ended_only = wanted.finished_since is not None or wanted.finished_until is not None
     return [
         branch
@@ -147,8 +148,6 @@ def _beside_state(wanted: JobFilter) -> JobFilter:
 
 
 def _most(wanted: JobFilter) -> int:
-    if wanted.cause is not None:
-        return MOST_FOLDED
     return MOST_LOOKED_AT if wanted.args is None and wanted.kwargs is None else MOST_PARSED
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from taskd.store import jobs
+from taskd.store.bulk import count_ended
 from taskd.store.connect import Connection
 from taskd.store.failures import FailureGroup, list_failures
-from taskd.store.rows import JobEnd, NewJobs
+from taskd.store.paging import newest_ids, page_of_ids
+from taskd.store.rows import JobEnd, JobFilter, NewJobs, State
 from tests.commands import run_taskd, taskd_json
 from tests.store.makers import add_worker, claim, fence_of
 
@@ -176,6 +180,44 @@ def test_an_error_is_folded_when_its_job_fails_and_not_at_each_look(connection: 
 
     assert (group.count, looked_at) == (200, 200)
     assert row == (1,)
+
+
+@pytest.mark.parametrize(
+    "find",
+    [
+        lambda connection, wanted: page_of_ids(connection, wanted).ids,
+        newest_ids,
+        lambda connection, wanted: [100] * count_ended(connection, wanted),
+    ],
+    ids=["page", "list", "count"],
+)
+def test_no_error_is_folded_to_find_jobs_by_their_cause(
+    connection: Connection, find: Callable[[Connection, JobFilter], list[int]]
+) -> None:
+    connection.execute(HISTORY, (20_000,))
+    connection.execute("UPDATE taskd.history SET error = 'OSError: 7' WHERE id = 100")
+    connection.execute("SET track_functions = pl")
+
+    with connection.transaction():
+        found = find(connection, JobFilter(limit=10, cause="OSError: #"))
+        calls = connection.execute(
+            "SELECT calls FROM pg_stat_xact_user_functions WHERE funcname = 'cause_of_v1'"
+        ).fetchall()
+
+    assert (found, calls) == ([100], [])
+
+
+def test_jobs_with_a_cause_are_the_failed_ones(connection: Connection) -> None:
+    connection.execute(HISTORY, (200,))
+    connection.execute("UPDATE taskd.history SET state = 'c' WHERE id = 200")
+
+    wanted = JobFilter(limit=10, cause="ValueError: page #")
+
+    assert page_of_ids(connection, wanted).ids == [100]
+    assert newest_ids(connection, wanted) == [100]
+    assert count_ended(connection, wanted) == 1
+    assert newest_ids(connection, replace(wanted, state=State.CANCELLED)) == []
+    assert newest_ids(connection, replace(wanted, task="shop.other")) == []
 
 
 @pytest.mark.parametrize("analyzed", [True, False])

@@ -176,7 +176,7 @@ def test_whoever_repeats_an_order_from_where_it_looked_last_comes_to_the_end(
     fail_jobs(connection, 8, "KeyError: 'x'")
     add_jobs(connection, 8)
     monkeypatch.setattr(choice, "LOOK_SECONDS", -1.0)
-    for bound in ("MOST_LOOKED_AT", "MOST_PARSED", "MOST_FOLDED"):
+    for bound in ("MOST_LOOKED_AT", "MOST_PARSED"):
         monkeypatch.setattr(paging, bound, 3)
 
     told = [web.order(path, **body)]

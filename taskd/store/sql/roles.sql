@@ -95,7 +95,7 @@ TO taskd_reader;
 -- Functions that only read, some of them called by others of the list and by the views.
 GRANT EXECUTE ON FUNCTION
     taskd.queue_of_v1(text), taskd.version_of_v1(text), taskd.is_part_v1(text, text),
-    taskd.holds_arguments_v1(text, text, jsonb, jsonb), taskd.cause_of_v1(text),
+    taskd.holds_arguments_v1(text, text, jsonb, jsonb), taskd.cause_of_v1(text), taskd.cause_hash_v1(text, text),
     taskd.failures_v1(double precision, text, text, integer, boolean, bigint, bigint, integer),
     taskd.lasted_v1(timestamptz, timestamptz),
     taskd.asked_at_v1(bigint, timestamptz, timestamptz, jsonb),

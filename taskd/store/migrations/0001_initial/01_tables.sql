@@ -176,7 +176,7 @@ CREATE INDEX running_worker ON taskd.running (worker);      -- rescue_workers_v1
 --   KeyError: 'user-17'                             KeyError: '…'
 --   shop.Refused: order 4711 at 12:30 (0x7f3a)      shop.Refused: order # at # (#)
 --
--- Called by cause_hash_v1, failures_v1 and filters on the cause.
+-- Called by failures_v1, and for each job that fails.
 CREATE FUNCTION taskd.cause_of_v1(p_error text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
@@ -195,10 +195,10 @@ BEGIN
 END $$;
 
 -- What failed jobs of one task and one cause share: a hash that PostgreSQL has also partitioned by since
--- version 11, so that it stays as it is.
-CREATE FUNCTION taskd.cause_hash_v1(p_task text, p_error text) RETURNS bigint
+-- version 11, so that it stays as it is. Called for each job that fails, and by filters on the cause.
+CREATE FUNCTION taskd.cause_hash_v1(p_task text, p_cause text) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT hashtextextended((p_task || E'\n' || taskd.cause_of_v1(p_error)) COLLATE "C", 0)
+    SELECT hashtextextended((p_task || E'\n' || p_cause) COLLATE "C", 0)
 $$;
 
 -- What has ended, for good: append-only, a partition a UTC day, dropped by retention. Only a requeue
@@ -240,7 +240,7 @@ CREATE TABLE taskd.history (
     error        text,
     traceback    text,
     cause_hash   bigint GENERATED ALWAYS AS (
-        CASE WHEN state = 'f' THEN taskd.cause_hash_v1(task, error) END) STORED
+        CASE WHEN state = 'f' THEN taskd.cause_hash_v1(task, taskd.cause_of_v1(error)) END) STORED
 ) PARTITION BY RANGE (finished_at);
 CREATE INDEX history_id ON taskd.history (id);
 CREATE INDEX history_failed ON taskd.history (id) INCLUDE (finished_at, requeued_as, cause_hash)

@@ -33,19 +33,20 @@ CREATE VIEW taskd.live_job AS
            NULL::text AS error, NULL::text AS traceback, created_at, run_at, ready_at,
            NULL::timestamptz AS started_at, NULL::timestamptz AS finished_at, NULL::bigint AS worker,
            res, need, taskd.version_of_v1(queue) AS requires, queue AS part,
-           false AS has_result, NULL::real AS cpu, NULL::bigint AS memory, NULL::bigint AS requeued_as
+           false AS has_result, NULL::real AS cpu, NULL::bigint AS memory, NULL::bigint AS requeued_as,
+           NULL::bigint AS cause_hash
     FROM taskd.queued
     UNION ALL
     SELECT id, task, taskd.queue_of_v1(queue), 'scheduled', priority, attempt, max_attempts, losses,
            crashes, timeout, args, kwargs, extra, NULL, NULL, NULL,
            created_at, run_at, NULL, NULL, NULL, NULL, res, need, taskd.version_of_v1(queue), queue,
-           false, NULL, NULL, NULL
+           false, NULL, NULL, NULL, NULL
     FROM taskd.scheduled
     UNION ALL
     SELECT id, task, taskd.queue_of_v1(queue), 'blocked', priority, attempt, max_attempts, losses,
            crashes, timeout, args, kwargs, extra, NULL, NULL, NULL,
            created_at, run_at, NULL, NULL, NULL, NULL, res, need, taskd.version_of_v1(queue), queue,
-           false, NULL, NULL, NULL
+           false, NULL, NULL, NULL, NULL
     FROM taskd.blocked
     UNION ALL
     SELECT r.id, r.task, taskd.queue_of_v1(r.queue),
@@ -55,7 +56,7 @@ CREATE VIEW taskd.live_job AS
            r.priority, r.attempt, r.max_attempts, r.losses, r.crashes,
            r.timeout, r.args, r.kwargs, r.extra, NULL, NULL, NULL,
            r.created_at, r.run_at, r.ready_at, r.claimed_at, NULL, r.worker, r.res, r.need,
-           taskd.version_of_v1(r.queue), r.queue, false, NULL, NULL, NULL
+           taskd.version_of_v1(r.queue), r.queue, false, NULL, NULL, NULL, NULL
     FROM taskd.running r;
 
 -- The jobs that have ended, a branch a state: so a condition on the state is a constant of a branch,
@@ -66,19 +67,21 @@ CREATE VIEW taskd.ended_job AS
            (SELECT r.value FROM taskd.result r WHERE r.job = h.id LIMIT 1) AS result,
            h.error, h.traceback, h.created_at, h.run_at, h.ready_at, h.started_at, h.finished_at,
            h.worker, h.res, h.need, taskd.version_of_v1(h.queue) AS requires, h.queue AS part,
-           h.has_result, h.cpu, h.memory, h.requeued_as
+           h.has_result, h.cpu, h.memory, h.requeued_as, NULL::bigint AS cause_hash
     FROM taskd.history h WHERE h.state = 's'
     UNION ALL
     SELECT h.id, h.task, taskd.queue_of_v1(h.queue), 'failed', h.priority, h.attempt, h.max_attempts,
            h.losses, h.crashes, h.timeout, h.args, h.kwargs, h.extra, NULL, h.error, h.traceback,
            h.created_at, h.run_at, h.ready_at, h.started_at, h.finished_at, h.worker, h.res, h.need,
-           taskd.version_of_v1(h.queue), h.queue, false, h.cpu, h.memory, h.requeued_as
+           taskd.version_of_v1(h.queue), h.queue, false, h.cpu, h.memory, h.requeued_as,
+           h.cause_hash
     FROM taskd.history h WHERE h.state = 'f'
     UNION ALL
     SELECT h.id, h.task, taskd.queue_of_v1(h.queue), 'cancelled', h.priority, h.attempt, h.max_attempts,
            h.losses, h.crashes, h.timeout, h.args, h.kwargs, h.extra, NULL, h.error, h.traceback,
            h.created_at, h.run_at, h.ready_at, h.started_at, h.finished_at, h.worker, h.res, h.need,
-           taskd.version_of_v1(h.queue), h.queue, false, h.cpu, h.memory, h.requeued_as
+           taskd.version_of_v1(h.queue), h.queue, false, h.cpu, h.memory, h.requeued_as,
+           NULL
     FROM taskd.history h WHERE h.state = 'c';
 
 -- Every job.
