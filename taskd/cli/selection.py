@@ -28,7 +28,7 @@ _FILTERS = (
     click.option("--finished-since", type=When(), help="Ended since then."),
     click.option("--finished-until", type=When(), help="Ended before."),
     click.option("--error", type=TEXT, metavar="TEXT", help="With this text in their error."),
-    click.option("--cause", type=TEXT, help="With this cause, as `taskd jobs failures` has it."),
+    click.option("--cause", type=TEXT, help="Failed with this cause (see `jobs failures`)."),
     click.option("--group", type=JOB_ID, metavar="ID", help="Of this flow (chain, group, chord)."),
     click.option("--args", type=ARRAY, metavar="JSON", help="Whose arguments begin so: '[42]'."),
     click.option("--kwargs", type=OBJECT, metavar="JSON", help='With these: \'{"to": "x"}\'.'),

@@ -4,8 +4,8 @@ The first time before the master hears that the database is open, so that no wor
 claims under other limits; then after each reload, and when the host's row is a new one.
 
 When another host has come or gone, what others want may hold. A look each five minutes finds the
-one that came and went between two beats; two sooner ones find the jobs that have got by: on the
-host that has declared something, and if one has gone, on those that are left.
+one that came and went between two beats. Two sooner ones find the jobs that have got by: the host
+that has declared something looks, and if one has gone, those that are left.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from taskd.store.needs import Whose
 
 LOOK_SECONDS = 300.0
 LOOKS_AFTER_CHANGE = (5.0, 60.0)
-"""Jobs that were enqueued meanwhile by transactions that did not know of it have got by."""
+"""Jobs that transactions have enqueued which did not know of the change have got by."""
 
 
 class Limits:
@@ -58,21 +58,28 @@ class Limits:
     def run(self, connection: Connection) -> None:
         """Declare what this row of the host has not declared, and settle."""
         others = self._others
-        now = monotonic()
-        if not self._is_declared() or self._settled_with - others:
-            self._looks_planned = [now + seconds for seconds in LOOKS_AFTER_CHANGE]
         if not self._is_declared():
             self.declare(connection, self._host.id)
+        elif self._settled_with - others:
+            self._plan_looks()
+        began = monotonic()
         settle_limits(connection)
         self._settled_with = others
-        self._looks_planned = [at for at in self._looks_planned if at > now]
-        self._look_at = min([now + LOOK_SECONDS, *self._looks_planned])
+        self._looks_planned = [at for at in self._looks_planned if at > began]
+        self._look_at = min([began + LOOK_SECONDS, *self._looks_planned])
 
     def declare(self, connection: Connection, host: int) -> None:
-        """Declare it for a host that nobody knows of yet."""
+        """Declare it, if need be for a host that nobody knows of yet."""
         wanted = self._wanted
         declare_limits(connection, host, wanted)
         self._declared = host, wanted
+        self._plan_looks()
+
+    def _plan_looks(self) -> None:
+        """Settle at once, and look for jobs that have got by."""
+        now = monotonic()
+        self._looks_planned = [now + seconds for seconds in LOOKS_AFTER_CHANGE]
+        self._look_at = -inf
 
     def _is_declared(self) -> bool:
         if self._declared is None:

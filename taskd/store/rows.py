@@ -228,7 +228,7 @@ class JobFilter:
 
     before: ids below this one. older_than: seconds since the enqueue. since, until: enqueued from
     then on, and before; finished_since, finished_until: ended so. error: a part of its text; cause:
-    what it has in common with others, as a FailureGroup has it. args: the leading arguments (None:
+    what failed jobs have in common, as a FailureGroup has it. args: the leading arguments (None:
     any). kwargs: some of the keywords. group: the id of a flow. worker: the id of who has it or had
     it last. besides: tasks that are not meant. is_requeued: whether it was requeued. A list
     is newest first, of at most `limit` jobs; other orders are for all that match.

@@ -54,7 +54,7 @@ FILTER = Members(
         Member("finished_since", Instant(), "Ended since then."),
         Member("finished_until", Instant(), "Ended before."),
         Member("error", Words(LONGEST_TEXT), "With this text in their error."),
-        Member("cause", Words(LONGEST_TEXT), "With this cause, as /failures has it."),
+        Member("cause", Words(LONGEST_TEXT), "Failed with this cause, as /failures has it."),
         Member("worker", Integer(), "That this worker has, or had last."),
         Member("group", Integer(), "Of this flow."),
         Member("args", Value(list), "Whose arguments begin so."),

@@ -97,7 +97,7 @@ ROUTES = (
             Parameter("finished_since", When(), "Ended since then."),
             Parameter("finished_until", When(), "Ended before."),
             Parameter("error", Text(), "With this text in their error."),
-            Parameter("cause", Text(), "With this cause, as /failures has it."),
+            Parameter("cause", Text(), "Failed with this cause, as /failures has it."),
             Parameter("worker", Whole(1, MAX_ID), "That this worker has, or had last."),
             Parameter("group", Whole(1, MAX_ID), "Of this flow."),
             Parameter("args", Json(list), "Whose arguments begin so."),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
 from taskd.config.settings import LimitSettings, QueueSettings, Settings
+from taskd.errors import DatabaseError
 from taskd.maintenance.host import ThisHost
 from taskd.maintenance.limits import Limits
 from taskd.store.connect import Connection
@@ -93,6 +95,9 @@ def test_what_only_a_host_wanted_that_is_gone_holds_no_more(
     assert overruled == {"@queue sync": 9, "@queue mail": 9}
 
 
+SETTINGS = Settings(queues={"sync": QueueSettings(concurrency=2)})
+
+
 @dataclass
 class Row:
     """A host, as far as limits know it."""
@@ -101,19 +106,17 @@ class Row:
 
 
 class Clock:
-    """A chore, and a clock that goes from one time that it is due to the next."""
+    """A chore that has declared at its start, and a clock that goes on to when it is due."""
 
     def __init__(self, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("taskd.maintenance.limits.monotonic", lambda: self.now)
         self.now = 1000.0
         self.connection = connection
-        self.chore = Limits(
-            cast("ThisHost", Row(add_host(connection))),
-            Settings(queues={"sync": QueueSettings(concurrency=2)}),
-            lambda: None,
-        )
-        monkeypatch.setattr("taskd.maintenance.limits.monotonic", lambda: self.now)
+        self.row = Row(add_host(connection))
+        self.chore = Limits(cast("ThisHost", self.row), SETTINGS, lambda: None)
+        self.chore.declare(connection, self.row.id)
 
-    def looks(self, seconds: float = 301.0) -> list[float]:
+    def looks(self, seconds: float = 200.0) -> list[float]:
         """When it looks in so many seconds, from now on."""
         began, found = self.now, []
         while (due := max(self.chore.due(), self.now)) <= began + seconds:
@@ -130,7 +133,16 @@ def clock(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_who_has_declared_looks_for_jobs_that_have_got_by(clock: Clock) -> None:
-    assert clock.looks() == [0, 5, 60]
+    assert clock.looks(361) == [0, 5, 60, 360]
+
+
+def test_so_it_does_after_a_reload_and_under_a_new_row(clock: Clock) -> None:
+    clock.looks()
+    clock.chore.take_settings(Settings())
+    reloaded = clock.looks()
+    clock.row.id = add_host(clock.connection)
+
+    assert (reloaded, clock.looks()) == ([0, 5, 60], [0, 5, 60])
 
 
 def test_when_another_host_comes_that_one_looks_and_we_settle_once(clock: Clock) -> None:
@@ -138,7 +150,7 @@ def test_when_another_host_comes_that_one_looks_and_we_settle_once(clock: Clock)
 
     clock.chore.see_hosts([77])
 
-    assert clock.looks(200) == [0]
+    assert clock.looks() == [0]
 
 
 def test_when_another_host_has_gone_we_look_in_its_place(clock: Clock) -> None:
@@ -147,4 +159,19 @@ def test_when_another_host_has_gone_we_look_in_its_place(clock: Clock) -> None:
 
     clock.chore.see_hosts([78])
 
-    assert clock.looks(200) == [0, 5, 60]
+    assert clock.looks() == [0, 5, 60]
+
+
+def test_what_could_not_be_settled_is_due_at_once(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.looks()
+    clock.chore.take_settings(Settings())
+    monkeypatch.setattr(
+        "taskd.maintenance.limits.settle_limits", Mock(side_effect=DatabaseError("gone"))
+    )
+
+    with pytest.raises(DatabaseError, match="gone"):
+        clock.chore.run(clock.connection)
+
+    assert clock.chore.due() <= clock.now
