@@ -90,11 +90,12 @@ def test_a_late_beat_and_burnt_time_show_a_hub_that_somebody_blocks(
     make_bench: Callable[[str], Bench],
 ) -> None:
     bench = make_bench(BURNS)
+    began = monotonic()
     bench.beat(due_in=-2.0)
 
     view = bench.see(burns=True)
 
-    assert view.stands == pytest.approx(2.0, abs=1.0)
+    assert 2.0 <= view.stands <= 2.0 + (monotonic() - began)
     assert bench.hubs.is_any_still
 
 
