@@ -149,8 +149,9 @@ def test_nothing_that_anybody_sends_pins_a_connection_of_a_pooler(
         one, other = be_a_client(postgres.dsn, REPOSITORY)
         config = stand.hosts[0].folder / "taskd.yaml"
         first, *_, last = stand.living_workers()
-        ((host,),) = stand.ledger.query(f"SELECT host FROM taskd.worker WHERE id = {first}")
-        refused = ask_every_page(postgres.dsn, one, first, host)
+        found = "SELECT host FROM taskd.worker WHERE id = %(worker)s"
+        ((its_host,),) = stand.ledger.query(found, {"worker": first})
+        refused = ask_every_page(postgres.dsn, one, first, its_host)
         failed = call_every_verb(config, postgres.dsn, other, last)
     with psycopg.connect(ours) as connection:
         pause_schedule(connection, "often")  # or its next job may wait when the others have ended
