@@ -88,7 +88,7 @@ def _ready(source: Source) -> dict[str, str]:
 
 
 def _metrics(source: Source) -> bytes:
-    return write_metrics(source.figures())
+    return write_metrics(source.figures(), source.totals())
 
 
 def _asked(route: Route, source: Source) -> _Ask:
@@ -97,7 +97,11 @@ def _asked(route: Route, source: Source) -> _Ask:
         for name in given.keys() & in_path.keys():
             raise ParameterInvalid(f"{name} stands in the path already")
         given.update({name: [text] for name, text in in_path.items()})
-        return route.answer(source, read_parameters(route.parameters, given))
+        values = read_parameters(route.parameters, given)
+        if not route.is_shared:
+            return route.answer(source, values)
+        question = (route.path, *values.items())
+        return source.answers.get(question, lambda: _as_text(route.answer(source, values)))
 
     return ask
 
@@ -194,8 +198,12 @@ def _response(status: int, body: Any) -> bottle.HTTPResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(body, bytes):
         return bottle.HTTPResponse(body, status, {**headers, "Content-Type": CONTENT_TYPE_LATEST})
-    text = body if isinstance(body, str) else json.dumps(body, default=as_json)
+    text = body if isinstance(body, str) else _as_text(body)
     return bottle.HTTPResponse(text, status, {**headers, "Content-Type": JSON})
+
+
+def _as_text(body: Any) -> str:
+    return json.dumps(body, default=as_json)
 
 
 def _refuse_unknown(error: bottle.HTTPError) -> str:

@@ -140,7 +140,7 @@ class Viewer:
 def make_overview(source: Source) -> dict[str, Any]:
     """What a page shows first: queues, pools, and what has ended in 15 minutes."""
     figures = source.figures()
-    with source.reading() as connection:
+    with source.reading_statistics() as connection:
         ended = statistics.summarize(connection, STATS_SECONDS, By.ALL)
     return {
         "queues": [asdict(queue) for queue in figures.backlog],

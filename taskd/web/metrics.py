@@ -30,21 +30,22 @@ BOUNDS = tuple(range(16, 120, 8))
 _PLACE = ("queue", "task", "pool")
 
 
-def write_metrics(figures: Figures) -> bytes:
+def write_metrics(figures: Figures, totals: list[Total]) -> bytes:
     """All metrics in the text format of Prometheus 0.0.4."""
     registry = CollectorRegistry()
-    registry.register(_Collector(figures))
+    registry.register(_Collector(figures, totals))
     return generate_latest(registry)
 
 
 class _Collector(Collector):
-    def __init__(self, figures: Figures) -> None:
+    def __init__(self, figures: Figures, totals: list[Total]) -> None:
         self._figures = figures
+        self._totals = totals
 
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily("taskd", "The server of these metrics.", _version())
-        yield from _ended(self._figures.totals)
-        yield from _durations(self._figures.totals)
+        yield from _ended(self._totals)
+        yield from _durations(self._totals)
         yield from _queues(self._figures)
         yield from _pools(self._figures)
 

@@ -64,7 +64,10 @@ STALL = object_of({**shape_of(Stall), "text": {"type": "string"}})
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path below the prefix, with `<name:int>` for what a parameter in it is."""
+    """A path below the prefix, with `<name:int>` for what a parameter in it is.
+
+    is_shared: what is asked alike within a second is answered once; its values are hashable.
+    """
 
     path: str
     answer: Callable[[Source, dict[str, Any]], Any]
@@ -72,6 +75,7 @@ class Route:
     parameters: tuple[Parameter, ...] = ()
     asks_workers: bool = False
     may_be_missing: bool = False
+    is_shared: bool = False
 
     @property
     def about(self) -> str:
@@ -177,6 +181,7 @@ ROUTES = (
             QUEUE,
             TASK,
         ),
+        is_shared=True,
     ),
     Route(
         "/stats/curves",
@@ -191,5 +196,6 @@ ROUTES = (
             }
         ),
         (LAST, QUEUE, TASK),
+        is_shared=True,
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
@@ -20,6 +20,7 @@ from taskd.tasks.stacks import WorkerStacks
 from taskd.tasks.stalls import Stall, find_stalls
 from taskd.web.cover import Cover
 
+Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 CONNECTIONS = 6
@@ -87,27 +88,27 @@ class Kept(Generic[Value]):
             raise
 
 
-class KeptStacks:
-    """What workers have answered a moment ago, for all who look at them. Thread-safe."""
+class KeptByKey(Generic[Key, Value]):
+    """What was made a moment ago for each question, for all who ask the same. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, part: int = PART_OF_THE_TIME) -> None:
+        self._part = part
         self._lock = threading.Lock()  # guards the dictionary
-        self._kept: dict[int, Kept[WorkerStacks]] = {}
+        self._kept: dict[Key, Kept[Value]] = {}
 
-    def get(self, worker: int, ask: Callable[[], WorkerStacks]) -> WorkerStacks:
-        """The answer of a worker, which `ask` gets; raises what that raises."""
+    def get(self, key: Key, make: Callable[[], Value]) -> Value:
+        """The value of a key, which `make` makes; raises what that raises."""
         with self._lock:
             for each in [each for each, kept in self._kept.items() if kept.is_over]:
                 del self._kept[each]  # it may be some megabytes
-            kept = self._kept.setdefault(worker, Kept(ask, TIMES_WAITED))
+            kept = self._kept.setdefault(key, Kept(make, self._part))
         return kept.get()
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the metrics are made of, all of one moment."""
+    """What waits and runs now, all of one moment."""
 
-    totals: list[Total]
     backlog: list[Backlog]
     pools: list[PoolRow]
     hosts: int
@@ -117,19 +118,21 @@ class Source:
     """The database behind all answers; `close` gives its connections back.
 
     `mask` are the tasks whose arguments are shown to nobody, `cover` hides names that are made of
-    them; `stacks` is what workers have answered.
+    them; `stacks` is what workers have answered, `answers` the JSON that many have asked for alike.
     """
 
     def __init__(self, dsn: str, mask: Iterable[str] = ()) -> None:
         self.mask = frozenset(mask)
         self.cover = Cover(self.mask)
         self._pool = connection_pool(dsn, CONNECTIONS)
-        self.stacks = KeptStacks()
+        self.stacks: KeptByKey[int, WorkerStacks] = KeptByKey(TIMES_WAITED)
+        self.answers: KeptByKey[tuple[Hashable, ...], str] = KeptByKey()
         self._may_ask = threading.BoundedSemaphore(MOST_ASKING)
         self._may_ask_heap = threading.Lock()
         self._rolled_up = Kept(self._roll_up)
         self._asked = Kept(self._ask)
         self._figures = Kept(self._read_figures)
+        self._totals = Kept(self._read_totals)
         self._stalls = Kept(self._find_stalls)
 
     def close(self) -> None:
@@ -213,8 +216,12 @@ class Source:
             schema.check_compatible(connection)
 
     def figures(self) -> Figures:
-        """Totals, backlog and pools, at most some seconds old."""
+        """Backlog, pools and hosts, at most some seconds old."""
         return self._figures.get()
+
+    def totals(self) -> list[Total]:
+        """All that was ever counted, as of some seconds ago at most."""
+        return self._totals.get()
 
     def stalls(self) -> list[Stall]:
         """The queues in which nothing begins though it could, as of some seconds ago at most."""
@@ -225,15 +232,18 @@ class Source:
         self._asked.get()
 
     def _read_figures(self) -> Figures:
-        with self.reading_statistics() as connection:
+        with self.reading() as connection:
             return Figures(
-                totals=statistics.totals(connection),
                 backlog=statistics.fetch_backlog(connection),
                 pools=statistics.list_pools(connection),
                 hosts=sum(
                     host.beat_age < hosts.SILENT_SECONDS for host in hosts.list_hosts(connection)
                 ),
             )
+
+    def _read_totals(self) -> list[Total]:
+        with self.reading_statistics() as connection:
+            return statistics.totals(connection)
 
     def _find_stalls(self) -> list[Stall]:
         with self.looking() as connection:

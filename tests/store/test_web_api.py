@@ -18,6 +18,7 @@ from taskd.store import hosts, jobs, queues, schedules
 from taskd.store.connect import Connection
 from taskd.store.limits import Limit, declare_limits
 from taskd.store.rows import JobEnd
+from taskd.store.statistics import roll_up
 from taskd.tasks.options import DEFAULTS
 from taskd.tasks.publish import describe
 from taskd.web import answers
@@ -328,6 +329,22 @@ def test_those_who_wait_for_what_fails_do_not_try_it_in_turn(
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(ask, range(3))) == ["gone"] * 3
     assert len(tries) == 1
+
+
+@pytest.mark.parametrize("path", ["/stats", "/stats/curves"])
+def test_what_all_ask_alike_is_answered_once(
+    web: Site, connection: Connection, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(source_module, "KEPT_SECONDS", 600)
+    first = web.api(path, last="15m")
+    end_jobs(connection)
+    roll_up(connection)
+
+    other = web.api(path, last="16m")
+
+    assert web.api(path, last="15m") == first
+    counted = other.get("points") or other["rows"]
+    assert [each["succeeded"] for each in counted] == [1]
 
 
 def test_answers_are_kept_by_no_cache(web: Site) -> None:
