@@ -12,7 +12,7 @@ import resource
 import statistics
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.request import urlopen
@@ -93,14 +93,20 @@ def _of_children() -> float:
 def viewers(url: str) -> Iterator[None]:
     """Ten open overviews: what is pushed to them is read, and they ask as the page does.
 
-    Blocks until each has been shown WARM_LINES lines.
+    Blocks until each has been shown WARM_LINES lines. They ask one after the other, as people
+    who have come at different moments.
     """
-    is_over, is_warm = threading.Event(), threading.Barrier(VIEWERS + 1, timeout=TIMEOUT)
+    is_over = threading.Event()
+    warm: list[Future[None]] = [Future() for _ in range(VIEWERS)]
     with ThreadPoolExecutor(2 * VIEWERS) as threads:
-        watching = [threads.submit(_listen, url, is_over, is_warm) for _ in range(VIEWERS)]
-        watching += [threads.submit(_reload, url, is_over) for _ in range(VIEWERS)]
+        watching = [threads.submit(_listen, url, is_over, one) for one in warm]
+        watching += [
+            threads.submit(_reload, url, is_over, number * RELOAD_SECONDS / VIEWERS)
+            for number in range(VIEWERS)
+        ]
         try:
-            is_warm.wait()
+            for one in warm:
+                one.result(TIMEOUT)
             yield
         finally:
             is_over.set()
@@ -108,26 +114,30 @@ def viewers(url: str) -> Iterator[None]:
         raise SystemExit("viewers: some were shown nothing")
 
 
-def _listen(url: str, is_over: threading.Event, is_warm: threading.Barrier) -> int:
+def _listen(url: str, is_over: threading.Event, warm: Future[None]) -> int:
     """How many lines were pushed."""
     lines = 0
-    with urlopen(f"{url}/api/v1/live", timeout=TIMEOUT) as stream:
-        while not is_over.is_set() and stream.readline():
-            lines += 1
-            if lines == WARM_LINES:
-                is_warm.wait()
+    try:
+        with urlopen(f"{url}/api/v1/live", timeout=TIMEOUT) as stream:
+            while not is_over.is_set() and stream.readline():
+                lines += 1
+                if lines == WARM_LINES:
+                    warm.set_result(None)
+    except OSError as error:
+        if not warm.done():
+            warm.set_exception(error)
+        raise
     return lines
 
 
-def _reload(url: str, is_over: threading.Event) -> int:
-    """How many answers there were."""
+def _reload(url: str, is_over: threading.Event, later: float) -> int:
+    """How many answers there were; the first come `later` seconds from now."""
     answers = 0
-    while not is_over.is_set():
+    while not is_over.wait(RELOAD_SECONDS if answers else later):
         for path in _OVERVIEW:
             with urlopen(url + path, timeout=TIMEOUT) as answer:
                 answer.read()
             answers += 1
-        is_over.wait(RELOAD_SECONDS)
     return answers
 
 

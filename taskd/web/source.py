@@ -31,6 +31,7 @@ NOTE_SECONDS = 1.0
 KEPT_SECONDS = 1.0
 PART_OF_THE_TIME = 20
 TIMES_WAITED = 2
+TIMES_ASKED_ALIKE = 1
 MOST_ASKING = 3
 """So many connections may wait for what workers answer; the others stay free for the rest."""
 
@@ -54,6 +55,7 @@ class Kept(Generic[Value]):
         self._lock = threading.Lock()  # guards all, and lets one make it for all
         self._value: Value | None = None
         self._until = -inf
+        self._has_begun = False
         self._failure: DatabaseError | None = None
         self._failed_at = -inf
 
@@ -61,6 +63,7 @@ class Kept(Generic[Value]):
         """The value; raises what making it raises."""
         asked = monotonic()
         with self._lock:
+            self._has_begun = True
             if self._failure is not None and asked <= self._failed_at:
                 raise DatabaseUnavailable(str(self._failure)) from self._failure
             began = monotonic()
@@ -72,8 +75,8 @@ class Kept(Generic[Value]):
 
     @property
     def is_over(self) -> bool:
-        """Whether whoever asks next has it made anew, and nobody makes it at this moment."""
-        return not self._lock.locked() and monotonic() >= self._until
+        """Whether whoever asks next has it made anew, and nobody makes it or is about to."""
+        return self._has_begun and not self._lock.locked() and monotonic() >= self._until
 
     def forget(self) -> None:
         """It is not true any more: whoever asks next has it made anew."""
@@ -91,7 +94,7 @@ class Kept(Generic[Value]):
 class KeptByKey(Generic[Key, Value]):
     """What was made a moment ago for each question, for all who ask the same. Thread-safe."""
 
-    def __init__(self, part: int = PART_OF_THE_TIME) -> None:
+    def __init__(self, part: int) -> None:
         self._part = part
         self._lock = threading.Lock()  # guards the dictionary
         self._kept: dict[Key, Kept[Value]] = {}
@@ -126,7 +129,7 @@ class Source:
         self.cover = Cover(self.mask)
         self._pool = connection_pool(dsn, CONNECTIONS)
         self.stacks: KeptByKey[int, WorkerStacks] = KeptByKey(TIMES_WAITED)
-        self.answers: KeptByKey[tuple[Hashable, ...], str] = KeptByKey()
+        self.answers: KeptByKey[tuple[Hashable, ...], str] = KeptByKey(TIMES_ASKED_ALIKE)
         self._may_ask = threading.BoundedSemaphore(MOST_ASKING)
         self._may_ask_heap = threading.Lock()
         self._rolled_up = Kept(self._roll_up)
@@ -181,7 +184,7 @@ class Source:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A connection in a transaction that writes, after which all figures are new.
+        """A connection in a transaction that writes, after which the figures of now are new.
 
         Raises DatabaseError.
         """

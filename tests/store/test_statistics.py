@@ -197,6 +197,25 @@ def test_a_start_counts_in_its_own_minute_and_the_end_in_another(connection: Con
     assert (ended.at - began.at).total_seconds() == 1800.0
 
 
+def test_what_attempts_of_one_tally_differ_in_is_counted_of_each(connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO taskd.tally (outcome, queue, task, runs, waits, asks, cpu, memory)"
+        " VALUES ('s', 'q', 't', '{0.0005, 0.3, 40, -0.2}', '{0, 0.3, NULL, 2}', NULL, 7, 100),"
+        " ('g', 'q', 't', '{NULL, NULL}', '{NULL, NULL}', NULL, NULL, NULL),"
+        " ('f', 'q', 't', '{5}', '{-1}', '{0.25}', 0.5, -30)"
+    )
+
+    found = counts(connection)
+
+    assert (found.succeeded, found.failed, found.returned, found.started) == (4, 1, 2, 5)
+    assert found.runs.count == 5
+    assert found.runs.seconds == pytest.approx(45.3005)
+    assert (found.waits.count, found.waits.seconds) == (4, pytest.approx(2.3))
+    assert (found.asks.count, found.asks.seconds) == (1, 0.25)
+    assert found.cpu_seconds == pytest.approx(7.5005)
+    assert found.memory_growth == 70
+
+
 @pytest.mark.parametrize("seconds", [0.00005, 0.0001, 0.0003, 0.02, 1.0, 59.9, 3600.0, 86400.0])
 def test_a_duration_falls_into_the_bucket_that_ends_at_or_above_it(
     connection: Connection, seconds: float

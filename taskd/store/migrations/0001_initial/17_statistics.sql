@@ -145,45 +145,45 @@ BEGIN
             SELECT ctid FROM taskd.tally WHERE id > p_above ORDER BY id LIMIT p_most))
         RETURNING *
     ), tallies AS MATERIALIZED (        -- what is one for all attempts of a tally
-        SELECT g.id, date_part('epoch', g.at) AS ended, taskd.queue_of_v1(g.queue) AS queue, g.task,
+        SELECT date_part('epoch', g.at) AS ended, taskd.queue_of_v1(g.queue) AS queue, g.task,
                coalesce(w.pool, '') AS pool, g.outcome, g.runs, g.waits, g.asks, g.cpu, g.memory
         FROM gone g LEFT JOIN taskd.worker w ON w.id = g.worker
-    ), attempts AS (                    -- unnest in FROM would store the rows of each tally once more
-        SELECT t.id, t.ended, t.outcome = 's' AS succeeded,
-               unnest(t.runs)::double precision AS run, unnest(t.waits)::double precision AS wait,
-               unnest(t.asks)::double precision AS ask
-        FROM tallies t
-    ), cells AS (                       -- by numbers alone, for these are all attempts
-        SELECT a.id, floor((a.ended - a.run) / 60) AS began, taskd.bucket_v1(a.run) AS run,
-               taskd.bucket_v1(a.wait) AS wait, taskd.bucket_v1(a.ask) AS ask, count(*) AS n,
-               -- A worker's clock may differ a little from the server's.
-               sum(a.run) FILTER (WHERE a.run > 0) AS run_seconds,
-               sum(a.wait) FILTER (WHERE a.wait > 0) AS wait_seconds,
-               sum(a.ask) FILTER (WHERE a.ask > 0) AS ask_seconds,
-               -- Those that succeeded within a millisecond have no CPU time of their own.
-               sum(a.run) FILTER (WHERE a.run > 0 AND a.run < 0.001 AND a.succeeded) AS cpu_seconds
-        FROM attempts a
-        GROUP BY 1, 2, 3, 4, 5
-    ), named AS MATERIALIZED (
-        SELECT floor(t.ended / 60) AS ended, c.began, t.queue, t.task, t.pool, t.outcome, c.run,
+    ), parts AS (               -- unnest in FROM would store the rows of each tally once more
+        SELECT t.ended, t.queue, t.task, t.pool, t.outcome, c.*
+        FROM tallies t CROSS JOIN LATERAL (
+            SELECT floor((t.ended - a.run) / 60) AS began, taskd.bucket_v1(a.run) AS run,
+                   taskd.bucket_v1(a.wait) AS wait, taskd.bucket_v1(a.ask) AS ask, count(*) AS n,
+                   -- A worker's clock may differ a little from the server's.
+                   sum(a.run) FILTER (WHERE a.run > 0) AS run_seconds,
+                   sum(a.wait) FILTER (WHERE a.wait > 0) AS wait_seconds,
+                   sum(a.ask) FILTER (WHERE a.ask > 0) AS ask_seconds,
+                   -- Those that succeeded within a millisecond have no CPU time of their own.
+                   sum(a.run) FILTER (WHERE a.run > 0 AND a.run < 0.001 AND t.outcome = 's')
+                       AS cpu_seconds
+            FROM (SELECT unnest(t.runs)::double precision AS run,
+                         unnest(t.waits)::double precision AS wait,
+                         unnest(t.asks)::double precision AS ask) a
+            GROUP BY 1, 2, 3, 4) c
+    ), cells AS MATERIALIZED (
+        SELECT floor(c.ended / 60) AS ended, c.began, c.queue, c.task, c.pool, c.outcome, c.run,
                c.wait, c.ask, sum(c.n)::bigint AS n, sum(c.run_seconds) AS run_seconds,
                sum(c.wait_seconds) AS wait_seconds, sum(c.ask_seconds) AS ask_seconds,
                sum(c.cpu_seconds) AS cpu_seconds
-        FROM cells c JOIN tallies t USING (id)
+        FROM parts c
         GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
     ), marks AS (               -- one way to end, or > begun, with the buckets that count for it
         SELECT c.ended AS minute, c.queue, c.task, c.pool, c.outcome, c.n, c.run, NULL::bigint AS wait,
                NULL::bigint AS ask, c.run_seconds, 0 AS wait_seconds, 0 AS ask_seconds,
                c.cpu_seconds, NULL::bigint AS memory_bytes
-        FROM named c
+        FROM cells c
         UNION ALL
         SELECT c.began, c.queue, c.task, c.pool, '>', c.n, NULL, c.wait, c.ask, 0, c.wait_seconds,
                c.ask_seconds, NULL, NULL
-        FROM named c
+        FROM cells c
         WHERE c.began IS NOT NULL
         UNION ALL
         SELECT floor(t.ended / 60), t.queue, t.task, t.pool, NULL, 0, NULL, NULL, NULL, 0, 0, 0,
-               sum(t.cpu), sum(t.memory)::bigint
+               sum(t.cpu::double precision), sum(t.memory)::bigint
         FROM tallies t
         GROUP BY 1, 2, 3, 4
     ), sums AS (
