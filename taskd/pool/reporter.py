@@ -1,7 +1,8 @@
 """The greenlet that stores outcomes and what jobs say.
 
 An outcome goes out at once when none is under way, so that a chain of jobs waits for no timer.
-What gathers meanwhile goes together; after a large batch the next one gathers a little longer.
+What gathers meanwhile goes together; after a large batch the next one gathers a little longer,
+unless others wait for what those jobs hold.
 What jobs say is stored twice a second, and for those that have ended before their outcomes.
 
 The claimer waits while their connection is used here, and the other way round. Where that would
@@ -28,7 +29,7 @@ from taskd.pool.illness import Illness
 from taskd.pool.journal import Journal
 from taskd.pool.levels import Levels
 from taskd.pool.outage import Outage
-from taskd.pool.outbox import Outbox
+from taskd.pool.outbox import Outbox, pause_after
 from taskd.pool.place import Place
 from taskd.store.hand_off import HandOff
 from taskd.store.pair import Pair
@@ -36,8 +37,6 @@ from taskd.store.pair import Pair
 if TYPE_CHECKING:
     from taskd.pool.canary import Canary
 
-GATHER_SECONDS = 0.005
-LARGE_BATCH = 50
 AFTER_FAULT_SECONDS = 1.0
 
 
@@ -138,7 +137,7 @@ class Reporter:
             self.on_let_in()
         self._store_findings()
         self._outage.over()
-        return GATHER_SECONDS if stored >= LARGE_BATCH else 0.0
+        return pause_after(stored, is_handed_off=is_handed_off)
 
     def _store(self, hand_off: HandOff | None) -> int:
         with self._pair.connection(apart=True) as connection:

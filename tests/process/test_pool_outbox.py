@@ -8,7 +8,7 @@ import pytest
 from psycopg.errors import LockNotAvailable
 
 from taskd.events import Event, Events
-from taskd.pool.outbox import Outbox
+from taskd.pool.outbox import GATHER_SECONDS, LARGE_BATCH, Outbox, pause_after
 from taskd.store.connect import Connection
 from taskd.store.hand_off import HandOff
 from taskd.store.hosts import register_host, register_worker
@@ -199,3 +199,12 @@ def test_a_retry_that_the_database_refuses_fails_its_job(connection: Connection)
     desk.flush()
 
     assert desk.state(desk.claimed[0][0]) is State.FAILED
+
+
+def test_after_a_large_batch_more_outcomes_gather() -> None:
+    assert pause_after(LARGE_BATCH, is_handed_off=False) == GATHER_SECONDS
+    assert pause_after(LARGE_BATCH - 1, is_handed_off=False) == 0.0
+
+
+def test_after_a_hand_off_no_outcome_waits_for_others() -> None:
+    assert pause_after(LARGE_BATCH, is_handed_off=True) == 0.0
