@@ -60,13 +60,14 @@ CREATE FUNCTION taskd.mail_mark_v1(
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     mark text := current_setting(CASE WHEN p_is_late THEN 'taskd.late_mail' ELSE 'taskd.mail' END, true);
+    seen text := split_part(mark, '|', 2);      -- xmin:xmax:xip,…
 BEGIN
     upto := 0;
     busy := '{}';
     IF split_part(mark, '|', 3) = 'taskd.mail_seq'::regclass::oid::text THEN
         upto := split_part(mark, '|', 1);
-        busy := ARRAY(SELECT pg_snapshot_xip(split_part(mark, '|', 2)::pg_snapshot));
-        newer := pg_snapshot_xmax(split_part(mark, '|', 2)::pg_snapshot);
+        busy := string_to_array(split_part(seen, ':', 3), ',');
+        newer := split_part(seen, ':', 2);
     END IF;
 END $$;
 
@@ -76,31 +77,31 @@ RETURNS void LANGUAGE sql AS $$
                       p_upto || '|' || p_seen || '|' || 'taskd.mail_seq'::regclass::oid, false)
 $$;
 
--- Whether letters wait for a dispatcher; a handful of looks at an index.
+-- Whether letters wait for a dispatcher; a handful of looks at an index. Who hands a resource on asks
+-- twice, so nothing here that is not such a look is a query.
 CREATE FUNCTION taskd.has_mail_v1() RETURNS boolean LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
     last bigint;
+    late boolean;
     mark record;
     is_there boolean;
     seen pg_snapshot;
 BEGIN
     SELECT last_value INTO last FROM taskd.mail_seq;    -- before the snapshots of what follows
-    FOR mark IN
-        SELECT k.is_late, m.upto, m.busy, m.newer
-        FROM (VALUES (false), (true)) AS k (is_late), taskd.mail_mark_v1(k.is_late) m
-    LOOP
-        SELECT EXISTS (SELECT FROM taskd.mail m WHERE m.is_late = mark.is_late AND m.seq > mark.upto)
+    FOREACH late IN ARRAY ARRAY[false, true] LOOP
+        mark := taskd.mail_mark_v1(late);
+        SELECT EXISTS (SELECT FROM taskd.mail m WHERE m.is_late = late AND m.seq > mark.upto)
                OR EXISTS (SELECT FROM taskd.mail m WHERE m.sender = ANY (mark.busy)
-                          AND (m.is_late = mark.is_late) IS TRUE AND m.seq + 0 <= mark.upto)
+                          AND (m.is_late = late) IS TRUE AND m.seq + 0 <= mark.upto)
                OR EXISTS (SELECT FROM taskd.mail m WHERE m.sender >= mark.newer
-                          AND (m.is_late = mark.is_late) IS TRUE AND m.seq + 0 <= mark.upto),
+                          AND (m.is_late = late) IS TRUE AND m.seq + 0 <= mark.upto),
                pg_current_snapshot()
         INTO is_there, seen;
         IF is_there THEN
             RETURN true;
         ELSIF last > mark.upto + 50 THEN
-            PERFORM taskd.mark_mail_v1(mark.is_late, last, seen);
+            PERFORM taskd.mark_mail_v1(late, last, seen);
         END IF;
     END LOOP;
     RETURN false;
