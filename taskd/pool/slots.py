@@ -204,6 +204,7 @@ class Slots:
         while True:
             self._taking_over = False
             until = perf_counter() + SLICE_SECONDS
+            self._count_busy(1)  # from one job to the next nobody else has the hub
             while ready:
                 row = ready.popleft()
                 words[PREFETCHED] = len(ready)
@@ -212,27 +213,30 @@ class Slots:
                     self.on_room()
                 if ready and not self._taking_over:
                     self._call_one()
-                self.busy += 1
-                words[IN_FLIGHT] = self.busy
                 jobs[number] = row[0]
                 try:
                     now = run_job(seat, row)
                 except BaseException as fault:  # a border: a slot outlives whatever a job does
                     now = self._fail(seat, row, fault)
                 self.spent += now - seat.started
-                self.busy -= 1
-                words[IN_FLIGHT] = self.busy
                 if now > until:
                     jobs[number] = 0
+                    self._count_busy(-1)
                     later(me.switch)
                     hub.switch()
+                    self._count_busy(1)
                     until = perf_counter() + SLICE_SECONDS
             jobs[number] = 0
+            self._count_busy(-1)
             if self._is_draining and not self.busy:
                 self._quiet.set()
             idle.append(me)
             self.on_room()
             hub.switch()
+
+    def _count_busy(self, change: int) -> None:
+        self.busy += change
+        self._words[IN_FLIGHT] = self.busy
 
     def _fail(self, seat: Seat, row: Row, fault: BaseException) -> float:
         self._runner.fail(row, fault)

@@ -71,3 +71,36 @@ def test_a_slot_outlives_whatever_a_job_lets_through() -> None:
         ],
         0,
     ]
+
+
+def test_a_slot_is_busy_while_jobs_run_there_and_free_while_it_lets_others_have_the_hub() -> None:
+    told = run_script("""
+        from time import perf_counter
+        from taskd.board.layout import IN_FLIGHT
+
+        seen = []
+
+        def run(job):
+            seen.append((slots.busy, slot.words[IN_FLIGHT]))
+            slots.seats[0].started = perf_counter()
+            while perf_counter() < slots.seats[0].started + 0.006:
+                pass
+            return perf_counter()
+
+        def look():
+            while True:
+                others.append((slots.busy, slot.words[IN_FLIGHT]))
+                gevent.sleep(0)
+
+        others = []
+        slots = Slots(slot, Seating.create(1), Runner())
+        slots.start()
+        slots.feed([[n] for n in range(3)])
+        looking = gevent.spawn(look)
+        with gevent.Timeout(5):
+            settle(slots)
+        looking.kill()
+        print(json.dumps([sorted(set(seen)), sorted(set(others))]))
+        """)
+
+    assert told == [[[1, 1]], [[0, 0]]]
