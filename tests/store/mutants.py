@@ -432,6 +432,20 @@ MUTANTS = [
         "NULL;",
     ),
     Mutant(
+        "a job enters a limited queue past the limit",
+        "03_enqueue.sql",
+        "enqueue_jobs_v1",
+        "WHERE c.name = '@queue ' || taskd.queue_of_v1(p_queue))",
+        "WHERE false)",
+    ),
+    Mutant(
+        "a share enters past the limit of its queue",
+        "03_enqueue.sql",
+        "enqueue_jobs_v1",
+        "AND p_extra ? 'fair' IS NOT TRUE",
+        "",
+    ),
+    Mutant(
         "enqueue reads the mail",
         "10_mail.sql",
         "see_to_mail_v1",
