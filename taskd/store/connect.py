@@ -1,7 +1,7 @@
 """Connections as taskd needs them: each statement has a deadline, errors are ours.
 
-They work through PgBouncer in transaction mode and RDS Proxy: autocommit, nothing prepared on the
-server, no session state.
+They work through PgBouncer in transaction mode and RDS Proxy: autocommit, no session state, and
+nothing prepared on the server unless that is known to be at the other end (prepared.py).
 """
 
 from __future__ import annotations
@@ -74,6 +74,12 @@ class Connection(psycopg.Connection[TupleRow]):
 
     deadline: float = STATEMENT_DEADLINE
     waiter: Waiter | None = None
+    can_prepare: bool | None = None
+    """Whether statements can be prepared here; None: not known yet. `calls`: by their names."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.calls: dict[bytes, int] = {}
 
     def wait(
         self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None

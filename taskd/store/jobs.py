@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg.rows import tuple_row
 
 from taskd.config.versions import read_part
 from taskd.errors import ClaimUnreadable
@@ -17,9 +15,11 @@ from taskd.store.literals import (
     boolean_array,
     integer_array,
     number_array,
+    read_integers,
     seconds_array,
     text_array,
 )
+from taskd.store.prepared import Prepared
 from taskd.store.rows import JobEnd, JobRetry, NewJobs, Promoted, Requeued, WaitingLane
 
 Row = list[Any]
@@ -33,17 +33,18 @@ class Claimed(list[Row]):
 
 
 # Who may not touch the tables calls what runs with the rights of their owner: see 18_own_jobs.sql.
-_ENQUEUE = """
+_ENQUEUE = Prepared(
+    "enqueue_jobs",
+    """
 SELECT CASE WHEN has_table_privilege('taskd.queued', 'INSERT')
             THEN taskd.enqueue_jobs_v1(
-                %(task)s, %(args)s::text[], %(kwargs)s::text[], %(queue)s, %(priority)s::smallint,
-                %(delay)s::float8, %(run_at)s::timestamptz, %(max_attempts)s::smallint,
-                %(timeout)s::real, %(always)s, %(extra)s::jsonb, %(unique)s::jsonb)
+                $1, $2::text[], $3::text[], $4, $5::smallint, $6::float8, $7::timestamptz,
+                $8::smallint, $9::real, $10, $11::jsonb, $12::jsonb)
             ELSE taskd.enqueue_own_jobs_v1(
-                %(task)s, %(args)s::text[], %(kwargs)s::text[], %(queue)s, %(priority)s::smallint,
-                %(delay)s::float8, %(run_at)s::timestamptz, %(max_attempts)s::smallint,
-                %(timeout)s::real, %(always)s, %(extra)s::jsonb, %(unique)s::jsonb) END
-"""
+                $1, $2::text[], $3::text[], $4, $5::smallint, $6::float8, $7::timestamptz,
+                $8::smallint, $9::real, $10, $11::jsonb, $12::jsonb) END
+""",
+)
 _CLAIM = """
 SELECT taskd.claim_jobs_v1(%s, %s::text[], %s::smallint[], %s::bigint[], %s, %s::integer[], %s)
 """
@@ -85,27 +86,28 @@ def enqueue_jobs(connection: AnyConnection, new: NewJobs) -> list[int]:
     Within a transaction of the connection's owner they commit or vanish with it. -id instead: the
     job of that id held the unique key already, and no new one was made.
     """
-    parameters = {
-        "task": new.task,
-        "args": text_array(new.args),
-        "kwargs": text_array(new.kwargs),
-        "queue": new.queue,
-        "priority": new.priority,
-        "delay": new.delay,
-        "run_at": _as_text(new.run_at),
-        "max_attempts": new.max_attempts,
-        "timeout": new.timeout,
-        "always": new.always_notify,
-        "extra": new.extra,
-        "unique": new.unique,
-    }
-    with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
-        row = cursor.execute(_ENQUEUE, parameters).fetchone()
-    return list(row[0]) if row else []
+    found = _ENQUEUE.value(
+        connection,
+        (
+            new.task,
+            text_array(new.args),
+            text_array(new.kwargs),
+            new.queue,
+            str(new.priority),
+            _as_text(new.delay),
+            None if new.run_at is None else new.run_at.isoformat(),
+            str(new.max_attempts),
+            _as_text(new.timeout),
+            "t" if new.always_notify else "f",
+            new.extra,
+            new.unique,
+        ),
+    )
+    return read_integers(found) if found else []
 
 
-def _as_text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
+def _as_text(number: float | None) -> str | None:
+    return None if number is None else str(number)
 
 
 def claim_jobs(

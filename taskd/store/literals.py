@@ -20,6 +20,11 @@ def integer_array(values: Sequence[int]) -> str:
     return "{" + ("%d," * len(values))[:-1] % tuple(map(index, values)) + "}"
 
 
+def read_integers(literal: str) -> list[int]:
+    """The integers of an array literal without NULLs."""
+    return [int(value) for value in literal[1:-1].split(",")] if len(literal) > 2 else []
+
+
 def seconds_array(values: Sequence[float]) -> str:
     """Durations in seconds as an array literal, to the microsecond: no time is stored finer.
 

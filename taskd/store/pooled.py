@@ -7,6 +7,8 @@ the next. Here each caller who waits has it tried anew, and dead connections cos
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -55,6 +57,19 @@ class PatientPool(ConnectionPool[Connection]):
             if self._is_sound(connection):
                 return connection
         raise PoolTimeout(f"couldn't get a connection after {seconds:.2f} sec")
+
+    @contextmanager
+    def connection(self, timeout: float | None = None) -> Iterator[Connection]:
+        """A connection until the block ends; waits as `getconn` does.
+
+        There is nothing to commit or to roll back: they are in autocommit, and a block of
+        `transaction` ends itself.
+        """
+        connection = self.getconn(timeout)
+        try:
+            yield connection
+        finally:
+            self.putconn(connection)
 
     def _is_sound(self, connection: Connection) -> bool:
         """Whether it lives; a dead one goes back, to be replaced."""

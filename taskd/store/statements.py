@@ -7,6 +7,8 @@ from typing import Any
 
 import psycopg
 
+from taskd.store.prepared import Prepared
+
 LONGEST = 200
 """Of a longer statement only the beginning is named, in characters."""
 
@@ -18,6 +20,7 @@ def calls_that_wait() -> Iterator[tuple[Any, str, Name]]:
     """The owner of each, its name there, and how its calls are named."""
     yield psycopg.Cursor, "execute", _statement
     yield psycopg.Cursor, "executemany", _statement
+    yield Prepared, "call", _prepared
     yield psycopg.Connection, "commit", lambda connection: (_server(connection), "COMMIT")
     yield psycopg.Connection, "rollback", lambda connection: (_server(connection), "ROLLBACK")
     yield psycopg.Connection, "connect", _to_connect
@@ -38,6 +41,15 @@ def _statement(
 ) -> tuple[str, str]:
     text = query.as_string(cursor) if hasattr(query, "as_string") else query
     text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+    return _server(cursor.connection), _shown(text)
+
+
+def _prepared(
+    statement: Prepared, connection: psycopg.Connection[Any], *args: Any, **kwargs: Any
+) -> tuple[str, str]:
+    return _server(connection), _shown(statement.query)
+
+
+def _shown(text: str) -> str:
     line = " ".join(text.split())
-    shown = line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
-    return _server(cursor.connection), shown
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"

@@ -49,8 +49,10 @@ class DatabaseClient:
         """Store new jobs, all or none; blocks for a round trip a batch. Raises DatabaseError."""
         if not batches:
             return []
+        from taskd.store.storing import store_batches
+
         with self.connection() as connection:
-            return _store(connection, batches)
+            return store_batches(connection, batches)
 
     def store_on(
         self, connection: CallersConnection, batches: Sequence[NewJobs | NewGraph]
@@ -59,7 +61,9 @@ class DatabaseClient:
 
         What psycopg raises there is the caller's, who knows how to repeat the transaction.
         """
-        return _store(psycopg_connection(connection), batches)
+        from taskd.store.storing import store_batches
+
+        return store_batches(psycopg_connection(connection), batches)
 
     def fetch(self, job_id: int) -> JobRow:
         """One job as it is now. Raises JobUnknown and DatabaseError."""
@@ -221,23 +225,6 @@ class DatabaseClient:
         if self._settings.database is None:
             return f"the embedded database in {self._settings.state_dir}"
         return mask_dsn(self._settings.database)
-
-
-def _store(connection: AnyConnection, batches: Sequence[NewJobs | NewGraph]) -> list[int]:
-    if len(batches) > 1 and connection.autocommit:
-        with connection.transaction():
-            return [job_id for batch in batches for job_id in _store_one(connection, batch)]
-    # Otherwise a transaction is open or this begins one, and its owner ends it.
-    return [job_id for batch in batches for job_id in _store_one(connection, batch)]
-
-
-def _store_one(connection: AnyConnection, batch: NewJobs | NewGraph) -> list[int]:
-    from taskd.store.graph import enqueue_graph
-    from taskd.store.jobs import enqueue_jobs
-
-    if isinstance(batch, NewGraph):
-        return enqueue_graph(connection, batch)
-    return enqueue_jobs(connection, batch)
 
 
 def psycopg_connection(connection: object) -> AnyConnection:

@@ -16,6 +16,7 @@ from taskd.tasks.options import (
     DEFAULTS,
     Defaults,
     JobOptions,
+    Placement,
     TaskOptions,
     read_defaults,
     read_placement,
@@ -68,13 +69,12 @@ class Task(Generic[P, R]):
                 ".options(connection=…).enqueue(…) for the transaction to enqueue in, and "
                 ".options().enqueue(connection=…) for the function's own",
             )
-        placement = read_placement(self.defaults, {})
-        (job,) = store_calls(self.target, [Call(args, kwargs)], placement, connection)
+        (job,) = store_calls(self.target, [Call(args, kwargs)], self._placement, connection)
         return job
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall[R]:
         """A call that is part of a flow; see `chain`, `group` and `chord`."""
-        return TaskCall(self.target, Call(args, kwargs), read_placement(self.defaults, {}))
+        return TaskCall(self.target, Call(args, kwargs), self._placement)
 
     def options(self, **options: Unpack[JobOptions]) -> Enqueuer[P, R]:
         """Say what is to hold for the next jobs instead of the task's own; see JobOptions.
@@ -88,10 +88,15 @@ class Task(Generic[P, R]):
         """What arguments the function takes."""
         return CallShape(self.function)
 
-    @property
+    @functools.cached_property
     def target(self) -> Target:
         """What enqueueing needs to know; raises NotATask for the task of a script."""
         return Target(check_findable(self.name), self.defaults, self.shape)
+
+    @functools.cached_property
+    def _placement(self) -> Placement:
+        """Where and when its jobs wait if their enqueue says nothing else."""
+        return read_placement(self.defaults, {})
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"

@@ -89,6 +89,17 @@ def test_the_whole_life_of_jobs_goes_through_a_pooler(pooled: str) -> None:
             assert retention.drop_partition(connection, expired)
 
 
+def test_nothing_is_prepared_behind_a_pooler(pooled: str) -> None:
+    with closing(opened(pooled)) as connection, closing(opened(pooled)) as other:
+        schema.install_or_upgrade(connection)
+        ids = [add_jobs(each, 1)[0] for _ in range(10) for each in (connection, other)]
+
+        found = connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone()
+
+    assert len(set(ids)) == 20
+    assert found == (0,)
+
+
 def test_workers_share_few_server_connections(pooled: str) -> None:
     with closing(opened(pooled)) as connection:
         schema.install_or_upgrade(connection)
