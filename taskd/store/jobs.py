@@ -45,9 +45,11 @@ SELECT CASE WHEN has_table_privilege('taskd.queued', 'INSERT')
                 $8::smallint, $9::real, $10, $11::jsonb, $12::jsonb) END
 """,
 )
-_CLAIM = """
-SELECT taskd.claim_jobs_v1(%s, %s::text[], %s::smallint[], %s::bigint[], %s, %s::integer[], %s)
-"""
+_CLAIM = Prepared(
+    "claim_jobs",
+    "SELECT taskd.claim_jobs_v1("
+    "$1, $2::text[], $3::smallint[], $4::bigint[], $5, $6::integer[], $7)",
+)
 _RECOVER = "SELECT taskd.recover_claims_v1(%s, %s, %s::bigint[])"
 _UNREAD = """
 SELECT id, queue, fence, attempt, max_attempts, timeout, task, args, kwargs, extra
@@ -130,8 +132,8 @@ def claim_jobs(
     ClaimUnreadable when the jobs are claimed, but what one of them holds cannot be decoded: then
     `unread_jobs` gives them one by one.
     """
-    row = connection.execute(_CLAIM, (worker, *lanes, count, ends, recoveries)).fetchone()
-    return decode_claimed(row[0] if row else None)
+    parameters = (str(worker), *lanes, str(count), ends, str(recoveries))
+    return decode_claimed(_CLAIM.value(connection, parameters))
 
 
 def decode_claimed(found: str | None) -> Claimed | None:
