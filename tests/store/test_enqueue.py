@@ -30,16 +30,19 @@ def test_an_enqueue_in_a_transaction_vanishes_with_it(connection: Connection) ->
     assert places(connection, job) == []
 
 
+@pytest.mark.parametrize("others", [0, 1])
 @pytest.mark.parametrize(
     ("args", "kwargs"),
     [("{oops", None), ("", None), ('{"a": 1}', None), ("1", None), ("[]", "[]"), ("[]", "{oops")],
 )
 def test_arguments_that_no_worker_can_decode_are_refused_before_they_are_stored(
-    connection: Connection, args: str, kwargs: str | None
+    connection: Connection, args: str, kwargs: str | None, others: int
 ) -> None:
     complaint = r"invalid input syntax for type json|JSON array"
     with pytest.raises(psycopg.DatabaseError, match=complaint):
-        jobs.enqueue_jobs(connection, NewJobs("a", ["[1]", args], [None, kwargs]))
+        jobs.enqueue_jobs(
+            connection, NewJobs("a", ["[1]"] * others + [args], [None] * others + [kwargs])
+        )
 
     assert count(connection, "SELECT count(*) FROM taskd.job") == 0
 

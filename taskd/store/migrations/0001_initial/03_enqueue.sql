@@ -65,31 +65,26 @@ DECLARE
     is_told boolean;
 BEGIN
     p_extra := taskd.date_extra_v1(p_extra);
-    IF p_unique IS NULL AND due IS NULL THEN    -- most jobs: one statement for all that is to be done
-        WITH new AS (
-            INSERT INTO taskd.queued AS q (seq, id, created_at, timeout, lane, priority, attempt,
-                                           max_attempts, queue, task, args, kwargs, extra)
-            SELECT n.id, n.id, clock_timestamp(), p_timeout, p_priority, p_priority, 0,
-                   p_max_attempts, p_queue, p_task, n.args, n.kwargs, p_extra
-            FROM (SELECT nextval('taskd.job_seq') AS id, u.args, u.kwargs
-                  FROM unnest(p_args, p_kwargs) AS u (args, kwargs)) n
-            WHERE NOT EXISTS (SELECT FROM taskd.capacity c      -- as gate_v1, which is no part of a plan
-                              WHERE c.name = '@queue ' || taskd.queue_of_v1(p_queue))
-              AND p_extra ? 'fair' IS NOT TRUE
-            RETURNING q.id, json_typeof(q.args::json) = 'array'
-                            AND json_typeof(q.kwargs::json) <> 'object' IS NOT TRUE AS is_sound
-        )
-        SELECT array_agg(new.id), bool_and(new.is_sound),
-               p_always OR EXISTS (SELECT FROM taskd.host WHERE idle)
-        INTO ids, is_sound, is_told
-        FROM new;
+    IF n = 1 AND p_unique IS NULL AND due IS NULL THEN  -- most calls: one statement for all there is to do
+        INSERT INTO taskd.queued AS q (seq, id, created_at, timeout, lane, priority, attempt,
+                                       max_attempts, queue, task, args, kwargs, extra)
+        SELECT s.id, s.id, clock_timestamp(), p_timeout, p_priority, p_priority, 0, p_max_attempts,
+               p_queue, p_task, p_args[1], p_kwargs[1], p_extra
+        FROM (SELECT nextval('taskd.job_seq') AS id) s
+        WHERE NOT EXISTS (SELECT FROM taskd.capacity c      -- as gate_v1, which is no part of a plan
+                          WHERE c.name = '@queue ' || taskd.queue_of_v1(p_queue))
+          AND p_extra ? 'fair' IS NOT TRUE
+        RETURNING q.id, json_typeof(q.args::json) = 'array'
+                        AND json_typeof(q.kwargs::json) <> 'object' IS NOT TRUE,
+                  p_always OR EXISTS (SELECT FROM taskd.host WHERE idle)
+        INTO first, is_sound, is_told;
         IF NOT is_sound THEN
             PERFORM taskd.check_arguments_v1(p_args, p_kwargs);
-        ELSIF ids IS NOT NULL THEN
+        ELSIF first IS NOT NULL THEN
             IF is_told THEN
-                PERFORM taskd.notify_hosts_v1(p_queue, p_priority, n, ids[1]);
+                PERFORM taskd.notify_hosts_v1(p_queue, p_priority, n, first);
             END IF;
-            RETURN ids;
+            RETURN ARRAY[first];
         END IF;
     END IF;
     ids := ARRAY(SELECT nextval('taskd.job_seq') FROM generate_series(1, n));
