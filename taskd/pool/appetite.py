@@ -49,14 +49,6 @@ class Appetite:
         limit = self.limit(open_slots)
         return max(0, limit - ready) if ready * 2 <= limit else 0
 
-    def handed_off(self, open_slots: int, free: int, ready: int) -> int:
-        """How many to claim with ends, which may have let in any number.
-
-        As many as with a claim, if no job here waits in its slot: then all of them end soon. Else
-        one for each of the `free` slots, that have neither a job nor one that is ready for them.
-        """
-        return self.wanted(open_slots, ready) if open_slots == self._slots else free
-
     def hoarded(self, open_slots: int, ready: int) -> int:
         """How many of the `ready` jobs would wait too long here."""
         if ready <= max(open_slots, self.rate * HOARD_SECONDS):

@@ -46,7 +46,7 @@ HAND_OFF_SECONDS = 0.05
 TURN_SECONDS = 0.2
 """So long the claimer waits for a hand-off before it looks for orders."""
 
-MOST_HANDED_OFF = 200
+MOST_HANDED_OFF = 50
 """Jobs in a hand-off: as long as it lasts nobody else can let jobs in."""
 
 AFTER_FAULT_SECONDS = 1.0
@@ -167,14 +167,8 @@ class Claimer:
         is_late = self._unreported() > MOST_UNREPORTED
         if is_held or is_late or self._keeps_others_away():
             return None
-        wanted = min(self._wanted_with_ends(), MOST_HANDED_OFF)
+        wanted = min(self._wanted(), self._slots.free, MOST_HANDED_OFF)
         return self._claims.offer(wanted) if wanted else None
-
-    def _wanted_with_ends(self) -> int:
-        """The queue may be dry: ends let jobs in."""
-        self._measure()
-        slots = self._slots
-        return self._appetite.handed_off(slots.open, slots.free, slots.waiting)
 
     def drain(self) -> None:
         """Claim no more and give back what has not begun; orders are still heard."""

@@ -34,14 +34,13 @@ Ending = TypeVar("Ending", JobEnd, JobRetry)
 Store = Callable[[Connection, int, Sequence[Ending]], list[int]]
 
 
-def pause_after(stored: int, *, is_handed_off: bool) -> float:
+def pause_after(stored: int, *, others_wait: bool) -> float:
     """How long to gather outcomes before the next flush, seconds.
 
-    After a large batch more follow at once, and fewer statements carry them. But what ended with
-    a hand-off brought the jobs that run now: others wait until these have ended, and nothing else
-    comes meanwhile.
+    After a large batch more follow at once, and fewer statements carry them. But nothing gathers
+    while `others_wait` for what the jobs that run now hold.
     """
-    return GATHER_SECONDS if stored >= LARGE_BATCH and not is_handed_off else 0.0
+    return GATHER_SECONDS if stored >= LARGE_BATCH and not others_wait else 0.0
 
 
 class Counts(NamedTuple):

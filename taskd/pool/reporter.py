@@ -137,7 +137,7 @@ class Reporter:
             self.on_let_in()
         self._store_findings()
         self._outage.over()
-        return pause_after(stored, is_handed_off=is_handed_off)
+        return pause_after(stored, others_wait=is_handed_off and self._claims.has_holders)
 
     def _store(self, hand_off: HandOff | None) -> int:
         with self._pair.connection(apart=True) as connection:

@@ -202,9 +202,9 @@ def test_a_retry_that_the_database_refuses_fails_its_job(connection: Connection)
 
 
 def test_after_a_large_batch_more_outcomes_gather() -> None:
-    assert pause_after(LARGE_BATCH, is_handed_off=False) == GATHER_SECONDS
-    assert pause_after(LARGE_BATCH - 1, is_handed_off=False) == 0.0
+    assert pause_after(LARGE_BATCH, others_wait=False) == GATHER_SECONDS
+    assert pause_after(LARGE_BATCH - 1, others_wait=False) == 0.0
 
 
 def test_after_a_hand_off_no_outcome_waits_for_others() -> None:
-    assert pause_after(LARGE_BATCH, is_handed_off=True) == 0.0
+    assert pause_after(LARGE_BATCH, others_wait=True) == 0.0

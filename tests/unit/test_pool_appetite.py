@@ -63,18 +63,3 @@ def test_what_begins_soon_is_not_hoarded() -> None:
 
 def test_jobs_for_open_slots_are_not_hoarded() -> None:
     assert Appetite(SLOTS).hoarded(open_slots=25, ready=25) == 0
-
-
-def test_ends_bring_as_many_as_a_claim_while_no_job_waits_in_its_slot() -> None:
-    assert fed(rate=2000).handed_off(open_slots=SLOTS, free=SLOTS, ready=0) == 200
-
-
-def test_ends_bring_one_for_each_free_slot_while_jobs_wait_in_others() -> None:
-    appetite = fed(rate=2000)
-
-    assert appetite.handed_off(open_slots=4, free=4, ready=0) == 4
-    assert appetite.handed_off(open_slots=4, free=0, ready=4) == 0
-
-
-def test_ends_bring_nothing_before_half_of_the_store_has_begun() -> None:
-    assert fed(rate=2000).handed_off(open_slots=SLOTS, free=0, ready=101) == 0
