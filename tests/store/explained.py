@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -43,31 +43,16 @@ class Scan:
 def explained(connection: psycopg.Connection[Any]) -> Iterator[list[Scan]]:
     """The scans of all statements until the block ends; the list is filled as they are made."""
     scans: list[Scan] = []
-    with _telling(connection, lambda plan: scans.extend(_scans(plan))):
-        yield scans
 
-
-@contextmanager
-def joined_in_vain(connection: psycopg.Connection[Any]) -> Iterator[list[float]]:
-    """How many pairs of rows each join has looked at that do not match, until the block ends."""
-    pairs: list[float] = []
-    with _telling(connection, lambda plan: pairs.extend(_vain_pairs(plan))):
-        yield pairs
-
-
-@contextmanager
-def _telling(
-    connection: psycopg.Connection[Any], take: Callable[[dict[str, Any]], None]
-) -> Iterator[None]:
     def note(diagnostic: Diagnostic) -> None:
         text = diagnostic.message_primary or ""
         if " plan:\n" in text:
-            take(json.loads(text[text.index("{") :])["Plan"])
+            scans.extend(_scans(json.loads(text[text.index("{") :])["Plan"]))
 
     connection.execute(_ON)
     connection.add_notice_handler(note)
     try:
-        yield
+        yield scans
     finally:
         connection.remove_notice_handler(note)
         connection.execute(_OFF)
@@ -84,10 +69,3 @@ def _scans(node: dict[str, Any]) -> Iterator[Scan]:
         yield Scan(node["Relation Name"], node["Node Type"], condition, rows)
     for below in node.get("Plans", ()):
         yield from _scans(below)
-
-
-def _vain_pairs(node: dict[str, Any]) -> Iterator[float]:
-    loops = node.get("Actual Loops", 0)
-    yield loops * float(node.get("Rows Removed by Join Filter", 0))
-    for below in node.get("Plans", ()):
-        yield from _vain_pairs(below)

@@ -315,14 +315,14 @@ MUTANTS = [
         "many that end together are each looked for among all of them",
         "05_end.sql",
         "complete_succeeded_v1",
-        "SET enable_nestloop = off",
+        "SET enable_nestloop = off SET enable_mergejoin = off",
         "",
     ),
     Mutant(
         "who ends many leaves its ways to those who let others in",
         "10_mail.sql",
         "let_go_v1",
-        "SET enable_nestloop = on",
+        "SET enable_nestloop = on SET enable_mergejoin = on",
         "",
     ),
     Mutant(

@@ -12,7 +12,6 @@ from taskd.store import jobs
 from taskd.store.connect import Connection
 from taskd.store.resources import find_holders
 from taskd.store.rows import NewJobs
-from tests.store.explained import joined_in_vain
 from tests.store.graph_makers import (
     EXCLUSIVE,
     add_exclusive,
@@ -224,38 +223,6 @@ def test_the_end_of_plain_jobs_reads_nobody_elses_children_and_waiters(
 
     with reads(waiting, 10, running=400):
         assert end(waiting, worker, rows) == []
-
-
-def test_each_of_many_that_end_together_is_compared_with_no_other(waiting: Connection) -> None:
-    worker = add_worker(waiting)
-    claim_one(waiting, worker)
-    add_jobs(waiting, 100)
-    rows = claim(waiting, worker, 100)
-
-    with joined_in_vain(waiting) as pairs:
-        assert _succeed(waiting, worker, rows) == []
-
-    assert pairs
-    assert sum(pairs) <= 100
-
-
-def test_whom_an_end_lets_in_is_looked_for_by_nested_loops(connection: Connection) -> None:
-    connection.execute("CREATE TEMP TABLE seen (setting text)")
-    connection.execute(
-        "CREATE FUNCTION pg_temp.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "INSERT INTO pg_temp.seen VALUES (current_setting('enable_nestloop')); RETURN NULL; END $$"
-    )
-    connection.execute(
-        "CREATE TRIGGER note AFTER INSERT ON taskd.mail EXECUTE FUNCTION pg_temp.note()"
-    )
-    worker = add_worker(connection)
-    parent = add_one(connection)
-    add_one(connection, parents=(parent,))
-    connection.execute("DELETE FROM pg_temp.seen")
-
-    assert _succeed(connection, worker, claim(connection, worker, 1)) == []
-
-    assert connection.execute("SELECT DISTINCT setting FROM pg_temp.seen").fetchall() == [("on",)]
 
 
 def test_the_end_of_a_parent_reads_its_own_children(waiting: Connection) -> None:

@@ -31,7 +31,7 @@ CREATE FUNCTION taskd.complete_succeeded_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_cpus bigint[] DEFAULT NULL
 ) RETURNS bigint[] LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
-SET enable_nestloop = off
+SET enable_nestloop = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     done bigint[];
