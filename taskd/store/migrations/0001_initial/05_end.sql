@@ -24,14 +24,10 @@ $$;
 
 -- The common case, with the smallest statement: succeeded, no result. p_durations in seconds, p_cpus in
 -- microseconds; NULL, there or in its place: not known. NULL, or the ids that were lost.
--- Where hundreds end together their ids lie side by side: so they are found by one scan of the index, and
--- joined to what is said of them by a hash. With nested loops allowed, either side may be read for each
--- row of the other one; let_go_v1 and all below it needs them.
 CREATE FUNCTION taskd.complete_succeeded_v1(
     p_worker bigint, p_ids bigint[], p_fences bigint[], p_durations real[], p_cpus bigint[] DEFAULT NULL
 ) RETURNS bigint[] LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
-SET enable_nestloop = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     done bigint[];
@@ -42,8 +38,7 @@ BEGIN
     WITH gone AS (
         DELETE FROM taskd.running r
         USING unnest(p_ids, p_fences, p_durations, p_cpus) AS u (id, fence, duration, cpu)
-        WHERE r.id = ANY (p_ids)
-          AND r.id + 0 = u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
+        WHERE r.id BETWEEN u.id AND u.id AND r.fence = u.fence AND r.worker + 0 = p_worker
         RETURNING r.*, u.duration, u.cpu
     ), ended AS (
         INSERT INTO taskd.history (

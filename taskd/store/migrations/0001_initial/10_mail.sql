@@ -113,8 +113,7 @@ END $$;
 -- p_is_own: in a short transaction of taskd's own, so the letters are worked off at once.
 CREATE FUNCTION taskd.let_go_v1(
     p_ids bigint[], p_good boolean[], p_holdings taskd.holding[], p_is_own boolean
-) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET jit = off
-SET enable_nestloop = on SET enable_mergejoin = on AS $$       -- complete_succeeded_v1 does without
+) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     holdings taskd.holding[] := p_holdings || taskd.let_adopted_go_v1(p_ids);
     names text[];           -- what they held: of this resource
