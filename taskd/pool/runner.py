@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from os import register_at_fork
+from os import getpid
 from time import perf_counter
 
 from taskd.board.layout import SUCCEEDED, WORKER
@@ -26,7 +26,7 @@ class SeatRunner:
     """From a claimed row to an outcome in the outbox; each microsecond here is one of every job."""
 
     __slots__ = (
-        "_counts", "_failures", "_is_child", "_journal", "_limit", "_outbox", "_reporter",
+        "_counts", "_failures", "_journal", "_limit", "_outbox", "_pid", "_reporter",
         "_run_attempt", "_runner", "_tells_ends", "_usage", "_words",
     )  # fmt: skip
 
@@ -51,8 +51,7 @@ class SeatRunner:
         self._counts = reporter.levels.counts
         self._failures = failures
         self._usage = usage
-        self._is_child = False
-        register_at_fork(after_in_child=self._note_fork)
+        self._pid = getpid()
 
     def run(self, seat: Seat, row: Row) -> float:
         """Run the job of a row; perf_counter's time when it ended."""
@@ -71,7 +70,7 @@ class SeatRunner:
             outcome = refusal(extra) or self._run_attempt(attempt, args, kwargs)
         except Interrupt:  # a signal struck as the job ended
             outcome = self._runner.interrupted(attempt)
-        if self._is_child:  # to ask for the pid costs 0.25 us a job
+        if getpid() != self._pid:
             end_child(outcome)
         self._counts[task] += 1
         ended = perf_counter()
@@ -96,9 +95,6 @@ class SeatRunner:
         if self._reporter.is_waiting:
             self._reporter.wake()
         return ended
-
-    def _note_fork(self) -> None:
-        self._is_child = True
 
     def fail(self, row: Row, fault: BaseException) -> None:
         """Fail a job whose run raised what it should not: the fault is ours, or the job's craft."""
