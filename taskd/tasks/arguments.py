@@ -21,10 +21,6 @@ MAX_RESULT = 1024**2
 # The encoder refuses it and the search finds nothing.
 _LIAR = "is not JSON, though it looks like it"
 
-# Stands between the arguments of two calls; who sends the same text has his looked at one by one.
-_BETWEEN = "taskd, between two calls"
-_SEPARATOR = f',"{_BETWEEN}",'
-
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -53,28 +49,6 @@ def encode_call(
         remedy = "pass a reference, such as a path or the id of a row, or raise max_args"
         raise TooLarge("the arguments", size, limit, remedy)
     return args_text, kwargs_text
-
-
-def encode_alike(calls: Sequence[Sequence[Any]], limit: int) -> list[str] | None:
-    """Give the arguments of many calls without keywords, as `encode_call` does it, at once.
-
-    None if that cannot be told of all of them at once: then each has to be looked at by itself.
-    """
-    parts: list[Any] = [_BETWEEN] * (2 * len(calls) - 1)
-    parts[::2] = calls
-    text, _ = _encoded(parts)
-    if text is None or "{" in text or "\\u0000" in text:
-        return None
-    texts = text[1:-1].split(_SEPARATOR)
-    longest = max(map(len, texts))
-    if not text.isascii():
-        longest *= 4  # bytes, at most
-    is_deep = len(calls) + MAX_DEPTH < text.count("[") and any(
-        one.count("[") > MAX_DEPTH for one in texts
-    )
-    if len(texts) != len(calls) or is_deep or longest > min(limit, MAX_DIGITS):
-        return None
-    return texts
 
 
 def encode_result(result: object, limit: int = MAX_RESULT) -> str:

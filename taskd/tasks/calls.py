@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskd.errors import ArgumentsMismatch, NotJson, TooLarge
 from taskd.store.rows import NewGraph, NewJob, NewJobs
-from taskd.tasks.arguments import encode_alike, encode_call
+from taskd.tasks.arguments import encode_call
 from taskd.tasks.batches import Encoded, graph_batches, new_job, plain_batches
 from taskd.tasks.hooks.registry import hooks
 from taskd.tasks.needs import NO_NEEDS, NOTHING, JobNeeds
@@ -166,8 +166,6 @@ def encode_calls(target: Target, calls: Sequence[Call], limit: int) -> list[Enco
 
     Raises ArgumentsMismatch, NotJson and TooLarge; `limit` is in bytes a call.
     """
-    if len(calls) > 1 and (texts := _encode_alike(target, calls, limit)) is not None:
-        return [(text, None) for text in texts]
     encoded = []
     for index, (args, kwargs) in enumerate(calls):
         try:
@@ -179,13 +177,3 @@ def encode_calls(target: Target, calls: Sequence[Call], limit: int) -> list[Enco
                 fault.args = (f"item {index}: {fault}",)
             raise
     return encoded
-
-
-def _encode_alike(target: Target, calls: Sequence[Call], limit: int) -> list[str] | None:
-    """The arguments of calls that all fit, and have no keywords; None if that is not so."""
-    if any(call.kwargs for call in calls):
-        return None
-    args = [call.args for call in calls]
-    if target.shape is not None and not target.shape.fits(min(map(len, args)), max(map(len, args))):
-        return None
-    return encode_alike(args, limit)

@@ -65,10 +65,6 @@ class CallShape:
         found = self._signature.parameters.get(parameter)
         return found is not None and found.kind in _VARIADIC
 
-    def fits(self, least: int, most: int) -> bool:
-        """Whether all calls without keywords fit that have so many arguments."""
-        return self.least <= least and most <= self.most
-
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> None:
         """Raise ArgumentsMismatch, with the nearest name, unless the arguments fit."""
         if not kwargs and self.least <= len(args) <= self.most:

@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskd.errors import NotJson, TooLarge
-from taskd.tasks import arguments
-from taskd.tasks.arguments import encode_alike, encode_call, encode_result
+from taskd.tasks.arguments import encode_call, encode_result
 
 LIMIT = 10**6
 
@@ -211,34 +210,3 @@ def test_a_result_is_told_by_its_own_place() -> None:
         encode_result({"a": [1, {2}]})
     with pytest.raises(TooLarge, match="result: 12 bytes of JSON are more than the allowed 10"):
         encode_result("x" * 10, limit=10)
-
-
-ALIKE = [(0.0,), [], ("é", 1), (None, [True, [2]]), ("x" * 100,)]
-
-
-def test_many_calls_are_encoded_at_once_as_each_by_itself() -> None:
-    assert encode_alike(ALIKE, LIMIT) == [encode_call(args, {}, LIMIT)[0] for args in ALIKE]
-
-
-@pytest.mark.parametrize(
-    "doubtful",
-    [
-        ({},),
-        ("{",),
-        ("\0",),
-        (object(),),
-        (float("nan"),),
-        ("\ud800",),
-        ("x" * LIMIT,),
-        (10**5000,),
-        (json.loads("[" * 101 + "]" * 101),),
-        (1, arguments._BETWEEN, 2),
-    ],
-)
-def test_a_call_that_must_be_looked_at_has_all_looked_at_one_by_one(doubtful: Any) -> None:
-    assert encode_alike([*ALIKE, doubtful], LIMIT) is None
-
-
-def test_bytes_are_what_is_limited_where_many_are_encoded_at_once() -> None:
-    assert encode_alike([("é" * 4,), ("x",)], 11) is None
-    assert encode_alike([("abcd",), ("x",)], 11) == ['["abcd"]', '["x"]']
