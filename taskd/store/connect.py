@@ -75,11 +75,11 @@ class Connection(psycopg.Connection[TupleRow]):
     deadline: float = STATEMENT_DEADLINE
     waiter: Waiter | None = None
     can_prepare: bool | None = None
-    """Whether statements can be prepared here; None: not known yet. `calls`: by their names."""
+    """Whether statements can be prepared here; None: not known yet."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.calls: dict[bytes, int] = {}
+        self.calls: dict[bytes, int] = {}  # by what they are prepared as
 
     def wait(
         self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None

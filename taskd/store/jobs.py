@@ -38,17 +38,18 @@ _ENQUEUE = Prepared(
     """
 SELECT CASE WHEN has_table_privilege('taskd.queued', 'INSERT')
             THEN taskd.enqueue_jobs_v1(
-                $1, $2::text[], $3::text[], $4, $5::smallint, $6::float8, $7::timestamptz,
-                $8::smallint, $9::real, $10, $11::jsonb, $12::jsonb)
+                $1::text, $2::text[], $3::text[], $4::text, $5::smallint, $6::float8,
+                $7::timestamptz, $8::smallint, $9::real, $10::boolean, $11::jsonb, $12::jsonb)
             ELSE taskd.enqueue_own_jobs_v1(
-                $1, $2::text[], $3::text[], $4, $5::smallint, $6::float8, $7::timestamptz,
-                $8::smallint, $9::real, $10, $11::jsonb, $12::jsonb) END
+                $1::text, $2::text[], $3::text[], $4::text, $5::smallint, $6::float8,
+                $7::timestamptz, $8::smallint, $9::real, $10::boolean, $11::jsonb, $12::jsonb) END
 """,
 )
 _CLAIM = Prepared(
     "claim_jobs",
     "SELECT taskd.claim_jobs_v1("
-    "$1, $2::text[], $3::smallint[], $4::bigint[], $5, $6::integer[], $7)",
+    "$1::bigint, $2::text[], $3::smallint[], $4::bigint[], $5::integer, $6::integer[], "
+    "$7::integer)",
 )
 _RECOVER = "SELECT taskd.recover_claims_v1(%s, %s, %s::bigint[])"
 _UNREAD = """

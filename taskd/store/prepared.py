@@ -5,9 +5,10 @@ out, and psycopg's cursor takes the client as long as all the rest. So on a conn
 handed to libpq itself, and from the third time on it is prepared.
 
 Prepared statements belong to one of the server's processes, which a pooler may change with each
-transaction. So they are used only where the process that answers is the one that the connection
-began with: a pooler makes up what it says of that. One that does not would be found out by the
-name, which stands for this text alone: the server knows the statement, or refuses it unread.
+transaction. So they are used only outside of transactions, and where the process that answers is
+the one that the connection was told of when it began: most poolers make up what they say there. Of
+one that does not, another process may be asked, which knows the statement by its name, which
+stands for this text alone, or refuses it unread. Then it is sent as it is, from then on.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import errors as pg
 from psycopg import generators
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 from psycopg.rows import tuple_row
 
@@ -51,9 +52,8 @@ class Prepared:
         if isinstance(connection, Connection) and _is_plain(connection):
             return self.call(connection, [_encoded(one) for one in parameters])
         with psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
-            cursor.execute(self.query, parameters)
-            found = cursor.pgresult
-            return _text(found) if found else None
+            cursor.execute(self.query, parameters).fetchone()  # in a pipeline, it waits for that
+            return _text(cursor.pgresult) if cursor.pgresult else None
 
     def call(self, connection: Connection, values: Sequence[bytes | None]) -> str | None:
         """The same on a connection of ours in UTF8, past the cursor."""
@@ -62,7 +62,7 @@ class Prepared:
             if self._is_ready(connection):
                 connection.pgconn.send_query_prepared(self.name, values)
                 result = _result(connection)
-                if _state(result) == _UNKNOWN_STATEMENT and _is_idle(connection):
+                if _state(result) == _UNKNOWN_STATEMENT:
                     connection.can_prepare, result = False, None
             if result is None:
                 connection.pgconn.send_query_params(self._text, values)
@@ -73,12 +73,13 @@ class Prepared:
 
     def _is_ready(self, connection: Connection) -> bool:
         """Whether the server has it prepared, which is seen to once it is worth it."""
-        if connection.can_prepare is False:
+        if connection.can_prepare is False or not _is_idle(connection):
             return False
         calls = connection.calls.get(self.name, 0)
         connection.calls[self.name] = calls + 1
         if calls == UNPREPARED_CALLS:
-            connection.can_prepare = _is_idle(connection) and self._prepare(connection)
+            connection.can_prepare = False  # also if this is cut short
+            connection.can_prepare = self._prepare(connection)
         return calls >= UNPREPARED_CALLS and connection.can_prepare is True
 
     def _prepare(self, connection: Connection) -> bool:
@@ -90,8 +91,9 @@ class Prepared:
 
 
 def _is_plain(connection: Connection) -> bool:
-    encoding = connection.pgconn.parameter_status(b"client_encoding")
-    return connection.autocommit and encoding == b"UTF8"
+    pgconn = connection.pgconn
+    is_utf8 = pgconn.parameter_status(b"client_encoding") == b"UTF8"
+    return is_utf8 and connection.autocommit and pgconn.pipeline_status == PipelineStatus.OFF
 
 
 def _is_idle(connection: Connection) -> bool:
@@ -108,6 +110,8 @@ def _encoded(value: str | None) -> bytes | None:
 
 def _result(connection: Connection) -> PGresult:
     results: list[PGresult] = connection.wait(generators.execute(connection.pgconn))
+    if not results:
+        raise pg.OperationalError("the server has answered nothing")
     return results[-1]
 
 

@@ -10,7 +10,7 @@ from taskd.store import connect, jobs
 from taskd.store.connect import Connection
 from taskd.store.prepared import UNPREPARED_CALLS
 from taskd.store.rows import NewJobs
-from tests.store.makers import add_jobs
+from tests.store.makers import add_jobs, add_worker, claim
 
 
 def enqueue_often(connection: Connection, times: int = UNPREPARED_CALLS + 2) -> list[int]:
@@ -55,6 +55,51 @@ def test_nothing_is_prepared_in_a_transaction(connection: Connection) -> None:
 
     assert len(set(ids)) == len(ids)
     assert prepared(connection) == []
+
+
+def test_what_a_transaction_sends_is_not_prepared_and_forbids_nothing(
+    connection: Connection,
+) -> None:
+    enqueue_often(connection, UNPREPARED_CALLS)
+    with connection.transaction():
+        enqueue_often(connection)
+    before = prepared(connection)
+    enqueue_often(connection)
+
+    assert (before, len(prepared(connection))) == ([], 1)
+
+
+def test_a_transaction_is_not_spoilt_by_what_the_server_has_forgotten(
+    connection: Connection,
+) -> None:
+    enqueue_often(connection)
+    connection.execute("DEALLOCATE ALL")
+
+    with connection.transaction():
+        ids = enqueue_often(connection)
+
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("before", [0, UNPREPARED_CALLS + 1])
+def test_in_a_pipeline_ids_are_there_as_well(connection: Connection, before: int) -> None:
+    enqueue_often(connection, before)
+
+    with connection.pipeline():
+        connection.execute("SELECT 'of the user'")
+        ids = enqueue_often(connection, 2)
+
+    found = connection.execute("SELECT id FROM taskd.queued ORDER BY seq DESC LIMIT 2").fetchall()
+    assert [job for (job,) in reversed(found)] == ids
+
+
+def test_a_claim_is_prepared_too(connection: Connection) -> None:
+    worker = add_worker(connection)
+    for _ in range(UNPREPARED_CALLS + 1):
+        (job,) = add_jobs(connection)
+        assert [row[0] for row in claim(connection, worker)] == [job]
+
+    assert [name for name in prepared(connection) if "claim" in name]
 
 
 def test_a_connection_that_another_process_answers_on_prepares_nothing(
@@ -119,8 +164,10 @@ def test_a_cut_connection_is_told_as_one(
 
 
 def test_a_connection_of_the_callers_is_used_as_he_has_set_it_up(dsn: str) -> None:
-    with closing(psycopg.connect(dsn)) as callers:
-        jobs.enqueue_jobs(callers, NewJobs("shop.sync", ["[]"], [None]))
+    with closing(psycopg.connect(dsn)) as callers, callers.pipeline():
+        for _ in range(UNPREPARED_CALLS + 2):
+            assert jobs.enqueue_jobs(callers, NewJobs("shop.sync", ["[]"], [None]))
+        assert prepared(callers) == []
         callers.rollback()
 
     with closing(connect.connect(dsn)) as connection:
