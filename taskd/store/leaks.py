@@ -82,7 +82,10 @@ class Level:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """What a job of a task leaves behind: bytes, and between what that lies with 95 %."""
+    """What a job of a task leaves behind: bytes, and between what that lies with 95 %.
+
+    Of a canary that is not sure, `bytes` are nearer to `low` than to `high`.
+    """
 
     task: str
     jobs: int
@@ -90,6 +93,11 @@ class Account:
     low: float
     high: float
     line: str | None = None
+
+    @property
+    def may_leave(self) -> float:
+        """As many bytes as it may well be, by which it is acquitted: no less than the middle."""
+        return max(self.bytes, (self.low + self.high) / 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,10 @@ The survivors are exact, but see only what has frames of a job. The ledger sees 
 sure whose it is: a job is charged with what it throws out of a cache, whoever has put it there.
 What one task has too much then, others have too little. So the ledger is believed where it charges
 a task with much more (or less) than survives, and all tasks together as well.
+
+Both are weighed by their means. What is said of a task is its mean too, once that is sure; till
+then no more than twice the least that is likely. A table that grew in one of a hundred jobs makes
+a mean of some hundred bytes, which may as well be none.
 """
 
 from __future__ import annotations
@@ -19,7 +23,11 @@ LEAST_PART = 0.5
 """All together have to be charged with this part of what one task has too much."""
 
 LEAST_BYTES = 500_000.0
-"""… and with so much: by less a full cache may hold more than before."""
+"""… and with so much, as is the task: by less a full cache may hold more than before. What another
+task has too much is no witness, for it leaks and none of its jobs are old enough to be known."""
+
+TIMES_LOW = 2.0
+"""A mean that is more than so many times the least that is likely is not sure, and said as that."""
 
 
 def weigh(charges: Sequence[Charge], survived: Mapping[str, Estimate]) -> list[Account]:
@@ -35,7 +43,7 @@ def weigh(charges: Sequence[Charge], survived: Mapping[str, Estimate]) -> list[A
         elif is_real:
             accounts.append(_account(one, one.estimate))
         else:  # too few jobs yet for any of them to be old
-            accounts.append(replace(_account(one, one.estimate), low=0.0))
+            accounts.append(_account(one, _maybe_nothing(one.estimate)))
     return accounts
 
 
@@ -48,7 +56,7 @@ def spare_alike(accounts: Sequence[Account]) -> list[Account]:
 
 def _usual(accounts: Sequence[Account], besides: Account) -> float:
     """The median of the others; ours, for by now a user's module may be named `statistics`."""
-    others = sorted(one.bytes for one in accounts if one is not besides) or [0.0]
+    others = sorted(one.may_leave for one in accounts if one is not besides) or [0.0]
     return (others[(len(others) - 1) // 2] + others[len(others) // 2]) / 2
 
 
@@ -62,17 +70,21 @@ def _is_outside(charge: Charge, survived: Estimate) -> bool:
 
 
 def _is_real(surplus: float, together: float) -> bool:
-    if surplus == 0 or 0 <= together < LEAST_BYTES:
+    if surplus == 0 or 0 < surplus < LEAST_BYTES or 0 <= together < LEAST_BYTES:
         return False
     return together / surplus >= LEAST_PART
 
 
+def _maybe_nothing(estimate: Estimate) -> Estimate:
+    return replace(estimate, error=max(estimate.error, abs(estimate.value) / SURE))
+
+
 def _account(charge: Charge, estimate: Estimate) -> Account:
-    unsure = SURE * estimate.error
+    low = estimate.low
     return Account(
         task=charge.task,
         jobs=charge.jobs,
-        bytes=max(estimate.value, 0.0),
-        low=max(estimate.value - unsure, 0.0),
-        high=max(estimate.value + unsure, 0.0),
+        bytes=max(min(estimate.value, TIMES_LOW * low), 0.0),
+        low=low,
+        high=max(estimate.high, 0.0),
     )
