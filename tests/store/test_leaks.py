@@ -150,6 +150,48 @@ def test_a_canary_acquits_whom_the_fit_had_named(
     assert [leak.task for leak in leaks.list_leaks(connection)] == ["shop.sync"]
 
 
+@pytest.mark.parametrize(
+    ("jobs", "likely", "others", "is_acquitted"),
+    [
+        (799, (0, 0, 0), [], False),
+        (800, (0, 0, 0), [], True),
+        (900, (0, 0, 1023), [], True),
+        (900, (0, 0, 1024), [], False),
+        (60, (0, 0, 0), [SYNC], True),
+        (900, (0, 0, 3000), [SYNC], False),
+        (900, (600, 300, 1700), [SYNC], True),
+        (900, (600, 300, 3000), [SYNC], False),
+    ],
+    ids=[
+        "too few jobs, and nobody else it could be",
+        "so many that a leak of a few would be seen",
+        "not sure, but little at most",
+        "not sure whether it is little",
+        "few jobs, but another one does it",
+        "another one does it, not sure whether alone",
+        "a small share at most",
+        "not sure whether it is a small share",
+    ],
+)
+def test_a_canary_acquits_whom_it_is_sure_of(
+    jobs: int,
+    likely: tuple[float, float, float],
+    others: list[Account],
+    is_acquitted: bool,
+    chore: Leaks,
+    connection: Connection,
+) -> None:
+    store_lives(connection)
+    value, low, high = likely
+    seen = Account(task="sync", jobs=jobs, bytes=value, low=low, high=high)
+    leaks.write_accounts(connection, "io", 1, [seen, *others])
+
+    chore.run(connection)
+
+    is_named = "sync" in [leak.task for leak in leaks.list_leaks(connection)]
+    assert is_named is not is_acquitted
+
+
 def test_a_cache_that_fills_beside_a_leak_is_not_named(
     chore: Leaks, crew: Crew, connection: Connection
 ) -> None:
