@@ -42,8 +42,9 @@ LEAST_CANARY_JOBS = 50
 
 ACQUITTED_BYTES = 512.0
 ACQUITTED_JOBS = 800
-"""With fewer jobs of a task it is acquitted only if another is accused. Three eighths of them tell,
-and of 300 jobs one at least has a leak that one of 100 has, 95 times of 100."""
+"""With fewer jobs of a task it is acquitted only if another is accused, or if a canary had accused
+it, which leaks of many jobs alone are. Three eighths of these jobs tell: of 300 one at least leaves
+what one of 100 does, 95 times of 100."""
 
 LEAST_SHARE = 0.1
 """A task that leaves behind less of all that a canary has seen may do so by a cache that fills."""
@@ -141,7 +142,12 @@ class Leaks:
         guilty = [
             one for one in seen if one.low >= ACQUITTED_BYTES and one.bytes * one.jobs >= least
         ]
-        acquitted = {one.task for one in seen if _is_acquitted(one, least if guilty else None)}
+        accused = _accused_before(connection, pool)
+        acquitted = {
+            one.task
+            for one in seen
+            if _is_acquitted(one, least if guilty else 0.0, bool(guilty) or one.task in accused)
+        }
         known = acquitted.union(one.task for one in guilty)
         fitted = [
             one for one in attribute(leaks.levels_of(connection, pool, age)) if _is_new(one, known)
@@ -171,13 +177,18 @@ class Leaks:
         return self._host.events
 
 
-def _is_acquitted(one: Account, least: float | None) -> bool:
+def _accused_before(connection: Connection, pool: str) -> set[str]:
+    known = leaks.list_leaks(connection)
+    return {one.task for one in known if (one.pool, one.source) == (pool, Source.CANARY)}
+
+
+def _is_acquitted(one: Account, least: float, few_are_enough: bool) -> bool:
     """Whether a canary has seen enough of a task that leaks nothing.
 
-    `least`: what all jobs of one that leaks have left behind, in bytes; None: nobody is accused.
+    `least`: bytes; what all jobs of one that leaks have left behind, beside others that do.
     """
-    if least is None:
-        return one.may_leave < ACQUITTED_BYTES and one.jobs >= ACQUITTED_JOBS
+    if one.jobs < ACQUITTED_JOBS and not few_are_enough:
+        return False
     return one.may_leave < ACQUITTED_BYTES or one.may_leave * one.jobs < least
 
 

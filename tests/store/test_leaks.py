@@ -192,6 +192,24 @@ def test_a_canary_acquits_whom_it_is_sure_of(
     assert is_named is not is_acquitted
 
 
+def test_a_canary_acquits_soon_whom_one_had_accused(
+    chore: Leaks, crew: Crew, connection: Connection
+) -> None:
+    leaks.write_accounts(connection, "io", 1, [SYNC])
+    chore.run(connection)
+    named = [leak.task for leak in leaks.list_leaks(connection)]
+    chore.forget()  # its mended code
+    connection.execute("DELETE FROM taskd.canary")
+    mended = Account(task=SYNC.task, jobs=60, bytes=0.0, low=0.0, high=0.0)
+    leaks.write_accounts(connection, "io", 2, [mended])
+    end_a_job(crew)
+    chore._code_since -= 3600
+
+    chore.run(connection)
+
+    assert (named, leaks.list_leaks(connection)) == ([SYNC.task], [])
+
+
 def test_a_cache_that_fills_beside_a_leak_is_not_named(
     chore: Leaks, crew: Crew, connection: Connection
 ) -> None:
