@@ -57,8 +57,7 @@ def attribute(levels: Sequence[Level]) -> list[Account]:
 
     The levels of each worker stand together, in order of time.
     """
-    lives = [_warm(list(life)) for _, life in groupby(levels, key=lambda one: one.worker)]
-    lives = [life for life in lives if len(life) >= 3]
+    lives = _lives(levels)
     if sum(map(len, lives)) < LEAST_LEVELS:
         return []
     jobs = _jobs_of(lives)
@@ -72,6 +71,16 @@ def attribute(levels: Sequence[Level]) -> list[Account]:
     # The innocent have a share of every error, for none is negative: so now without them.
     guilty = [task for task in tasks if task in {one.task for one in leaking}]
     return _verdict(guilty, jobs, _fit(_of_tasks(rows, [tasks.index(task) for task in guilty])))
+
+
+def jobs_of(levels: Sequence[Level]) -> dict[str, int]:
+    """How many jobs of each task the levels are about, in the same order."""
+    return _jobs_of(_lives(levels))
+
+
+def _lives(levels: Sequence[Level]) -> list[list[Level]]:
+    lives = [_warm(list(life)) for _, life in groupby(levels, key=lambda one: one.worker)]
+    return [life for life in lives if len(life) >= 3]
 
 
 def _warm(life: list[Level]) -> list[Level]:

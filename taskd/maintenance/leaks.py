@@ -3,8 +3,9 @@
     SUSPECT on a slot ─► levels of all workers of the pool ─► attribution ─┐
     a canary on a slot ─► what canaries have stored ───────────────────────┴► taskd.leak, the log
 
-What a canary has seen counts for more than a fit: it also acquits. For that it wants to know who it
-is instead, or more jobs: of a leak in one job of a hundred it may have met none.
+What a canary has seen counts for more than a fit, but it sees Python's memory alone. So it acquits
+whom the fit still names only where those it accuses explain what all workers hold. And it wants to
+know who it is instead, or more jobs: of a leak in one job of a hundred it may have met none.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from math import inf
 from taskd.board.layout import CANARY, FAILED, PID, RETRIED, SUCCEEDED, SUSPECT
 from taskd.clock import monotonic
 from taskd.events import Events
-from taskd.maintenance.attribution import LEAST_BYTES, attribute
+from taskd.maintenance.attribution import LEAST_BYTES, attribute, jobs_of
 from taskd.maintenance.host import ThisHost
 from taskd.maintenance.leak_events import TaskLeaks
 from taskd.maintenance.tree import TreeProcess
 from taskd.store import leaks
 from taskd.store.connect import Connection
-from taskd.store.leaks import Account, Leak, Source
+from taskd.store.leaks import ACCUSED_BYTES, LEAST_CANARY_JOBS, Account, Leak, Level, Source
 
 LOOK_SECONDS = 5.0
 CALM_SECONDS = 60.0
@@ -37,17 +38,18 @@ REMEMBER_SECONDS = 3600.0
 QUIET_SECONDS = 3600.0
 """Of a task there is no more than one line in so long, unless there is more to be told."""
 
-LEAST_CANARY_JOBS = 50
-"""With fewer jobs of a task a canary neither accuses nor acquits."""
-
-ACQUITTED_BYTES = 512.0
 ACQUITTED_JOBS = 800
 """With fewer jobs of a task it is acquitted only if another is accused, or if a canary had accused
-it, which leaks of many jobs alone are. Three eighths of these jobs tell: of 300 one at least leaves
-what one of 100 does, 95 times of 100."""
+it: that rarely is a leak of few jobs. Where jobs of all tasks come mixed, three eighths of these
+tell: of 300 one at least leaves what one of 100 does, 95 times of 100."""
 
 LEAST_SHARE = 0.1
-"""A task that leaves behind less of all that a canary has seen may do so by a cache that fills."""
+"""A task that leaves behind less of all that a canary has seen may do so by a cache that fills: it
+is not accused, and acquitted if it may leave next to nothing."""
+
+LEAST_EXPLAINED = 1 / 3
+"""This part of what the fit says that all workers hold has to be explained by those whom a canary
+accuses: they count 64 bytes an object, and the smallest takes 24."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +141,20 @@ class Leaks:
             one for one in leaks.accounts_of(connection, pool, age) if one.jobs >= LEAST_CANARY_JOBS
         ]
         least = LEAST_SHARE * sum(one.bytes * one.jobs for one in seen)
-        guilty = [
-            one for one in seen if one.low >= ACQUITTED_BYTES and one.bytes * one.jobs >= least
-        ]
+        guilty = [one for one in seen if one.low >= ACCUSED_BYTES and one.bytes * one.jobs >= least]
+        levels = leaks.levels_of(connection, pool, age)
+        fitted = [one for one in attribute(levels) if one.bytes >= LEAST_BYTES]
+        doubtful = set() if _explain(guilty, levels, fitted) else {one.task for one in fitted}
         accused = _accused_before(connection, pool)
         acquitted = {
             one.task
             for one in seen
-            if _is_acquitted(one, least if guilty else 0.0, bool(guilty) or one.task in accused)
+            if _is_little(one, least if guilty else 0.0)
+            and one.task not in doubtful
+            and (one.jobs >= ACQUITTED_JOBS or guilty or one.task in accused)
         }
         known = acquitted.union(one.task for one in guilty)
-        fitted = [
-            one for one in attribute(leaks.levels_of(connection, pool, age)) if _is_new(one, known)
-        ]
+        fitted = [one for one in fitted if one.task not in known]
         leaks.write_leaks(
             connection, pool, {Source.CANARY: guilty, Source.WORKERS: fitted}, acquitted
         )
@@ -182,16 +185,15 @@ def _accused_before(connection: Connection, pool: str) -> set[str]:
     return {one.task for one in known if (one.pool, one.source) == (pool, Source.CANARY)}
 
 
-def _is_acquitted(one: Account, least: float, few_are_enough: bool) -> bool:
-    """Whether a canary has seen enough of a task that leaks nothing.
-
-    `least`: bytes; what all jobs of one that leaks have left behind, beside others that do.
-    """
-    if one.jobs < ACQUITTED_JOBS and not few_are_enough:
+def _is_little(one: Account, least: float) -> bool:
+    """Whether a task leaks nothing; or less, all its jobs together, than so many bytes."""
+    if one.low >= ACCUSED_BYTES:
         return False
-    return one.may_leave < ACQUITTED_BYTES or one.may_leave * one.jobs < least
+    return one.may_leave < ACCUSED_BYTES or one.may_leave * one.jobs < least
 
 
-def _is_new(fitted: Account, known: set[str]) -> bool:
-    """Whether a fit says something that no canary knows better."""
-    return fitted.task not in known and fitted.bytes >= LEAST_BYTES
+def _explain(guilty: Sequence[Account], levels: Sequence[Level], fitted: Sequence[Account]) -> bool:
+    """Whether what these leak is what all workers hold: native code may leak beside them."""
+    jobs = jobs_of(levels)
+    explained = sum(one.bytes * jobs.get(one.task, 0) for one in guilty)
+    return explained >= LEAST_EXPLAINED * sum(one.bytes * one.jobs for one in fitted)

@@ -19,6 +19,12 @@ MOST_LEVELS = 2000
 KEEP_LEVELS_SECONDS = 86400.0
 KEEP_RECYCLES_DAYS = 30
 
+ACCUSED_BYTES = 512.0
+"""A canary accuses a task whose jobs leave so much at least, and acquits one whose jobs do not."""
+
+LEAST_CANARY_JOBS = 50
+"""With fewer jobs of a task a canary neither accuses nor acquits."""
+
 _LEVELS = """
 SELECT m.worker, m.live, m.tasks, m.counts, m.readings
 FROM (SELECT * FROM taskd.memory_level m
@@ -84,7 +90,7 @@ class Level:
 class Account:
     """What a job of a task leaves behind: bytes, and between what that lies with 95 %.
 
-    Of a canary that is not sure, `bytes` are nearer to `low` than to `high`.
+    Of a canary that does not accuse the task, `bytes` are nearer to `low` than to `high`.
     """
 
     task: str

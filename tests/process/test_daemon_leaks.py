@@ -108,3 +108,48 @@ def test_the_leaky_example_has_its_line_named_and_loses_no_job(project: Project)
     assert f"allocated at {Path(leaky.__file__)}:{line}" in said
     assert "killed" not in daemon.log()
     assert project.query("SELECT DISTINCT attempt, losses FROM taskd.history") == [(1, 0)]
+
+
+NATIVE = """
+import ctypes
+
+from taskd import task
+
+library = ctypes.CDLL(None)
+library.malloc.restype = ctypes.c_void_p
+library.malloc.argtypes = [ctypes.c_size_t]
+
+
+@task
+def decode(n: int) -> None:
+    library.malloc(20_000)
+
+
+@task
+def tidy(n: int) -> None:
+    pass
+"""
+
+
+def test_what_native_code_leaks_stays_named_though_no_canary_sees_it(project: Project) -> None:
+    """The fit names it soon, as the mix of the jobs changes all the time."""
+    project.write("native.py", NATIVE)
+    project.write("taskd.yaml", "imports: [native]\npools: {io: {processes: 2, greenlets: 2}}\n")
+    daemon = project.start()
+    project.taskd("leaks", "hunt", "--task", "native.decode")
+    daemon.wait_for_log("a canary is started")
+    seen = "SELECT now(), bytes FROM taskd.canary WHERE task = 'native.decode' AND jobs >= 800"
+    named = "SELECT source FROM taskd.leak WHERE task = 'native.decode' AND seen_at > %s"
+    until = monotonic() + 100
+    found: list[tuple[object, float]] = []
+    while not (found and project.query(named, found[0][0])):
+        assert monotonic() < until, daemon.log()
+        found = found or project.query(seen)
+        for decode, tidy in ((40, 200), (200, 40)):
+            project.enqueue_many("native.decode", [(n,) for n in range(decode)])
+            project.enqueue_many("native.tidy", [(n,) for n in range(tidy)])
+            eventually(lambda: project.states().keys() <= {"succeeded"}, 60)
+
+    assert found[0][1] == 0.0
+    assert project.query("SELECT task, source FROM taskd.leak") == [("native.decode", "workers")]
+    assert "pool io: native.decode leaks " in daemon.log()

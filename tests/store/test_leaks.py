@@ -19,11 +19,12 @@ from tests.commands import run_taskd, taskd_json
 from tests.crew import Crew
 from tests.store.keepers import count, crew
 from tests.store.makers import add_host
-from tests.unit.test_attribution import lives
+from tests.unit.test_attribution import TASKS, lives
 
 __all__ = ["crew"]
 
 SYNC = Account(task="shop.sync", jobs=900, bytes=10_300.0, low=9_800.0, high=10_900.0)
+OTHER = Account(task="price", jobs=900, bytes=10_300.0, low=9_800.0, high=10_900.0)
 LINE = "shop/catalog.py:88"
 
 
@@ -136,18 +137,52 @@ def test_it_is_said_once_and_again_when_the_line_is_known(
     assert len(crew.told) == 2
 
 
+def acquittal_of_sync(
+    chore: Leaks, crew: Crew, connection: Connection, *seen: Account
+) -> tuple[list[str], list[str]]:
+    """Who is named by the fit, and then when a canary has seen so much."""
+    chore.run(connection)
+    by_the_fit = [leak.task for leak in leaks.list_leaks(connection)]
+    leaks.write_accounts(connection, "io", 1, seen)
+    end_a_job(crew)
+    chore.run(connection)
+    return by_the_fit, sorted(leak.task for leak in leaks.list_leaks(connection))
+
+
 def test_a_canary_acquits_whom_the_fit_had_named(
     chore: Leaks, crew: Crew, connection: Connection
 ) -> None:
     store_lives(connection)
-    chore.run(connection)
     innocent = Account(task="sync", jobs=900, bytes=120.0, low=80.0, high=160.0)
-    leaks.write_accounts(connection, "io", 1, [innocent, SYNC])
-    end_a_job(crew)
 
-    chore.run(connection)
+    named = acquittal_of_sync(chore, crew, connection, innocent, OTHER)
 
-    assert [leak.task for leak in leaks.list_leaks(connection)] == ["shop.sync"]
+    assert named == (["sync"], ["price"])
+
+
+def test_what_native_code_leaks_no_canary_sees_and_the_fit_is_believed(
+    chore: Leaks, crew: Crew, connection: Connection
+) -> None:
+    store_lives(connection)
+    unseen = [Account(task=task, jobs=2000, bytes=0.0, low=0.0, high=0.0) for task in TASKS]
+
+    named = acquittal_of_sync(chore, crew, connection, *unseen)
+
+    assert named == (["sync"], ["sync"])
+
+
+@pytest.mark.parametrize(
+    ("size", "named"), [(2500.0, ["price", "sync"]), (3500.0, ["price"])], ids=["little", "much"]
+)
+def test_a_leak_acquits_others_if_it_explains_a_third_of_what_all_workers_hold(
+    size: float, named: list[str], chore: Leaks, crew: Crew, connection: Connection
+) -> None:
+    """They hold 10 kB more after each job of a fifth; this one's are a fourth of the jobs."""
+    store_lives(connection)
+    unseen = Account(task="sync", jobs=900, bytes=0.0, low=0.0, high=0.0)
+    seen = Account(task="price", jobs=900, bytes=size, low=size, high=size)
+
+    assert acquittal_of_sync(chore, crew, connection, unseen, seen) == (["sync"], named)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +196,7 @@ def test_a_canary_acquits_whom_the_fit_had_named(
         (900, (0, 0, 3000), [SYNC], False),
         (900, (600, 300, 1700), [SYNC], True),
         (900, (600, 300, 3000), [SYNC], False),
+        (400, (600, 600, 600), [SYNC], False),
     ],
     ids=[
         "too few jobs, and nobody else it could be",
@@ -171,6 +207,7 @@ def test_a_canary_acquits_whom_the_fit_had_named(
         "another one does it, not sure whether alone",
         "a small share at most",
         "not sure whether it is a small share",
+        "a small share, but it leaks for certain",
     ],
 )
 def test_a_canary_acquits_whom_it_is_sure_of(
@@ -179,17 +216,20 @@ def test_a_canary_acquits_whom_it_is_sure_of(
     others: list[Account],
     is_acquitted: bool,
     chore: Leaks,
+    crew: Crew,
     connection: Connection,
 ) -> None:
+    """The fit has named it once, and does so no more."""
     store_lives(connection)
+    chore.run(connection)
+    connection.execute("DELETE FROM taskd.memory_level")
     value, low, high = likely
     seen = Account(task="sync", jobs=jobs, bytes=value, low=low, high=high)
-    leaks.write_accounts(connection, "io", 1, [seen, *others])
 
-    chore.run(connection)
+    before, after = acquittal_of_sync(chore, crew, connection, seen, *others)
 
-    is_named = "sync" in [leak.task for leak in leaks.list_leaks(connection)]
-    assert is_named is not is_acquitted
+    assert "sync" in before
+    assert ("sync" not in after) is is_acquitted
 
 
 def test_a_canary_acquits_soon_whom_one_had_accused(

@@ -24,7 +24,7 @@ from taskd.pool.events import LoopFailed
 from taskd.pool.outbox import Outbox
 from taskd.pool.place import Place
 from taskd.store.connect import Connection
-from taskd.store.leaks import Account, write_accounts
+from taskd.store.leaks import ACCUSED_BYTES, Account, write_accounts
 
 SWEEP_JOBS = 50
 COST = 20
@@ -37,7 +37,6 @@ LOOK_GROWTH = 1.6
 
 LEAST_JOBS, MOST_JOBS = 1000, 10_000
 LEAST_JOBS_OF_LEAKER = 150
-LEAST_BYTES = 512.0
 SURE_SHARE = 0.1
 EARLY_SECONDS = 30.0
 """Before LEAST_JOBS nobody is accused, for small caches have yet to fill; but after so long, those
@@ -176,7 +175,7 @@ class Canary:
         elif self._looked_jobs < LEAST_JOBS:
             accounts = spare_alike(accounts)
         if not self._is_line_known:
-            self._find_lines([one for one in accounts if one.bytes >= LEAST_BYTES])
+            self._find_lines([one for one in accounts if one.bytes >= ACCUSED_BYTES])
         told = [replace(one, line=self._where.get(one.task)) for one in accounts]
         if told != self._told:  # an idle one has no news
             self._told = self._unstored = told
@@ -209,7 +208,7 @@ class Canary:
         jobs = self.ledger.jobs
         if jobs >= MOST_JOBS or now >= self._began_at + MOST_SECONDS:
             return True
-        leaking = [one for one in accounts if one.low >= LEAST_BYTES]
+        leaking = [one for one in accounts if one.low >= ACCUSED_BYTES]
         if not leaking:
             return False
         worst = max(leaking, key=lambda one: one.bytes * one.jobs)
