@@ -36,14 +36,16 @@ class Hunt:
     """What one canary has found. `named_after`: jobs of the canary; None: never it alone.
 
     `estimate`: bytes a job ÷ what the job really leaves, once the canary has seen 1,000 jobs;
-    `innocent`: then the most of any other task, in bytes. `accused`: how often what it has stored
-    named one that does not leak.
+    `innocent`: then the most of any other task, in bytes; `may_leave`: the most that one may leave,
+    by which it is acquitted or not. `accused`: how often what it has stored named one that does not
+    leak.
     """
 
     leak: int
     named_after: int | None
     estimate: float
     innocent: float
+    may_leave: float
     accused: int
     jobs: int
     is_line_right: bool
@@ -112,12 +114,14 @@ def _judge(leak: int, seen: Sequence[Sequence[Account]]) -> Hunt:
     later = next((one for one in seen if _jobs(one) >= FIRST_JOBS), seen[-1])
     true = _true_bytes(leak)
     estimate = next((one.bytes for one in later if one.task == LEAKING), 0.0)
+    innocent = [one for one in later if one.task not in guilty]
     lines = {one.task: one.line for one in seen[-1]}
     return Hunt(
         leak=leak,
         named_after=named_after,
         estimate=estimate / true if true else 0.0,
-        innocent=max((one.bytes for one in later if one.task != LEAKING or not leak), default=0.0),
+        innocent=max((one.bytes for one in innocent), default=0.0),
+        may_leave=max((one.may_leave for one in innocent), default=0.0),
         accused=sum(bool(set(_named(one)) - guilty) for one in seen),
         jobs=_jobs(seen[-1]),
         is_line_right=(lines.get(LEAKING) or "").endswith(f"jobs.py:{_line()}"),
@@ -162,11 +166,12 @@ def table(hunts: Sequence[Hunt]) -> str:
         after = f"after {statistics.median(named):,.0f} jobs (most {max(named):,})" if named else ""
         estimates = ", ".join(f"{one.estimate:.3f}" for one in runs)
         innocent = max(one.innocent for one in runs)
+        may_leave = ", ".join(f"{one.may_leave:.0f}" for one in runs)
         accused = sum(one.accused for one in runs)
         right = sum(one.is_line_right for one in runs)
         lines.append(
             f"leak of {leak} bytes: named in {len(named)} of {len(runs)} {after}; "
-            f"estimates {estimates} of it; others at most {innocent:.0f} bytes, "
-            f"accused {accused} times; line right in {right}"
+            f"estimates {estimates} of it; others are told as {innocent:.0f} bytes at most, "
+            f"may leave {may_leave}, accused {accused} times; line right in {right}"
         )
     return "\n".join(lines)

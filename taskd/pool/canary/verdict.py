@@ -5,9 +5,11 @@ sure whose it is: a job is charged with what it throws out of a cache, whoever h
 What one task has too much then, others have too little. So the ledger is believed where it charges
 a task with much more (or less) than survives, and all tasks together as well.
 
-Both are weighed by their means. What is said of a task is its mean too, once that is sure; till
-then no more than twice the least that is likely. A table that grew in one of a hundred jobs makes
-a mean of some hundred bytes, which may as well be none.
+Where it is not, it tells how much more may be left than survives.
+
+Both are weighed by their means. What is said of a task that is accused is its mean too; of another
+one no more than twice the least that is likely. A table that grew in one of a hundred jobs makes a
+mean of some hundred bytes, which may as well be none.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from dataclasses import replace
 
 from taskd.fitting import SURE, Estimate
 from taskd.pool.canary.ledger import Charge
-from taskd.store.leaks import Account
+from taskd.store.leaks import ACCUSED_BYTES, LEAST_CANARY_JOBS, Account
 
 LEAST_PART = 0.5
 """All together have to be charged with this part of what one task has too much."""
@@ -27,7 +29,7 @@ LEAST_BYTES = 500_000.0
 task has too much is no witness, for it leaks and none of its jobs are old enough to be known."""
 
 TIMES_LOW = 2.0
-"""A mean that is more than so many times the least that is likely is not sure, and said as that."""
+"""Of a task that is not accused no more is said than so many times the least that is likely."""
 
 
 def weigh(charges: Sequence[Charge], survived: Mapping[str, Estimate]) -> list[Account]:
@@ -37,13 +39,14 @@ def weigh(charges: Sequence[Charge], survived: Mapping[str, Estimate]) -> list[A
     accounts = []
     for one in charges:
         estimate = survived.get(one.task)
-        is_real = _is_real(surplus[one.task], together)
-        if estimate is not None and not (_is_outside(one, estimate) and is_real):
-            accounts.append(_account(one, estimate))
-        elif is_real:
+        is_outside = estimate is None or _is_outside(one, estimate)
+        if is_outside and _is_real(surplus[one.task], together):
             accounts.append(_account(one, one.estimate))
-        else:  # too few jobs yet for any of them to be old
+        elif estimate is None:  # too few jobs yet for any of them to be old
             accounts.append(_account(one, _maybe_nothing(one.estimate)))
+        else:
+            account = _account(one, estimate)
+            accounts.append(_doubted(account, one.estimate) if is_outside else account)
     return accounts
 
 
@@ -56,7 +59,9 @@ def spare_alike(accounts: Sequence[Account]) -> list[Account]:
 
 def _usual(accounts: Sequence[Account], besides: Account) -> float:
     """The median of the others; ours, for by now a user's module may be named `statistics`."""
-    others = sorted(one.may_leave for one in accounts if one is not besides) or [0.0]
+    others = sorted(
+        one.may_leave for one in accounts if one is not besides and one.jobs >= LEAST_CANARY_JOBS
+    ) or [0.0]
     return (others[(len(others) - 1) // 2] + others[len(others) // 2]) / 2
 
 
@@ -70,7 +75,7 @@ def _is_outside(charge: Charge, survived: Estimate) -> bool:
 
 
 def _is_real(surplus: float, together: float) -> bool:
-    if surplus == 0 or 0 < surplus < LEAST_BYTES or 0 <= together < LEAST_BYTES:
+    if min(abs(surplus), abs(together)) < LEAST_BYTES:
         return False
     return together / surplus >= LEAST_PART
 
@@ -79,12 +84,21 @@ def _maybe_nothing(estimate: Estimate) -> Estimate:
     return replace(estimate, error=max(estimate.error, abs(estimate.value) / SURE))
 
 
+def _doubted(account: Account, charged: Estimate) -> Account:
+    """The same; who is not accused may leave what it is charged with, where there are no frames."""
+    if account.low >= ACCUSED_BYTES:
+        return account
+    return replace(account, high=max(account.high, charged.high))
+
+
 def _account(charge: Charge, estimate: Estimate) -> Account:
-    low = estimate.low
+    low, value = estimate.low, estimate.value
+    if low < ACCUSED_BYTES:
+        value = min(value, TIMES_LOW * low)
     return Account(
         task=charge.task,
         jobs=charge.jobs,
-        bytes=max(min(estimate.value, TIMES_LOW * low), 0.0),
+        bytes=max(value, 0.0),
         low=low,
         high=max(estimate.high, 0.0),
     )
