@@ -36,13 +36,14 @@ class Claimed(list[Row]):
 _ENQUEUE = Prepared(
     "enqueue_jobs",
     """
-SELECT CASE WHEN has_table_privilege('taskd.queued', 'INSERT')
+SELECT (CASE WHEN has_table_privilege('taskd.queued', 'INSERT')
             THEN taskd.enqueue_jobs_v1(
                 $1::text, $2::text[], $3::text[], $4::text, $5::smallint, $6::float8,
                 $7::timestamptz, $8::smallint, $9::real, $10::boolean, $11::jsonb, $12::jsonb)
             ELSE taskd.enqueue_own_jobs_v1(
                 $1::text, $2::text[], $3::text[], $4::text, $5::smallint, $6::float8,
-                $7::timestamptz, $8::smallint, $9::real, $10::boolean, $11::jsonb, $12::jsonb) END
+                $7::timestamptz, $8::smallint, $9::real, $10::boolean, $11::jsonb, $12::jsonb)
+        END)::text
 """,
 )
 _CLAIM = Prepared(

@@ -90,7 +90,7 @@ class Level:
 class Account:
     """What a job of a task leaves behind: bytes, and between what that lies with 95 %.
 
-    Of a canary that does not accuse the task, `bytes` are nearer to `low` than to `high`.
+    Of a task that a canary does not accuse, `bytes` need not be the middle of that.
     """
 
     task: str

@@ -34,7 +34,7 @@ _UNKNOWN_STATEMENT = "26000"
 
 
 class Prepared:
-    """A statement with $1, $2, … that returns one value; `title` is for those who read logs."""
+    """A statement with $1, $2, … that returns one text; `title` is for those who read logs."""
 
     def __init__(self, title: str, text: LiteralString) -> None:
         self.query = text
@@ -44,7 +44,7 @@ class Prepared:
     def value(
         self, connection: psycopg.Connection[Any], parameters: Sequence[str | None]
     ) -> str | None:
-        """What it returns, as PostgreSQL writes it; blocks for a round trip.
+        """What it returns; blocks for a round trip.
 
         On a connection that is not ours, or in another encoding, by a cursor. Raises what psycopg
         raises.
@@ -52,8 +52,9 @@ class Prepared:
         if isinstance(connection, Connection) and _is_plain(connection):
             return self.call(connection, [_encoded(one) for one in parameters])
         with psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
-            cursor.execute(self.query, parameters).fetchone()  # in a pipeline, it waits for that
-            return _text(cursor.pgresult) if cursor.pgresult else None
+            row = cursor.execute(self.query, parameters).fetchone()
+        value = row[0] if row else None
+        return value.decode() if isinstance(value, bytes) else value  # bytes: of SQL_ASCII
 
     def call(self, connection: Connection, values: Sequence[bytes | None]) -> str | None:
         """The same on a connection of ours in UTF8, past the cursor."""

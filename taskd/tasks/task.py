@@ -40,6 +40,8 @@ class Task(Generic[P, R]):
 
     def __init__(self, function: Callable[P, R], name: str, defaults: Defaults) -> None:
         functools.update_wrapper(self, function)
+        for made in ("shape", "target", "_placement"):
+            self.__dict__.pop(made, None)  # those of a task that the function wraps
         self.function = cast(FunctionType, function)
         self.name = name
         self.defaults = defaults

@@ -58,6 +58,32 @@ def test_a_plain_function_can_be_enqueued_as_such_or_by_its_path(
     assert [one.queue for one in client.batches] == ["default"] * 2
 
 
+def test_a_task_around_another_one_is_enqueued_as_itself(
+    code: UserCode, client: MemoryClient
+) -> None:
+    source = (
+        SHOP
+        + """
+import functools
+
+fetch.enqueue("u")
+
+@task
+@functools.wraps(fetch)
+def outer(*args): ...
+
+outer.__name__ = outer.__qualname__ = "outer"
+"""
+    )
+    shop = code.module("eshop", source)
+    client.batches.clear()
+
+    shop.outer.enqueue("u")
+
+    (batch,) = client.batches
+    assert (batch.task, batch.queue) == (shop.outer.name, "default")
+
+
 def test_a_name_that_is_not_known_here_is_stored_and_nothing_imported(
     code: UserCode, client: MemoryClient
 ) -> None:

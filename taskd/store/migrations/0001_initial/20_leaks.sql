@@ -16,7 +16,7 @@ CREATE INDEX memory_level_pool ON taskd.memory_level (pool, at);     -- store.le
 
 -- What a canary has seen so far: a worker that traces each allocation. A row a task, written anew.
 --   jobs: how many of its jobs have ended there. bytes, low, high: what one of them leaves behind
---   (of a task that is not accused rather too little), and between what that is with 95 %.
+--   (of a task that is not accused not the middle), and between what that is with 95 %.
 --   line: where most of it was allocated; NULL: not known.
 CREATE TABLE taskd.canary (
     pool         text        NOT NULL,
