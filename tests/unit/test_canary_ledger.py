@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+from math import inf
+
 import pytest
 
 from taskd.fitting import Estimate
@@ -47,6 +50,20 @@ def test_what_the_first_third_of_a_tasks_jobs_leave_does_not_count(
     run(ledger, heap, "sync", 300, jobs=2 * jobs)
 
     assert ledger.charges() == [Charge("sync", 3 * jobs, Estimate(300, 0))]
+
+
+def test_what_tasks_fill_whose_jobs_came_first_is_not_known_by_the_others(
+    ledger: Ledger, heap: Heap
+) -> None:
+    run(ledger, heap, "first", 4_500, jobs=270)
+    run(ledger, heap, "second", 0, jobs=270)
+    run(ledger, heap, "third", 20, jobs=480)
+
+    assert [(one.task, one.jobs, *astuple(one.estimate)) for one in ledger.charges()] == [
+        ("first", 270, 0, inf),
+        ("second", 270, 0, 0),
+        ("third", 480, 20, 0),
+    ]
 
 
 def test_each_job_is_charged_with_what_came_while_it_ran(ledger: Ledger, heap: Heap) -> None:

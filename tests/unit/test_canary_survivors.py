@@ -148,6 +148,12 @@ def test_what_survives_is_believed_if_it_may_be_all_that_was_charged() -> None:
     assert said(charges, leak=1000, tidy=0) == {"leak": 1000, "tidy": 0, "rare": 0}
 
 
+def test_a_charge_that_is_not_known_is_no_witness() -> None:
+    charges = {"first": (300, 0.0, inf), "leak": (400, 2000.0, 50.0), "new": (300, 0.0, inf)}
+
+    assert said(charges, first=700.0) == {"first": 700, "leak": 2000, "new": 0}
+
+
 def test_what_no_frame_tells_is_what_the_ledger_says() -> None:
     """One long list that grows, say: the youngest cohort has all of it."""
     charges = {"leak": (200, 5000.0, 200.0), "tidy": (800, -300.0, 200.0)}

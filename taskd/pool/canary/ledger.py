@@ -21,7 +21,8 @@ from typing import NamedTuple
 from taskd.fitting import GROUPS, Estimate, Moments, Piece, fit
 
 PIECES = 8
-"""Of each task the jobs of the second half count, to an eighth: the first fill what is bounded."""
+"""The second half of all jobs counts, to an eighth: the first fill what is bounded. Not of those of
+each task: where tasks come one after the other, the first has filled it for all."""
 
 LEAST_GARBAGE = 0.02
 """When less of all that was left behind is garbage, it is not put down to anybody."""
@@ -73,7 +74,10 @@ class Sums:
 
 
 class Charge(NamedTuple):
-    """What a job of a task is charged with in the end; that may be less than nothing."""
+    """What a job of a task is charged with in the end; that may be less than nothing.
+
+    With an error of inf it is not known, for its jobs were none of the last half.
+    """
 
     task: str
     jobs: int
@@ -81,28 +85,25 @@ class Charge(NamedTuple):
 
 
 class Tally:
-    """All jobs of one task, in pieces that grow with their number."""
+    """All jobs of one task, by pieces of the time of all."""
 
     __slots__ = ("_pieces", "jobs")
 
     def __init__(self) -> None:
         self.jobs = 0
-        self._pieces = [Sums()]
+        self._pieces: defaultdict[int, Sums] = defaultdict(Sums)
 
-    def take(self, left: int) -> None:
+    def take(self, left: int, piece: int) -> None:
         """Count a job that has left so much behind."""
-        if self._pieces[-1].jobs * PIECES > self.jobs:
-            self._pieces.append(Sums())
-        self._pieces[-1].take(left)
+        self._pieces[piece].take(left)
         self.jobs += 1
 
-    def second_half(self) -> Sums:
-        """The youngest pieces that hold at least half of the jobs."""
+    def since(self, first: int) -> Sums:
+        """The jobs of this piece and of all after it."""
         half = Sums()
-        for piece in reversed(self._pieces):
-            if 2 * half.jobs >= self.jobs:
-                break
-            half.add(piece)
+        for piece, sums in self._pieces.items():
+            if piece >= first:
+                half.add(sums)
         return half
 
 
@@ -115,17 +116,15 @@ class Ledger:
 
     def __init__(self, held: Callable[[], int] = traced_bytes) -> None:
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
+        self.jobs = 0
+        """How many jobs have ended."""
+        self._begins = [0]  # of each piece: how many had ended by then
         self._held = held
         self._last = held()
         self._running: dict[int, int] = {}  # by fence
         self._since: defaultdict[str, int] = defaultdict(int)
         self._freed = 0
         self._stretches: list[tuple[dict[str, int], int]] = []
-
-    @property
-    def jobs(self) -> int:
-        """How many jobs have ended."""
-        return sum(tally.jobs for tally in self.tallies.values())
 
     @property
     def unswept(self) -> int:
@@ -154,7 +153,10 @@ class Ledger:
         traced_job.set(0)
         self.charge(fence)
         left = self._running.pop(fence) - stored
-        self.tallies[task].take(left)
+        if (self.jobs - self._begins[-1]) * PIECES > self.jobs:
+            self._begins.append(self.jobs)
+        self.tallies[task].take(left, len(self._begins) - 1)
+        self.jobs += 1
         self._since[task] += 1
         self.forget()
 
@@ -173,16 +175,22 @@ class Ledger:
 
     def charges(self) -> list[Charge]:
         """What a job of each task leaves behind."""
-        garbage = self._garbage()
+        half = self._second_half()
+        garbage = self._garbage(half)
         return [
-            _charge(task, tally, garbage.get(task, Estimate(0.0, 0.0)))
+            _charge(task, tally, half, garbage.get(task, Estimate(0.0, 0.0)))
             for task, tally in self.tallies.items()
             if tally.jobs > 1
         ]
 
-    def _garbage(self) -> dict[str, Estimate]:
+    def _second_half(self) -> int:
+        """The first of the youngest pieces that hold at least half of all jobs."""
+        half = self.jobs / 2
+        return next(n for n in reversed(range(len(self._begins))) if self._begins[n] <= half)
+
+    def _garbage(self, half: int) -> dict[str, Estimate]:
         """What of that a collection frees, a job."""
-        left = sum(2 * tally.second_half().bytes for tally in self.tallies.values())
+        left = sum(2 * tally.since(half).bytes for tally in self.tallies.values())
         freed = sum(freed for _, freed in self._stretches)
         if not self._stretches or freed < LEAST_GARBAGE * left:
             return {}
@@ -198,7 +206,7 @@ def _fit(tasks: Sequence[str], stretches: Sequence[tuple[dict[str, int], int]]) 
     return fit([piece for piece in pieces if piece.moments.count], has_levels=False)
 
 
-def _charge(task: str, tally: Tally, garbage: Estimate) -> Charge:
-    half = tally.second_half()
-    estimate = Estimate(half.mean - garbage.value, hypot(half.error, garbage.error))
+def _charge(task: str, tally: Tally, half: int, garbage: Estimate) -> Charge:
+    sums = tally.since(half)
+    estimate = Estimate(sums.mean - garbage.value, hypot(sums.error, garbage.error))
     return Charge(task, tally.jobs, estimate)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import inf
 
 from taskd.fitting import SURE, Estimate
 from taskd.pool.canary.ledger import Charge
@@ -60,13 +61,17 @@ def spare_alike(accounts: Sequence[Account]) -> list[Account]:
 def _usual(accounts: Sequence[Account], besides: Account) -> float:
     """The median of the others; ours, for by now a user's module may be named `statistics`."""
     others = sorted(
-        one.may_leave for one in accounts if one is not besides and one.jobs >= LEAST_CANARY_JOBS
+        one.may_leave
+        for one in accounts
+        if one is not besides and one.jobs >= LEAST_CANARY_JOBS and one.high < inf
     ) or [0.0]
     return (others[(len(others) - 1) // 2] + others[len(others) // 2]) / 2
 
 
 def _surplus(charge: Charge, survived: Estimate | None) -> float:
     """What its jobs are charged with and is not known to survive, in bytes."""
+    if charge.estimate.error == inf:
+        return 0.0
     return charge.jobs * (charge.estimate.value - (0.0 if survived is None else survived.value))
 
 
