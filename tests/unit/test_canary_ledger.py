@@ -66,6 +66,15 @@ def test_what_tasks_fill_whose_jobs_came_first_is_not_known_by_the_others(
     ]
 
 
+def test_two_late_jobs_that_are_alike_are_no_certainty(ledger: Ledger, heap: Heap) -> None:
+    run(ledger, heap, "early", 0, jobs=270)
+    run(ledger, heap, "late", 0, jobs=600)
+    run(ledger, heap, "early", 4_000, jobs=2)
+
+    early, _ = ledger.charges()
+    assert (early.task, early.estimate.error) == ("early", inf)
+
+
 def test_each_job_is_charged_with_what_came_while_it_ran(ledger: Ledger, heap: Heap) -> None:
     for _ in range(10):
         ledger.begin(1)

@@ -154,6 +154,12 @@ def test_a_charge_that_is_not_known_is_no_witness() -> None:
     assert said(charges, first=700.0) == {"first": 700, "leak": 2000, "new": 0}
 
 
+def test_of_whom_the_charge_is_not_known_anything_may_be_left() -> None:
+    (account,) = weigh([Charge("early", 300, Estimate(0.0, inf))], {"early": Estimate(0.0, 0.0)})
+
+    assert (account.bytes, account.low, account.may_leave) == (0, 0, inf)
+
+
 def test_what_no_frame_tells_is_what_the_ledger_says() -> None:
     """One long list that grows, say: the youngest cohort has all of it."""
     charges = {"leak": (200, 5000.0, 200.0), "tidy": (800, -300.0, 200.0)}

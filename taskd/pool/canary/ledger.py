@@ -24,6 +24,9 @@ PIECES = 8
 """The second half of all jobs counts, to an eighth: the first fill what is bounded. Not of those of
 each task: where tasks come one after the other, the first has filled it for all."""
 
+LEAST_CHARGED = 25
+"""Of a task with fewer jobs in that half its charge is not known: two may happen to be alike."""
+
 LEAST_GARBAGE = 0.02
 """When less of all that was left behind is garbage, it is not put down to anybody."""
 
@@ -76,7 +79,7 @@ class Sums:
 class Charge(NamedTuple):
     """What a job of a task is charged with in the end; that may be less than nothing.
 
-    With an error of inf it is not known, for its jobs were none of the last half.
+    With an error of inf it is not known, for too few of its jobs were of the last half.
     """
 
     task: str
@@ -208,5 +211,6 @@ def _fit(tasks: Sequence[str], stretches: Sequence[tuple[dict[str, int], int]]) 
 
 def _charge(task: str, tally: Tally, half: int, garbage: Estimate) -> Charge:
     sums = tally.since(half)
-    estimate = Estimate(sums.mean - garbage.value, hypot(sums.error, garbage.error))
+    error = sums.error if sums.jobs >= LEAST_CHARGED else inf
+    estimate = Estimate(sums.mean - garbage.value, hypot(error, garbage.error))
     return Charge(task, tally.jobs, estimate)

@@ -47,7 +47,8 @@ def weigh(charges: Sequence[Charge], survived: Mapping[str, Estimate]) -> list[A
             accounts.append(_account(one, _maybe_nothing(one.estimate)))
         else:
             account = _account(one, estimate)
-            accounts.append(_doubted(account, one.estimate) if is_outside else account)
+            is_doubtful = is_outside or one.estimate.error == inf
+            accounts.append(_doubted(account, one.estimate) if is_doubtful else account)
     return accounts
 
 
