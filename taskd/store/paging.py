@@ -17,7 +17,7 @@ from taskd.store.rows import JobFilter, State
 from taskd.store.waits import one_moment
 
 MOST_LOOKED_AT = 20_000
-MOST_PARSED = 5_000
+MOST_PARSED = 4_000
 """Jobs of each state that a page looks at; fewer where it takes long to see what matches."""
 
 _RUNNING = frozenset({State.RUNNING, State.CANCELLING})

@@ -11,13 +11,15 @@ waiting parts ─► not quiet ────────────────�
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from taskd.config.units import span
 from taskd.store import hosts, stalls, statistics, waits
 from taskd.store.stalls import Blocker, Overdue, WaitingPart
+from taskd.store.statistics import Backlog
 from taskd.store.waits import Crew
 from taskd.tasks.reasons import ReasonKind
 from taskd.tasks.why import QUARANTINE_LANE, find_reasons
@@ -99,19 +101,27 @@ class Stall:
         return {**asdict(self), "text": str(self)}
 
 
-def find_stalls(connection: AnyConnection, seconds: float = STALL_SECONDS) -> list[Stall]:
+def find_stalls(
+    connection: AnyConnection,
+    seconds: float = STALL_SECONDS,
+    *,
+    count: Callable[[], list[Backlog]] | None = None,
+) -> list[Stall]:
     """The queues in which nothing has begun for so many seconds though it could, by name.
 
-    A bounded look; a few milliseconds if there are none. Raises DatabaseError.
+    A bounded look; a few milliseconds if there are none. `count` is asked how much waits if there
+    are some; of the database without it. Raises DatabaseError.
     """
-    return list(_find(connection, seconds))
+    return list(_find(connection, seconds, count or partial(statistics.fetch_backlog, connection)))
 
 
-def _find(connection: AnyConnection, seconds: float) -> Iterator[Stall]:
+def _find(
+    connection: AnyConnection, seconds: float, count: Callable[[], list[Backlog]]
+) -> Iterator[Stall]:
     parts = stalls.find_waiting_parts(connection, seconds)
     found = [one for part in parts if (one := _judge(connection, part, seconds)) is not None]
     if found:
-        counted = {(b.queue, b.requires): b for b in statistics.fetch_backlog(connection)}
+        counted = {(b.queue, b.requires): b for b in count()}
         for part, crews, cause in found:
             backlog = counted.get((part.queue, part.requires))
             able = [crew for crew in crews if crew.could_run_it]

@@ -250,7 +250,7 @@ class Source:
 
     def _find_stalls(self) -> list[Stall]:
         with self.looking() as connection:
-            return find_stalls(connection)
+            return find_stalls(connection, count=lambda: self.figures().backlog)
 
     def _roll_up(self) -> bool:
         return self._try(statistics.roll_up)

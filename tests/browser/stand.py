@@ -28,6 +28,8 @@ schedules:
   nightly: {task: shop.report, cron: "30 3 * * *", timezone: Europe/Berlin, args: [eu]}
   sync: {task: shop.sync, every: 12h, args: ["https://remote.example/catalog"]}
 """
+WORKERS = 3
+"""The processes of its pools."""
 SHOP = '''
 import logging
 import time
@@ -119,6 +121,10 @@ class Stand:
         self.project.write("client.py", f"from shop import *\nfrom taskd import *\n{script}")
         return [int(word) for word in self.project.python("client.py").split()]
 
+    def wait_until_its_workers_are_told(self) -> None:
+        (daemon,) = self.project.daemons
+        eventually(lambda: len(daemon.pids("worker")) == WORKERS)
+
     def wait_until(self, job: int, state: str) -> None:
         def is_there() -> bool:
             rows = self.project.query("SELECT state FROM taskd.job WHERE id = %s", job)
@@ -136,6 +142,7 @@ def shop(folder: Path, dsn: str) -> Iterator[Stand]:
         project.start()
         with dashboard(project) as url:
             stand = Stand(project, url)
+            stand.wait_until_its_workers_are_told()
             with stand.connected() as connection:
                 add_history(connection)
             fill(stand)
