@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import random
 import statistics
@@ -166,7 +167,7 @@ def table(hunts: Sequence[Hunt]) -> str:
         after = f"after {statistics.median(named):,.0f} jobs (most {max(named):,})" if named else ""
         estimates = ", ".join(f"{one.estimate:.3f}" for one in runs)
         innocent = max(one.innocent for one in runs)
-        may_leave = ", ".join(f"{one.may_leave:.0f}" for one in runs)
+        may_leave = ", ".join(_told(one.may_leave) for one in runs)
         accused = sum(one.accused for one in runs)
         right = sum(one.is_line_right for one in runs)
         lines.append(
@@ -175,3 +176,7 @@ def table(hunts: Sequence[Hunt]) -> str:
             f"may leave {may_leave}, accused {accused} times; line right in {right}"
         )
     return "\n".join(lines)
+
+
+def _told(size: float) -> str:
+    return f"{size:.0f}" if math.isfinite(size) else "unknown"
