@@ -11,9 +11,8 @@ waiting parts ─► not quiet ────────────────�
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from taskd.config.units import span
@@ -105,31 +104,33 @@ def find_stalls(
     connection: AnyConnection,
     seconds: float = STALL_SECONDS,
     *,
-    count: Callable[[], list[Backlog]] | None = None,
+    backlog: Sequence[Backlog] | None = None,
 ) -> list[Stall]:
     """The queues in which nothing has begun for so many seconds though it could, by name.
 
-    A bounded look; a few milliseconds if there are none. `count` is asked how much waits if there
-    are some; of the database without it. Raises DatabaseError.
+    A bounded look; a few milliseconds if there are none. `backlog`: what waits, as was just found;
+    without it the database is asked, if there are some. Raises DatabaseError.
     """
-    return list(_find(connection, seconds, count or partial(statistics.fetch_backlog, connection)))
+    return list(_find(connection, seconds, backlog))
 
 
 def _find(
-    connection: AnyConnection, seconds: float, count: Callable[[], list[Backlog]]
+    connection: AnyConnection, seconds: float, backlog: Sequence[Backlog] | None
 ) -> Iterator[Stall]:
     parts = stalls.find_waiting_parts(connection, seconds)
     found = [one for part in parts if (one := _judge(connection, part, seconds)) is not None]
     if found:
-        counted = {(b.queue, b.requires): b for b in count()}
+        if backlog is None:
+            backlog = statistics.fetch_backlog(connection)
+        counted = {(one.queue, one.requires): one for one in backlog}
         for part, crews, cause in found:
-            backlog = counted.get((part.queue, part.requires))
+            waiting = counted.get((part.queue, part.requires))
             able = [crew for crew in crews if crew.could_run_it]
             yield Stall(
                 queue=part.queue,
                 requires=part.requires,
-                jobs=1 if backlog is None else max(backlog.queued, 1),
-                is_exact=backlog is not None and backlog.is_exact,
+                jobs=1 if waiting is None else max(waiting.queued, 1),
+                is_exact=waiting is not None and waiting.is_exact,
                 free_slots=_free_slots(able or crews),
                 seconds=part.quiet if able else part.waited,
                 is_hopeless=not able,

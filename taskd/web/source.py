@@ -249,8 +249,9 @@ class Source:
             return statistics.totals(connection)
 
     def _find_stalls(self) -> list[Stall]:
+        backlog = self.figures().backlog  # first, for nobody is to hold two connections
         with self.looking() as connection:
-            return find_stalls(connection, count=lambda: self.figures().backlog)
+            return find_stalls(connection, backlog=backlog)
 
     def _roll_up(self) -> bool:
         return self._try(statistics.roll_up)

@@ -46,7 +46,8 @@ SCHEDULED = (
 )
 
 # How PgBouncer itself tells a server process who its next client is.
-OF_PGBOUNCER = re.compile(r"(?:SET \w+='[^']*';)+")
+_KEPT_PER_CLIENT = "application_name|client_encoding|datestyle|standard_conforming_strings|timezone"
+OF_PGBOUNCER = re.compile(rf"(?:SET (?:{_KEPT_PER_CLIENT})='[^']*';)+", re.IGNORECASE)
 
 # Statements without which nothing was looked at; all of many lines among them.
 WELL_KNOWN = ("claim_jobs", "beat", "rescue_workers", "enqueue_jobs", "complete")

@@ -16,6 +16,7 @@ from taskd.maintenance.stalls import CALM_SECONDS, LOOK_SECONDS, Stalls
 from taskd.store.connect import Connection
 from taskd.store.queues import pause_queue
 from taskd.store.rows import WaitingLane
+from taskd.store.statistics import fetch_backlog
 from taskd.tasks.stalls import STALL_SECONDS, Stall, find_stalls
 from tests.crew import Crew
 from tests.store.keepers import CALM, Clock, count, crew
@@ -213,6 +214,16 @@ def test_scheduled_jobs_that_nobody_lets_in_are_a_stall(connection: Connection) 
     assert str(stall).endswith("because no daemon runs that would let them in")
     add_host(connection)
     assert only_stall(connection).because == "no daemon lets them in"
+
+
+def test_how_much_waits_is_told_as_it_is_known_already(connection: Connection, worker: int) -> None:
+    add_jobs(connection, 41, queue="sync")
+    let_time_pass(connection)
+    known = [replace(one, queued=7) for one in fetch_backlog(connection)]
+
+    (stall,) = find_stalls(connection, backlog=known)
+
+    assert (only_stall(connection).jobs, stall.jobs) == (41, 7)
 
 
 def test_a_look_reads_the_front_of_each_lane_alone(connection: Connection, worker: int) -> None:

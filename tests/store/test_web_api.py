@@ -18,7 +18,7 @@ from taskd.store import hosts, jobs, queues, schedules
 from taskd.store.connect import Connection
 from taskd.store.limits import Limit, declare_limits
 from taskd.store.rows import JobEnd
-from taskd.store.statistics import roll_up
+from taskd.store.statistics import Backlog, fetch_backlog, roll_up
 from taskd.tasks.options import DEFAULTS
 from taskd.tasks.publish import describe
 from taskd.web import answers
@@ -421,6 +421,28 @@ def test_a_statement_that_takes_too_long_is_cut_off(
             connection.execute("SELECT pg_sleep(5)")
     finally:
         source.close()
+
+
+def test_what_waits_is_counted_once_for_queues_and_stalls(
+    dsn: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+
+    def count(asking: Connection) -> list[Backlog]:
+        counted.append(asking.info.backend_pid)
+        return fetch_backlog(asking)
+
+    monkeypatch.setattr(source_module, "KEPT_SECONDS", 60.0)
+    monkeypatch.setattr("taskd.store.statistics.fetch_backlog", count)
+    add_jobs(connection, 3)
+    let_time_pass(connection)
+    source = Source(dsn)
+    try:
+        (stall,) = source.stalls()
+        assert [one.queued for one in source.figures().backlog] == [stall.jobs] == [3]
+    finally:
+        source.close()
+    assert len(counted) == 1
 
 
 def test_what_answers_is_in_no_position_to_write(dsn: str) -> None:

@@ -66,13 +66,24 @@ def test_what_tasks_fill_whose_jobs_came_first_is_not_known_by_the_others(
     ]
 
 
-def test_two_late_jobs_that_are_alike_are_no_certainty(ledger: Ledger, heap: Heap) -> None:
+def test_what_the_last_task_fills_for_itself_does_not_count(ledger: Ledger, heap: Heap) -> None:
+    run(ledger, heap, "first", 0, jobs=600)
+    run(ledger, heap, "last", 10_000, jobs=100)
+    run(ledger, heap, "last", 20, jobs=300)
+
+    assert bytes_of(ledger) == {"first": 0, "last": 20}
+
+
+@pytest.mark.parametrize(("late", "error"), [(2, inf), (24, inf), (25, 0)])
+def test_a_few_late_jobs_that_are_alike_are_no_certainty(
+    ledger: Ledger, heap: Heap, late: int, error: float
+) -> None:
     run(ledger, heap, "early", 0, jobs=270)
     run(ledger, heap, "late", 0, jobs=600)
-    run(ledger, heap, "early", 4_000, jobs=2)
+    run(ledger, heap, "early", 4_000, jobs=late)
 
     early, _ = ledger.charges()
-    assert (early.task, early.estimate.error) == ("early", inf)
+    assert (early.task, early.estimate) == ("early", Estimate(4_000, error))
 
 
 def test_each_job_is_charged_with_what_came_while_it_ran(ledger: Ledger, heap: Heap) -> None:

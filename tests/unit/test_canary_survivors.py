@@ -151,7 +151,7 @@ def test_what_survives_is_believed_if_it_may_be_all_that_was_charged() -> None:
 def test_a_charge_that_is_not_known_is_no_witness() -> None:
     charges = {"first": (300, 0.0, inf), "leak": (400, 2000.0, 50.0), "new": (300, 0.0, inf)}
 
-    assert said(charges, first=700.0) == {"first": 700, "leak": 2000, "new": 0}
+    assert said(charges, first=2000.0) == {"first": 2000, "leak": 2000, "new": 0}
 
 
 def test_of_whom_the_charge_is_not_known_anything_may_be_left() -> None:
@@ -256,6 +256,14 @@ def test_with_few_jobs_tasks_that_leave_as_much_as_others_are_spared() -> None:
 def test_with_few_jobs_what_others_may_leave_spares_as_well() -> None:
     charges = [Charge(task, 100, Estimate(5500, 2000)) for task in ("a", "b", "c")]
     charges.append(Charge("alike", 100, Estimate(6000, 0)))
+
+    accounts = spare_alike(weigh(charges, {}))
+
+    assert {one.task for one in accounts if one.low} == set()
+
+
+def test_with_few_jobs_those_of_whom_nothing_is_known_spare_as_well() -> None:
+    charges = [Charge("first", 150, Estimate(0, inf)), Charge("second", 150, Estimate(5000, 0))]
 
     accounts = spare_alike(weigh(charges, {}))
 

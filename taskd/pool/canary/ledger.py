@@ -21,11 +21,12 @@ from typing import NamedTuple
 from taskd.fitting import GROUPS, Estimate, Moments, Piece, fit
 
 PIECES = 8
-"""The second half of all jobs counts, to an eighth: the first fill what is bounded. Not of those of
-each task: where tasks come one after the other, the first has filled it for all."""
+"""Jobs count in the second half of all and of their task's own, to an eighth: the first ones fill
+what is bounded. Of all, for a first task may fill it for all; of its own, for a last one may, too.
+"""
 
 LEAST_CHARGED = 25
-"""Of a task with fewer jobs in that half its charge is not known: two may happen to be alike."""
+"""Of a task with fewer jobs in both its charge is not known: two may happen to be alike."""
 
 LEAST_GARBAGE = 0.02
 """When less of all that was left behind is garbage, it is not put down to anybody."""
@@ -79,7 +80,7 @@ class Sums:
 class Charge(NamedTuple):
     """What a job of a task is charged with in the end; that may be less than nothing.
 
-    With an error of inf it is not known, for too few of its jobs were of the last half.
+    With an error of inf it is not known, for too few of its jobs count.
     """
 
     task: str
@@ -103,11 +104,20 @@ class Tally:
 
     def since(self, first: int) -> Sums:
         """The jobs of this piece and of all after it."""
-        half = Sums()
+        found = Sums()
         for piece, sums in self._pieces.items():
             if piece >= first:
-                half.add(sums)
-        return half
+                found.add(sums)
+        return found
+
+    def half(self) -> int:
+        """The first of the youngest pieces that hold at least half of its jobs."""
+        jobs = 0
+        for piece in sorted(self._pieces, reverse=True):
+            jobs += self._pieces[piece].jobs
+            if 2 * jobs >= self.jobs:
+                return piece
+        return 0
 
 
 class Ledger:
@@ -178,7 +188,7 @@ class Ledger:
 
     def charges(self) -> list[Charge]:
         """What a job of each task leaves behind."""
-        half = self._second_half()
+        half = self._half()
         garbage = self._garbage(half)
         return [
             _charge(task, tally, half, garbage.get(task, Estimate(0.0, 0.0)))
@@ -186,7 +196,7 @@ class Ledger:
             if tally.jobs > 1
         ]
 
-    def _second_half(self) -> int:
+    def _half(self) -> int:
         """The first of the youngest pieces that hold at least half of all jobs."""
         half = self.jobs / 2
         return next(n for n in reversed(range(len(self._begins))) if self._begins[n] <= half)
@@ -210,7 +220,7 @@ def _fit(tasks: Sequence[str], stretches: Sequence[tuple[dict[str, int], int]]) 
 
 
 def _charge(task: str, tally: Tally, half: int, garbage: Estimate) -> Charge:
-    sums = tally.since(half)
+    sums = tally.since(max(half, tally.half()))
     error = sums.error if sums.jobs >= LEAST_CHARGED else inf
     estimate = Estimate(sums.mean - garbage.value, hypot(error, garbage.error))
     return Charge(task, tally.jobs, estimate)

@@ -53,7 +53,7 @@ def weigh(charges: Sequence[Charge], survived: Mapping[str, Estimate]) -> list[A
 
 
 def spare_alike(accounts: Sequence[Account]) -> list[Account]:
-    """Accuse those alone that leave twice as much as others: all alike fill a cache of all."""
+    """Accuse those alone that leave twice as much as others may: all alike fill a cache of all."""
     return [
         one if one.low >= 2 * _usual(accounts, one) else replace(one, low=0.0) for one in accounts
     ]
@@ -62,9 +62,7 @@ def spare_alike(accounts: Sequence[Account]) -> list[Account]:
 def _usual(accounts: Sequence[Account], besides: Account) -> float:
     """The median of the others; ours, for by now a user's module may be named `statistics`."""
     others = sorted(
-        one.may_leave
-        for one in accounts
-        if one is not besides and one.jobs >= LEAST_CANARY_JOBS and one.high < inf
+        one.may_leave for one in accounts if one is not besides and one.jobs >= LEAST_CANARY_JOBS
     ) or [0.0]
     return (others[(len(others) - 1) // 2] + others[len(others) // 2]) / 2
 
