@@ -433,6 +433,7 @@ def test_what_waits_is_counted_once_for_queues_and_stalls(
         return fetch_backlog(asking)
 
     monkeypatch.setattr(source_module, "KEPT_SECONDS", 60.0)
+    monkeypatch.setattr(source_module, "CONNECTIONS", 1)
     monkeypatch.setattr("taskd.store.statistics.fetch_backlog", count)
     add_jobs(connection, 3)
     let_time_pass(connection)

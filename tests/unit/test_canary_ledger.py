@@ -49,7 +49,7 @@ def test_what_the_first_third_of_a_tasks_jobs_leave_does_not_count(
     run(ledger, heap, "sync", 5_000_000, jobs=jobs)
     run(ledger, heap, "sync", 300, jobs=2 * jobs)
 
-    assert ledger.charges() == [Charge("sync", 3 * jobs, Estimate(300, 0))]
+    assert ledger.charges() == [Charge("sync", 3 * jobs, Estimate(300, 0), Estimate(300, 0))]
 
 
 def test_what_tasks_fill_whose_jobs_came_first_is_not_known_by_the_others(
@@ -66,12 +66,17 @@ def test_what_tasks_fill_whose_jobs_came_first_is_not_known_by_the_others(
     ]
 
 
-def test_what_the_last_task_fills_for_itself_does_not_count(ledger: Ledger, heap: Heap) -> None:
-    run(ledger, heap, "first", 0, jobs=600)
+@pytest.mark.parametrize("first", [600, 9_000])
+def test_what_the_last_task_fills_for_itself_does_not_count(
+    ledger: Ledger, heap: Heap, first: int
+) -> None:
+    run(ledger, heap, "first", 0, jobs=first)
     run(ledger, heap, "last", 10_000, jobs=100)
     run(ledger, heap, "last", 20, jobs=300)
 
     assert bytes_of(ledger) == {"first": 0, "last": 20}
+    (_, last) = ledger.charges()
+    assert last.common.value == pytest.approx(2515)
 
 
 @pytest.mark.parametrize(("late", "error"), [(2, inf), (24, inf), (25, 0)])

@@ -37,6 +37,11 @@ def bytes_of(survivors: Survivors) -> dict[str, tuple[float, float]]:
     return {task: (one.value, one.error) for task, one in survivors.estimates().items()}
 
 
+def charge(task: str, jobs: int, value: float, error: float) -> Charge:
+    """Of a task whose jobs came all the time."""
+    return Charge(task, jobs, Estimate(value, error), Estimate(value, error))
+
+
 def test_a_leak_is_seen_to_the_byte_and_a_full_cache_not_at_all(survivors: Survivors) -> None:
     kept: list[bytes] = []
     cache: deque[bytes] = deque(maxlen=300)
@@ -109,7 +114,7 @@ def test_a_leak_of_one_job_in_five_is_the_mean_of_all(survivors: Survivors, seed
         run(survivors, *(("sync", now_and_then) if is_leaking else ("tidy", tidy)), number)
     bytes_of(survivors)
     survived = survivors.estimates()
-    (account,) = weigh([Charge("sync", 200, survived["sync"])], survived)
+    (account,) = weigh([Charge("sync", 200, *[survived["sync"]] * 2)], survived)
 
     assert account.low >= 512
     assert account.bytes == survived["sync"].value
@@ -127,7 +132,7 @@ def test_a_table_that_grew_in_one_job_of_a_hundred_is_no_mean_of_all(survivors: 
         run(survivors, "rare" if number % 8 == 4 else "other", once, number)
     bytes_of(survivors)
     survived = survivors.estimates()
-    (account,) = weigh([Charge("rare", 125, Estimate(400, 300))], survived)
+    (account,) = weigh([charge("rare", 125, 400, 300)], survived)
 
     assert survived["rare"].value > 512
     assert (account.bytes, account.low) == (0, 0)
@@ -137,7 +142,7 @@ def test_a_table_that_grew_in_one_job_of_a_hundred_is_no_mean_of_all(survivors: 
 def said(charges: dict[str, tuple[int, float, float]], **survived: float) -> dict[str, float]:
     estimates = {task: Estimate(value, 0) for task, value in survived.items()}
     accounts = weigh(
-        [Charge(task, jobs, Estimate(*rest)) for task, (jobs, *rest) in charges.items()], estimates
+        [charge(task, jobs, *rest) for task, (jobs, *rest) in charges.items()], estimates
     )
     return {one.task: one.bytes for one in accounts}
 
@@ -155,7 +160,7 @@ def test_a_charge_that_is_not_known_is_no_witness() -> None:
 
 
 def test_of_whom_the_charge_is_not_known_anything_may_be_left() -> None:
-    (account,) = weigh([Charge("early", 300, Estimate(0.0, inf))], {"early": Estimate(0.0, 0.0)})
+    (account,) = weigh([charge("early", 300, 0.0, inf)], {"early": Estimate(0.0, 0.0)})
 
     assert (account.bytes, account.low, account.may_leave) == (0, 0, inf)
 
@@ -189,19 +194,19 @@ def test_what_one_task_allocates_and_another_frees_is_no_leak() -> None:
 def test_a_mean_that_is_not_sure_is_told_as_twice_the_least_that_is_likely(
     error: float, likely: float, told: float
 ) -> None:
-    (one,) = weigh([Charge("sync", 200, Estimate(1000, 1))], {"sync": Estimate(1000, error / SURE)})
+    (one,) = weigh([charge("sync", 200, 1000, 1)], {"sync": Estimate(1000, error / SURE)})
 
     assert (one.bytes, one.low, one.high) == pytest.approx((told, likely, 1000 + error))
 
 
 def test_a_mean_that_is_accused_is_told_however_unsure() -> None:
-    (one,) = weigh([Charge("sync", 200, Estimate(9000, 1))], {"sync": Estimate(9000, 8000 / SURE)})
+    (one,) = weigh([charge("sync", 200, 9000, 1)], {"sync": Estimate(9000, 8000 / SURE)})
 
     assert (one.bytes, one.low) == pytest.approx((9000, 1000))
 
 
 def test_what_is_charged_and_too_little_to_be_believed_is_no_acquittal() -> None:
-    (one,) = weigh([Charge("sync", 60, Estimate(8000, 100))], {"sync": Estimate(0, 0)})
+    (one,) = weigh([charge("sync", 60, 8000, 100)], {"sync": Estimate(0, 0)})
 
     assert (one.bytes, one.low) == (0, 0)
     assert one.may_leave > 512
@@ -216,7 +221,7 @@ def test_what_one_has_too_little_by_so_little_is_not_believed_either() -> None:
 def test_what_may_have_survived_is_no_surplus_of_the_ledger() -> None:
     """Told is none of it, but it is weighed: without it, the ledger would be believed."""
     unsure = {"rare": Estimate(900, 500), "sync": Estimate(0, 0)}
-    charges = [Charge("rare", 500, Estimate(1100, 100)), Charge("sync", 500, Estimate(0, 100))]
+    charges = [charge("rare", 500, 1100, 100), charge("sync", 500, 0, 100)]
 
     rare, _ = weigh(charges, unsure)
     (believed, _) = weigh(charges, {**unsure, "rare": Estimate(0, 500)})
@@ -226,7 +231,7 @@ def test_what_may_have_survived_is_no_surplus_of_the_ledger() -> None:
 
 
 def test_nobody_is_accused_by_the_ledger_of_so_little_that_a_cache_may_hold_it() -> None:
-    few = [Charge("rare", 60, Estimate(1500, 20)), Charge("sync", 900, Estimate(0, 20))]
+    few = [charge("rare", 60, 1500, 20), charge("sync", 900, 0, 20)]
 
     (rare, _) = weigh(few, {"sync": Estimate(0, 0)})
 
@@ -244,9 +249,19 @@ def test_what_a_leaking_task_has_too_much_is_held_against_no_other() -> None:
     assert said(charges, busy=40) == {"leak": 10_000, "busy": 40, "new": 0}
 
 
+def test_what_one_has_too_much_others_may_have_too_little_of_at_another_time() -> None:
+    """The first two in a cache of all that is full: what one throws out is the other's."""
+    thrown = Charge("late", 500, Estimate(0, 10), Estimate(-10_000, 10))
+    charges = [charge("fetch", 500, 10_000, 10), thrown]
+    survived = {"fetch": Estimate(0, 0), "late": Estimate(0, 0)}
+
+    assert [one.low for one in weigh(charges, survived)] == [0, 0]
+    assert [one.low for one in weigh([charges[0]], survived)] != [0]
+
+
 def test_with_few_jobs_tasks_that_leave_as_much_as_others_are_spared() -> None:
-    charges = [Charge(task, 50, Estimate(5500, 0)) for task in ("a", "b", "c")]
-    charges.append(Charge("leak", 50, Estimate(15_500, 0)))
+    charges = [charge(task, 50, 5500, 0) for task in ("a", "b", "c")]
+    charges.append(charge("leak", 50, 15_500, 0))
 
     accounts = spare_alike(weigh(charges, {}))
 
@@ -254,8 +269,8 @@ def test_with_few_jobs_tasks_that_leave_as_much_as_others_are_spared() -> None:
 
 
 def test_with_few_jobs_what_others_may_leave_spares_as_well() -> None:
-    charges = [Charge(task, 100, Estimate(5500, 2000)) for task in ("a", "b", "c")]
-    charges.append(Charge("alike", 100, Estimate(6000, 0)))
+    charges = [charge(task, 100, 5500, 2000) for task in ("a", "b", "c")]
+    charges.append(charge("alike", 100, 6000, 0))
 
     accounts = spare_alike(weigh(charges, {}))
 
@@ -263,7 +278,7 @@ def test_with_few_jobs_what_others_may_leave_spares_as_well() -> None:
 
 
 def test_with_few_jobs_those_of_whom_nothing_is_known_spare_as_well() -> None:
-    charges = [Charge("first", 150, Estimate(0, inf)), Charge("second", 150, Estimate(5000, 0))]
+    charges = [charge("first", 150, 0, inf), charge("second", 150, 5000, 0)]
 
     accounts = spare_alike(weigh(charges, {}))
 
@@ -271,8 +286,8 @@ def test_with_few_jobs_those_of_whom_nothing_is_known_spare_as_well() -> None:
 
 
 def test_with_few_jobs_tasks_of_hardly_any_spare_nobody() -> None:
-    charges = [Charge(task, 2, Estimate(5500, inf)) for task in ("a", "b", "c")]
-    charges.append(Charge("leak", 100, Estimate(10_000, 0)))
+    charges = [charge(task, 2, 5500, inf) for task in ("a", "b", "c")]
+    charges.append(charge("leak", 100, 10_000, 0))
 
     accounts = spare_alike(weigh(charges, {}))
 

@@ -80,12 +80,14 @@ class Sums:
 class Charge(NamedTuple):
     """What a job of a task is charged with in the end; that may be less than nothing.
 
-    With an error of inf it is not known, for too few of its jobs count.
+    With an error of inf it is not known, for too few of its jobs count. `common`: the same of all
+    jobs in the second half of all, where what one task has too much others have too little.
     """
 
     task: str
     jobs: int
     estimate: Estimate
+    common: Estimate
 
 
 class Tally:
@@ -109,6 +111,11 @@ class Tally:
             if piece >= first:
                 found.add(sums)
         return found
+
+    def has_filled(self, piece: int) -> bool:
+        """Whether an eighth of its jobs are of that piece."""
+        sums = self._pieces.get(piece)
+        return sums is not None and sums.jobs * PIECES > self.jobs
 
     def half(self) -> int:
         """The first of the youngest pieces that hold at least half of its jobs."""
@@ -166,9 +173,11 @@ class Ledger:
         traced_job.set(0)
         self.charge(fence)
         left = self._running.pop(fence) - stored
-        if (self.jobs - self._begins[-1]) * PIECES > self.jobs:
+        tally = self.tallies[task]
+        is_full = (self.jobs - self._begins[-1]) * PIECES > self.jobs
+        if is_full or tally.has_filled(len(self._begins) - 1):
             self._begins.append(self.jobs)
-        self.tallies[task].take(left, len(self._begins) - 1)
+        tally.take(left, len(self._begins) - 1)
         self.jobs += 1
         self._since[task] += 1
         self.forget()
@@ -220,7 +229,11 @@ def _fit(tasks: Sequence[str], stretches: Sequence[tuple[dict[str, int], int]]) 
 
 
 def _charge(task: str, tally: Tally, half: int, garbage: Estimate) -> Charge:
-    sums = tally.since(max(half, tally.half()))
+    own = max(half, tally.half())
+    estimate, common = (_mean(tally.since(first), garbage) for first in (own, half))
+    return Charge(task, tally.jobs, estimate, common)
+
+
+def _mean(sums: Sums, garbage: Estimate) -> Estimate:
     error = sums.error if sums.jobs >= LEAST_CHARGED else inf
-    estimate = Estimate(sums.mean - garbage.value, hypot(error, garbage.error))
-    return Charge(task, tally.jobs, estimate)
+    return Estimate(sums.mean - garbage.value, hypot(error, garbage.error))

@@ -35,13 +35,15 @@ TIMES_LOW = 2.0
 
 def weigh(charges: Sequence[Charge], survived: Mapping[str, Estimate]) -> list[Account]:
     """What a job of each task leaves behind, with 95 % between what."""
-    surplus = {one.task: _surplus(one, survived.get(one.task)) for one in charges}
-    together = sum(surplus.values())
+    together = [
+        sum(_surplus(one, charged, survived) for one, charged in zip(charges, each, strict=True))
+        for each in ([one.estimate for one in charges], [one.common for one in charges])
+    ]
     accounts = []
     for one in charges:
         estimate = survived.get(one.task)
         is_outside = estimate is None or _is_outside(one, estimate)
-        if is_outside and _is_real(surplus[one.task], together):
+        if is_outside and _is_real(_surplus(one, one.estimate, survived), together):
             accounts.append(_account(one, one.estimate))
         elif estimate is None:  # too few jobs yet for any of them to be old
             accounts.append(_account(one, _maybe_nothing(one.estimate)))
@@ -67,21 +69,22 @@ def _usual(accounts: Sequence[Account], besides: Account) -> float:
     return (others[(len(others) - 1) // 2] + others[len(others) // 2]) / 2
 
 
-def _surplus(charge: Charge, survived: Estimate | None) -> float:
+def _surplus(charge: Charge, charged: Estimate, survived: Mapping[str, Estimate]) -> float:
     """What its jobs are charged with and is not known to survive, in bytes."""
-    if charge.estimate.error == inf:
+    if charged.error == inf:
         return 0.0
-    return charge.jobs * (charge.estimate.value - (0.0 if survived is None else survived.value))
+    known = survived.get(charge.task)
+    return charge.jobs * (charged.value - (0.0 if known is None else known.value))
 
 
 def _is_outside(charge: Charge, survived: Estimate) -> bool:
     return abs(charge.estimate.value - survived.value) > SURE * charge.estimate.error
 
 
-def _is_real(surplus: float, together: float) -> bool:
-    if min(abs(surplus), abs(together)) < LEAST_BYTES:
+def _is_real(surplus: float, together: Sequence[float]) -> bool:
+    if min(abs(surplus), *map(abs, together)) < LEAST_BYTES:
         return False
-    return together / surplus >= LEAST_PART
+    return min(each / surplus for each in together) >= LEAST_PART
 
 
 def _maybe_nothing(estimate: Estimate) -> Estimate:
