@@ -152,7 +152,7 @@ class Claims:
         if choice is None:
             return None
         literals, ends = choice.literals, choice.ends_literal
-        return Offer(choice, wanted, HandOff(self.worker, literals, wanted, ends, self._recoveries))
+        return Offer(choice, wanted, HandOff(literals, wanted, ends, self._recoveries))
 
     @contextmanager
     def hand_off(self, offer: Offer) -> Iterator[None]:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, LiteralString
 
 import psycopg
 
-BEGIN: LiteralString = "taskd.begin_hand_off_v1(%s)"
-END: LiteralString = """
-taskd.end_hand_off_v1(%s, %s::text[], %s::smallint[], %s::bigint[], %s, %s::integer[], %s)
-"""
+from taskd.store.prepared import Prepared
+
+_CLAIM = ("text[]", "smallint[]", "bigint[]", "integer", "integer[]", "integer")
+
+
+def handing_off(title: str, ends: LiteralString, parameters: int) -> Prepared:
+    """The statement of a hand-off; `ends` has so many parameters, of which the worker is $1."""
+    claim = ", ".join(f"${n}::{kind}" for n, kind in enumerate(_CLAIM, start=parameters + 1))
+    return Prepared(
+        title,
+        "SELECT taskd.begin_hand_off_v1($1::bigint)::text, "
+        f"{ends}, taskd.end_hand_off_v1($1::bigint, {claim})",
+    )
 
 
 class HandOff:
@@ -23,27 +33,26 @@ class HandOff:
 
     def __init__(
         self,
-        worker: int,
         lanes: tuple[str, str, str],
         count: int,
         ends: str | None,
         recoveries: int,
     ) -> None:
-        self._parameters = (worker, *lanes, count, ends, recoveries)
+        self._parameters = (*lanes, str(count), ends, str(recoveries))
         self.claimed: str | None = None
         self.is_begun = self.is_over = False
 
     def execute(
         self,
         connection: psycopg.Connection[Any],
-        statement: LiteralString,
-        parameters: tuple[Any, ...],
-    ) -> tuple[Any, ...] | None:
-        """Begin, end jobs, and claim; what the second of these has returned, as the only column."""
-        mine, self.is_begun = self._parameters, True
-        row = connection.execute(statement, (mine[0], *parameters, *mine)).fetchone()
+        statement: Prepared,
+        parameters: Sequence[str | None],
+    ) -> str | None:
+        """Begin, end jobs, and claim; what the second of these has returned."""
+        self.is_begun = True
+        row = statement.row(connection, (*parameters, *self._parameters))
         if row is None:
             return None
         _, lost, self.claimed = row
         self.is_over = True
-        return (lost,)
+        return lost

@@ -10,7 +10,7 @@ import psycopg
 
 from taskd.config.versions import read_part
 from taskd.errors import ClaimUnreadable
-from taskd.store.hand_off import BEGIN, END, HandOff
+from taskd.store.hand_off import HandOff, handing_off
 from taskd.store.literals import (
     boolean_array,
     integer_array,
@@ -58,16 +58,18 @@ SELECT id, queue, fence, attempt, max_attempts, timeout, task, args, kwargs, ext
 FROM taskd.unread_jobs_v1(%s, %s::bigint[])
 """
 _SUCCEED: LiteralString = """
-taskd.complete_succeeded_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::bigint[])
+taskd.complete_succeeded_v1(
+    $1::bigint, $2::bigint[], $3::bigint[], $4::real[], $5::bigint[])::text
 """
-_SUCCEEDED = f"SELECT {_SUCCEED}"
-_SUCCEEDED_HANDING_OFF = f"SELECT {BEGIN}, {_SUCCEED}, {END}"
+_SUCCEEDED = Prepared("complete_succeeded", f"SELECT {_SUCCEED}")
+_SUCCEEDED_HANDING_OFF = handing_off("hand_off_succeeded", _SUCCEED, 5)
 _END: LiteralString = """
-taskd.complete_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[], %s::text[],
-                       %s::text[], %s::text[], %s, %s::bigint[], %s::bigint[])
+taskd.complete_jobs_v1(
+    $1::bigint, $2::bigint[], $3::bigint[], $4::real[], $5::"char"[], $6::text[], $7::text[],
+    $8::text[], $9::boolean, $10::bigint[], $11::bigint[])::text
 """
-_ENDED = f"SELECT {_END}"
-_ENDED_HANDING_OFF = f"SELECT {BEGIN}, {_END}, {END}"
+_ENDED = Prepared("complete_jobs", f"SELECT {_END}")
+_ENDED_HANDING_OFF = handing_off("hand_off_jobs", _END, 11)
 _RETRY = """
 SELECT taskd.retry_jobs_v1(%s, %s::bigint[], %s::bigint[], %s::real[], %s::"char"[],
                            %s::float8[], %s::text[], %s::text[], %s::boolean[], %s::bigint[],
@@ -203,15 +205,15 @@ def complete_succeeded(
     """
     used = None if cpus is None else number_array(cpus)
     parameters = (
-        worker,
+        str(worker),
         integer_array(ids),
         integer_array(fences),
         seconds_array(durations),
         used,
     )
     if hand_off is None:
-        return _lost(connection.execute(_SUCCEEDED, parameters).fetchone())
-    return _lost(hand_off.execute(connection, _SUCCEEDED_HANDING_OFF, parameters))
+        return _read_lost(_SUCCEEDED.value(connection, parameters))
+    return _read_lost(hand_off.execute(connection, _SUCCEEDED_HANDING_OFF, parameters))
 
 
 def complete_jobs(
@@ -230,7 +232,7 @@ def complete_jobs(
         *ends, strict=True
     )
     parameters = (
-        worker,
+        str(worker),
         integer_array(ids),
         integer_array(fences),
         number_array(durations),
@@ -238,13 +240,17 @@ def complete_jobs(
         text_array(results),
         text_array(errors),
         text_array(tracebacks),
-        is_own,
+        "t" if is_own else "f",
         number_array(cpus),
         number_array(memories),
     )
     if hand_off is None:
-        return _lost(connection.execute(_ENDED, parameters).fetchone())
-    return _lost(hand_off.execute(connection, _ENDED_HANDING_OFF, parameters))
+        return _read_lost(_ENDED.value(connection, parameters))
+    return _read_lost(hand_off.execute(connection, _ENDED_HANDING_OFF, parameters))
+
+
+def _read_lost(literal: str | None) -> list[int]:
+    return read_integers(literal) if literal else []
 
 
 def retry_jobs(connection: AnyConnection, worker: int, retries: Sequence[JobRetry]) -> list[int]:

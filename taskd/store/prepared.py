@@ -33,8 +33,14 @@ _IS_DIRECT = b"SELECT pg_backend_pid()"
 _UNKNOWN_STATEMENT = "26000"
 
 
+Texts = tuple[str | None, ...]
+
+
 class Prepared:
-    """A statement with $1, $2, … that returns one text; `title` is for those who read logs."""
+    """A statement with $1, $2, … that returns one row of texts at most.
+
+    `title` is for those who read logs.
+    """
 
     def __init__(self, title: str, text: LiteralString) -> None:
         self.query = text
@@ -44,6 +50,13 @@ class Prepared:
     def value(
         self, connection: psycopg.Connection[Any], parameters: Sequence[str | None]
     ) -> str | None:
+        """The first of the texts that it returns; as `row`."""
+        row = self.row(connection, parameters)
+        return row[0] if row else None
+
+    def row(
+        self, connection: psycopg.Connection[Any], parameters: Sequence[str | None]
+    ) -> Texts | None:
         """What it returns; blocks for a round trip.
 
         On a connection that is not ours, or in another encoding, by a cursor. Raises what psycopg
@@ -53,10 +66,9 @@ class Prepared:
             return self.call(connection, [_encoded(one) for one in parameters])
         with psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
             row = cursor.execute(self.query, parameters).fetchone()
-        value = row[0] if row else None
-        return value.decode() if isinstance(value, bytes) else value  # bytes: of SQL_ASCII
+        return None if row is None else tuple(map(_decoded, row))
 
-    def call(self, connection: Connection, values: Sequence[bytes | None]) -> str | None:
+    def call(self, connection: Connection, values: Sequence[bytes | None]) -> Texts | None:
         """The same on a connection of ours in UTF8, past the cursor."""
         with connection.lock:
             result = None
@@ -70,7 +82,7 @@ class Prepared:
                 result = _result(connection)
         if result.status != ExecStatus.TUPLES_OK:
             raise pg.error_from_result(result)
-        return _text(result)
+        return _texts(result)
 
     def _is_ready(self, connection: Connection) -> bool:
         """Whether the server has it prepared, which is seen to once it is worth it."""
@@ -85,7 +97,7 @@ class Prepared:
 
     def _prepare(self, connection: Connection) -> bool:
         connection.pgconn.send_query_params(_IS_DIRECT, None)
-        if _text(_result(connection)) != str(connection.pgconn.backend_pid):
+        if _texts(_result(connection)) != (str(connection.pgconn.backend_pid),):
             return False
         connection.pgconn.send_prepare(self.name, self._text)
         return _result(connection).status == ExecStatus.COMMAND_OK
@@ -122,6 +134,12 @@ def _state(result: PGresult) -> str | None:
     return pg.error_from_result(result).sqlstate
 
 
-def _text(result: PGresult) -> str | None:
-    value = result.get_value(0, 0) if result.ntuples else None
-    return None if value is None else value.decode()
+def _texts(result: PGresult) -> Texts | None:
+    if not result.ntuples:
+        return None
+    return tuple([_decoded(result.get_value(0, column)) for column in range(result.nfields)])
+
+
+def _decoded(value: str | bytes | None) -> str | None:
+    """As text; a cursor gives bytes, too, of SQL_ASCII."""
+    return value.decode() if isinstance(value, bytes) else value

@@ -38,7 +38,7 @@ class Desk:
         self.claimed = [(row[0], row[3]) for row in rows]
 
     def hand_off(self) -> HandOff:
-        return HandOff(self.worker, ("{default}", "{5}", "{0}"), 1, None, 0)
+        return HandOff(("{default}", "{5}", "{0}"), 1, None, 0)
 
     def flush(self) -> int:
         return self.outbox.flush(self.connection, self.worker)

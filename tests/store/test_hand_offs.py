@@ -39,7 +39,7 @@ def hand_off(
     connection: Connection, worker: int, rows: Sequence[Sequence[Any]], count: int = 10
 ) -> HandOff:
     """End jobs and claim others."""
-    both = HandOff(worker, lanes(), count, None, 0)
+    both = HandOff(lanes(), count, None, 0)
     ids, fences = ids_of(rows), [fence_of(row) for row in rows]
     jobs.complete_succeeded(connection, worker, ids, fences, [0.1] * len(rows), hand_off=both)
     return both
@@ -78,7 +78,7 @@ def test_ends_with_a_result_are_handed_off_too(connection: Connection) -> None:
     first, second = (add_exclusive(connection, "x") for _ in range(2))
     worker = add_worker(connection)
     row = claim_one(connection, worker)
-    both = HandOff(worker, lanes(), 10, None, 0)
+    both = HandOff(lanes(), 10, None, 0)
 
     end = JobEnd(first, fence_of(row), 0.1, "s", "5")
     assert jobs.complete_jobs(connection, worker, [end], hand_off=both) == []
@@ -155,7 +155,7 @@ def test_a_worker_that_was_ended_loses_its_jobs_and_claims_none(connection: Conn
     add_exclusive(connection, "x")
     row = claim_one(connection, worker)
     hosts.rescue_workers(connection, [worker], "it died", charge=True)
-    both = HandOff(worker, lanes(), 10, None, 0)
+    both = HandOff(lanes(), 10, None, 0)
 
     lost = jobs.complete_succeeded(
         connection, worker, [row[0]], [fence_of(row)], [0.1], hand_off=both

@@ -8,9 +8,10 @@ import pytest
 
 from taskd.store import connect, jobs
 from taskd.store.connect import Connection
+from taskd.store.hand_off import HandOff
 from taskd.store.prepared import UNPREPARED_CALLS
-from taskd.store.rows import NewJobs
-from tests.store.makers import add_jobs, add_worker, claim
+from taskd.store.rows import JobEnd, NewJobs
+from tests.store.makers import add_jobs, add_worker, claim, lanes
 
 _ARGS = 8
 """Their place in a claimed row."""
@@ -103,6 +104,29 @@ def test_a_claim_is_prepared_too(connection: Connection) -> None:
         assert [row[0] for row in claim(connection, worker)] == [job]
 
     assert [name for name in prepared(connection) if "claim" in name]
+
+
+@pytest.mark.parametrize("result", [None, "1"])
+@pytest.mark.parametrize("hands_off", [False, True])
+def test_ends_are_prepared_with_a_hand_off_and_without(
+    connection: Connection, result: str | None, hands_off: bool
+) -> None:
+    worker = add_worker(connection)
+    for _ in range(UNPREPARED_CALLS + 1):
+        add_jobs(connection)
+        ((job, _, _, fence, *_),) = claim(connection, worker)
+        both = HandOff(lanes(), 1, None, 0) if hands_off else None
+        if result is None:
+            lost = jobs.complete_succeeded(
+                connection, worker, [job, -job], [fence, 0], [0.1, 0.1], hand_off=both
+            )
+        else:
+            ends = [JobEnd(one, fence, 0.1, "s", result) for one in (job, -job)]
+            lost = jobs.complete_jobs(connection, worker, ends, hand_off=both)
+        assert lost == [-job]
+
+    names = [name for name in prepared(connection) if "complete" in name or "hand_off" in name]
+    assert [("hand_off" in name) for name in names] == [hands_off]
 
 
 def test_a_connection_that_another_process_answers_on_prepares_nothing(
