@@ -78,30 +78,35 @@ RETURNS void LANGUAGE sql AS $$
 $$;
 
 -- Whether letters wait for a dispatcher; a handful of looks at an index. Who hands a resource on asks
--- twice, so nothing here that is not such a look is a query.
+-- twice, so nothing here that is not such a look is a query; and letters of both kinds are looked for
+-- at once if their marks are alike, as they are most of the time.
 CREATE FUNCTION taskd.has_mail_v1() RETURNS boolean LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
     last bigint;
+    are_alike boolean := current_setting('taskd.mail', true)
+                         IS NOT DISTINCT FROM current_setting('taskd.late_mail', true);
     late boolean;
+    kinds boolean[];
     mark record;
     is_there boolean;
     seen pg_snapshot;
 BEGIN
     SELECT last_value INTO last FROM taskd.mail_seq;    -- before the snapshots of what follows
-    FOREACH late IN ARRAY ARRAY[false, true] LOOP
+    FOREACH late IN ARRAY CASE WHEN are_alike THEN '{false}' ELSE '{false,true}' END::boolean[] LOOP
+        kinds := CASE WHEN are_alike THEN '{false,true}' ELSE ARRAY[late] END;
         mark := taskd.mail_mark_v1(late);
-        SELECT EXISTS (SELECT FROM taskd.mail m WHERE m.is_late = late AND m.seq > mark.upto)
+        SELECT EXISTS (SELECT FROM taskd.mail m WHERE m.is_late = ANY (kinds) AND m.seq > mark.upto)
                OR EXISTS (SELECT FROM taskd.mail m WHERE m.sender = ANY (mark.busy)
-                          AND (m.is_late = late) IS TRUE AND m.seq + 0 <= mark.upto)
+                          AND (m.is_late = ANY (kinds)) IS TRUE AND m.seq + 0 <= mark.upto)
                OR EXISTS (SELECT FROM taskd.mail m WHERE m.sender >= mark.newer
-                          AND (m.is_late = late) IS TRUE AND m.seq + 0 <= mark.upto),
+                          AND (m.is_late = ANY (kinds)) IS TRUE AND m.seq + 0 <= mark.upto),
                pg_current_snapshot()
         INTO is_there, seen;
         IF is_there THEN
             RETURN true;
-        ELSIF last > mark.upto + 50 THEN
-            PERFORM taskd.mark_mail_v1(late, last, seen);
+        ELSIF last > mark.upto + 50 OR NOT are_alike THEN
+            PERFORM taskd.mark_mail_v1(kind, last, seen) FROM unnest(kinds) AS k (kind);
         END IF;
     END LOOP;
     RETURN false;
