@@ -131,7 +131,8 @@ CREATE TYPE taskd.moving_line AS (
 
 -- Letter r: give units back; then the heads of the lines move up while they fit. A line is read from
 -- behind its hint, so a hand-off costs the same with any number of waiting jobs. Whoever does not fit
--- stops all behind him, for what they want is added up.
+-- stops all behind him, for what they want is added up. Where nothing changed but the hint, it is moved on
+-- once in 32 times, by chance.
 CREATE FUNCTION taskd.move_lines_up_v1(p_names text[], p_units integer[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -140,6 +141,7 @@ DECLARE
     quiet_units bigint[];
     lines taskd.moving_line[];              -- the lines that still move
     settled taskd.moving_line[] := '{}';    -- those that came to rest
+    changed taskd.moving_line[] := '{}';    --   of these, those whose rows say something else
     depth integer := 2;     -- how many of each line to read: few first, then eight times as many
     ready bigint[];
     further bigint[];
@@ -167,14 +169,18 @@ BEGIN
     END IF;
     WHILE lines IS NOT NULL LOOP
         SELECT array_agg(m.line) FILTER (WHERE m.goes_on),
-               settled || array_agg(m.line) FILTER (WHERE NOT m.goes_on)
-        INTO lines, settled
+               settled || array_agg(m.line) FILTER (WHERE NOT m.goes_on),
+               changed || array_agg(m.line) FILTER (WHERE NOT m.goes_on AND m.is_changed)
+        INTO lines, settled, changed
         FROM (
             SELECT ROW(s.name, s.was_used, s.used + h.taken, s.units, s.tokens - h.fitting,
                        coalesce(h.last[1], s.turn), coalesce(h.last[2], s.place), h.fitting < h.found,
                        s.rate, s.empty_at, s.retry_at, s.granted + h.fitting, s.entries || h.entries,
                        s.ids || h.ids)::taskd.moving_line AS line,
-                   h.found = h.fitting AND h.found = depth AS goes_on
+                   h.found = h.fitting AND h.found = depth AS goes_on,
+                   h.fitting = h.found OR s.used + h.taken <> s.was_used OR s.rate IS NOT NULL
+                   OR s.retry_at IS NOT NULL
+                   OR (s.granted + h.fitting > 0 AND random() < 1.0 / 32) AS is_changed
             FROM unnest(lines) s
             CROSS JOIN LATERAL (
                 SELECT count(*) AS found, count(*) FILTER (WHERE j.fits) AS fitting,
@@ -194,13 +200,13 @@ BEGIN
                         WINDOW up AS (ORDER BY e.turn, e.place ROWS UNBOUNDED PRECEDING)) l) j) h) m;
         depth := depth * 8;
     END LOOP;
-    PERFORM taskd.settle_lines_v1(settled, moment);
-    DELETE FROM taskd.line WHERE ctid = ANY (ARRAY(
-        SELECT e FROM unnest(settled) s, unnest(s.entries) e));
-    IF NOT FOUND THEN
-        RETURN;
+    IF changed <> '{}' THEN
+        PERFORM taskd.settle_lines_v1(changed, moment);
     END IF;
-    WITH grants AS (
+    WITH gone AS (
+        DELETE FROM taskd.line WHERE ctid = ANY (ARRAY(
+            SELECT e FROM unnest(settled) s, unnest(s.entries) e))
+    ), grants AS (
         SELECT i.id, count(*)::integer AS n FROM unnest(settled) s, unnest(s.ids) AS i (id) GROUP BY i.id
     ), jobs AS (
         SELECT b.ctid AS row_, b.id, b.place, b.pending - g.n AS left_,
@@ -222,8 +228,7 @@ BEGIN
     END IF;
 END $$;
 
--- Write down how lines have come to rest, and tell when the first of them gets its next token. The hint is
--- moved on with one change in 32, by chance.
+-- Write down how lines have come to rest, and tell when the first of them gets its next token.
 CREATE FUNCTION taskd.settle_lines_v1(p_lines taskd.moving_line[], p_now timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -241,8 +246,8 @@ BEGIN
             retry_at = t.next_at
         FROM timed t
         WHERE r.name BETWEEN t.name AND t.name
-          AND (NOT t.waiting OR (t.used, t.next_at) IS DISTINCT FROM (t.was_used, t.retry_at)
-               OR (t.granted > 0 AND (t.rate IS NOT NULL OR random() < 1.0 / 32)))
+          AND (NOT t.waiting OR t.granted > 0
+               OR (t.used, t.next_at) IS DISTINCT FROM (t.was_used, t.retry_at))
     )
     SELECT min(t.next_at) INTO retry FROM timed t;
     IF retry IS NOT NULL THEN
