@@ -120,13 +120,16 @@ CREATE FUNCTION taskd.let_go_v1(
     p_ids bigint[], p_good boolean[], p_holdings taskd.holding[], p_is_own boolean
 ) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-    holdings taskd.holding[] := p_holdings || taskd.let_adopted_go_v1(p_ids);
+    holdings taskd.holding[] := p_holdings;
     names text[];           -- what they held: of this resource
     units integer[];        --   so many units
     keys taskd.held_key[];
     told bigint[];          -- whose ends others wait for
     told_good boolean[];
 BEGIN
+    IF EXISTS (SELECT FROM taskd.adopted a WHERE a.job = ANY (p_ids)) THEN
+        holdings := holdings || taskd.let_adopted_go_v1(p_ids);
+    END IF;
     IF holdings IS NOT NULL THEN
         SELECT array_agg(u.name), array_agg(u.need) INTO names, units
         FROM unnest(holdings) h CROSS JOIN LATERAL unnest(h.res, h.need) AS u (name, need)
@@ -277,6 +280,9 @@ BEGIN
     ELSE
         PERFORM taskd.move_lines_up_v1(p_names, p_units);
         has_more := taskd.has_mail_v1();
+        IF NOT has_more THEN
+            RETURN 1;
+        END IF;
         total := 1;
     END IF;
     FOR i IN 1 .. p_rounds LOOP
