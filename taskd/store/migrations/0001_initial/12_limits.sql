@@ -16,11 +16,16 @@ CREATE TABLE taskd.limit_wish (
 );
 
 -- The limit that the jobs of a queue pass, or NULL; those with a share pass one in any case.
-CREATE FUNCTION taskd.gate_v1(p_part text, p_extra jsonb) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT '@queue ' || taskd.queue_of_v1(p_part)
-    WHERE p_extra ? 'fair'
-       OR EXISTS (SELECT FROM taskd.capacity c WHERE c.name = '@queue ' || taskd.queue_of_v1(p_part))
-$$;
+CREATE FUNCTION taskd.gate_v1(p_part text, p_extra jsonb) RETURNS text LANGUAGE plpgsql STABLE
+SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+    gate text := '@queue ' || taskd.queue_of_v1(p_part);
+BEGIN
+    IF p_extra ? 'fair' OR (SELECT c.name FROM taskd.capacity c WHERE c.name = gate LIMIT 1) IS NOT NULL THEN
+        RETURN gate;
+    END IF;
+    RETURN NULL;
+END $$;
 
 -- Whether a job has something to ask for before it may enter its queue.
 CREATE FUNCTION taskd.asks_v1(p_res text[], p_part text, p_extra jsonb) RETURNS boolean
