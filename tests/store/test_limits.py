@@ -751,6 +751,20 @@ def test_a_rate_that_is_withdrawn_and_comes_back_is_not_full_again(
     assert queued(connection) == spent
 
 
+def test_no_token_is_waited_for_once_a_rate_is_withdrawn(connection: AnyConnection) -> None:
+    host = add_host(connection)
+    name = "@queue default"
+    declare_limits(connection, host, {name: (1, 0.001, None)})
+    add_jobs(connection, 2)
+    (before,) = list_resources(connection, [name], 10, 0)
+
+    declare_limits(connection, host, {name: (1, None, None)})
+
+    (row,) = list_resources(connection, [name], 10, 0)
+    assert before.retry_at is not None
+    assert (row.used, row.waiting, row.retry_at) == (1, 1, None)
+
+
 def listed(connection: AnyConnection) -> list[tuple[str, int, int | None]]:
     rows = list_resources(connection, ["@queue default"], 10, 0)
     assert rows == list_resources(connection, None, 10, 0)
