@@ -12,9 +12,10 @@ import pytest
 
 from taskd.store import connect, hosts, jobs, look, retention, schedules, schema
 from taskd.store.connect import Connection
+from taskd.store.hand_off import HandOff
 from taskd.store.rows import JobEnd, JobFilter, JobRetry
 from tests.servers import RunningServer, start_pgbouncer
-from tests.store.makers import add_host, add_jobs, add_worker, claim, fence_of, ids_of
+from tests.store.makers import add_host, add_jobs, add_worker, claim, fence_of, ids_of, lanes
 from tests.store.timetables import declare, fire, make_due, nightly, row, settle, the_due
 
 if TYPE_CHECKING:
@@ -97,6 +98,26 @@ def test_nothing_is_prepared_behind_a_pooler(pooled: str) -> None:
         found = connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone()
 
     assert len(set(ids)) == 20
+    assert found == (0,)
+
+
+def test_jobs_are_handed_off_and_nothing_is_prepared_behind_a_pooler(pooled: str) -> None:
+    with closing(opened(pooled)) as connection, closing(opened(pooled)) as other:
+        schema.install_or_upgrade(connection)
+        for own in [connection, other] * 5:
+            worker = add_worker(own)
+            first, second = add_jobs(own, 2)
+            (row,) = claim(own, worker, 1)
+            both = HandOff(lanes(), 1, None, 0)
+            lost = jobs.complete_succeeded(
+                own, worker, [first], [fence_of(row)], [0.1], hand_off=both
+            )
+            ((claimed, _, _, fence, *_),) = jobs.decode_claimed(both.claimed) or [[]]
+            ends = [JobEnd(second, fence, 0.1, "s", "1")]
+            assert (lost, claimed, jobs.complete_jobs(own, worker, ends)) == ([], second, [])
+
+        found = connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone()
+
     assert found == (0,)
 
 
