@@ -173,6 +173,8 @@ class Lanes:
         dry: set[int] = set()
         taken = 0
         for place, lane in enumerate(choice.lanes):
+            if taken == wanted:
+                break
             if lane.number == QUARANTINE_LANE and taken:
                 continue  # it was left alone, for others were there
             room = min(wanted, wanted if choice.ends is None else choice.ends[place]) - taken

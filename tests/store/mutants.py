@@ -939,6 +939,13 @@ MUTANTS = [
         ";",
     ),
     Mutant(
+        "the lane behind a dry one is not looked at",
+        "04_claim.sql",
+        "claim_jobs_v1",
+        "generate_series(i + 1,",
+        "generate_series(i + 2,",
+    ),
+    Mutant(
         "one that ends an attempt in quarantine stays there",
         "05_end.sql",
         "retry_jobs_v1",

@@ -68,6 +68,36 @@ def test_a_lane_gives_until_its_end_is_reached_and_what_others_left_when_it_come
     ]
 
 
+def test_dry_lanes_between_others_are_passed_over(connection: Connection) -> None:
+    worker = add_worker(connection)
+    mail = add_jobs(connection, 2, queue="mail")
+    sync = add_jobs(connection, 3, queue="sync")
+    dry = [(f"dry{n}", 5, 0) for n in range(3)]
+
+    rows = claim(connection, worker, 4, *dry, ("mail", 5, 0), *dry, ("sync", 5, sync[0]), *dry)
+
+    assert [(row[0], row[2]) for row in rows] == [
+        *((job, 3) for job in mail),
+        *((job, 7) for job in sync[1:]),
+    ]
+
+
+def test_lanes_whose_jobs_another_claims_right_now_are_passed_over(
+    connection: Connection, connect_again: Callable[[], Connection]
+) -> None:
+    worker = add_worker(connection)
+    add_jobs(connection, 2, queue="mail")
+    sync = add_jobs(connection, 2, queue="sync")
+    order = (("mail", 5, 0), ("none", 5, 0), ("mail", 5, 0), ("sync", 5, 0))
+
+    other = connect_again()
+    with other.transaction():
+        claim(other, add_worker(other), 100, ("mail", 5, 0))
+        rows = claim(connection, worker, 100, *order)
+
+    assert ids_of(rows) == sync
+
+
 def test_a_lane_whose_end_was_reached_before_it_gives_nothing(connection: Connection) -> None:
     worker = add_worker(connection)
     mail = add_jobs(connection, 2, queue="mail")

@@ -80,6 +80,29 @@ def test_a_claim_reads_the_index_only_where_it_claims(
     assert index_scans >= 1
 
 
+@pytest.mark.parametrize("analyzed", [True, False])
+def test_a_claim_reads_no_job_of_the_dry_lanes_that_it_passes(
+    connection: Connection, analyzed: bool
+) -> None:
+    worker = add_worker(connection)
+    dry = [(f"q{n}", lane, 0) for n in range(10) for lane in range(10) if lane != 5]
+    drained = [(f"q{n}", 5, 10_000_000) for n in range(10)]
+    claim(connection, worker, 1, *dry, *drained)  # plans are made while the table is empty
+    connection.execute(FILL, (20_000,))
+    if analyzed:
+        connection.execute("ANALYZE taskd.queued")
+
+    with connection.transaction():
+        before = rows_read(connection, "queued")
+        rows = claim(connection, worker, 10, *dry, *drained, ("q3", 5, 0))
+        scans, _ = blocks_read(connection, "queued")
+        read = rows_read(connection, "queued") - before
+
+    assert len(rows) == 10
+    assert read <= 50
+    assert scans == 0
+
+
 def test_looking_for_lanes_and_beating_scan_no_table(connection: Connection) -> None:
     host = add_host(connection)
     connection.execute(FILL, (20_000,))

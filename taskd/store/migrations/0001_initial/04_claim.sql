@@ -18,6 +18,9 @@
 -- unique key until it has started lets go of it here; extra of one that has expired says "is_late", and
 -- of one that holds resources "holds".
 --
+-- To visit a lane costs 10 us, to see that none of its jobs is there 2. So whoever meets a dry one looks
+-- for the next that is not, in one statement: a worker may know of a thousand, most of them dry.
+--
 -- The plan must stay the index scan also while statistics say that the table is empty, hence
 -- enable_seqscan; jit=off because switching plans off makes their cost look huge. A generic plan,
 -- because making a new one for each array costs as much as a claim of one job.
@@ -36,8 +39,10 @@ DECLARE
     jobs text := '';
     free integer := p_count;
     room integer;
+    onward integer := 1;                -- the next lane to visit
 BEGIN
     FOR i IN 1 .. cardinality(p_queues) LOOP
+        CONTINUE WHEN i < onward;
         room := least(free, p_ends[i] - (p_count - free));      -- of NULL, least takes no notice
         IF p_lanes[i] = 11 THEN
             room := CASE WHEN jobs = '' THEN least(room, 1) ELSE 0 END;
@@ -51,7 +56,16 @@ BEGIN
             ORDER BY q.seq
             LIMIT room
             FOR UPDATE SKIP LOCKED) p;
-        CONTINUE WHEN rows_ IS NULL;
+        IF rows_ IS NULL THEN
+            SELECT j INTO onward
+            FROM (SELECT generate_series(i + 1, cardinality(p_queues)) AS j) others
+            WHERE (SELECT 1 FROM taskd.queued q
+                   WHERE q.queue = p_queues[j] AND q.lane = p_lanes[j] AND q.seq > p_marks[j]
+                   LIMIT 1) IS NOT NULL
+            LIMIT 1;
+            EXIT WHEN onward IS NULL;
+            CONTINUE;
+        END IF;
         IF jobs = '' THEN
             -- Against a rescue of this worker: whoever ends it waits for us, or we see that it ended.
             PERFORM FROM taskd.worker w
