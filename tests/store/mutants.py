@@ -946,6 +946,13 @@ MUTANTS = [
         "generate_series(i + 2,",
     ),
     Mutant(
+        "the end of jobs far apart tells nobody",
+        "05_end.sql",
+        "complete_succeeded_v1",
+        "pg_relation_size('taskd.waiter') > 0",
+        "pg_relation_size('taskd.waiter') < 0",
+    ),
+    Mutant(
         "one that ends an attempt in quarantine stays there",
         "05_end.sql",
         "retry_jobs_v1",

@@ -225,6 +225,24 @@ def test_the_end_of_plain_jobs_reads_nobody_elses_children_and_waiters(
         assert end(waiting, worker, rows) == []
 
 
+@pytest.mark.parametrize("end", [_succeed, complete])
+def test_the_end_of_a_parent_beside_a_job_far_apart_lets_its_child_go(
+    waiting: Connection, end: Ending
+) -> None:
+    worker = add_worker(waiting)
+    claim_one(waiting, worker)
+    (parent,) = add_jobs(waiting)
+    child = add_one(waiting, parents=(parent,))
+    waiting.execute("SELECT setval('taskd.job_seq', nextval('taskd.job_seq') + 20000)")
+    add_jobs(waiting)
+    rows = claim(waiting, worker)
+
+    end(waiting, worker, rows)
+
+    assert len(rows) == 2
+    assert places(waiting, child) == ["queued"]
+
+
 def test_the_end_of_a_parent_reads_its_own_children(waiting: Connection) -> None:
     worker = add_worker(waiting)
     claim_one(waiting, worker)

@@ -203,3 +203,25 @@ def test_hot_queries_go_by_their_indexes_also_in_tables_known_to_be_empty(
     scanned = {plan.name: plan.scanned for plan in health.explain_hot_queries(connection)}
 
     assert {name: tables for name, tables in scanned.items() if tables} == {}
+
+
+def test_the_ends_of_jobs_far_apart_tell_nobody_where_nobody_has_ever_waited(
+    connection: Connection,
+) -> None:
+    worker = add_worker(connection)
+    connection.execute("TRUNCATE taskd.dependency, taskd.adopted, taskd.waiter")
+    add_jobs(connection)
+    connection.execute("SELECT setval('taskd.job_seq', nextval('taskd.job_seq') + 20000)")
+    add_jobs(connection)
+    rows = claim(connection, worker)
+    connection.execute("SET track_functions = 'pl'")
+
+    with connection.transaction():
+        ids, fences = [row[0] for row in rows], [fence_of(row) for row in rows]
+        assert jobs.complete_succeeded(connection, worker, ids, fences, [0.1] * 2) == []
+        called = connection.execute(
+            "SELECT funcname FROM pg_stat_xact_user_functions "
+            "WHERE funcname IN ('complete_succeeded_v1', 'let_go_v1')"
+        ).fetchall()
+
+    assert called == [("complete_succeeded_v1",)]

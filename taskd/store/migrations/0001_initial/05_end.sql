@@ -10,7 +10,9 @@
 --
 -- What ends must be told (let_go_v1), but most jobs have nobody to tell and nothing to let go of. So
 -- the completions ask first, in one statement after the delete: whether anything lies in the range of
--- their ids, one look at each index. In a wide range dead entries could lie, so then they do not ask.
+-- their ids, one look at each index. In a wide range dead entries could lie, so then they ask whether
+-- those tables have any page: they have none where nobody has ever waited, and none again once all that
+-- was there is dead and vacuumed, so a row that a look could see, or one not yet committed, is in a page.
 
 -- The ids that were not ours any more. An outcome that is recorded already (the answer to an earlier
 -- call was lost) is not lost: the caller may repeat any call.
@@ -55,11 +57,16 @@ BEGIN
                FILTER (WHERE g.extra IS NOT NULL OR g.res IS NOT NULL)
     INTO done, first, last, holdings
     FROM gone g;
-    IF holdings IS NOT NULL OR last - first > 10000
+    IF holdings IS NOT NULL
        OR taskd.has_mail_v1()
-       OR EXISTS (SELECT FROM taskd.dependency d WHERE d.parent BETWEEN first AND last)
-       OR EXISTS (SELECT FROM taskd.adopted a WHERE a.job BETWEEN first AND last)
-       OR EXISTS (SELECT FROM taskd.waiter w WHERE w.job BETWEEN first AND last)
+       OR (CASE WHEN last - first > 10000 THEN
+              pg_relation_size('taskd.dependency') + pg_relation_size('taskd.adopted')
+              + pg_relation_size('taskd.waiter') > 0
+          ELSE
+              EXISTS (SELECT FROM taskd.dependency d WHERE d.parent BETWEEN first AND last)
+              OR EXISTS (SELECT FROM taskd.adopted a WHERE a.job BETWEEN first AND last)
+              OR EXISTS (SELECT FROM taskd.waiter w WHERE w.job BETWEEN first AND last)
+          END)
        OR current_setting('transaction_isolation') <> 'read committed'
     THEN
         PERFORM taskd.let_go_v1(done, NULL, holdings, true);
@@ -114,11 +121,16 @@ BEGIN
                FILTER (WHERE g.extra IS NOT NULL OR g.res IS NOT NULL)
     INTO done, good, first, last, holdings
     FROM gone g;
-    IF holdings IS NOT NULL OR last - first > 10000 OR NOT p_is_own
+    IF holdings IS NOT NULL OR NOT p_is_own
        OR taskd.has_mail_v1()
-       OR EXISTS (SELECT FROM taskd.dependency d WHERE d.parent BETWEEN first AND last)
-       OR EXISTS (SELECT FROM taskd.adopted a WHERE a.job BETWEEN first AND last)
-       OR EXISTS (SELECT FROM taskd.waiter w WHERE w.job BETWEEN first AND last)
+       OR (CASE WHEN last - first > 10000 THEN
+              pg_relation_size('taskd.dependency') + pg_relation_size('taskd.adopted')
+              + pg_relation_size('taskd.waiter') > 0
+          ELSE
+              EXISTS (SELECT FROM taskd.dependency d WHERE d.parent BETWEEN first AND last)
+              OR EXISTS (SELECT FROM taskd.adopted a WHERE a.job BETWEEN first AND last)
+              OR EXISTS (SELECT FROM taskd.waiter w WHERE w.job BETWEEN first AND last)
+          END)
        OR current_setting('transaction_isolation') <> 'read committed'
     THEN
         PERFORM taskd.let_go_v1(done, good, holdings, p_is_own);
