@@ -73,7 +73,7 @@ class Database:
         }
         self._require_durability()
         self._execute("CREATE DATABASE {}")
-        self._admin.execute("CHECKPOINT")
+        self.checkpoint()
 
     def log_statements(self) -> None:
         self._execute("ALTER DATABASE {} SET log_statement = 'all'")
@@ -95,6 +95,10 @@ class Database:
         """Let no vacuum of what was just filled fall into the measurement."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")
+
+    def checkpoint(self) -> None:
+        """Let no checkpoint for what was written before fall into it either."""
+        self._admin.execute("CHECKPOINT")
 
     def close(self) -> None:
         self._execute("DROP DATABASE {} WITH (FORCE)")

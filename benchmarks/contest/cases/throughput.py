@@ -73,6 +73,9 @@ def growth(bench: Bench) -> Values:
     rates = {}
     for workers in WORKERS:
         bench.client("fill", "noop", 0.0, jobs)
+        if isinstance(bench.store, Database):
+            bench.store.settle()
+            bench.store.checkpoint()
         rates[workers] = _worked_off(bench, Load(workers), jobs).rate
         bench.tally.reset()
     kept = rates[WORKERS[-1]] / max(rates[workers] for workers in WORKERS[:-1])
