@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, LiteralString
 
 import psycopg
@@ -92,23 +92,35 @@ def enqueue_jobs(connection: AnyConnection, new: NewJobs) -> list[int]:
     Within a transaction of the connection's owner they commit or vanish with it. -id instead: the
     job of that id held the unique key already, and no new one was made.
     """
-    found = _ENQUEUE.value(
-        connection,
-        (
-            new.task,
-            text_array(new.args),
-            text_array(new.kwargs),
-            new.queue,
-            str(new.priority),
-            _as_text(new.delay),
-            None if new.run_at is None else new.run_at.isoformat(),
-            str(new.max_attempts),
-            _as_text(new.timeout),
-            "t" if new.always_notify else "f",
-            new.extra,
-            new.unique,
-        ),
+    return _read_ids(_ENQUEUE.value(connection, _parameters(new)))
+
+
+def enqueue_parts(connection: AnyConnection, parts: Iterable[NewJobs]) -> Iterator[list[int]]:
+    """Store new jobs within a transaction, a round trip a part; the ids of each, as above.
+
+    A part is asked for, and the ids of the one before are read, while the server stores another.
+    """
+    return map(_read_ids, _ENQUEUE.values(connection, map(_parameters, parts)))
+
+
+def _parameters(new: NewJobs) -> Sequence[str | None]:
+    return (
+        new.task,
+        text_array(new.args),
+        text_array(new.kwargs),
+        new.queue,
+        str(new.priority),
+        _as_text(new.delay),
+        None if new.run_at is None else new.run_at.isoformat(),
+        str(new.max_attempts),
+        _as_text(new.timeout),
+        "t" if new.always_notify else "f",
+        new.extra,
+        new.unique,
     )
+
+
+def _read_ids(found: str | None) -> list[int]:
     return read_integers(found) if found else []
 
 

@@ -13,7 +13,8 @@ stands for this text alone, or refuses it unread. Then it is sent as it is, from
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, LiteralString
 
@@ -24,6 +25,7 @@ from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 from psycopg.rows import tuple_row
 
+from taskd.errors import StatementTimedOut
 from taskd.store.connect import Connection
 
 UNPREPARED_CALLS = 2
@@ -80,9 +82,46 @@ class Prepared:
             if result is None:
                 connection.pgconn.send_query_params(self._text, values)
                 result = _result(connection)
-        if result.status != ExecStatus.TUPLES_OK:
-            raise pg.error_from_result(result)
-        return _texts(result)
+        return _row(result)
+
+    def values(
+        self, connection: psycopg.Connection[Any], calls: Iterable[Sequence[str | None]]
+    ) -> Generator[str | None]:
+        """The first text that it returns for the parameters of each call, within a transaction.
+
+        The next ones are asked for, and what the last ones gave is handed out, while the server
+        carries out others. Raises what `calls` or psycopg raises.
+        """
+        if not (isinstance(connection, Connection) and _is_plain(connection)):
+            yield from (self.value(connection, parameters) for parameters in calls)
+            return
+        is_under_way = False
+        try:
+            for parameters in calls:
+                encoded = [_encoded(one) for one in parameters]
+                was_under_way, is_under_way = is_under_way, False
+                value = self._receive(connection) if was_under_way else None
+                self._send(connection, encoded)
+                is_under_way = True
+                if was_under_way:
+                    yield value
+            if is_under_way:
+                is_under_way = False
+                yield self._receive(connection)
+        finally:
+            if is_under_way:  # or the transaction could not be rolled back
+                with suppress(psycopg.Error, StatementTimedOut):
+                    self._receive(connection)
+
+    def _send(self, connection: Connection, values: Sequence[bytes | None]) -> None:
+        with connection.lock:
+            connection.pgconn.send_query_params(self._text, values)
+            connection.wait(generators.send(connection.pgconn))
+
+    def _receive(self, connection: Connection) -> str | None:
+        with connection.lock:
+            row = _row(_last(connection.wait(generators.fetch_many(connection.pgconn))))
+        return row[0] if row else None
 
     def _is_ready(self, connection: Connection) -> bool:
         """Whether the server has it prepared, which is seen to once it is worth it."""
@@ -122,10 +161,19 @@ def _encoded(value: str | None) -> bytes | None:
 
 
 def _result(connection: Connection) -> PGresult:
-    results: list[PGresult] = connection.wait(generators.execute(connection.pgconn))
+    return _last(connection.wait(generators.execute(connection.pgconn)))
+
+
+def _last(results: list[PGresult]) -> PGresult:
     if not results:
         raise pg.OperationalError("the server has answered nothing")
     return results[-1]
+
+
+def _row(result: PGresult) -> Texts | None:
+    if result.status != ExecStatus.TUPLES_OK:
+        raise pg.error_from_result(result)
+    return _texts(result)
 
 
 def _state(result: PGresult) -> str | None:

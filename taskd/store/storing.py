@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from taskd.store.graph import enqueue_graph
-from taskd.store.jobs import AnyConnection, enqueue_jobs
+from taskd.store.jobs import AnyConnection, enqueue_jobs, enqueue_parts
 from taskd.store.rows import NewGraph, NewJobs
 
 
@@ -16,6 +16,15 @@ def store_batches(connection: AnyConnection, batches: Sequence[NewJobs | NewGrap
             return [job_id for batch in batches for job_id in _store(connection, batch)]
     # Otherwise a transaction is open or this begins one, and its owner ends it.
     return [job_id for batch in batches for job_id in _store(connection, batch)]
+
+
+def store_parts(connection: AnyConnection, parts: Iterable[NewJobs]) -> Iterator[list[int]]:
+    """Store jobs in a transaction that its owner ends; the ids of each part, in order.
+
+    A part is asked for, and the ids of the one before are handed out, while the server stores
+    another.
+    """
+    return enqueue_parts(connection, (part.in_a_callers_transaction() for part in parts))
 
 
 def _store(connection: AnyConnection, batch: NewJobs | NewGraph) -> list[int]:

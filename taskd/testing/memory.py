@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from taskd.errors import JobFailed, JobUnknown, TaskdError
 from taskd.store.rows import JobRow, NewGraph, NewJobs, State
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from taskd.store.connect import Connection
     from taskd.store.job_transaction import CallersConnection
     from taskd.store.jobs import AnyConnection
+
+R = TypeVar("R")
 
 MOST_ATTEMPTS = 10_000
 """Jobs that ask for more, in one run, never end."""
@@ -131,6 +133,12 @@ class MemoryJobs:
             finally:
                 self._is_running = False
         return ids
+
+    def store_parts(
+        self, parts: Iterable[NewJobs], read: Callable[[list[int]], list[R]]
+    ) -> list[R]:
+        """Keep new jobs, once all are known."""
+        return read(self.store(list(parts)))
 
     def store_on(
         self, connection: CallersConnection, batches: Sequence[NewJobs | NewGraph]

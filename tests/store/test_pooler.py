@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+import taskd
 from taskd.store import connect, hosts, jobs, look, retention, schedules, schema
 from taskd.store.connect import Connection
 from taskd.store.hand_off import HandOff
 from taskd.store.rows import JobEnd, JobFilter, JobRetry
+from taskd.tasks.calls import PART_JOBS
 from tests.servers import RunningServer, start_pgbouncer
 from tests.store.makers import add_host, add_jobs, add_worker, claim, fence_of, ids_of, lanes
 from tests.store.timetables import declare, fire, make_due, nightly, row, settle, the_due
@@ -119,6 +121,19 @@ def test_jobs_are_handed_off_and_nothing_is_prepared_behind_a_pooler(pooled: str
         found = connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone()
 
     assert found == (0,)
+
+
+def test_many_jobs_go_through_a_pooler_in_parts(pooled: str) -> None:
+    with closing(opened(pooled)) as connection:
+        schema.install_or_upgrade(connection)
+    taskd.configure(database=pooled)
+
+    made = taskd.enqueue_many("shop.sync", [(number,) for number in range(2 * PART_JOBS + 1)])
+
+    taskd.configure()
+    with closing(opened(pooled)) as connection:
+        found = connection.execute("SELECT id, args FROM taskd.queued ORDER BY seq").fetchall()
+    assert found == [(job.id, f"[{number}]") for number, job in enumerate(made)]
 
 
 def test_workers_share_few_server_connections(pooled: str) -> None:

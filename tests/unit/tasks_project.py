@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -17,6 +17,8 @@ from taskd.errors import JobUnknown
 from taskd.store.rows import JobRow, NewGraph, NewJobs, State
 from taskd.tasks.client import with_client
 from taskd.tasks.registry import registry
+
+R = TypeVar("R")
 
 
 class UserCode:
@@ -69,6 +71,11 @@ class MemoryClient:
             ids += range(self._count + 1, self._count + 1 + count)
             self._count += count
         return ids
+
+    def store_parts(
+        self, parts: Iterable[NewJobs], read: Callable[[list[int]], list[R]]
+    ) -> list[R]:
+        return read(self.store(list(parts)))
 
     def store_on(self, connection: Any, batches: Sequence[NewJobs | NewGraph]) -> list[int]:
         self.connections.append(connection)

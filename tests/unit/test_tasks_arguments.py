@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskd.errors import NotJson, TooLarge
-from taskd.tasks.arguments import encode_call, encode_result
+from taskd.tasks.arguments import encode_call, encode_result, encode_together
 
 LIMIT = 10**6
 
@@ -66,6 +66,32 @@ def test_json_comes_back_as_it_was_given(args: list[Any], kwargs: dict[str, Any]
 
     assert json.loads(args_text) == args
     assert json.loads(kwargs_text or "{}") == kwargs
+
+
+@given(st.lists(st.lists(ANYTHING), min_size=1))
+def test_calls_that_are_encoded_together_are_as_each_by_itself(calls: list[list[Any]]) -> None:
+    texts = encode_together(calls, LIMIT)
+
+    if texts is not None:
+        assert texts == [encode_call(args, {}, LIMIT)[0] for args in calls]
+
+
+@given(st.lists(st.lists(SCALARS), min_size=1))
+def test_plain_values_without_a_bracket_are_encoded_together(calls: list[list[Any]]) -> None:
+    whole = "".join(str(value) for args in calls for value in args)
+
+    together = encode_together(calls, LIMIT) is not None
+    assert together == (not {"[", "{"} & set(whole) and "\\u0000" not in whole)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[1], "],[", "{}", {"a": 1}, {1}, "a\0b", "a\udc80", float("nan"), 10**5000, "x" * 250],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_must_be_looked_at_is_not_encoded_together_with_others(value: Any) -> None:
+    for calls in ([[value], ["a"]], [["a"], [value]]):
+        assert encode_together(calls, 1000) is None
 
 
 @given(ANYTHING)

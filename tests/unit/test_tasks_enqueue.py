@@ -9,6 +9,7 @@ import pytest
 
 from taskd.errors import ArgumentsMismatch, NotATask, NotJson, OptionInvalid, TooLarge
 from taskd.tasks import batches
+from taskd.tasks.calls import PART_JOBS
 from taskd.tasks.enqueue import enqueue, enqueue_many
 from tests.unit.tasks_project import MemoryClient, UserCode, memory_client, user_code
 
@@ -201,6 +202,35 @@ def test_one_bad_item_is_named_and_nothing_stored(
 
     assert sentence in str(refused.value)
     assert client.batches == []
+
+
+@pytest.mark.parametrize("item", ["b", ({1},), (1, 2, 3), ("x" * 2000,), ([{2}],), {"ur": 1}])
+def test_of_many_calls_the_bad_one_is_named_wherever_it_stands(
+    shop: Any, client: MemoryClient, item: Any
+) -> None:
+    place = 2 * PART_JOBS + 345
+    items: list[Any] = [(f"u{number}",) for number in range(3 * PART_JOBS)]
+    items[place] = item
+
+    with pytest.raises((ArgumentsMismatch, NotJson, TooLarge), match=f"^item {place}\\b"):
+        enqueue_many(shop.fetch, items)
+
+    assert client.batches == []
+
+
+@pytest.mark.parametrize("value", [7, None, [1, [2]], {"a": [1]}, "],["])
+def test_many_calls_keep_their_order_and_their_arguments(
+    shop: Any, client: MemoryClient, value: Any
+) -> None:
+    items: list[Any] = [(f"u{number}",) for number in range(2 * PART_JOBS + 1)]
+    items[1234] = ("odd", value)
+
+    jobs = enqueue_many(shop.fetch, items)
+
+    stored = [json.loads(args) for one in client.batches for args in one.args]
+    assert stored == [list(item) for item in items]
+    assert [job.id for job in jobs] == list(range(1, len(items) + 1))
+    assert [len(one.args) for one in client.batches] == [PART_JOBS, PART_JOBS, 1]
 
 
 def test_calls_are_cut_into_statements_by_number_and_size(

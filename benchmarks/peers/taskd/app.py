@@ -10,7 +10,7 @@ from taskd import enqueue_many as _enqueue_many
 from taskd import task
 
 A_CALL = 10_000
-"""From 5,000 on, jobs are copied into their table."""
+"""From 1,000 on, the next jobs are encoded while the server stores others."""
 
 
 @task(queue="bench")

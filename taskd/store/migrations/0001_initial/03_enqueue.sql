@@ -14,7 +14,7 @@ $$;
 CREATE FUNCTION taskd.check_arguments_v1(p_args text[], p_kwargs text[]) RETURNS void
 LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    IF EXISTS (SELECT FROM unnest(p_args, p_kwargs) AS u (args, kwargs)
+    IF EXISTS (SELECT FROM (SELECT unnest(p_args) AS args, unnest(p_kwargs) AS kwargs) u
                WHERE json_typeof(u.args::json) <> 'array' OR json_typeof(u.kwargs::json) <> 'object') THEN
         RAISE EXCEPTION 'the args of a job are a JSON array, its kwargs a JSON object or NULL'
         USING ERRCODE = 'TD002';
@@ -144,7 +144,8 @@ BEGIN
                p_max_attempts, p_queue, p_task, u.args, u.kwargs,
                CASE WHEN u.key IS NULL THEN p_extra
                     ELSE keyed_extra || jsonb_build_object('unique', u.key) END
-        FROM unnest(ids, p_args, p_kwargs, keys) AS u (id, args, kwargs, key)
+        FROM (SELECT unnest(ids) AS id, unnest(p_args) AS args,       -- kept nowhere, unlike FROM unnest (…)
+                     unnest(p_kwargs) AS kwargs, unnest(keys) AS key) u
         WHERE u.id > 0;
         PERFORM taskd.notify_hosts_v1(p_queue, p_priority, n, first)
         WHERE p_always OR EXISTS (SELECT FROM taskd.host WHERE idle);
