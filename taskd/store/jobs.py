@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from typing import Any, LiteralString
 
 import psycopg
@@ -95,12 +96,15 @@ def enqueue_jobs(connection: AnyConnection, new: NewJobs) -> list[int]:
     return _read_ids(_ENQUEUE.value(connection, _parameters(new)))
 
 
-def enqueue_parts(connection: AnyConnection, parts: Iterable[NewJobs]) -> Iterator[list[int]]:
+def enqueue_parts(connection: AnyConnection, parts: Iterable[NewJobs]) -> Generator[list[int]]:
     """Store new jobs within a transaction, a round trip a part; the ids of each, as above.
 
     A part is asked for, and the ids of the one before are read, while the server stores another.
+    Whoever does not read on closes it, and so waits for that.
     """
-    return map(_read_ids, _ENQUEUE.values(connection, map(_parameters, parts)))
+    with closing(_ENQUEUE.values(connection, map(_parameters, parts))) as found:
+        for one in found:
+            yield _read_ids(one)
 
 
 def _parameters(new: NewJobs) -> Sequence[str | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 
 from taskd.store.graph import enqueue_graph
 from taskd.store.jobs import AnyConnection, enqueue_jobs, enqueue_parts
@@ -18,11 +18,11 @@ def store_batches(connection: AnyConnection, batches: Sequence[NewJobs | NewGrap
     return [job_id for batch in batches for job_id in _store(connection, batch)]
 
 
-def store_parts(connection: AnyConnection, parts: Iterable[NewJobs]) -> Iterator[list[int]]:
+def store_parts(connection: AnyConnection, parts: Iterable[NewJobs]) -> Generator[list[int]]:
     """Store jobs in a transaction that its owner ends; the ids of each part, in order.
 
     A part is asked for, and the ids of the one before are handed out, while the server stores
-    another.
+    another. Whoever does not read on closes it.
     """
     return enqueue_parts(connection, (part.in_a_callers_transaction() for part in parts))
 

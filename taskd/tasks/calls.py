@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from taskd.errors import ArgumentsMismatch, NotJson, TooLarge
 from taskd.store.rows import NewGraph, NewJob, NewJobs
 from taskd.tasks.arguments import encode_call, encode_together
-from taskd.tasks.batches import Encoded, graph_batches, is_plain, new_job, plain_batches
+from taskd.tasks.batches import (
+    MAX_STATEMENT_JOBS,
+    Encoded,
+    graph_batches,
+    is_plain,
+    new_job,
+    plain_batches,
+)
 from taskd.tasks.hooks.registry import hooks
 from taskd.tasks.needs import NO_NEEDS, NOTHING, JobNeeds
 from taskd.tasks.options import DEFAULTS, Defaults, Placement, defaults_offered
@@ -21,7 +28,8 @@ if TYPE_CHECKING:
     from taskd.tasks.job import Job
 
 PART_JOBS = 1_000
-"""Of many plain jobs a statement has so many: the next ones are encoded while it is carried out."""
+"""Of more plain jobs the first statement has so many: while it is carried out the next ones are
+encoded, twice as many each time, as far as a statement may go. So few round trips are made."""
 
 TOGETHER = 100
 """How many calls are encoded as one text: more save nothing, and take more memory."""
@@ -154,9 +162,11 @@ def _parts(
     target: Target, calls: Sequence[Call], placement: Placement, limit: int
 ) -> Iterator[NewJobs]:
     """Calls of plain jobs, encoded a part at a time, when it is asked for."""
-    for first in range(0, len(calls), PART_JOBS):
-        encoded = _encode(target, calls[first : first + PART_JOBS], limit, first)
+    first, size = 0, PART_JOBS
+    while first < len(calls):
+        encoded = _encode(target, calls[first : first + size], limit, first)
         yield from plain_batches(target.name, placement, encoded, None)
+        first, size = first + size, min(2 * size, MAX_STATEMENT_JOBS)
 
 
 def batches_alike(

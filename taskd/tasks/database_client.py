@@ -66,8 +66,12 @@ class DatabaseClient:
         """
         from taskd.store.storing import store_parts
 
-        with self.connection() as connection, connection.transaction():
-            return [one for ids in store_parts(connection, parts) for one in read(ids)]
+        with (
+            self.connection() as connection,
+            connection.transaction(),
+            closing(store_parts(connection, parts)) as stored,  # before the transaction ends
+        ):
+            return [one for ids in stored for one in read(ids)]
 
     def store_on(
         self, connection: CallersConnection, batches: Sequence[NewJobs | NewGraph]

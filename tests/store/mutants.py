@@ -60,14 +60,16 @@ class Mutant:
     def break_in(self, folder: Path) -> None:
         """Break the copy of the project in this folder."""
         path = folder / SQL / self.file
-        text = path.read_text(encoding="utf-8")
+        path.write_text(self.broken(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+    def broken(self, text: str) -> str:
+        """A file's text with the broken line. Raises AssertionError if there is no such line."""
         start = text.index(f"FUNCTION taskd.{self.of}(")
-        place = text.index(self.line, start)
         end = text.find("\n$$;", start), text.find("END $$;", start)
-        if place > min(e for e in end if e >= 0):
-            raise AssertionError(f"{self.name}: not in {self.of}")
-        broken = text[:place] + self.becomes + text[place + len(self.line) :]
-        path.write_text(broken, encoding="utf-8")
+        place = text.find(self.line, start)
+        if place < 0 or place > min(e for e in end if e >= 0):
+            raise AssertionError(f"{self.name}: no such line in {self.of}")
+        return text[:place] + self.becomes + text[place + len(self.line) :]
 
 
 MUTANTS = [
@@ -103,8 +105,8 @@ MUTANTS = [
         "a late call does not become a job",
         "24_late_calls.sql",
         "call_again_v1",
-        "ELSIF holder = -job.id THEN",
-        "ELSIF false THEN",
+        "IF holder = -job.id THEN",
+        "IF false THEN",
     ),
     Mutant(
         "a stale fence counts",
@@ -301,8 +303,8 @@ MUTANTS = [
         "children are told in the statement that ends their parent",
         "05_end.sql",
         "complete_succeeded_v1",
-        "OR EXISTS (SELECT FROM taskd.dependency d WHERE d.parent BETWEEN first AND last)",
-        "",
+        "EXISTS (SELECT FROM taskd.dependency d WHERE d.parent BETWEEN first AND last)",
+        "false",
     ),
     Mutant(
         "a plan made while nothing ran reads all that runs",
@@ -809,8 +811,8 @@ MUTANTS = [
         "who ends a job does not give back what it was adopted for",
         "10_mail.sql",
         "let_go_v1",
-        "p_holdings || taskd.let_adopted_go_v1(p_ids)",
-        "p_holdings",
+        "holdings || taskd.let_adopted_go_v1(p_ids)",
+        "holdings",
     ),
     Mutant(
         "an old snapshot's end does not give back what it was adopted for",
@@ -951,6 +953,20 @@ MUTANTS = [
         "complete_succeeded_v1",
         "pg_relation_size('taskd.waiter') > 0",
         "pg_relation_size('taskd.waiter') < 0",
+    ),
+    Mutant(
+        "the end of a parent and of a job far apart tells no child",
+        "05_end.sql",
+        "complete_succeeded_v1",
+        "pg_relation_size('taskd.dependency') + ",
+        "",
+    ),
+    Mutant(
+        "the end of jobs far apart gives back nothing that was adopted",
+        "05_end.sql",
+        "complete_succeeded_v1",
+        " + pg_relation_size('taskd.adopted')",
+        "",
     ),
     Mutant(
         "one that ends an attempt in quarantine stays there",

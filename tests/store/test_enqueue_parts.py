@@ -12,12 +12,14 @@ from taskd import configure, enqueue_many
 from taskd.errors import NotJson
 from taskd.store.connect import Connection
 from taskd.store.prepared import Prepared
+from taskd.store.rows import NewJobs
 from taskd.tasks.calls import PART_JOBS
 from taskd.tasks.client import default_client
 from tests.store.keepers import count
 from tests.store.makers import notifications
 
-MANY = [(number,) for number in range(3 * PART_JOBS - 1)]
+MANY = [(number,) for number in range(4 * PART_JOBS - 1)]
+"""Three parts: each may have twice as many as the one before."""
 QUEUED = "SELECT count(*) FROM taskd.queued"
 
 LOCK = Prepared("lock", "SELECT pg_advisory_xact_lock($1::bigint) IS NULL")
@@ -74,6 +76,23 @@ def test_what_the_server_refuses_leaves_nothing(connection: Connection, number: 
     assert enqueue_many("shop.sync", [(-1,)])
 
 
+def test_who_is_interrupted_between_parts_leaves_nothing_and_spoils_no_connection(
+    connection: Connection,
+) -> None:
+    enqueue_many("shop.sync", MANY)
+    before = server_process()
+
+    def read(ids: list[int]) -> list[int]:
+        raise KeyboardInterrupt
+
+    parts = [NewJobs("shop.sync", ["[1]"] * 9, [None] * 9) for _ in range(3)]
+    with pytest.raises(KeyboardInterrupt):
+        default_client().store_parts(parts, read)
+
+    assert count(connection, QUEUED) == len(MANY)
+    assert server_process() == before
+
+
 def test_a_fault_leaves_a_callers_transaction_as_it_was(dsn: str) -> None:
     with psycopg.connect(dsn) as callers:
         enqueue_many("shop.sync", [(-1,)], connection=callers)
@@ -100,7 +119,7 @@ def test_hosts_are_told_of_each_part_though_none_is_idle_yet(
 
     made = enqueue_many("shop.sync", MANY)
 
-    parts = [made[0].id, made[PART_JOBS].id, made[2 * PART_JOBS].id]
+    parts = [made[0].id, made[PART_JOBS].id, made[3 * PART_JOBS].id]
     assert [seq for *_, seq in notifications(listener)] == parts
 
 

@@ -225,22 +225,52 @@ def test_the_end_of_plain_jobs_reads_nobody_elses_children_and_waiters(
         assert end(waiting, worker, rows) == []
 
 
+def claim_far_apart(connection: Connection, worker: int) -> list[list[object]]:
+    """What there is, and a job with an id far from theirs."""
+    connection.execute("SELECT setval('taskd.job_seq', nextval('taskd.job_seq') + 20000)")
+    add_jobs(connection)
+    return claim(connection, worker)
+
+
 @pytest.mark.parametrize("end", [_succeed, complete])
 def test_the_end_of_a_parent_beside_a_job_far_apart_lets_its_child_go(
-    waiting: Connection, end: Ending
+    connection: Connection, end: Ending
 ) -> None:
-    worker = add_worker(waiting)
-    claim_one(waiting, worker)
-    (parent,) = add_jobs(waiting)
-    child = add_one(waiting, parents=(parent,))
-    waiting.execute("SELECT setval('taskd.job_seq', nextval('taskd.job_seq') + 20000)")
-    add_jobs(waiting)
-    rows = claim(waiting, worker)
+    worker = add_worker(connection)
+    (parent,) = add_jobs(connection)
+    child = add_one(connection, parents=(parent,))
 
-    end(waiting, worker, rows)
+    end(connection, worker, claim_far_apart(connection, worker))
 
-    assert len(rows) == 2
-    assert places(waiting, child) == ["queued"]
+    assert places(connection, child) == ["queued"]
+
+
+@pytest.mark.parametrize("end", [_succeed, complete])
+def test_the_end_of_an_adopted_job_beside_one_far_apart_gives_back_what_it_took(
+    connection: Connection, end: Ending
+) -> None:
+    worker = add_worker(connection)
+    (adopted,) = add_jobs(connection)
+    connection.execute("INSERT INTO taskd.adopted VALUES (%s, 1, '@queue mail')", (adopted,))
+
+    end(connection, worker, claim_far_apart(connection, worker))
+
+    assert connection.execute("SELECT count(*) FROM taskd.adopted").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("end", [_succeed, complete])
+def test_who_waits_for_a_job_hears_of_its_end_beside_one_far_apart(
+    connection: Connection, connect_again: Callable[[], Connection], end: Ending
+) -> None:
+    worker = add_worker(connection)
+    (awaited,) = add_jobs(connection)
+    connection.execute("INSERT INTO taskd.waiter VALUES (%s, 'me', 'infinity')", (awaited,))
+    listener = connect_again()
+    listener.execute("LISTEN taskd_ended")
+
+    end(connection, worker, claim_far_apart(connection, worker))
+
+    assert [told.payload for told in listener.notifies(timeout=5, stop_after=1)] == ["me"]
 
 
 def test_the_end_of_a_parent_reads_its_own_children(waiting: Connection) -> None:

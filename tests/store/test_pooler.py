@@ -104,12 +104,16 @@ def test_nothing_is_prepared_behind_a_pooler(pooled: str) -> None:
 
 
 def test_jobs_are_handed_off_and_nothing_is_prepared_behind_a_pooler(pooled: str) -> None:
-    with closing(opened(pooled)) as connection, closing(opened(pooled)) as other:
+    with (
+        closing(opened(pooled)) as connection,
+        closing(opened(pooled)) as other,
+        closing(opened(pooled)) as beside,  # so that the others send nothing else
+    ):
         schema.install_or_upgrade(connection)
         for own in [connection, other] * 5:
-            worker = add_worker(own)
-            first, second = add_jobs(own, 2)
-            (row,) = claim(own, worker, 1)
+            worker = add_worker(beside)
+            first, second = add_jobs(beside, 2)
+            (row,) = claim(beside, worker, 1)
             both = HandOff(lanes(), 1, None, 0)
             lost = jobs.complete_succeeded(
                 own, worker, [first], [fence_of(row)], [0.1], hand_off=both
@@ -127,10 +131,11 @@ def test_many_jobs_go_through_a_pooler_in_parts(pooled: str) -> None:
     with closing(opened(pooled)) as connection:
         schema.install_or_upgrade(connection)
     taskd.configure(database=pooled)
+    try:
+        made = taskd.enqueue_many("shop.sync", [(number,) for number in range(3 * PART_JOBS + 1)])
+    finally:
+        taskd.configure()
 
-    made = taskd.enqueue_many("shop.sync", [(number,) for number in range(2 * PART_JOBS + 1)])
-
-    taskd.configure()
     with closing(opened(pooled)) as connection:
         found = connection.execute("SELECT id, args FROM taskd.queued ORDER BY seq").fetchall()
     assert found == [(job.id, f"[{number}]") for number, job in enumerate(made)]

@@ -222,7 +222,7 @@ def test_of_many_calls_the_bad_one_is_named_wherever_it_stands(
 def test_many_calls_keep_their_order_and_their_arguments(
     shop: Any, client: MemoryClient, value: Any
 ) -> None:
-    items: list[Any] = [(f"u{number}",) for number in range(2 * PART_JOBS + 1)]
+    items: list[Any] = [(f"u{number}",) for number in range(3 * PART_JOBS + 1)]
     items[1234] = ("odd", value)
 
     jobs = enqueue_many(shop.fetch, items)
@@ -230,7 +230,7 @@ def test_many_calls_keep_their_order_and_their_arguments(
     stored = [json.loads(args) for one in client.batches for args in one.args]
     assert stored == [list(item) for item in items]
     assert [job.id for job in jobs] == list(range(1, len(items) + 1))
-    assert [len(one.args) for one in client.batches] == [PART_JOBS, PART_JOBS, 1]
+    assert [len(one.args) for one in client.batches] == [PART_JOBS, 2 * PART_JOBS, 1]
 
 
 def test_calls_are_cut_into_statements_by_number_and_size(
