@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
@@ -150,14 +151,14 @@ def test_no_interrupt_comes_between_the_commit_and_our_knowing_of_it(
     attempt.is_open = True
     seen = []
     with CurrentJob(attempt).transaction() as transaction:
-        execute = transaction.connection.execute
+        wait = transaction.connection.wait
 
-        def spy(*args: object, **kwargs: object) -> object:
+        def spy(*args: Any, **kwargs: Any) -> object:
             seen.append((attempt.is_open, attempt.takes_interrupts))
-            return execute(*args, **kwargs)  # type: ignore[arg-type]
+            return wait(*args, **kwargs)
 
-        transaction.connection.execute = spy  # type: ignore[assignment]
+        transaction.connection.wait = spy  # type: ignore[method-assign]
 
-    assert seen == [(True, False)]
+    assert seen == [(True, False)] * 2  # the end of the job, and the commit
     assert attempt.is_stored
     assert attempt.takes_interrupts
